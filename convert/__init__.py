@@ -1,0 +1,1 @@
+"""Weights in and out: published PyTorch files to Orbax checkpoints and back (`python -m convert --help`)."""

@@ -1,0 +1,110 @@
+"""Reading and writing weights files. They are untrusted: nothing in them is ever executed."""
+
+import hashlib
+import pickle
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vtiqa_jax.errors import UserError
+
+WRAPPERS = ("model", "state_dict")
+"""Keys under which training scripts put the state dict (DeiT: `model`)."""
+
+NEEDS = 'needs the extra "convert": pip install "vtiqa-jax[convert]"'
+
+
+def sha256(path: Path) -> str:
+    """The file's SHA-256, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_torch(path: Path) -> Any:
+    try:
+        import torch
+    except ImportError as error:
+        raise UserError(f"reading {path} {NEEDS}") from error
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        # torch names what the file wanted to call, e.g. "Unsupported global: GLOBAL posix.system".
+        called = re.search(r"GLOBAL (\S+)", str(error))
+        if called:
+            reason = f"it carries code ({called[1].rstrip('.')}), which is never run"
+        else:
+            reason = "it is not a PyTorch checkpoint"
+        raise UserError(f"{path} is refused: {reason}; ask its author for a plain state_dict") from error
+    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError, IndexError) as error:
+        raise UserError(f"{path} is truncated or not a PyTorch checkpoint; fetch it again") from error
+
+
+def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    try:
+        import safetensors
+        import safetensors.torch
+    except ImportError as error:
+        raise UserError(f"reading {path} {NEEDS}") from error
+    try:
+        return safetensors.torch.load_file(path)
+    except safetensors.SafetensorError as error:
+        raise UserError(f"{path} is truncated or not a safetensors file; fetch it again") from error
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files}
+    except (ValueError, EOFError, zipfile.BadZipFile, AttributeError, KeyError) as error:
+        raise UserError(f"{path} is truncated, not an .npz archive, or holds objects instead of numbers") from error
+
+
+def _as_arrays(path: Path, state: Any) -> dict[str, np.ndarray]:
+    for wrapper in WRAPPERS:
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
+    if not isinstance(state, dict) or not state:
+        raise UserError(f"{path} holds no state_dict (a mapping of names to arrays)")
+    arrays = {}
+    for key, value in state.items():
+        if isinstance(value, np.ndarray):
+            arrays[str(key)] = value
+        elif hasattr(value, "detach"):
+            tensor = value.detach()
+            # NumPy has no bfloat16, and every weight becomes float32 in any case.
+            arrays[str(key)] = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+        else:
+            raise UserError(f"{path}: {key} is not an array but {type(value).__name__}; is this a state_dict?")
+    return arrays
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a weights file by key, taken out of DeiT's `model` wrapper: .pt .pth .bin .safetensors .npz.
+
+    Errors: UserError when the file is missing, truncated, of no known kind, or carries code.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} is not a file")
+    if path.suffix == ".npz":
+        state: Any = _read_npz(path)
+    elif path.suffix == ".safetensors":
+        state = _read_safetensors(path)
+    elif path.suffix in (".pt", ".pth", ".bin"):
+        state = _read_torch(path)
+    else:
+        raise UserError(f"{path}: a weights file ends in .pt, .pth, .bin, .safetensors or .npz")
+    return _as_arrays(path, state)
+
+
+def write_torch(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """A state dict as `torch.save` writes it, complete or not at all."""
+    try:
+        import torch
+    except ImportError as error:
+        raise UserError(f"writing {path} {NEEDS}") from error
+    part = path.with_name(path.name + ".part")
+    torch.save({key: torch.from_numpy(array) for key, array in arrays.items()}, part)
+    part.replace(path)

@@ -1,0 +1,365 @@
+"""The two models of VT-IQA, under timm's attribute names.
+
+`VTIQA` is the released model: one vision transformer sees both views, a small head regresses their two class tokens.
+`OriginalVTIQA` is the paper's: the mosaic's patches are chosen by the gradient of a selector network, and a small
+transformer fuses the two class tokens. Source: Li et al., IEEE TCSVT 32(12), 2022, and the authors' release
+(esnthere/VT-IQA), whose vision transformer is timm's DeiT-S/16.
+
+Parameters are float32. `compute_dtype` bfloat16 multiplies in bfloat16 and accumulates in float32; the residual
+stream, LayerNorm and softmax stay in float32.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int, UInt8
+
+from vtiqa_jax import views
+from vtiqa_jax.config import ModelConfig
+
+ComputeDtype = Literal["float32", "bfloat16"]
+
+# The released head and the selector's are (64, 8) wide, the paper's model's (32, 8).
+HEAD_WIDTH = 64
+FUSED_HEAD_WIDTH = 32
+HEAD_DROPOUT = 0.5
+FUSION_DEPTH = 2
+FUSION_DROPOUT = 0.2
+# timm's value. torch's own default, 1e-5, breaks parity.
+LAYER_NORM_EPSILON = 1e-6
+SENSITIVITY_POOL = 9
+"""Window and stride, pixels, of the average pooling that makes the sensitivity map."""
+SELECTION_WINDOW = 3
+"""Side of the window, map entries, in which one patch of the mosaic is selected."""
+
+truncated_normal = nnx.initializers.truncated_normal(stddev=0.02)
+
+
+def _product(x: Array, kernel: Array) -> Array:
+    return jax.lax.dot(x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16), preferred_element_type=jnp.float32)
+
+
+@jax.custom_vjp
+def _bfloat16_matmul(x: Array, kernel: Array) -> Array:
+    return _product(x, kernel)
+
+
+def _bfloat16_matmul_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+    x, kernel = x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16)
+    return _product(x, kernel), (x, kernel)
+
+
+def _bfloat16_matmul_backward(residuals: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+    x, kernel = residuals
+    return _product(gradient, kernel.T), _product(x.T, gradient)
+
+
+# JAX's own derivative would multiply the float32 gradient with bfloat16 operands, which no unit does at full speed.
+_bfloat16_matmul.defvjp(_bfloat16_matmul_forward, _bfloat16_matmul_backward)
+
+
+def bfloat16_dot_general(x: Array, kernel: Array, dimension_numbers: Any, **_: Any) -> Array:
+    """`jax.lax.dot_general` as `nnx.Linear` calls it ([..., in] times [in, out]): bfloat16 products, float32 sums."""
+    assert dimension_numbers == (((x.ndim - 1,), (0,)), ((), ()))
+    return _bfloat16_matmul(x.reshape(-1, x.shape[-1]), kernel).reshape(*x.shape[:-1], kernel.shape[-1])
+
+
+def linear(inputs: int, outputs: int, *, compute_dtype: ComputeDtype, rngs: nnx.Rngs) -> nnx.Linear:
+    """A dense layer initialised as timm does: truncated normal of 0.02, zero bias."""
+    dot: Callable[..., Array] = jax.lax.dot_general if compute_dtype == "float32" else bfloat16_dot_general
+    return nnx.Linear(inputs, outputs, kernel_init=truncated_normal, dot_general=dot, rngs=rngs)
+
+
+def layer_norm(width: int, rngs: nnx.Rngs) -> nnx.LayerNorm:
+    """LayerNorm with the variance computed as torch does, from the differences to the mean."""
+    return nnx.LayerNorm(width, epsilon=LAYER_NORM_EPSILON, use_fast_variance=False, rngs=rngs)
+
+
+class Attention(nnx.Module):
+    """Multi-head self-attention with q, k, v in one product, in that order (timm)."""
+
+    def __init__(self, width: int, heads: int, *, compute_dtype: ComputeDtype, rngs: nnx.Rngs) -> None:
+        self.heads = heads
+        self.compute_dtype = compute_dtype
+        self.qkv = linear(width, 3 * width, compute_dtype=compute_dtype, rngs=rngs)
+        self.proj = linear(width, width, compute_dtype=compute_dtype, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "batch tokens width"]) -> Float[Array, "batch tokens width"]:
+        batch, tokens, width = x.shape
+        size = width // self.heads
+        qkv = self.qkv(x).reshape(batch, tokens, 3, self.heads, size).astype(self.compute_dtype)
+        # Two lines below differ from the textbook for XLA's CPU backend, which otherwise fuses the softmax into the
+        # products around it and computes it again for each of their rows (2 x slower): the barrier, and dividing by
+        # the sum after the second product, on [.., tokens, size] instead of [.., tokens, tokens].
+        q, k, v = jax.lax.optimization_barrier(tuple(qkv[:, :, i].transpose(0, 2, 1, 3) for i in range(3)))
+        logits = jnp.einsum("bhqd,bhkd->bhqk", q, k, preferred_element_type=jnp.float32) * size**-0.5
+        shifted = logits - jax.lax.stop_gradient(logits.max(-1, keepdims=True))
+        weights = jax.lax.optimization_barrier(jnp.exp(shifted))
+        summed = jnp.einsum("bhqk,bhkd->bhqd", weights.astype(v.dtype), v, preferred_element_type=jnp.float32)
+        attended = summed / weights.sum(-1, keepdims=True)
+        return self.proj(attended.transpose(0, 2, 1, 3).reshape(batch, tokens, width))
+
+
+class Mlp(nnx.Module):
+    """Two dense layers with the exact GELU between; the tanh approximation, JAX's default, breaks parity."""
+
+    def __init__(self, width: int, hidden: int, *, compute_dtype: ComputeDtype, rngs: nnx.Rngs) -> None:
+        self.fc1 = linear(width, hidden, compute_dtype=compute_dtype, rngs=rngs)
+        self.fc2 = linear(hidden, width, compute_dtype=compute_dtype, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "batch tokens width"]) -> Float[Array, "batch tokens width"]:
+        return self.fc2(jax.nn.gelu(self.fc1(x), approximate=False))
+
+
+class Block(nnx.Module):
+    """A pre-norm transformer block. `dropout` acts on both branches when `rngs` is given."""
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        mlp_ratio: int,
+        *,
+        dropout: float = 0.0,
+        compute_dtype: ComputeDtype,
+        rngs: nnx.Rngs,
+    ) -> None:
+        self.norm1 = layer_norm(width, rngs)
+        self.attn = Attention(width, heads, compute_dtype=compute_dtype, rngs=rngs)
+        self.norm2 = layer_norm(width, rngs)
+        self.mlp = Mlp(width, mlp_ratio * width, compute_dtype=compute_dtype, rngs=rngs)
+        self.dropout = nnx.Dropout(dropout)
+
+    def __call__(
+        self, x: Float[Array, "batch tokens width"], *, rngs: nnx.Rngs | None = None
+    ) -> Float[Array, "batch tokens width"]:
+        still = rngs is None
+        x = x + self.dropout(self.attn(self.norm1(x)), deterministic=still, rngs=rngs)
+        return x + self.dropout(self.mlp(self.norm2(x)), deterministic=still, rngs=rngs)
+
+
+class PatchEmbed(nnx.Module):
+    """The image cut into patches, each projected to a token: timm's strided convolution, written as one product."""
+
+    def __init__(self, patch_size: int, width: int, *, compute_dtype: ComputeDtype, rngs: nnx.Rngs) -> None:
+        self.patch_size = patch_size
+        self.proj = linear(3 * patch_size**2, width, compute_dtype=compute_dtype, rngs=rngs)
+
+    def __call__(self, images: Float[Array, "batch size size 3"]) -> Float[Array, "batch patches width"]:
+        batch, size, _, channels = images.shape
+        side, patch = size // self.patch_size, self.patch_size
+        patches = images.reshape(batch, side, patch, side, patch, channels).transpose(0, 1, 3, 2, 4, 5)
+        return self.proj(patches.reshape(batch, side * side, patch * patch * channels))
+
+
+class VisionTransformer(nnx.Module):
+    """timm's `vision_transformer` without its classifier: normalised images in, final class tokens out."""
+
+    def __init__(self, config: ModelConfig, *, compute_dtype: ComputeDtype, rngs: nnx.Rngs) -> None:
+        self.patch_embed = PatchEmbed(config.patch_size, config.width, compute_dtype=compute_dtype, rngs=rngs)
+        self.cls_token = nnx.Param(truncated_normal(rngs.params(), (1, 1, config.width)))
+        self.pos_embed = nnx.Param(truncated_normal(rngs.params(), (1, config.tokens, config.width)))
+        self.blocks = nnx.List(
+            Block(config.width, config.heads, config.mlp_ratio, compute_dtype=compute_dtype, rngs=rngs)
+            for _ in range(config.depth)
+        )
+        self.norm = layer_norm(config.width, rngs)
+
+    def embed(self, images: Float[Array, "batch size size 3"]) -> Float[Array, "batch tokens width"]:
+        """What the first block sees: class token and patches, with their position embedding."""
+        patches = self.patch_embed(images)
+        batch, _, width = patches.shape
+        cls_token = jnp.broadcast_to(self.cls_token[...], (batch, 1, width))
+        return jnp.concatenate([cls_token, patches], axis=1) + self.pos_embed[...]
+
+    def __call__(self, images: Float[Array, "batch size size 3"]) -> Float[Array, "batch width"]:
+        x = self.embed(images)
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x[:, 0])
+
+
+class QualityHead(nnx.Module):
+    """Features to one score: Dropout, then two hidden layers with ReLU (the release's `head`). Always float32."""
+
+    def __init__(self, inputs: int, hidden: int, *, rngs: nnx.Rngs) -> None:
+        self.dropout = nnx.Dropout(HEAD_DROPOUT)
+        # Drawn with unit gain: timm's 0.02 would leave three narrow layers in a row almost without a gradient.
+        self.fc1 = nnx.Linear(inputs, hidden, rngs=rngs)
+        self.fc2 = nnx.Linear(hidden, 8, rngs=rngs)
+        self.fc3 = nnx.Linear(8, 1, rngs=rngs)
+
+    def __call__(
+        self, features: Float[Array, "batch features"], *, rngs: nnx.Rngs | None = None
+    ) -> Float[Array, " batch"]:
+        x = self.dropout(features, deterministic=rngs is None, rngs=rngs)
+        return self.fc3(jax.nn.relu(self.fc2(jax.nn.relu(self.fc1(x)))))[:, 0]
+
+
+def _both(
+    backbone: VisionTransformer, first: Float[Array, "batch size size 3"], second: Float[Array, "batch size size 3"]
+) -> tuple[Float[Array, "batch width"], Float[Array, "batch width"]]:
+    """Both views through the backbone in one batched pass."""
+    features = backbone(jnp.concatenate([first, second]))
+    return features[: len(first)], features[len(first) :]
+
+
+class VTIQA(nnx.Module):
+    """The released model."""
+
+    def __init__(self, config: ModelConfig, *, compute_dtype: ComputeDtype = "float32", rngs: nnx.Rngs) -> None:
+        self.config = config
+        self.backbone = VisionTransformer(config, compute_dtype=compute_dtype, rngs=rngs)
+        self.head = QualityHead(2 * config.width, HEAD_WIDTH, rngs=rngs)
+
+    def __call__(
+        self,
+        global_view: Float[Array, "batch size size 3"],
+        mosaic: Float[Array, "batch size size 3"],
+        *,
+        rngs: nnx.Rngs | None = None,
+    ) -> Float[Array, " batch"]:
+        """Scores of normalised views. `rngs` (stream `dropout`) makes it the training pass."""
+        return self.head(jnp.concatenate(_both(self.backbone, global_view, mosaic), axis=1), rngs=rngs)
+
+    def score(
+        self,
+        global_versions: UInt8[Array, "batch small small 3"],
+        local_versions: UInt8[Array, "batch large large 3"],
+    ) -> Float[Array, " batch"]:
+        """Scores of stored photos (`vtiqa_jax.images.Versions`), seen as the release's test scripts do."""
+        global_view = views.centre_global(global_versions, self.config)
+        mosaic = views.centre_mosaic(local_versions, self.config)
+        return self(views.normalise(global_view), views.normalise(mosaic))
+
+
+class Fusion(nnx.Module):
+    """Self-attention over the two class tokens, and the head (the release's `safusion`; paper, section III-C).
+
+    As released, no position embedding is added, though the published file holds one.
+    """
+
+    def __init__(self, width: int, *, compute_dtype: ComputeDtype, rngs: nnx.Rngs) -> None:
+        self.cls_token = nnx.Param(truncated_normal(rngs.params(), (1, 1, width)))
+        self.blocks = nnx.List(
+            Block(width, 1, 1, dropout=FUSION_DROPOUT, compute_dtype=compute_dtype, rngs=rngs)
+            for _ in range(FUSION_DEPTH)
+        )
+        self.norm = layer_norm(width, rngs)
+        self.head = QualityHead(3 * width, FUSED_HEAD_WIDTH, rngs=rngs)
+
+    def __call__(
+        self,
+        global_features: Float[Array, "batch width"],
+        local_features: Float[Array, "batch width"],
+        *,
+        rngs: nnx.Rngs | None = None,
+    ) -> Float[Array, " batch"]:
+        batch, width = global_features.shape
+        cls_token = jnp.broadcast_to(self.cls_token[...], (batch, 1, width))
+        x = jnp.concatenate([cls_token, global_features[:, None], local_features[:, None]], axis=1)
+        for block in self.blocks:
+            x = block(x, rngs=rngs)
+        fused = self.norm(x[:, 0])
+        return self.head(jnp.concatenate([fused, global_features, local_features], axis=1), rngs=rngs)
+
+
+class Selector(nnx.Module):
+    """Judges the global view alone; the gradient of its judgement says which regions matter (paper, section III-B)."""
+
+    def __init__(self, config: ModelConfig, *, compute_dtype: ComputeDtype, rngs: nnx.Rngs) -> None:
+        self.config = config
+        self.backbone = VisionTransformer(config, compute_dtype=compute_dtype, rngs=rngs)
+        self.head = QualityHead(config.width, HEAD_WIDTH, rngs=rngs)
+
+    def __call__(
+        self, global_view: Float[Array, "batch size size 3"], *, rngs: nnx.Rngs | None = None
+    ) -> Float[Array, " batch"]:
+        return self.head(self.backbone(global_view), rngs=rngs)
+
+    def sensitivity(self, global_view: Float[Array, "batch size size 3"]) -> Float[Array, "batch rows cols"]:
+        """The gradient of the quality with respect to the normalised pixels, summed over the channels and averaged
+        over windows of 9 x 9 pixels (224 px give 24 x 24; what is left at the edge is dropped)."""
+        gradient = jax.grad(lambda view: self(view).sum())(global_view).sum(-1)
+        side = gradient.shape[1] // SENSITIVITY_POOL
+        used = gradient[:, : side * SENSITIVITY_POOL, : side * SENSITIVITY_POOL]
+        return used.reshape(-1, side, SENSITIVITY_POOL, side, SENSITIVITY_POOL).mean((2, 4))
+
+    def positions(
+        self, sensitivity: Float[Array, "batch rows cols"], height: int
+    ) -> Int[Array, "batch grid grid 2"]:
+        """Upper left corners (row, column), pixels of a photo `height` high, of the most sensitive patch of each
+        window of 3 x 3 map entries; the first in row-major order when several are equal."""
+        grid, window = self.config.grid, SELECTION_WINDOW
+        batch, side, _ = sensitivity.shape
+        used = sensitivity[:, : grid * window, : grid * window].reshape(batch, grid, window, grid, window)
+        best = used.transpose(0, 1, 3, 2, 4).reshape(batch, grid, grid, window * window).argmax(-1)
+        first = jnp.arange(grid, dtype=best.dtype) * window
+        rows = first[None, :, None] + best // window
+        cols = first[None, None, :] + best % window
+        # Computed in Python's floats and cut off, as the release does: the last bit decides.
+        corner = jnp.array([int((1.5 + entry) / side * height) for entry in range(grid * window)], jnp.int32)
+        return jnp.stack([corner[rows], corner[cols]], axis=-1)
+
+
+class OriginalVTIQA(nnx.Module):
+    """The paper's model."""
+
+    def __init__(self, config: ModelConfig, *, compute_dtype: ComputeDtype = "float32", rngs: nnx.Rngs) -> None:
+        if config.grid * SELECTION_WINDOW > config.view_size // SENSITIVITY_POOL:
+            raise ValueError(f"views of {config.view_size} px are too small to select {config.grid}^2 regions in them")
+        self.config = config
+        self.selector = Selector(config, compute_dtype=compute_dtype, rngs=rngs)
+        self.backbone = VisionTransformer(config, compute_dtype=compute_dtype, rngs=rngs)
+        self.fusion = Fusion(config.width, compute_dtype=compute_dtype, rngs=rngs)
+
+    def __call__(
+        self,
+        global_view: Float[Array, "batch size size 3"],
+        mosaic: Float[Array, "batch size size 3"],
+        *,
+        rngs: nnx.Rngs | None = None,
+    ) -> Float[Array, " batch"]:
+        """Scores of normalised views. `rngs` (stream `dropout`) makes it the training pass."""
+        return self.fusion(*_both(self.backbone, global_view, mosaic), rngs=rngs)
+
+    def select(
+        self,
+        global_view: Float[Array, "batch size size 3"],
+        local_versions: UInt8[Array, "batch large large 3"],
+    ) -> UInt8[Array, "batch size size 3"]:
+        """The mosaic, not yet normalised, of the regions that the selector finds in the normalised global view."""
+        positions = self.selector.positions(self.selector.sensitivity(global_view), local_versions.shape[1])
+        return views.patches_at(local_versions, positions, self.config.cell)
+
+    def score(
+        self,
+        global_versions: UInt8[Array, "batch small small 3"],
+        local_versions: UInt8[Array, "batch large large 3"],
+    ) -> Float[Array, " batch"]:
+        """Scores of stored photos (`vtiqa_jax.images.Versions`)."""
+        global_view = views.normalise(views.centre_global(global_versions, self.config))
+        return self(global_view, views.normalise(self.select(global_view, local_versions)))
+
+
+Model = VTIQA | OriginalVTIQA | VisionTransformer
+Scorable = VTIQA | OriginalVTIQA
+
+
+def build(config: ModelConfig, *, compute_dtype: ComputeDtype = "float32", seed: int = 0) -> Model:
+    """The model that `config.kind` names, with freshly drawn parameters."""
+    models = {"vtiqa": VTIQA, "original": OriginalVTIQA, "backbone": VisionTransformer}
+    return models[config.kind](config, compute_dtype=compute_dtype, rngs=nnx.Rngs(seed))
+
+
+def head_count(width: int) -> int:
+    """Attention heads of a ViT of this width: 64 channels each, as in every DeiT and ViT of timm.
+
+    No weights file says it. Errors: ValueError for another width.
+    """
+    if width % 64:
+        raise ValueError(f"a width of {width} is not a multiple of 64 channels a head")
+    return width // 64

@@ -1,0 +1,90 @@
+"""Photos decoded and resized once, into memory-mapped arrays that training reads batch by batch.
+
+Stopping in the middle loses nothing: each photo is marked done after its pixels are written, with a fingerprint of
+its file, so running again prepares only what is missing or has changed since.
+"""
+
+import dataclasses
+import hashlib
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from tqdm import tqdm
+
+from vtiqa_jax import images
+from vtiqa_jax.config import ModelConfig
+from vtiqa_jax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """Both stored sizes of every photo, uint8, on disk."""
+
+    global_versions: UInt8[np.ndarray, "n small small 3"]
+    local_versions: UInt8[np.ndarray, "n large large 3"]
+
+
+def _fingerprint(path: Path) -> bytes:
+    status = path.stat()
+    told = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
+    return hashlib.sha256(told.encode()).hexdigest().encode()
+
+
+def _array(path: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """The array in `path`, made anew (sparse, zero) where it is missing or has another shape."""
+    if path.exists():
+        try:
+            array = np.lib.format.open_memmap(path, mode="r+")
+            if array.shape == shape and array.dtype == np.dtype(dtype):
+                return array
+        except ValueError:
+            pass  # cut off while its header was written
+    return np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
+
+
+def prepare(paths: list[Path], folder: Path, config: ModelConfig) -> Prepared:
+    """The prepared arrays of these photos in `folder`, made or completed there on all cores.
+
+    Errors: UserError when the disk is too small (before anything is written) or photos cannot be read (after all
+    others are prepared).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    sides = {"global": config.global_size, "local": config.local_size}
+    files = {name: folder / f"{name}_{side}.npy" for name, side in sides.items()}
+    needed = sum(len(paths) * side * side * 3 for side in sides.values())
+    present = sum(file.stat().st_blocks * 512 for file in files.values() if file.exists())
+    free = shutil.disk_usage(folder).free
+    if needed - present > free:
+        raise UserError(
+            f"preparing {len(paths)} photos needs {needed / 1e9:.1f} GB in {folder}, where {free / 1e9:.1f} GB are"
+            " free; make room or name another folder with --prepared"
+        )
+    # The marks first: were they to survive new pixel arrays, empty photos would count as done.
+    if not all(file.exists() for file in files.values()):
+        (folder / "done.npy").unlink(missing_ok=True)
+    arrays = {name: _array(files[name], (len(paths), side, side, 3), "u1") for name, side in sides.items()}
+    done = _array(folder / "done.npy", (len(paths),), "S64")
+    wanted = [_fingerprint(path) for path in paths]
+    missing = [row for row in range(len(paths)) if done[row] != wanted[row]]
+
+    def one(row: int) -> str | None:
+        try:
+            small, large = images.versions(images.read(paths[row]), config)
+        except images.ImageError as error:
+            return f"{paths[row]}: {error}"
+        done[row] = b""
+        arrays["global"][row], arrays["local"][row] = small, large
+        done[row] = wanted[row]
+        return None
+
+    if missing:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            results = tqdm(pool.map(one, missing), "preparing photos", len(missing), unit="photo", disable=None)
+            failed = [error for error in results if error]
+        if failed:
+            raise UserError(f"{len(failed)} of {len(paths)} photos cannot be read: {'; '.join(failed[:5])}")
+    return Prepared(arrays["global"], arrays["local"])

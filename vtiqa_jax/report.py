@@ -1,0 +1,47 @@
+"""The results of one evaluation: printed, and as predictions.csv and scatter.png."""
+
+import csv
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from vtiqa_jax import metrics, plots
+from vtiqa_jax.config import LabelScale
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.manifest import Manifest
+
+
+def _line(name: str, figures: metrics.Correlations) -> str:
+    return f"{name:<12}{figures.n:>7}{figures.plcc:>9.4f}{figures.srcc:>9.4f}{figures.krcc:>9.4f}{figures.rmse:>10.4g}"
+
+
+def write(
+    folder: Path, photos: Manifest, rows: Int[np.ndarray, " n"], scores: Float[np.ndarray, " n"], scale: LabelScale
+) -> dict[str, Any]:
+    """Compares the scores of the given rows with their MOS; the figures, as JSON, for `result.json`.
+
+    Errors: UserError for fewer than two photos.
+    """
+    if len(rows) < 2:
+        raise UserError(f"a correlation needs at least 2 photos, not {len(rows)}")
+    mos = photos.mos[rows]
+    total = metrics.correlations(scores, mos)
+    groups = [photos.groups[row] for row in rows] if photos.groups else []
+    within = metrics.within_groups(scores, mos, groups)
+    print(f"{'':<12}{'photos':>7}{'PLCC':>9}{'SRCC':>9}{'KRCC':>9}{'RMSE':>10}")
+    print(_line("all", total))
+    for name, figures in within.items():
+        print(_line(name, figures))
+    with (folder / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "mos", "score"])
+        writer.writerows((photos.names[row], f"{m:.6g}", f"{s:.6g}") for row, m, s in zip(rows, mos, scores, strict=True))
+    plots.scatter(folder / "scatter.png", scores, mos, total, scale)
+    figures = dataclasses.asdict(total)
+    if within:
+        figures["within"] = {name: dataclasses.asdict(group) for name, group in within.items()}
+        figures["within_mean_srcc"] = float(np.mean([group.srcc for group in within.values()]))
+    return figures

@@ -1,0 +1,140 @@
+"""From photos to scores: decoding in threads while the devices compute, every batch of one shape."""
+
+import dataclasses
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+from vtiqa_jax import devices, images
+from vtiqa_jax import params as parameters
+from vtiqa_jax.config import LabelScale, ModelConfig
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.model import ComputeDtype, Scorable
+
+
+@dataclasses.dataclass(frozen=True)
+class Scored:
+    """One photo's score, on the model's label scale, or why there is none."""
+
+    image: Any
+    score: float | None
+    error: str | None
+
+
+class Scorer:
+    """A trained model ready to judge photos, on all devices of this machine."""
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        params: parameters.Params,
+        scale: LabelScale,
+        *,
+        compute_dtype: ComputeDtype = "float32",
+    ) -> None:
+        """`params` are the model's, by dotted path. Errors: UserError when the model has no head to score with."""
+        if config.kind == "backbone":
+            raise UserError("this checkpoint is a backbone without a head; train one with: train.py ... --init CHECKPOINT")
+        self.config = config
+        self.scale = scale
+        self._mesh = devices.data_mesh()
+        self._params = devices.replicated(params, self._mesh)
+        graphdef, _ = parameters.abstract(config, compute_dtype)
+
+        @jax.jit
+        def score(params: parameters.Params, global_versions: Array, local_versions: Array) -> Array:
+            model: Scorable = parameters.merge(graphdef, params)  # type: ignore[assignment]
+            # Full float32 products also where the hardware would round them (TF32), for parity.
+            with jax.default_matmul_precision("highest"):
+                return model.score(global_versions, local_versions)
+
+        self._score: Callable[..., Array] = score
+
+    def _dispatch(self, versions: Sequence[images.Versions], size: int) -> Array:
+        """Starts one batch, padded to `size` by repeating the last photo; its scores come when they are ready."""
+        padded = [*versions, *[versions[-1]] * (size - len(versions))]
+        small, large = (np.stack([pair[which] for pair in padded]) for which in (0, 1))
+        return self._score(self._params, *devices.divided((small, large), self._mesh))
+
+    def stream(self, photos: Sequence[Any], *, batch_size: int = 32) -> Iterator[Scored]:
+        """Scores photos (see `images.as_rgb` for what one may be) in their order, two batches decoded ahead.
+
+        A photo that cannot be read is yielded with its reason and stops no other. Memory does not grow with the
+        number of photos. Errors: UserError for a batch size below 1.
+        """
+        if batch_size < 1:
+            raise UserError(f"the batch size must be at least 1, not {batch_size}")
+        if not photos:
+            return
+        size = devices.round_up(min(batch_size, len(photos)), self._mesh)
+        running: deque[tuple[list[tuple[int, str | None]], Array | None]] = deque()
+        waiting: deque[Future[images.Versions]] = deque()
+
+        def load(photo: Any) -> images.Versions:
+            return images.versions(images.as_rgb(photo), self.config)
+
+        def finish() -> Iterator[Scored]:
+            rows, scores = running.popleft()
+            values = iter([] if scores is None else np.asarray(scores).tolist())
+            for index, error in rows:
+                yield Scored(photos[index], None if error else next(values), error)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            position = 0
+            try:
+                while position < len(photos):
+                    ahead = min(len(photos), position + 3 * size)
+                    waiting.extend(pool.submit(load, photo) for photo in photos[position + len(waiting) : ahead])
+                    rows: list[tuple[int, str | None]] = []
+                    ready: list[images.Versions] = []
+                    while waiting and len(ready) < size:
+                        try:
+                            ready.append(waiting.popleft().result())
+                            rows.append((position, None))
+                        except images.ImageError as error:
+                            rows.append((position, str(error)))
+                        position += 1
+                    running.append((rows, self._dispatch(ready, size) if ready else None))
+                    if len(running) > 1:  # the device works on the newest batch while the one before is read back
+                        yield from finish()
+                while running:
+                    yield from finish()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def score(self, photos: Sequence[Any], *, batch_size: int = 32) -> Float[np.ndarray, " n"]:
+        """Scores of photos: paths, uint8 arrays [height, width, 3] in RGB, or Pillow images; float32.
+
+        Errors: images.ImageError that names the first photo that cannot be read; `stream` goes on instead.
+        """
+        scores = []
+        for position, scored in enumerate(self.stream(photos, batch_size=batch_size)):
+            if scored.score is None:
+                name = scored.image if isinstance(scored.image, str | os.PathLike) else f"photo {position}"
+                raise images.ImageError(f"{name}: {scored.error}")
+            scores.append(scored.score)
+        return np.array(scores, np.float32)
+
+    def score_versions(
+        self,
+        global_versions: UInt8[np.ndarray, "n small small 3"],
+        local_versions: UInt8[np.ndarray, "n large large 3"],
+        rows: Sequence[int],
+        *,
+        batch_size: int = 32,
+    ) -> Float[np.ndarray, " n"]:
+        """Scores of the given rows of prepared arrays (`vtiqa_jax.prepared`), float32."""
+        size = devices.round_up(min(batch_size, max(1, len(rows))), self._mesh)
+        scores: list[np.ndarray] = []
+        for start in range(0, len(rows), size):
+            chosen = rows[start : start + size]
+            pairs = [(global_versions[row], local_versions[row]) for row in chosen]
+            scores.append(np.asarray(self._dispatch(pairs, size))[: len(chosen)])
+        return np.concatenate(scores) if scores else np.empty(0, np.float32)
