@@ -23,8 +23,10 @@ from vtiqa_jax.model import VTIQA, OriginalVTIQA, VisionTransformer
 
 SCORE_TOLERANCE = 1e-4
 """Greatest difference of a score, in units of the label scale."""
-RELATIVE_TOLERANCE = 1e-4
-"""Greatest norm of the difference over norm, of activations."""
+LAYER_TOLERANCE = 2e-5
+"""Greatest norm of the difference over norm, of activations. Two right ports differ by 5e-6 in float32."""
+SENSITIVITY_TOLERANCE = 1e-4
+"""The same of the sensitivity map, a gradient through the whole network: 2e-5 between two right ports."""
 ORIGINAL_SCORE_TOLERANCE = 1e-3
 """Greatest difference of a score of the paper's model, given the same mosaic."""
 POSITIONS_TOLERANCE = 0.01
@@ -46,9 +48,9 @@ class Difference:
         return self.value <= self.tolerance
 
 
-def _relative(what: str, ours: Array, expected: np.ndarray) -> Difference:
+def _relative(what: str, ours: Array, expected: np.ndarray, tolerance: float = LAYER_TOLERANCE) -> Difference:
     value = np.linalg.norm(np.asarray(ours, np.float64) - expected) / np.linalg.norm(expected)
-    return Difference(what, "relative norm of the difference", float(value), RELATIVE_TOLERANCE)
+    return Difference(what, "relative norm of the difference", float(value), tolerance)
 
 
 def _greatest(what: str, ours: Array, expected: np.ndarray, tolerance: float) -> Difference:
@@ -85,7 +87,7 @@ def _original(model: OriginalVTIQA, view: Array, expected: dict[str, np.ndarray]
     sensitivity = model.selector.sensitivity(view)
     if "sensitivity_original" in expected:
         spread = (sensitivity - sensitivity.min()) / jnp.ptp(sensitivity)
-        differences.append(_relative("sensitivity_original", spread, expected["sensitivity_original"]))
+        differences.append(_relative("sensitivity_original", spread, expected["sensitivity_original"], SENSITIVITY_TOLERANCE))
     if "positions_original" in expected:
         positions = np.asarray(model.selector.positions(sensitivity, model.config.local_size))
         share = float((positions != expected["positions_original"]).any(-1).mean())

@@ -57,13 +57,18 @@ def from_card(told: Any, params: parameters.Params) -> Checkpoint:
     return Checkpoint(ModelConfig(**told["config"]), params, scale, told["source"])
 
 
+def _is_checkpoint(path: Path) -> bool:
+    # Orbax's own is_orbax_checkpoint is true of any folder.
+    return (path / "_CHECKPOINT_METADATA").is_file()
+
+
 def check_free(path: Path, *, force: bool) -> None:
     """Errors: UserError when `path` exists and must not be overwritten, or is no checkpoint of ours to overwrite."""
     if not path.exists():
         return
     if not force:
         raise UserError(f"{path} exists already; choose another name, or overwrite it with --force")
-    if path.is_file() or not (ocp.is_orbax_checkpoint(path.absolute()) or not any(path.iterdir())):
+    if not _is_checkpoint(path):
         raise UserError(f"{path} is not a checkpoint, so --force does not replace it; remove it yourself")
 
 
@@ -96,7 +101,7 @@ def save(path: Path, checkpoint: Checkpoint, *, force: bool = False) -> None:
 def load(path: Path) -> Checkpoint:
     """Reads a model. Errors: UserError when `path` is no checkpoint of ours or is damaged."""
     path = path.absolute()
-    if not path.is_dir() or not ocp.is_orbax_checkpoint(path):
+    if not _is_checkpoint(path):
         raise UserError(f"{path} is not a checkpoint; train.py and `python -m convert` write them")
     try:
         told = from_card(ocp.metadata(path).custom_metadata, {})
@@ -104,7 +109,7 @@ def load(path: Path) -> Checkpoint:
         here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         shapes = {key: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here) for key, leaf in wanted.items()}
         params = ocp.load(path, shapes)
-    except (TypeError, KeyError, ValueError, AttributeError, OSError) as error:
+    except Exception as error:  # Orbax raises plain Exception for a missing array
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path} is damaged or not a checkpoint of this project: {reason}") from error
     return dataclasses.replace(told, params=jax.device_get(params))

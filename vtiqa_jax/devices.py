@@ -1,5 +1,6 @@
 """Data parallelism: the batch is divided over a mesh of all devices, parameters are on each; one device is a mesh of one."""
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import jax
@@ -9,9 +10,13 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 Tree = TypeVar("Tree")
 
 
-def data_mesh() -> Mesh:
-    """All devices along one axis, `data`. Explicit axes, JAX's default, would want shardings inside the model."""
-    return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
+def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """The given devices, or all, along one axis, `data`.
+
+    Explicit axes, JAX's default, would want shardings inside the model.
+    """
+    chosen = list(devices or jax.devices())
+    return jax.make_mesh((len(chosen),), ("data",), axis_types=(AxisType.Auto,), devices=chosen)
 
 
 def divided(arrays: Tree, mesh: Mesh) -> Tree:

@@ -28,7 +28,7 @@ class Scored:
 
 
 class Scorer:
-    """A trained model ready to judge photos, on all devices of this machine."""
+    """A trained model ready to judge photos, the batch divided over all devices of this machine or the given ones."""
 
     def __init__(
         self,
@@ -37,13 +37,14 @@ class Scorer:
         scale: LabelScale,
         *,
         compute_dtype: ComputeDtype = "float32",
+        over: Sequence[jax.Device] | None = None,
     ) -> None:
         """`params` are the model's, by dotted path. Errors: UserError when the model has no head to score with."""
         if config.kind == "backbone":
             raise UserError("this checkpoint is a backbone without a head; train one with: train.py ... --init CHECKPOINT")
         self.config = config
         self.scale = scale
-        self._mesh = devices.data_mesh()
+        self._mesh = devices.data_mesh(over)
         self._params = devices.replicated(params, self._mesh)
         graphdef, _ = parameters.abstract(config, compute_dtype)
 

@@ -6,9 +6,9 @@ JAX keeps in maintenance mode only: plain `jax.jit` with sharded inputs says the
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -59,14 +59,12 @@ class Recipe:
             raise UserError("learning rates must be above 0 and --freeze-blocks at least 0")
 
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """All that changes from step to step. `params` are the trained ones; `step` counts from 0."""
 
     params: parameters.Params
     opt_state: optax.OptState
-    step: Int[Array, ""]
+    step: Array
 
 
 def depth_of(path: str, depth: int) -> int:
@@ -177,8 +175,10 @@ class Training:
         prepared: Prepared,
         mos: Float[np.ndarray, " n"],
         rows: Int[np.ndarray, " rows"],
+        *,
+        over: Sequence[jax.Device] | None = None,
     ) -> None:
-        """`start` are all parameters of the model, `rows` the photos to train on.
+        """`start` are all parameters of the model, `rows` the photos to train on, `over` the devices (all).
 
         Errors: UserError when all labels are equal or more blocks are frozen than there are.
         """
@@ -189,7 +189,7 @@ class Training:
             raise UserError(f"all {len(rows)} training photos have the same score, {self._mean:g}: nothing to learn")
         self._recipe, self._prepared, self._rows = recipe, prepared, rows
         self._labels = ((mos - self._mean) / self._std).astype(np.float32)
-        self._mesh = devices.data_mesh()
+        self._mesh = devices.data_mesh(over)
         self._batch = min(recipe.batch_size, len(rows)) // self._mesh.size * self._mesh.size
         if self._batch == 0:
             raise UserError(f"a batch of {min(recipe.batch_size, len(rows))} does not reach {self._mesh.size} devices")

@@ -97,8 +97,11 @@ def centre_mosaic(images: Photos, config: ModelConfig) -> Views:
 
 
 def augment(
-    key: Array, global_versions: Photos, local_versions: Photos, config: ModelConfig
-) -> tuple[Views, Views]:
+    key: Array,
+    global_versions: UInt8[Array, "batch small small 3"],
+    local_versions: UInt8[Array, "batch rows cols 3"],
+    config: ModelConfig,
+) -> tuple[UInt8[Array, "batch size size 3"], UInt8[Array, "batch size size 3"]]:
     """Random views for training, drawn for each photo by itself: crop, mosaic offsets, and one flip for both views."""
     batch, height, width, _ = local_versions.shape
     keys = jax.random.split(key, 4)

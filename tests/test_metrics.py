@@ -1,0 +1,57 @@
+"""The figures against their definitions, computed the slow way."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from vtiqa_jax.metrics import correlations, within_groups
+
+
+def ranks(values: np.ndarray) -> np.ndarray:
+    return np.array([np.mean(np.flatnonzero(np.sort(values) == value)) for value in values])
+
+
+def test_figures_are_their_definitions(rng: np.random.Generator) -> None:
+    mos = rng.integers(1, 6, 40).astype(np.float64)  # with ties
+    scores = mos + rng.normal(0, 1, 40)
+    found = correlations(scores, mos)
+    assert found.plcc == pytest.approx(np.corrcoef(scores, mos)[0, 1])
+    assert found.srcc == pytest.approx(np.corrcoef(ranks(scores), ranks(mos))[0, 1])
+    pairs = list(itertools.combinations(range(40), 2))
+    agreement = [np.sign(scores[i] - scores[j]) * np.sign(mos[i] - mos[j]) for i, j in pairs]
+    untied = sum(mos[i] != mos[j] for i, j in pairs)
+    assert found.krcc == pytest.approx(sum(agreement) / np.sqrt(untied * len(pairs)))
+    assert found.rmse == pytest.approx(np.sqrt(np.mean((scores - mos) ** 2)))
+    assert found.n == 40
+
+
+def test_rank_figures_ignore_a_monotonic_change_and_plcc_does_not(rng: np.random.Generator) -> None:
+    mos = rng.random(30)
+    plain, bent = correlations(mos, mos), correlations(np.exp(5 * mos), mos)
+    assert plain.plcc == pytest.approx(1)
+    assert bent.srcc == bent.krcc == pytest.approx(1)
+    assert bent.plcc < 0.95
+    assert correlations(-mos, mos).srcc == pytest.approx(-1)
+
+
+def test_constant_scores_have_no_correlation() -> None:
+    found = correlations(np.ones(3), np.array([1.0, 2.0, 3.0]))
+    assert np.isnan([found.plcc, found.srcc, found.krcc]).all()
+    assert found.rmse == pytest.approx(np.sqrt(5 / 3))
+
+
+def test_a_group_is_judged_by_itself(rng: np.random.Generator) -> None:
+    """A model that knows the group's mean and nothing else looks good in total only."""
+    mos = np.concatenate([rng.random(50), rng.random(50) + 3])
+    scores = np.concatenate([rng.random(50), rng.random(50) + 3])
+    assert correlations(scores, mos).srcc > 0.7
+    within = within_groups(scores, mos, ["a"] * 50 + ["b"] * 50)
+    assert all(abs(figures.srcc) < 0.4 for figures in within.values())
+    assert list(within_groups(scores, mos, ["a"] * 99 + ["alone"])) == ["a"]
+
+
+def test_nonsense_is_refused() -> None:
+    for scores, mos in (([1.0], [1.0]), ([1.0, np.nan], [1.0, 2.0])):
+        with pytest.raises(ValueError, match="correlations"):
+            correlations(np.array(scores), np.array(mos))
