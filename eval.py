@@ -70,5 +70,10 @@ def run_demo(
     return evaluate(made, division.test, checkpoint, out, batch_size)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Entry point."""
     run({"demo": run_demo, "manifest": manifest}, "python eval.py", __doc__)
+
+
+if __name__ == "__main__":
+    main()

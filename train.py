@@ -60,7 +60,9 @@ def train(
     val_srcc: list[float] = []
     kept: params.Params = {}
     for epoch in range(recipe.epochs):
-        steps = tqdm(training.epoch(epoch), f"epoch {epoch + 1}/{recipe.epochs}", training.steps_per_epoch, disable=None)
+        steps = tqdm(
+            training.epoch(epoch), f"epoch {epoch + 1}/{recipe.epochs}", training.steps_per_epoch, disable=None
+        )
         pending = None
         for value in steps:  # read the loss of the step before, so that reading never holds the device up
             if pending is not None:
@@ -146,10 +148,11 @@ def manifest(
     """
     photos = manifests.read(scores, images, group_column)
     division = manifests.divide(len(photos.names), test_fraction, val_fraction, in_order=in_order, seed=split_seed)
-    ends = [float(end(photos.mos)) if given is None else given for given, end in ((low, np.min), (high, np.max))]
-    scale = LabelScale(name or scores.stem, *ends) if ends[0] < ends[1] else None
-    if scale is None:
-        raise UserError(f"a label range must rise, not go from {ends[0]:g} to {ends[1]:g}; see --low and --high")
+    lowest = float(photos.mos.min()) if low is None else low
+    highest = float(photos.mos.max()) if high is None else high
+    if not lowest < highest:
+        raise UserError(f"a label range must rise, not go from {lowest:g} to {highest:g}; see --low and --high")
+    scale = LabelScale(name or scores.stem, lowest, highest)
     start = checkpoint.load(init) if init else default_model.load()
     if start.config.kind == "original":
         raise UserError(f"{init} is the paper's model, which is scored and converted but not trained here")
@@ -162,5 +165,10 @@ def manifest(
     train(photos, division, scale, start, recipe, workdir, prepared_in or workdir / "prepared", told)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Entry point."""
     run({"demo": run_demo, "manifest": manifest}, "python train.py", __doc__, default="demo")
+
+
+if __name__ == "__main__":
+    main()

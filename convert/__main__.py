@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-import tyro
 from tyro.conf import Positional, arg
 
 from convert import files, translate
@@ -148,5 +147,10 @@ def export(source: Positional[Path], out: Positional[Path], force: Force = False
         print(f"{targets[name]}: sha256 {files.sha256(targets[name])}")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Entry point."""
     run({"vtiqa": vtiqa, "original": original, "backbone": backbone, "export": export}, "python -m convert", __doc__)
+
+
+if __name__ == "__main__":
+    main()

@@ -58,7 +58,9 @@ def _greatest(what: str, ours: Array, expected: np.ndarray, tolerance: float) ->
     return Difference(what, "greatest difference", float(value), tolerance)
 
 
-def _layers(vit: VisionTransformer, view: Float[Array, "n size size 3"], expected: dict[str, np.ndarray]) -> list[Difference]:
+def _layers(
+    vit: VisionTransformer, view: Float[Array, "n size size 3"], expected: dict[str, np.ndarray]
+) -> list[Difference]:
     """`patch_embed` and every `block<i>` that is expected, of the global view."""
     differences = []
     if "patch_embed" in expected:
@@ -87,7 +89,9 @@ def _original(model: OriginalVTIQA, view: Array, expected: dict[str, np.ndarray]
     sensitivity = model.selector.sensitivity(view)
     if "sensitivity_original" in expected:
         spread = (sensitivity - sensitivity.min()) / jnp.ptp(sensitivity)
-        differences.append(_relative("sensitivity_original", spread, expected["sensitivity_original"], SENSITIVITY_TOLERANCE))
+        differences.append(
+            _relative("sensitivity_original", spread, expected["sensitivity_original"], SENSITIVITY_TOLERANCE)
+        )
     if "positions_original" in expected:
         positions = np.asarray(model.selector.positions(sensitivity, model.config.local_size))
         share = float((positions != expected["positions_original"]).any(-1).mean())

@@ -45,19 +45,24 @@ def _read_torch(path: Path) -> Any:
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     try:
         import safetensors
-        import safetensors.torch
+        import safetensors.numpy
     except ImportError as error:
         raise UserError(f"reading {path} {NEEDS}") from error
     try:
-        return safetensors.torch.load_file(path)
+        return safetensors.numpy.load_file(path)
+    except TypeError as error:  # NumPy has no bfloat16 (nor float8)
+        raise UserError(f"{path} holds numbers that NumPy does not know ({error}); save it as float32") from error
     except safetensors.SafetensorError as error:
         raise UserError(f"{path} is truncated or not a safetensors file; fetch it again") from error
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in archive.files}
+            if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+                raise ValueError("not arrays")
+            return arrays
     except (ValueError, EOFError, zipfile.BadZipFile, AttributeError, KeyError) as error:
         raise UserError(f"{path} is truncated, not an .npz archive, or holds objects instead of numbers") from error
 
@@ -106,5 +111,5 @@ def write_torch(path: Path, arrays: dict[str, np.ndarray]) -> None:
     except ImportError as error:
         raise UserError(f"writing {path} {NEEDS}") from error
     part = path.with_name(path.name + ".part")
-    torch.save({key: torch.from_numpy(array) for key, array in arrays.items()}, part)
+    torch.save({key: torch.from_numpy(array.copy()) for key, array in arrays.items()}, part)
     part.replace(path)

@@ -118,7 +118,5 @@ def tables(config: ModelConfig) -> dict[str, FileTable]:
         "VTIQA_org_backbone": FileTable(tuple(_under("backbone", VIT)), config.depth, CLASSIFIER, "module."),
         "VTIQA_org_safusion": FileTable(tuple(fusion), FUSION_DEPTH, ("pos_embed",), "module."),
         # The release spells it so.
-        "VTIQA_org_slection": FileTable(
-            (*_under("selector.backbone", VIT), *selector), config.depth, prefix="module."
-        ),
+        "VTIQA_org_slection": FileTable((*_under("selector.backbone", VIT), *selector), config.depth, prefix="module."),
     }

@@ -16,7 +16,9 @@ def _refuse(name: str, problems: list[str]) -> None:
         raise UserError(f"{name} does not fit the model, {len(problems)} problem(s): {listed}")
 
 
-def to_jax(name: str, source: dict[str, np.ndarray], table: FileTable, shapes: dict[str, Shape]) -> dict[str, np.ndarray]:
+def to_jax(
+    name: str, source: dict[str, np.ndarray], table: FileTable, shapes: dict[str, Shape]
+) -> dict[str, np.ndarray]:
     """The parameters of ours that one file fills, by path, float32.
 
     `source` maps the file's keys to its arrays; `shapes` gives the shape of each of our parameters. Errors:

@@ -3,6 +3,7 @@
 The published weights cannot be downloaded by a program; every test of the converter uses these.
 """
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ def _vit(width: int, depth: int) -> dict[str, tuple[int, ...]]:
 def _head(inputs: int, hidden: int) -> dict[str, tuple[int, ...]]:
     sizes = [inputs, hidden, 8, 1]
     shapes: dict[str, tuple[int, ...]] = {}
-    for index, (before, after) in zip((1, 3, 5), zip(sizes[:-1], sizes[1:], strict=True), strict=True):
+    for index, (before, after) in zip((1, 3, 5), itertools.pairwise(sizes), strict=True):
         shapes |= {f"head.{index}.weight": (after, before), f"head.{index}.bias": (after,)}
     return shapes
 

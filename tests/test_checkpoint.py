@@ -70,7 +70,9 @@ def test_what_is_no_whole_checkpoint_is_refused(model: checkpoint.Checkpoint, tm
         checkpoint.load(tmp_path / "empty")
     checkpoint.save(tmp_path / "c", model)
     shutil.copytree(tmp_path / "c", tmp_path / "cut")
-    largest = max((file for file in (tmp_path / "cut").rglob("*") if file.is_file()), key=lambda file: file.stat().st_size)
+    largest = max(
+        (file for file in (tmp_path / "cut").rglob("*") if file.is_file()), key=lambda file: file.stat().st_size
+    )
     largest.unlink()
     with pytest.raises(UserError, match="cut is damaged"):
         checkpoint.load(tmp_path / "cut")

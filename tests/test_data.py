@@ -66,7 +66,11 @@ def test_missing_files_are_named(folder: Path) -> None:
 
 def test_a_division_covers_every_row_once() -> None:
     in_order = manifest.divide(10, 0.2, 0.25, in_order=True, seed=0)
-    assert [in_order.train.tolist(), in_order.val.tolist(), in_order.test.tolist()] == [[0, 1, 2, 3, 4, 5], [6, 7], [8, 9]]
+    assert [in_order.train.tolist(), in_order.val.tolist(), in_order.test.tolist()] == [
+        [0, 1, 2, 3, 4, 5],
+        [6, 7],
+        [8, 9],
+    ]
     shuffled = [manifest.divide(100, 0.2, 0.1, in_order=False, seed=seed) for seed in (1, 1, 2)]
     for division in shuffled:
         together = np.concatenate([division.train, division.val, division.test])

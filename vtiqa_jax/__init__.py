@@ -1,9 +1,9 @@
 """No-reference image quality in JAX: VT-IQA (Li et al., IEEE TCSVT 2022), trained, converted and scored.
 
-    import vtiqa_jax
+import vtiqa_jax
 
-    model = vtiqa_jax.load()                      # the packaged model; or load("checkpoints/koniq")
-    model.score(["a.jpg", array_uint8_hwc])       # float32 [n], on model.scale
+model = vtiqa_jax.load()                      # the packaged model; or load("checkpoints/koniq")
+model.score(["a.jpg", array_uint8_hwc])       # float32 [n], on model.scale
 """
 
 from pathlib import Path

@@ -95,7 +95,7 @@ def save(path: Path, checkpoint: Checkpoint, *, force: bool = False) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {key: np.asarray(array, np.float32) for key, array in checkpoint.params.items()}
     with _replacing(path) as part:
-        ocp.save(part, arrays, custom_metadata=json.loads(json.dumps(card(checkpoint))))
+        ocp.save(str(part), arrays, custom_metadata=json.loads(json.dumps(card(checkpoint))))
 
 
 def load(path: Path) -> Checkpoint:
@@ -104,11 +104,11 @@ def load(path: Path) -> Checkpoint:
     if not _is_checkpoint(path):
         raise UserError(f"{path} is not a checkpoint; train.py and `python -m convert` write them")
     try:
-        told = from_card(ocp.metadata(path).custom_metadata, {})
+        told = from_card(ocp.metadata(str(path)).custom_metadata, {})
         wanted = parameters.abstract(told.config)[1]
         here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         shapes = {key: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here) for key, leaf in wanted.items()}
-        params = ocp.load(path, shapes)
+        params = ocp.load(str(path), shapes)
     except Exception as error:  # Orbax raises plain Exception for a missing array
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path} is damaged or not a checkpoint of this project: {reason}") from error

@@ -19,14 +19,12 @@ def run(subcommands: dict[str, Callable[..., Any]], program: str, description: s
     arguments = sys.argv[1:] or ([default] if default else [])
     app = tyro.extras.SubcommandApp()
     for name, function in subcommands.items():
-        app.command(function, name=name)
+        app.command(name=name)(function)
     # JAX says so on every machine with a GPU it cannot use; a person who wants one sees it in the device's name.
     warnings.filterwarnings("ignore", message=".*falling back to cpu.*")
     try:
-        status = app.cli(
-            prog=program, description=description, args=arguments, use_underscores=False,
-            config=(tyro.conf.FlagConversionOff,) if False else (tyro.conf.FlagCreatePairsOff,),
-        )
+        config = (tyro.conf.FlagCreatePairsOff,)
+        status = app.cli(prog=program, description=description, args=arguments, config=config)
     except UserError as error:
         print(f"{program}: {error}", file=sys.stderr)
         sys.exit(2)

@@ -70,7 +70,15 @@ def deit_base(**changes: Any) -> ModelConfig:
 
 def small(**changes: Any) -> ModelConfig:
     """A toy for tests (30,000 parameters, views of 28 px): too small to judge photos."""
-    sizes = {"width": 24, "depth": 2, "heads": 2, "patch_size": 4, "cell": 4, "global_size": 34, "local_size": 96}
+    sizes: dict[str, Any] = {
+        "width": 24,
+        "depth": 2,
+        "heads": 2,
+        "patch_size": 4,
+        "cell": 4,
+        "global_size": 34,
+        "local_size": 96,
+    }
     return ModelConfig(**(sizes | changes))
 
 

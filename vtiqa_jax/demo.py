@@ -42,7 +42,9 @@ def _originals() -> dict[str, Photo]:
         folders = (Path(skimage.__file__).parent / "data", Path(sklearn.__file__).parent / "datasets" / "images")
         path = next((folder / name for folder in folders if (folder / name).is_file()), None)
         if path is None:
-            raise UserError(f"{name} is in neither scikit-image nor scikit-learn; install the versions of pyproject.toml")
+            raise UserError(
+                f"{name} is in neither scikit-image nor scikit-learn; install the versions of pyproject.toml"
+            )
         found[name] = images.read(path)
     return found
 
@@ -144,6 +146,8 @@ def make(folder: Path) -> tuple[manifests.Manifest, manifests.Division]:
     if not (folder / "scores.csv").exists():
         _write(folder)
     photos = manifests.read(folder / "scores.csv", folder, "distortion")
-    held_out = np.array([name.split("_")[0].removesuffix(".png") in {Path(p).stem for p in HELD_OUT} for name in photos.names])
+    held_out = np.array(
+        [name.split("_")[0].removesuffix(".png") in {Path(p).stem for p in HELD_OUT} for name in photos.names]
+    )
     none = np.empty(0, np.int64)
     return photos, manifests.Division(np.flatnonzero(~held_out), none, np.flatnonzero(held_out))

@@ -1,4 +1,4 @@
-"""Data parallelism: the batch is divided over a mesh of all devices, parameters are on each; one device is a mesh of one."""
+"""Data parallelism: the batch is divided over a mesh of devices, parameters are on each; one is a mesh of one."""
 
 from collections.abc import Sequence
 from typing import TypeVar

@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 
 from vtiqa_jax.config import ModelConfig
 
-SUFFIXES = frozenset(".avif .bmp .gif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .ppm .tif .tiff .webp".split())
+SUFFIXES = {".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 """Endings, lower case, of the files that a folder is searched for."""
 
 Rgb = UInt8[np.ndarray, "height width 3"]

@@ -1,6 +1,7 @@
 """The figures of merit of the field, on plain arrays."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import scipy.stats
@@ -28,19 +29,17 @@ def correlations(scores: Scores, mos: Scores) -> Correlations:
     """Errors: ValueError for fewer than two photos or for values that are not finite."""
     scores, mos = np.asarray(scores, np.float64), np.asarray(mos, np.float64)
     if len(scores) < 2 or scores.shape != mos.shape:
-        raise ValueError(f"correlations need two equally long lists of at least 2 values, not {len(scores)}, {len(mos)}")
+        raise ValueError(
+            f"correlations need two equally long lists of at least 2 values, not {len(scores)}, {len(mos)}"
+        )
     if not (np.isfinite(scores).all() and np.isfinite(mos).all()):
         raise ValueError("correlations of values that are not finite")
     rmse = float(np.sqrt(np.mean((scores - mos) ** 2)))
     if np.ptp(scores) == 0 or np.ptp(mos) == 0:
         return Correlations(np.nan, np.nan, np.nan, rmse, len(scores))
-    return Correlations(
-        float(scipy.stats.pearsonr(scores, mos).statistic),
-        float(scipy.stats.spearmanr(scores, mos).statistic),
-        float(scipy.stats.kendalltau(scores, mos).statistic),
-        rmse,
-        len(scores),
-    )
+    tests: list[Any] = [scipy.stats.pearsonr, scipy.stats.spearmanr, scipy.stats.kendalltau]
+    plcc, srcc, krcc = (float(test(scores, mos).statistic) for test in tests)
+    return Correlations(plcc, srcc, krcc, rmse, len(scores))
 
 
 def within_groups(scores: Scores, mos: Scores, groups: list[str]) -> dict[str, Correlations]:

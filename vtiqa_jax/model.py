@@ -288,9 +288,7 @@ class Selector(nnx.Module):
         used = gradient[:, : side * SENSITIVITY_POOL, : side * SENSITIVITY_POOL]
         return used.reshape(-1, side, SENSITIVITY_POOL, side, SENSITIVITY_POOL).mean((2, 4))
 
-    def positions(
-        self, sensitivity: Float[Array, "batch rows cols"], height: int
-    ) -> Int[Array, "batch grid grid 2"]:
+    def positions(self, sensitivity: Float[Array, "batch rows cols"], height: int) -> Int[Array, "batch grid grid 2"]:
         """Upper left corners (row, column), pixels of a photo `height` high, of the most sensitive patch of each
         window of 3 x 3 map entries; the first in row-major order when several are equal."""
         grid, window = self.config.grid, SELECTION_WINDOW

@@ -45,14 +45,14 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
             arrays[f"{name}.int8"], arrays[f"{name}.scale"] = quantise(np.asarray(array, np.float32))
         else:
             arrays[name] = np.asarray(array, np.float16)
-    told = json.dumps(card(checkpoint)).encode()
-    np.savez_compressed(path, **arrays, **{CARD: np.frombuffer(told, np.uint8)})
+    arrays[CARD] = np.frombuffer(json.dumps(card(checkpoint)).encode(), np.uint8)
+    np.savez_compressed(path, allow_pickle=False, **arrays)
 
 
 def load(path: Path) -> Checkpoint:
     """Reads the model back, float32. Errors: UserError when the file is missing, damaged or something else."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         told = json.loads(arrays.pop(CARD).tobytes())
         params = {}
@@ -63,5 +63,5 @@ def load(path: Path) -> Checkpoint:
             elif not name.endswith(".kernel.scale"):
                 params[name] = array.astype(np.float32)
         return from_card(told, params)
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} is not a packed model of this project, or damaged: {error}") from error

@@ -11,8 +11,8 @@ from vtiqa_jax.metrics import Correlations
 
 # Draws to files without a display. Chosen before pyplot is imported.
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
-from matplotlib.ticker import MaxNLocator  # noqa: E402
+from matplotlib import pyplot as plt
+from matplotlib.ticker import MaxNLocator
 
 
 def scatter(

@@ -38,7 +38,9 @@ def write(
     with (folder / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["image", "mos", "score"])
-        writer.writerows((photos.names[row], f"{m:.6g}", f"{s:.6g}") for row, m, s in zip(rows, mos, scores, strict=True))
+        writer.writerows(
+            (photos.names[row], f"{m:.6g}", f"{s:.6g}") for row, m, s in zip(rows, mos, scores, strict=True)
+        )
     plots.scatter(folder / "scatter.png", scores, mos, total, scale)
     figures = dataclasses.asdict(total)
     if within:

@@ -41,7 +41,9 @@ class Scorer:
     ) -> None:
         """`params` are the model's, by dotted path. Errors: UserError when the model has no head to score with."""
         if config.kind == "backbone":
-            raise UserError("this checkpoint is a backbone without a head; train one with: train.py ... --init CHECKPOINT")
+            raise UserError(
+                "this checkpoint is a backbone without a head; train one with: train.py ... --init CHECKPOINT"
+            )
         self.config = config
         self.scale = scale
         self._mesh = devices.data_mesh(over)
@@ -130,7 +132,7 @@ class Scorer:
         rows: Sequence[int],
         *,
         batch_size: int = 32,
-    ) -> Float[np.ndarray, " n"]:
+    ) -> Float[np.ndarray, " rows"]:
         """Scores of the given rows of prepared arrays (`vtiqa_jax.prepared`), float32."""
         size = devices.round_up(min(batch_size, max(1, len(rows))), self._mesh)
         scores: list[np.ndarray] = []

@@ -90,18 +90,22 @@ def optimiser(config: ModelConfig, recipe: Recipe, steps: int) -> optax.Gradient
             return recipe.head_lr
         return recipe.lr * recipe.layer_decay ** max(0, config.depth - depth_of(path, config.depth))
 
+    def matrices(params: Any) -> Any:
+        return {path: array.ndim == 2 for path, array in params.items()}
+
+    def by_depth(updates: Any, _: Any) -> Any:
+        return {path: update * rate(path) for path, update in updates.items()}
+
     return optax.chain(
         optax.clip_by_global_norm(1.0),
         optax.scale_by_adam(),
-        optax.add_decayed_weights(recipe.weight_decay, lambda params: {k: v.ndim == 2 for k, v in params.items()}),
-        optax.stateless(lambda updates, _: {path: update * rate(path) for path, update in updates.items()}),
+        optax.add_decayed_weights(recipe.weight_decay, matrices),
+        optax.stateless(by_depth),
         optax.scale_by_learning_rate(schedule),
     )
 
 
-def loss(
-    scores: Float[Array, " batch"], labels: Float[Array, " batch"], plcc_weight: float
-) -> Float[Array, ""]:
+def loss(scores: Float[Array, " batch"], labels: Float[Array, " batch"], plcc_weight: float) -> Float[Array, ""]:
     """Mean absolute error plus `plcc_weight` times 1 - PLCC of the batch; labels are standardised."""
     centred, wanted = scores - scores.mean(), labels - labels.mean()
     # The sums of squares may be 0 (equal labels in a small batch): the constant keeps the gradient finite.
@@ -110,7 +114,7 @@ def loss(
 
 
 def make_step(
-    config: ModelConfig, recipe: Recipe, transform: optax.GradientTransformation, frozen: parameters.Params
+    config: ModelConfig, recipe: Recipe, transform: optax.GradientTransformation
 ) -> Callable[..., tuple[State, Float[Array, ""]]]:
     """The jitted step `(state, frozen, key, global_versions, local_versions, labels) -> (state, loss)`.
 
@@ -120,7 +124,12 @@ def make_step(
 
     @jax.jit(donate_argnums=0)
     def step(
-        state: State, frozen: parameters.Params, key: Array, global_versions: Array, local_versions: Array, labels: Array
+        state: State,
+        frozen: parameters.Params,
+        key: Array,
+        global_versions: Array,
+        local_versions: Array,
+        labels: Array,
     ) -> tuple[State, Array]:
         view_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step))
         both = views.augment(view_key, global_versions, local_versions, config)
@@ -138,7 +147,12 @@ def make_step(
 
 
 def batches(
-    prepared: Prepared, labels: Float[np.ndarray, " n"], rows: Int[np.ndarray, " rows"], size: int, seed: int, epoch: int
+    prepared: Prepared,
+    labels: Float[np.ndarray, " n"],
+    rows: Int[np.ndarray, " rows"],
+    size: int,
+    seed: int,
+    epoch: int,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """One epoch's batches in the order that (seed, epoch) gives, whole batches only, the next one read ahead."""
     order = np.random.default_rng((seed, epoch)).permutation(rows)
@@ -199,7 +213,7 @@ class Training:
         self._frozen = devices.replicated({k: v for k, v in start.items() if k not in chosen}, self._mesh)
         self._state = devices.replicated(State(chosen, transform.init(chosen), jnp.int32(0)), self._mesh)
         self._key = devices.replicated(jax.random.key_data(jax.random.key(recipe.seed)), self._mesh)
-        self._step = make_step(config, recipe, transform, self._frozen)
+        self._step = make_step(config, recipe, transform)
 
     def epoch(self, epoch: int) -> Iterator[Float[Array, ""]]:
         """Trains one epoch, yielding each step's loss while the device may still be computing it."""

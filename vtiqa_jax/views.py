@@ -1,4 +1,4 @@
-"""The two views of a photo, computed on the device from uint8 pixels (paper, section III-A; vtiqa release, test scripts).
+"""The two views of a photo, from uint8 pixels, on the device (paper, section III-A; release, test scripts).
 
 All functions are pure, work under `jax.jit` and take a batch of photos [batch, height, width, 3]. Offsets may be
 given once for the batch or once per photo.

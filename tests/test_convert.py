@@ -1,0 +1,301 @@
+"""The converter: nothing but a whole, fitting, harmless file gets through, and what got through comes back."""
+
+import json
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from convert import __main__ as program
+from convert import files, translate
+from convert.table import tables
+from tests import standin
+from tests.conftest import Command
+from vtiqa_jax import checkpoint, params
+from vtiqa_jax.config import ModelConfig, deit_base, deit_small, small
+from vtiqa_jax.errors import UserError
+
+GOLDEN = Path(__file__).parent / "golden" / "expected.npz"
+
+
+@pytest.mark.parametrize("kind", ["vtiqa", "backbone", "original"])
+def test_the_table_names_every_parameter_once(kind: str) -> None:
+    for config in (deit_small(kind=kind), deit_base(kind=kind, depth=3)):
+        rows = [row for table in tables(config).values() for row in table.expanded()]
+        targets = [target for _, target, _ in rows]
+        assert len(targets) == len(set(targets))
+        assert set(targets) == set(params.abstract(config)[1])
+        for table in tables(config).values():
+            sources = [source for source, _, _ in table.expanded()]
+            assert len(sources) == len(set(sources))
+            assert not set(sources) & set(table.extras)
+
+
+def test_translating_there_and_back_is_the_identity(weights: params.Params, config: ModelConfig) -> None:
+    table = tables(config)[""]
+    shapes = {key: array.shape for key, array in weights.items()}
+    there = translate.to_torch(weights, table)
+    assert all(key.startswith("module.") for key in there)
+    back = translate.to_jax("file", there, table, shapes)
+    assert back.keys() == weights.keys()
+    assert all(np.array_equal(back[key], weights[key]) for key in back)
+
+
+def test_all_problems_are_collected(weights: params.Params, config: ModelConfig) -> None:
+    table = tables(config)[""]
+    shapes = {key: array.shape for key, array in weights.items()}
+    damaged = translate.to_torch(weights, table)
+    damaged["cls_token"] = damaged["module.cls_token"]
+    damaged["module.extra"] = np.zeros(3, np.float32)
+    del damaged["module.norm.bias"]
+    damaged["module.head.1.bias"] = np.zeros(63, np.float32)
+    damaged["module.head.3.bias"] = np.full(8, np.nan, np.float32)
+    damaged["module.head.5.bias"] = np.zeros(1, np.int64)
+    with pytest.raises(UserError) as refused:
+        translate.to_jax("w.pt", damaged, table, shapes)
+    said = str(refused.value)
+    assert "w.pt does not fit the model, 6 problem(s)" in said
+    for part in (
+        "cls_token occurs twice",
+        "unknown key extra",
+        "missing key norm.bias",
+        "head.1.bias has shape (63,), the model wants (64,)",
+        "head.3.bias holds values that are not finite",
+        "head.5.bias holds values that are not finite",
+    ):
+        assert part in said
+    assert "\n" not in said
+
+
+def assert_refused(command: Command, out: Path, *arguments: object, said: str) -> None:
+    """One line that says it, exit status 2, and nothing written."""
+    status, _, error = command(program.main, *arguments)
+    assert status == 2
+    assert said in error
+    assert error.count("\n") == 1, error
+    assert "Traceback" not in error
+    assert not out.exists()
+    assert not list(out.parent.glob(f".{out.name}*"))
+
+
+# ---- files that need no torch: .npz and .safetensors ----
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out" / "checkpoint"
+
+
+@pytest.mark.parametrize("kind", ["npz", "safetensors"])
+def test_a_backbone_is_read_without_torch(kind: str, tmp_path: Path, out: Path, command: Command) -> None:
+    weights = standin.deit(width=128, depth=3)
+    source = tmp_path / f"vit.{kind}"
+    if kind == "npz":
+        np.savez(source, **{key: array.astype(np.float16) for key, array in weights.items()})
+    else:
+        safetensors.numpy.save_file(weights, source)
+    assert command(program.main, "backbone", source, out)[0] == 0
+    loaded = checkpoint.load(out)
+    assert loaded.config == deit_small(kind="backbone", width=128, heads=2, depth=3)
+    assert loaded.scale is None
+    expected = weights["blocks.2.attn.proj.weight"].T
+    if kind == "npz":
+        expected = expected.astype(np.float16)
+    np.testing.assert_array_equal(loaded.params["blocks.2.attn.proj.kernel"], expected)
+    assert loaded.source["converted"] == [{"file": source.name, "sha256": files.sha256(source)}]
+
+
+def test_refusals_without_torch(tmp_path: Path, out: Path, command: Command) -> None:
+    weights = standin.deit()
+    np.savez(tmp_path / "whole.npz", **weights)
+    safetensors.numpy.save_file(weights, tmp_path / "whole.safetensors")
+    for kind, said in (("npz", "truncated, not an .npz archive"), ("safetensors", "truncated or not a safetensors")):
+        whole = (tmp_path / f"whole.{kind}").read_bytes()
+        (tmp_path / f"cut.{kind}").write_bytes(whole[: len(whole) // 2])
+        assert_refused(command, out, "backbone", tmp_path / f"cut.{kind}", out, said=said)
+    np.savez(tmp_path / "objects.npz", a=np.array([{"code": 1}], dtype=object))
+    assert_refused(command, out, "backbone", tmp_path / "objects.npz", out, said="holds objects instead of numbers")
+    assert_refused(command, out, "backbone", tmp_path / "missing.npz", out, said="missing.npz is not a file")
+    (tmp_path / "weights.h5").touch()
+    assert_refused(command, out, "backbone", tmp_path / "weights.h5", out, said="ends in .pt, .pth, .bin")
+    np.savez(tmp_path / "other.npz", conv1=np.zeros(3))
+    assert_refused(command, out, "backbone", tmp_path / "other.npz", out, said="does not look like a timm ViT")
+    gap = {key: array for key, array in weights.items() if not key.startswith("blocks.0.attn")}
+    np.savez(tmp_path / "gap.npz", **gap)
+    assert_refused(command, out, "backbone", tmp_path / "gap.npz", out, said="missing key blocks.0.attn.qkv.weight")
+
+
+def test_an_existing_checkpoint_is_kept_without_force(tmp_path: Path, out: Path, command: Command) -> None:
+    np.savez(tmp_path / "a.npz", **standin.deit(seed=1))
+    np.savez(tmp_path / "b.npz", **standin.deit(seed=2))
+    assert command(program.main, "backbone", tmp_path / "a.npz", out)[0] == 0
+    status, _, error = command(program.main, "backbone", tmp_path / "b.npz", out)
+    assert status == 2
+    assert "exists already; choose another name, or overwrite it with --force" in error
+    assert checkpoint.load(out).source["converted"][0]["file"] == "a.npz"
+    assert command(program.main, "backbone", tmp_path / "b.npz", out, "--force")[0] == 0
+    assert checkpoint.load(out).source["converted"][0]["file"] == "b.npz"
+
+
+def test_bad_arguments_end_with_status_2(command: Command) -> None:
+    for arguments in (["vtiqa"], ["nothing"], ["vtiqa", "a.pt", "b", "--labels", "imagenet"]):
+        assert command(program.main, *arguments)[0] == 2
+
+
+def test_a_packed_bomb_is_not_unpacked_as_code(tmp_path: Path, out: Path, command: Command) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("a.npy", b"cos\nsystem\n(S'echo run'\ntR.")
+    assert_refused(command, out, "backbone", tmp_path / "a.npz", out, said="truncated, not an .npz archive")
+
+
+# ---- the published files: torch ----
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the released file and the paper's three, in the published layout."""
+    pytest.importorskip("torch", reason="writing .pt files needs torch (the extra `convert`)")
+    folder = tmp_path_factory.mktemp("published")
+    standin.save_pt(folder / "VTIQA_koniq.pt", standin.prefixed(standin.released()))
+    names = ("VTIQA_org_backbone", "VTIQA_org_safusion", "VTIQA_org_slection")
+    for name, weights in zip(names, standin.original(), strict=True):
+        standin.save_pt(folder / f"{name}.pt", standin.prefixed(weights))
+    return folder
+
+
+def test_the_released_file_goes_there_and_back(published: Path, out: Path, tmp_path: Path, command: Command) -> None:
+    source = published / "VTIQA_koniq.pt"
+    status, said, _ = command(program.main, "vtiqa", source, out)
+    assert status == 0
+    assert "koniq10k scale, 1 to 5, higher is better" in said
+    loaded = checkpoint.load(out)
+    assert loaded.config == deit_small()
+    assert loaded.source == {"converted": [{"file": "VTIQA_koniq.pt", "sha256": files.sha256(source)}]}
+    assert command(program.main, "export", out, tmp_path / "back.pt")[0] == 0
+    assert_same_file(tmp_path / "back.pt", source)
+    status, _, error = command(program.main, "export", out, tmp_path / "back.pt")
+    assert (status, "exists already" in error) == (2, True)
+
+
+def assert_same_file(found: Path, expected: Path, without: tuple[str, ...] = ()) -> None:
+    """The same keys and, bit for bit, the same arrays."""
+    ours, theirs = files.read(found), files.read(expected)
+    assert set(ours) == set(theirs) - {f"module.{key}" for key in without}
+    for key, array in ours.items():
+        assert array.dtype == theirs[key].dtype
+        assert array.tobytes() == theirs[key].tobytes(), key
+
+
+def test_the_papers_files_go_there_and_back(published: Path, out: Path, tmp_path: Path, command: Command) -> None:
+    names = {
+        "VTIQA_org_backbone.pt": ("head.weight", "head.bias"),
+        "VTIQA_org_safusion.pt": ("pos_embed",),
+        "VTIQA_org_slection.pt": (),
+    }
+    status, _, error = command(program.main, "original", *[published / name for name in names], out)
+    assert status == 0, error
+    assert command(program.main, "export", out, tmp_path / "back")[0] == 0
+    assert sorted(path.name for path in (tmp_path / "back").iterdir()) == sorted(names)
+    for name, unused in names.items():
+        assert_same_file(tmp_path / "back" / name, published / name, unused)
+
+
+def test_deits_wrapper_is_opened(published: Path, out: Path, tmp_path: Path, command: Command) -> None:
+    standin.save_pt(tmp_path / "deit_small_patch16_224.pth", standin.deit(), wrap="model")
+    assert command(program.main, "backbone", tmp_path / "deit_small_patch16_224.pth", out)[0] == 0
+    assert checkpoint.load(out).config.kind == "backbone"
+
+
+def changed(change: Callable[[standin.Arrays], object]) -> standin.Arrays:
+    weights = standin.prefixed(standin.released())
+    change(weights)
+    return weights
+
+
+EXTRA = "module.blocks.12.norm1.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda w: w.pop("module.cls_token"), "missing key cls_token"),
+        (lambda w: w.update({EXTRA: np.ones(384, np.float32)}), "unknown key blocks.12.norm1.weight"),
+        (lambda w: [w.pop(key) for key in list(w) if ".blocks.11." in key], "missing key blocks.11.norm1.weight"),
+        (lambda w: w.update({"module.head.1.weight": w["module.head.1.weight"].T.copy()}), "has shape (768, 64)"),
+        (lambda w: w.update({"cls_token": w["module.cls_token"]}), "cls_token occurs twice"),
+        (lambda w: w.clear(), "holds no state_dict"),
+    ],
+    ids=["missing", "extra", "wrong depth", "wrong shape", "twice", "empty"],
+)
+def test_files_that_do_not_fit_are_refused(
+    published: Path, tmp_path: Path, out: Path, command: Command, change: Callable[[standin.Arrays], object], said: str
+) -> None:
+    source = standin.save_pt(tmp_path / "w.pt", changed(change))
+    assert_refused(command, out, "vtiqa", source, out, said=said)
+
+
+def test_truncated_files_and_files_of_another_kind_are_refused(
+    published: Path, tmp_path: Path, out: Path, command: Command
+) -> None:
+    whole = (published / "VTIQA_koniq.pt").read_bytes()
+    for name, data in (
+        ("cut", whole[: len(whole) // 2]),
+        ("text", b"not weights"),
+        ("none", b""),
+        ("start", whole[:40]),
+    ):
+        source = tmp_path / f"{name}.pt"
+        source.write_bytes(data)
+        assert_refused(command, out, "vtiqa", source, out, said=f"{name}.pt is")
+
+
+def test_code_in_a_file_is_refused_by_name_and_not_run(
+    published: Path, tmp_path: Path, out: Path, command: Command
+) -> None:
+    import torch
+
+    class Harm:
+        def __reduce__(self) -> tuple[Callable[[str], object], tuple[str]]:
+            return Path.touch, (tmp_path / "harmed",)  # type: ignore[return-value]
+
+    for name, harm in (("zip", False), ("legacy", True)):
+        source = tmp_path / f"{name}.pt"
+        torch.save({"module.cls_token": Harm()}, source, _use_new_zipfile_serialization=not harm)
+        assert_refused(command, out, "vtiqa", source, out, said=f"{source} is refused: it carries code (")
+        assert not (tmp_path / "harmed").exists()
+
+
+def test_a_transposed_square_matrix_is_noticed_by_computing(
+    published: Path, tmp_path: Path, out: Path, command: Command
+) -> None:
+    """Its shape fits; only what it computes is wrong."""
+
+    def transpose(weights: standin.Arrays) -> None:
+        key = "module.blocks.7.attn.proj.weight"
+        weights[key] = weights[key].T.copy()
+
+    right = published / "VTIQA_koniq.pt"
+    status, said, error = command(program.main, "vtiqa", right, out, "--expect", GOLDEN)
+    assert status == 0, error
+    assert "| features_mosaic | relative norm of the difference |" in said
+    assert json.loads(json.dumps(checkpoint.load(out).source["checked"]))["file"] == GOLDEN.name
+    shutil.rmtree(out)
+    wrong = standin.save_pt(tmp_path / "t.pt", changed(transpose))
+    assert_refused(command, out, "vtiqa", wrong, out, "--expect", GOLDEN, said="computes something else than")
+    np.savez(tmp_path / "poor.npz", score=np.zeros(3))
+    assert_refused(
+        command, out, "vtiqa", right, out, "--expect", tmp_path / "poor.npz", said="`global_view` must be uint8"
+    )
+
+
+def test_a_backbone_is_not_the_released_model(published: Path, tmp_path: Path, out: Path, command: Command) -> None:
+    source = standin.save_pt(tmp_path / "deit.pth", standin.deit(depth=12, width=384), wrap="model")
+    assert_refused(command, out, "vtiqa", source, out, said="missing key head.1.weight")
+
+
+def test_small_sizes_are_not_offered_to_the_released_table() -> None:
+    assert small().view_size == 28

@@ -1,0 +1,96 @@
+"""The scorer: order, failures, padding, and what it costs in memory."""
+
+import threading
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+import vtiqa_jax
+from vtiqa_jax import checkpoint, images, params
+from vtiqa_jax.config import LabelScale, ModelConfig
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.scoring import Scorer
+
+
+@pytest.fixture(scope="module")
+def scorer(config: ModelConfig, weights: params.Params, scale: LabelScale) -> Scorer:
+    return Scorer(config, weights, scale, over=jax.devices()[:1])
+
+
+@pytest.fixture
+def photos(rng: np.random.Generator) -> list[np.ndarray]:
+    return list(rng.integers(0, 256, (9, 30, 40, 3), np.uint8))
+
+
+def test_failures_are_told_and_stop_nothing(scorer: Scorer, photos: list[np.ndarray]) -> None:
+    expected = scorer.score(photos)
+    mixed = [photos[0], "missing.jpg", *photos[1:4], None, "gone.png", *photos[4:]]
+    for batch_size in (1, 2, 3, 100):
+        found = list(scorer.stream(mixed, batch_size=batch_size))
+        assert [result.image is photo for result, photo in zip(found, mixed, strict=True)] == [True] * 12
+        assert [result.error is None for result in found] == [True, False, *[True] * 3, False, False, *[True] * 5]
+        scores = [result.score for result in found if result.score is not None]
+        np.testing.assert_allclose(scores, expected, atol=1e-5)
+    assert [r.error for r in scorer.stream(["a.jpg", "b.jpg"])] == ["No such file or directory"] * 2
+
+
+def test_the_strict_form_names_the_first_failure(scorer: Scorer, photos: list[np.ndarray]) -> None:
+    with pytest.raises(images.ImageError, match=r"missing\.jpg: No such file"):
+        scorer.score([photos[0], "missing.jpg"])
+    with pytest.raises(images.ImageError, match="photo 1: a photo is a uint8 array"):
+        scorer.score([photos[0], photos[0].astype(np.float32)])
+    assert scorer.score([]).shape == (0,)
+    with pytest.raises(UserError, match="batch size must be at least 1, not 0"):
+        list(scorer.stream(photos, batch_size=0))
+
+
+def test_every_batch_has_one_shape(scorer: Scorer, photos: list[np.ndarray]) -> None:
+    before = scorer._score._cache_size()  # type: ignore[attr-defined]
+    scorer.score(photos[:7], batch_size=7)
+    after = scorer._score._cache_size()  # type: ignore[attr-defined]
+    scorer.score(photos, batch_size=7)  # 7, and 2 padded to 7
+    assert after == before + 1 == scorer._score._cache_size()  # type: ignore[attr-defined]
+
+
+def test_only_a_few_batches_are_held_at_a_time(scorer: Scorer, photos: list[np.ndarray], monkeypatch) -> None:
+    """Photos decoded but not yet yielded never exceed the look-ahead, however long the list."""
+    decoded, lock = [0], threading.Lock()
+    real = images.versions
+
+    def counted(*arguments: object) -> images.Versions:
+        with lock:
+            decoded[0] += 1
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(images, "versions", counted)
+    ahead = [decoded[0] - given for given, _ in enumerate(scorer.stream(photos * 10, batch_size=3))]
+    assert max(ahead) <= 5 * 3
+    assert decoded[0] == 90
+
+
+def test_a_checkpoint_is_loaded_and_judges_photos_of_every_form(
+    config: ModelConfig, weights: params.Params, scale: LabelScale, photos: list[np.ndarray], tmp_path: Path
+) -> None:
+    checkpoint.save(tmp_path / "c", checkpoint.Checkpoint(config, weights, scale, {}))
+    model = vtiqa_jax.load(tmp_path / "c")
+    assert model.scale == scale
+    Image.fromarray(photos[0]).save(tmp_path / "a.png")
+    found = model.score([str(tmp_path / "a.png"), photos[0], Image.open(tmp_path / "a.png"), tmp_path / "a.png"])
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, found[0], atol=1e-6)
+    backbone = {k.removeprefix("backbone."): v for k, v in weights.items() if k.startswith("backbone.")}
+    checkpoint.save(tmp_path / "b", checkpoint.Checkpoint(config.replace(kind="backbone"), backbone, None, {}))
+    with pytest.raises(UserError, match="is a backbone without a head; train one with"):
+        vtiqa_jax.load(tmp_path / "b")
+    with pytest.raises(UserError, match="nowhere is not a checkpoint"):
+        vtiqa_jax.load(tmp_path / "nowhere")
+
+
+def test_a_score_does_not_depend_on_the_order(scorer: Scorer, photos: list[np.ndarray]) -> None:
+    order = np.random.default_rng(0).permutation(len(photos))
+    np.testing.assert_allclose(
+        scorer.score([photos[i] for i in order], batch_size=4), scorer.score(photos, batch_size=4)[order], atol=1e-5
+    )
