@@ -12,8 +12,7 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from vtiqa_jax import checkpoint, demo, metrics, params, plots, prepared, report
-from vtiqa_jax import default as default_model
+from vtiqa_jax import checkpoint, demo, metrics, models, params, plots, prepared, report
 from vtiqa_jax import manifest as manifests
 from vtiqa_jax.command import run
 from vtiqa_jax.config import LabelScale
@@ -108,14 +107,14 @@ def run_demo(workdir: Path = Path("runs/demo"), recipe: Recipe = demo.RECIPE) ->
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     photos, division = demo.make(workdir / "photos")
     told = {"data": "demo", "labels": demo.LABELS}
-    train(photos, division, demo.SCALE, default_model.load(), recipe, workdir, workdir / "prepared", told)
+    train(photos, division, demo.SCALE, models.load(), recipe, workdir, workdir / "prepared", told)
 
 
 def manifest(
     scores: Path,
     images: Path,
     workdir: Path = Path("runs/manifest"),
-    init: Path | None = None,
+    init: str = "default",
     depth: int | None = None,
     test_fraction: float = 0.2,
     val_fraction: float = 0.1,
@@ -134,7 +133,7 @@ def manifest(
         scores: the CSV file; photos are named relative to --images.
         images: the folder of the photos.
         workdir: where the results go.
-        init: the checkpoint to start from; the package's default model when not given.
+        init: the checkpoint to start from, or "default" for the model that comes with the package.
         depth: keep only the first N blocks of it.
         test_fraction: share of the photos that is looked at once, at the end.
         val_fraction: share of the other photos that chooses the best epoch; 0 keeps the last one.
@@ -153,7 +152,7 @@ def manifest(
     if not lowest < highest:
         raise UserError(f"a label range must rise, not go from {lowest:g} to {highest:g}; see --low and --high")
     scale = LabelScale(name or scores.stem, lowest, highest)
-    start = checkpoint.load(init) if init else default_model.load()
+    start = models.load(init)
     if start.config.kind == "original":
         raise UserError(f"{init} is the paper's model, which is scored and converted but not trained here")
     if depth is not None:

@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 from convert import files, translate
 from convert.check import compare, table_of
 from convert.table import tables
-from vtiqa_jax import checkpoint, config, params
+from vtiqa_jax import checkpoint, config, packed, params
 from vtiqa_jax.command import run
 from vtiqa_jax.config import LabelScale, ModelConfig
 from vtiqa_jax.errors import UserError
@@ -147,9 +147,25 @@ def export(source: Positional[Path], out: Positional[Path], force: Force = False
         print(f"{targets[name]}: sha256 {files.sha256(targets[name])}")
 
 
+def pack(source: Positional[Path], out: Positional[Path], force: Force = False) -> None:
+    """A checkpoint to one small file, with the backbone's matrices in 8 bits; every --checkpoint takes it too.
+
+    Args:
+        source: the checkpoint's folder.
+        out: the .npz file.
+    """
+    if out.suffix != ".npz":
+        raise UserError(f"{out}: a packed model's name ends in .npz")
+    if out.exists() and not force:
+        raise UserError(f"{out} exists already; choose another name, or overwrite it with --force")
+    packed.save(out, checkpoint.load(source))
+    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
+
+
 def main() -> None:
     """Entry point."""
-    run({"vtiqa": vtiqa, "original": original, "backbone": backbone, "export": export}, "python -m convert", __doc__)
+    commands = {"vtiqa": vtiqa, "original": original, "backbone": backbone, "export": export, "pack": pack}
+    run(commands, "python -m convert", __doc__)
 
 
 if __name__ == "__main__":

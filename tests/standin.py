@@ -1,6 +1,8 @@
 """Stand-in weights: seeded arrays under the published files' keys and shapes, scaled so that scores differ visibly.
 
-The published weights cannot be downloaded by a program; every test of the converter uses these.
+The published weights cannot be downloaded by a program; every test of the converter uses these. As files:
+
+    python -m tests.standin FOLDER
 """
 
 import itertools
@@ -106,3 +108,18 @@ def save_pt(path: Path, weights: Arrays, wrap: str | None = None) -> Path:
     state = {key: torch.from_numpy(value) for key, value in weights.items()}
     torch.save({wrap: state} if wrap else state, path)
     return path
+
+
+def main(folder: Path) -> None:
+    """Writes all four files in the published layout."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_pt(folder / "VTIQA_standin.pt", prefixed(released()))
+    names = ("VTIQA_org_backbone", "VTIQA_org_safusion", "VTIQA_org_slection")
+    for name, weights in zip(names, original(), strict=True):
+        save_pt(folder / f"{name}.pt", prefixed(weights))
+
+
+if __name__ == "__main__":
+    import sys
+
+    main(Path(sys.argv[1]))

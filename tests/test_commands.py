@@ -14,7 +14,7 @@ import eval as eval_program
 import train as train_program
 from tests.conftest import Command
 from vtiqa_jax import __main__ as vtiqa
-from vtiqa_jax import checkpoint, default, demo, params
+from vtiqa_jax import checkpoint, demo, models, params
 from vtiqa_jax.config import LabelScale, ModelConfig
 
 pytestmark = pytest.mark.usefixtures("usual_promotion")
@@ -220,7 +220,7 @@ def test_the_demonstration_divides_by_photograph_and_runs(
 ) -> None:
     """With a toy in the packaged model's place; .ci/run trains the real one."""
     toy = checkpoint.Checkpoint(config, weights, None, {})
-    monkeypatch.setattr(default, "load", lambda: toy)
+    monkeypatch.setattr(models, "load", lambda: toy)
     workdir = tmp_path / "run"
     quick = ("--workdir", workdir, "--recipe.epochs", 1, "--recipe.freeze-blocks", 0)
     for _ in range(2):  # a second run replaces the first

@@ -66,7 +66,7 @@ def test_photos_to_scores(released: params.Params, original: params.Params, expe
     found = Scorer(RELEASED, released, scale, over=one).score(PHOTOS)
     np.testing.assert_allclose(found, expected["score"], atol=1e-4)
     found = Scorer(ORIGINAL, original, scale, over=one).score(PHOTOS)
-    np.testing.assert_allclose(found, expected["score_original"], atol=1e-3)
+    np.testing.assert_allclose(found, expected["score_original"], atol=1e-4)
 
 
 def stored(photos: tuple[Path, ...]) -> tuple[jax.Array, jax.Array]:

@@ -1,0 +1,31 @@
+"""Draws docs/views.png: a photograph (coffee, by Rachel Michetti, CC0, from scikit-image) and its two views.
+
+python docs/views.py
+"""
+
+from pathlib import Path
+
+import jax.numpy as jnp
+import matplotlib
+import numpy as np
+import skimage
+
+from vtiqa_jax import images, views
+from vtiqa_jax.config import deit_small
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+photo = images.read(Path(skimage.__file__).parent / "data" / "coffee.png")
+small, large = (jnp.asarray(version)[None] for version in images.versions(photo, deit_small()))
+shown = {
+    f"the photo, {photo.shape[1]} x {photo.shape[0]}": photo,
+    "global view: the whole, shrunk": np.asarray(views.centre_global(small, deit_small())[0]),
+    "local view: 49 untouched patches": np.asarray(views.centre_mosaic(large, deit_small())[0]),
+}
+figure, axes = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained", width_ratios=[1.5, 1, 1])
+for axis, (title, picture) in zip(axes, shown.items(), strict=True):
+    axis.imshow(picture, interpolation="nearest")
+    axis.set_title(title, fontsize=11)
+    axis.axis("off")
+figure.savefig(Path(__file__).with_suffix(".png"), dpi=110)
