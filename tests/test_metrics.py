@@ -49,6 +49,7 @@ def test_a_group_is_judged_by_itself(rng: np.random.Generator) -> None:
     within = within_groups(scores, mos, ["a"] * 50 + ["b"] * 50)
     assert all(abs(figures.srcc) < 0.4 for figures in within.values())
     assert list(within_groups(scores, mos, ["a"] * 99 + ["alone"])) == ["a"]
+    assert list(within_groups(scores, np.r_[mos[:98], 1.0, 1.0], ["a"] * 98 + ["equal"] * 2)) == ["a"]
 
 
 def test_nonsense_is_refused() -> None:

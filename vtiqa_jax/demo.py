@@ -19,7 +19,7 @@ from vtiqa_jax.training import Recipe
 
 SCALE = LabelScale("demo (label made by rule)", 1.0, 5.0)
 LABELS = "5 for an untouched photograph down to 1 for the strongest distortion, by rule; not human opinion"
-RECIPE = Recipe(epochs=6, batch_size=16, freeze_blocks=6, lr=2e-4, head_lr=2e-3)
+RECIPE = Recipe(epochs=4, batch_size=16, freeze_blocks=6, lr=3e-4, head_lr=6e-3)
 
 Photo = UInt8[np.ndarray, "height width 3"]
 

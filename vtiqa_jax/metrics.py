@@ -43,10 +43,10 @@ def correlations(scores: Scores, mos: Scores) -> Correlations:
 
 
 def within_groups(scores: Scores, mos: Scores, groups: list[str]) -> dict[str, Correlations]:
-    """The figures within each group of photos, for groups of two or more.
+    """The figures within each group of photos, for groups in which the MOS differ.
 
     A data set whose parts differ in mean MOS shows high totals to whoever recognises the part.
     """
     labels = np.asarray(groups)
     chosen = {name: labels == name for name in sorted(set(groups))}
-    return {name: correlations(scores[rows], mos[rows]) for name, rows in chosen.items() if rows.sum() > 1}
+    return {name: correlations(scores[rows], mos[rows]) for name, rows in chosen.items() if np.ptp(mos[rows]) > 0}

@@ -18,6 +18,11 @@ def _line(name: str, figures: metrics.Correlations) -> str:
     return f"{name:<12}{figures.n:>7}{figures.plcc:>9.4f}{figures.srcc:>9.4f}{figures.krcc:>9.4f}{figures.rmse:>10.4g}"
 
 
+def _json(figures: metrics.Correlations) -> dict[str, Any]:
+    """JSON has no NaN: a correlation that does not exist is null."""
+    return {name: None if np.isnan(value) else value for name, value in dataclasses.asdict(figures).items()}
+
+
 def write(
     folder: Path, photos: Manifest, rows: Int[np.ndarray, " n"], scores: Float[np.ndarray, " n"], scale: LabelScale
 ) -> dict[str, Any]:
@@ -42,8 +47,8 @@ def write(
             (photos.names[row], f"{m:.6g}", f"{s:.6g}") for row, m, s in zip(rows, mos, scores, strict=True)
         )
     plots.scatter(folder / "scatter.png", scores, mos, total, scale)
-    figures = dataclasses.asdict(total)
+    figures: dict[str, Any] = _json(total)
     if within:
-        figures["within"] = {name: dataclasses.asdict(group) for name, group in within.items()}
+        figures["within"] = {name: _json(group) for name, group in within.items()}
         figures["within_mean_srcc"] = float(np.mean([group.srcc for group in within.values()]))
     return figures
