@@ -84,16 +84,16 @@ def train(
 
     # ---- results: the test photos are looked at once, here ----
     workdir.mkdir(parents=True, exist_ok=True)
+    settings = {"trained": told | {"recipe": dataclasses.asdict(recipe), "started from": init.source}}
+    checkpoint.save(workdir / "checkpoint", checkpoint.Checkpoint(config, kept, scale, settings))
     plots.curve(workdir / "curve.png", losses, training.steps_per_epoch, val_srcc)
     result: dict = {"epochs": recipe.epochs}
     if len(division.test):
         scores = scores_of(kept, division.test)
         result |= report.write(workdir, photos, division.test, scores, scale)
     result["seconds"] = round(time.perf_counter() - started, 1)
-    settings = {"trained": told | {"recipe": dataclasses.asdict(recipe), "started from": init.source, "result": result}}
-    checkpoint.save(workdir / "checkpoint", checkpoint.Checkpoint(config, kept, scale, settings))
     (workdir / "result.json").write_text(json.dumps(result, indent=2) + "\n")
-    print(f"{workdir}/: checkpoint, result.json, curve.png, predictions.csv, scatter.png; {result['seconds']:.0f} s")
+    print(f"{workdir}/: {', '.join(sorted(path.name for path in workdir.iterdir()))}; {result['seconds']:.0f} s")
 
 
 def run_demo(workdir: Path = Path("runs/demo"), recipe: Recipe = demo.RECIPE) -> None:

@@ -2,9 +2,8 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-import numpy as np
 from tyro.conf import Positional, arg
 
 from convert import files, translate
@@ -26,21 +25,15 @@ Expect = Annotated[
 ]
 
 
-def _arrays(config: ModelConfig, sources: list[Path]) -> tuple[params.Params, dict]:
-    shapes = {key: leaf.shape for key, leaf in params.abstract(config)[1].items()}
-    filled: dict[str, np.ndarray] = {}
-    for path, table in zip(sources, tables(config).values(), strict=True):
-        filled |= translate.to_jax(str(path), files.read(path), table, shapes)
-    if filled.keys() != shapes.keys():
-        raise AssertionError(f"the table leaves parameters unfilled: {sorted(shapes.keys() - filled.keys())}")
-    return filled, {"converted": [{"file": path.name, "sha256": files.sha256(path)} for path in sources]}
-
-
 def _convert(
     config: ModelConfig, sources: list[Path], out: Path, scale: LabelScale | None, expect: Path | None, force: bool
 ) -> None:
     checkpoint.check_free(out, force=force)
-    arrays, source = _arrays(config, sources)
+    shapes = {key: leaf.shape for key, leaf in params.abstract(config)[1].items()}
+    arrays: params.Params = {}
+    for path, table in zip(sources, tables(config).values(), strict=True):
+        arrays |= translate.to_jax(str(path), files.read(path), table, shapes)
+    source: dict[str, Any] = {"converted": [{"file": path.name, "sha256": files.sha256(path)} for path in sources]}
     if expect:
         differences = compare(config, arrays, expect)
         print(table_of(differences))

@@ -141,6 +141,25 @@ def test_the_installed_command_and_the_module_are_one(folder: Path, model: Path)
     assert photo in said[0]
 
 
+def test_nobody_reading_on_is_no_error(folder: Path, model: Path) -> None:
+    program = [sys.executable, "-m", "vtiqa_jax", "score", *[str(folder)] * 50, "--checkpoint", str(model)]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None and running.stderr is not None
+        running.stdout.readline()
+        running.stdout.close()
+        assert running.stderr.read() == ""
+        assert running.wait() == 141
+
+
+def test_a_forbidden_folder_is_told_in_one_line(folder: Path, model: Path, tmp_path: Path, command: Command) -> None:
+    (tmp_path / "file").touch()
+    given = ("--scores", folder / "scores.csv", "--images", folder, "--init", model)
+    status, _, error = command(train_program.main, "manifest", *given, "--workdir", tmp_path / "file" / "run")
+    assert status == 2
+    assert "Not a directory" in error
+    assert error.count("\n") == 1
+
+
 # ---- train.py and eval.py ----
 
 QUICK = ("--recipe.epochs", 3, "--recipe.batch-size", 8, "--recipe.head-lr", 0.01, "--recipe.compute-dtype", "float32")

@@ -78,7 +78,12 @@ def test_a_division_covers_every_row_once() -> None:
         assert [len(division.train), len(division.val), len(division.test)] == [72, 8, 20]
     assert np.array_equal(shuffled[0].test, shuffled[1].test)
     assert not np.array_equal(shuffled[0].test, shuffled[2].test)
-    for fractions, said in (((1.0, 0.1), "--test-fraction"), ((0.2, -0.1), "--val-fraction"), ((0.9, 0.5), "leave 1")):
+    for fractions, said in (
+        ((1.0, 0.1), "--test-fraction"),
+        ((0.2, -0.1), "--val-fraction"),
+        ((0.8, 0.5), "1 would be left to train on"),
+        ((0.5, 0.2), "1 would be left to validate on"),
+    ):
         with pytest.raises(UserError, match=said):
             manifest.divide(10, *fractions, in_order=True, seed=0)
 

@@ -32,6 +32,8 @@ def _written(path: Path | None) -> Iterator[IO[str] | None]:
             raise IsADirectoryError(None, "Is a directory")
         with part.open("w", newline="", encoding="utf-8") as file:
             yield file
+    except BrokenPipeError:  # of standard output, not of this file
+        raise
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from error
     part.replace(path)

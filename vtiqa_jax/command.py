@@ -1,5 +1,7 @@
 """What every command line of the project shares: subcommands from typed functions, errors as one line."""
 
+import errno
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -9,12 +11,16 @@ import tyro
 
 from vtiqa_jax.errors import UserError
 
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST}
+"""What is wrong with a person's disk or folder, not with the program."""
+
 
 def run(subcommands: dict[str, Callable[..., Any]], program: str, description: str | None, default: str = "") -> None:
     """Runs the subcommand that the command line names and exits.
 
     Exit status: the function's return value (None is 0); 2 for bad arguments and for a `UserError`, which is printed
-    as one line; 130 when interrupted. `default` is the subcommand of an empty command line.
+    as one line, as is a full or forbidden disk; 130 when interrupted; 141 when nobody reads on. `default` is the
+    subcommand of an empty command line.
     """
     arguments = sys.argv[1:] or ([default] if default else [])
     app = tyro.extras.SubcommandApp()
@@ -25,8 +31,17 @@ def run(subcommands: dict[str, Callable[..., Any]], program: str, description: s
     try:
         config = (tyro.conf.FlagCreatePairsOff,)
         status = app.cli(prog=program, description=description, args=arguments, config=config)
+        sys.stdout.flush()
     except UserError as error:
         print(f"{program}: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # whoever read the output, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        print(f"{program}: {error.filename or 'the disk'}: {error.strerror}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)

@@ -65,7 +65,7 @@ def read(scores: Path, images: Path, group_column: str | None = None) -> Manifes
     if problems:
         more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
         raise UserError(f"{scores}: {'; '.join(problems[:5])}{more}")
-    groups = tuple(row[group_column] for row in rows) if group_column else ()
+    groups = tuple(row[group_column] or "" for row in rows) if group_column else ()
     return Manifest(tuple(row["image"].strip() for row in rows), np.array(values, np.float32), images, groups)
 
 
@@ -87,6 +87,10 @@ def divide(count: int, test_fraction: float, val_fraction: float, *, in_order: b
     order = np.arange(count) if in_order else np.random.default_rng(seed).permutation(count)
     learning = count - round(count * test_fraction)
     training = learning - round(learning * val_fraction)
-    if training < 2:
-        raise UserError(f"{count} photos leave {training} to train on after the test and validation rows")
+    for part, rows in (("train on", training), ("validate on", learning - training), ("test on", count - learning)):
+        if rows == 1 or (rows == 0 and part == "train on"):
+            raise UserError(
+                f"of {count} photos {rows} would be left to {part}, and a correlation needs 2;"
+                " change --test-fraction and --val-fraction (0 is allowed)"
+            )
     return Division(np.sort(order[:training]), np.sort(order[training:learning]), np.sort(order[learning:]))

@@ -50,7 +50,7 @@ def curve(path: Path, losses: list[float], steps_per_epoch: int, val_srcc: list[
     if val_srcc:
         right = axes.twinx()
         right.plot(ends, val_srcc, color="C1", marker="s", label="SRCC, validation photos")
-        right.set(ylabel="SRCC", ylim=(min(0.0, *val_srcc), 1))
+        right.set(ylabel="SRCC", ylim=(min(0.0, *np.nan_to_num(val_srcc)), 1))
         right.legend(frameon=False, loc="lower right")
     axes.legend(frameon=False, loc="upper right")
     figure.savefig(path, dpi=120)

@@ -47,8 +47,8 @@ def write(
             (photos.names[row], f"{m:.6g}", f"{s:.6g}") for row, m, s in zip(rows, mos, scores, strict=True)
         )
     plots.scatter(folder / "scatter.png", scores, mos, total, scale)
-    figures: dict[str, Any] = _json(total)
+    result: dict[str, Any] = _json(total)
     if within:
-        figures["within"] = {name: _json(group) for name, group in within.items()}
-        figures["within_mean_srcc"] = float(np.mean([group.srcc for group in within.values()]))
-    return figures
+        result["within"] = {name: _json(group) for name, group in within.items()}
+        result["within_mean_srcc"] = float(np.mean([group.srcc for group in within.values()]))
+    return result
