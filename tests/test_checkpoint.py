@@ -93,7 +93,7 @@ def test_the_first_blocks_can_be_kept(model: checkpoint.Checkpoint, config: Mode
 
 
 def test_a_packed_model_is_near_and_small(scale: LabelScale, tmp_path: Path) -> None:
-    config = small(width=64, patch_size=16, cell=16, global_size=128, local_size=224, depth=1)
+    config = small(width=64, patch_size=16, cell=16, global_size=128, local_size=224, depth=6)
     model = checkpoint.Checkpoint(config, params.drawn(config, 0), scale, {"a": 1})
     packed.save(tmp_path / "m.npz", model)
     found = packed.load(tmp_path / "m.npz")

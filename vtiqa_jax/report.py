@@ -18,9 +18,9 @@ def _line(name: str, figures: metrics.Correlations) -> str:
     return f"{name:<12}{figures.n:>7}{figures.plcc:>9.4f}{figures.srcc:>9.4f}{figures.krcc:>9.4f}{figures.rmse:>10.4g}"
 
 
-def _json(figures: metrics.Correlations) -> dict[str, Any]:
+def _json(figures: dict[str, Any]) -> dict[str, Any]:
     """JSON has no NaN: a correlation that does not exist is null."""
-    return {name: None if np.isnan(value) else value for name, value in dataclasses.asdict(figures).items()}
+    return {name: None if np.isnan(value) else value for name, value in figures.items()}
 
 
 def write(
@@ -47,8 +47,8 @@ def write(
             (photos.names[row], f"{m:.6g}", f"{s:.6g}") for row, m, s in zip(rows, mos, scores, strict=True)
         )
     plots.scatter(folder / "scatter.png", scores, mos, total, scale)
-    result: dict[str, Any] = _json(total)
+    result = _json(dataclasses.asdict(total))
     if within:
-        result["within"] = {name: _json(group) for name, group in within.items()}
-        result["within_mean_srcc"] = float(np.mean([group.srcc for group in within.values()]))
+        result |= _json({"within_mean_srcc": float(np.mean([group.srcc for group in within.values()]))})
+        result["within"] = {name: _json(dataclasses.asdict(group)) for name, group in within.items()}
     return result
