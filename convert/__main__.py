@@ -33,7 +33,7 @@ def _convert(
     arrays: params.Params = {}
     for path, table in zip(sources, tables(config).values(), strict=True):
         arrays |= translate.to_jax(str(path), files.read(path), table, shapes)
-    source: dict[str, Any] = {"converted": [{"file": path.name, "sha256": files.sha256(path)} for path in sources]}
+    source: dict[str, Any] = {"converted": [{"file": path.name, "sha256": checkpoint.sha256(path)} for path in sources]}
     if expect:
         differences = compare(config, arrays, expect)
         print(table_of(differences))
@@ -41,7 +41,7 @@ def _convert(
         if wrong:
             named = ", ".join(difference.what for difference in wrong)
             raise UserError(f"{sources[0]} computes something else than {expect}: {named}; nothing was written")
-        source["checked"] = {"file": expect.name, "sha256": files.sha256(expect)}
+        source["checked"] = {"file": expect.name, "sha256": checkpoint.sha256(expect)}
     checkpoint.save(out, checkpoint.Checkpoint(config, arrays, scale, source), force=force)
     print(f"{out}: {sum(array.size for array in arrays.values()):,} parameters, {scale or 'a backbone without a head'}")
 
@@ -137,7 +137,7 @@ def export(source: Positional[Path], out: Positional[Path], force: Force = False
     for name, table in found.items():
         targets[name].parent.mkdir(parents=True, exist_ok=True)
         files.write_torch(targets[name], translate.to_torch(loaded.params, table))
-        print(f"{targets[name]}: sha256 {files.sha256(targets[name])}")
+        print(f"{targets[name]}: sha256 {checkpoint.sha256(targets[name])}")
 
 
 def pack(source: Positional[Path], out: Positional[Path], force: Force = False) -> None:

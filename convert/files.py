@@ -1,9 +1,9 @@
 """Reading and writing weights files. They are untrusted: nothing in them is ever executed."""
 
-import hashlib
 import pickle
 import re
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,6 @@ WRAPPERS = ("model", "state_dict")
 """Keys under which training scripts put the state dict (DeiT: `model`)."""
 
 NEEDS = 'needs the extra "convert": pip install "vtiqa-jax[convert]"'
-
-
-def sha256(path: Path) -> str:
-    """The file's SHA-256, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_torch(path: Path) -> Any:
@@ -63,7 +57,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
             if not all(isinstance(array, np.ndarray) for array in arrays.values()):
                 raise ValueError("not arrays")
             return arrays
-    except (ValueError, EOFError, zipfile.BadZipFile, AttributeError, KeyError) as error:
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError, KeyError) as error:
         raise UserError(f"{path} is truncated, not an .npz archive, or holds objects instead of numbers") from error
 
 

@@ -70,12 +70,20 @@ def test_what_is_no_whole_checkpoint_is_refused(model: checkpoint.Checkpoint, tm
         checkpoint.load(tmp_path / "empty")
     checkpoint.save(tmp_path / "c", model)
     shutil.copytree(tmp_path / "c", tmp_path / "cut")
-    largest = max(
-        (file for file in (tmp_path / "cut").rglob("*") if file.is_file()), key=lambda file: file.stat().st_size
-    )
-    largest.unlink()
-    with pytest.raises(UserError, match="cut is damaged"):
-        checkpoint.load(tmp_path / "cut")
+    files = [file for file in (tmp_path / "cut").rglob("*") if file.is_file()]
+    for file in files:
+        whole = file.read_bytes()
+        middle = len(whole) // 2
+        flipped = whole[:middle] + bytes(byte ^ 255 for byte in whole[middle : middle + 1]) + whole[middle + 1 :]
+        for damage in (None, whole[:middle], flipped):
+            if damage == whole:  # an empty marker file cannot be cut
+                continue
+            file.unlink() if damage is None else file.write_bytes(damage)
+            with pytest.raises(UserError, match=r"cut is (damaged|not a checkpoint)"):
+                checkpoint.load(tmp_path / "cut")
+            file.write_bytes(whole)
+    assert len(files) > 4
+    assert_same(checkpoint.load(tmp_path / "cut"), model)
     checkpoint.save(tmp_path / "other", replace(model, config=small(depth=1)))
     with pytest.raises(UserError, match="other is damaged or not a checkpoint of this project"):
         checkpoint.load(tmp_path / "other")

@@ -170,7 +170,9 @@ def test_training_ends_with_results_that_eval_and_score_agree_with(
 ) -> None:
     workdir = tmp_path / "run"
     arguments = ("--scores", folder / "scores.csv", "--images", folder, "--init", model, "--workdir", workdir)
-    status, said, error = command(train_program.main, "manifest", *arguments, "--group-column", "part", "--split-seed", 1, *QUICK)
+    status, said, error = command(
+        train_program.main, "manifest", *arguments, "--group-column", "part", "--split-seed", 1, *QUICK
+    )
     assert status == 0, error
     assert said.count("validation PLCC") == 3
     result = json.loads((workdir / "result.json").read_text())

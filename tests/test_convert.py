@@ -106,7 +106,7 @@ def test_a_backbone_is_read_without_torch(kind: str, tmp_path: Path, out: Path, 
     if kind == "npz":
         expected = expected.astype(np.float16)
     np.testing.assert_array_equal(loaded.params["blocks.2.attn.proj.kernel"], expected)
-    assert loaded.source["converted"] == [{"file": source.name, "sha256": files.sha256(source)}]
+    assert loaded.source["converted"] == [{"file": source.name, "sha256": checkpoint.sha256(source)}]
 
 
 def test_refusals_without_torch(tmp_path: Path, out: Path, command: Command) -> None:
@@ -174,7 +174,7 @@ def test_the_released_file_goes_there_and_back(published: Path, out: Path, tmp_p
     assert "koniq10k scale, 1 to 5, higher is better" in said
     loaded = checkpoint.load(out)
     assert loaded.config == deit_small()
-    assert loaded.source == {"converted": [{"file": "VTIQA_koniq.pt", "sha256": files.sha256(source)}]}
+    assert loaded.source == {"converted": [{"file": "VTIQA_koniq.pt", "sha256": checkpoint.sha256(source)}]}
     assert command(program.main, "export", out, tmp_path / "back.pt")[0] == 0
     assert_same_file(tmp_path / "back.pt", source)
     status, _, error = command(program.main, "export", out, tmp_path / "back.pt")

@@ -47,6 +47,13 @@ def test_the_strict_form_names_the_first_failure(scorer: Scorer, photos: list[np
         list(scorer.stream(photos, batch_size=0))
 
 
+def test_a_score_that_is_no_number_is_a_failure(
+    config: ModelConfig, weights: params.Params, scale: LabelScale, photos: list[np.ndarray]
+) -> None:
+    broken = Scorer(config, weights | {"head.fc3.bias": np.full(1, np.nan, np.float32)}, scale)
+    assert [(r.score, "not a finite number" in (r.error or "")) for r in broken.stream(photos)] == [(None, True)] * 9
+
+
 def test_every_batch_has_one_shape(scorer: Scorer, photos: list[np.ndarray]) -> None:
     before = scorer._score._cache_size()  # type: ignore[attr-defined]
     scorer.score(photos[:7], batch_size=7)

@@ -1,6 +1,7 @@
 """Models on disk: an Orbax checkpoint of the parameters whose metadata says everything else. The only user of Orbax."""
 
 import dataclasses
+import hashlib
 import importlib.metadata
 import json
 import platform
@@ -19,6 +20,8 @@ from vtiqa_jax.config import LabelScale, ModelConfig
 from vtiqa_jax.errors import UserError
 
 FORMAT = "vtiqa-jax 1"
+HASHES = "sha256.json"
+"""The hash of every other file of a checkpoint. Orbax itself reads a flipped byte as a weight, or as NaN."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +91,17 @@ def _replacing(path: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def _hashes(path: Path) -> dict[str, str]:
+    files = sorted(file for file in path.rglob("*") if file.is_file() and file != path / HASHES)
+    return {str(file.relative_to(path)): sha256(file) for file in files}
+
+
+def sha256(path: Path) -> str:
+    """The file's SHA-256, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def save(path: Path, checkpoint: Checkpoint, *, force: bool = False) -> None:
     """Writes the model, complete or not at all. Errors: UserError, see `check_free`."""
     check_free(path, force=force)
@@ -96,6 +110,7 @@ def save(path: Path, checkpoint: Checkpoint, *, force: bool = False) -> None:
     arrays = {key: np.asarray(array, np.float32) for key, array in checkpoint.params.items()}
     with _replacing(path) as part:
         ocp.save(str(part), arrays, custom_metadata=json.loads(json.dumps(card(checkpoint))))
+        (part / HASHES).write_text(json.dumps(_hashes(part)))
 
 
 def load(path: Path) -> Checkpoint:
@@ -104,6 +119,8 @@ def load(path: Path) -> Checkpoint:
     if not _is_checkpoint(path):
         raise UserError(f"{path} is not a checkpoint; train.py and `python -m convert` write them")
     try:
+        if json.loads((path / HASHES).read_text()) != _hashes(path):
+            raise ValueError("a file is missing, cut off or changed")
         told = from_card(ocp.metadata(str(path)).custom_metadata, {})
         wanted = parameters.abstract(told.config)[1]
         here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])

@@ -6,6 +6,7 @@ For models that travel inside a wheel. Everything else uses `vtiqa_jax.checkpoin
 import json
 import re
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -70,5 +71,14 @@ def load(path: Path) -> Checkpoint:
             elif not name.endswith(".kernel.scale"):
                 params[name] = array.astype(np.float32)
         return from_card(told, params)
-    except (OSError, ValueError, TypeError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        EOFError,
+        AttributeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise UserError(f"{path} is not a packed model of this project, or damaged: {error}") from error

@@ -1,6 +1,7 @@
 """From photos to scores: decoding in threads while the devices compute, every batch of one shape."""
 
 import dataclasses
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -86,7 +87,10 @@ class Scorer:
             rows, scores = running.popleft()
             values = iter([] if scores is None else np.asarray(scores).tolist())
             for index, error in rows:
-                yield Scored(photos[index], None if error else next(values), error)
+                value = None if error else next(values)
+                if value is not None and not math.isfinite(value):
+                    value, error = None, "its score is not a finite number; the weights may be damaged"
+                yield Scored(photos[index], value, error)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             position = 0
