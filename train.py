@@ -1,102 +1,234 @@
 """Train a VT-IQA. Without arguments: a demonstration on distorted photographs that come inside ordinary wheels."""
 
+import csv
 import dataclasses
+import functools
+import hashlib
+import io
 import json
 import shutil
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import numpy as np
 import tyro
-from tqdm import tqdm
 
-from vtiqa_jax import checkpoint, demo, metrics, models, params, plots, prepared, report
+from vtiqa_jax import atomic, checkpoint, demo, devices, models, params, prepared, releases, report, resize
 from vtiqa_jax import manifest as manifests
+from vtiqa_jax import splits as splitting
 from vtiqa_jax.command import run
 from vtiqa_jax.config import LabelScale
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.journal import Journal
+from vtiqa_jax.modern import Modern
+from vtiqa_jax.released import Released
+from vtiqa_jax.run import fit
 from vtiqa_jax.scoring import Scorer
-from vtiqa_jax.training import Recipe, Training
+from vtiqa_jax.splits import Split
+from vtiqa_jax.states import States
+from vtiqa_jax.training import Training
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What every training has."""
+
+    workdir: Path = Path("runs/train")
+    """Where the results go. The same command again goes on with a run that was stopped."""
+    init: str = "default"
+    """The checkpoint to start from, or "default" for the model that comes with the package."""
+    readout: tuple[int, ...] = ()
+    """The blocks, counted from 1, whose class tokens the head sees; those after the last are dropped. The checkpoint's
+    own, or its last block, when not given."""
+    mosaics: int = 3
+    """Mosaics that the trained model scores a photo by, their class tokens averaged; the release has 1."""
+    view_size: int | None = None
+    """Side of both views, pixels, a multiple of the patch; positions are interpolated. As --init's when not given."""
+    test_fraction: float = 0.2
+    """Share of the photos that is looked at once, at the end."""
+    val_fraction: float = 0.1
+    """Share of the other photos that chooses the best epoch; 0 keeps the last one."""
+    split_seed: int = 0
+    """Shuffles the photos before they are divided."""
+    splits: int = 1
+    """Train on so many splits, one after the other, and report the median and the interquartile range."""
+    split_file: Path | None = None
+    """Take the split from a file: split.json of an earlier run, pyiqa's .csv or .pkl, or a folder of LIQE's lists."""
+    split_column: str = "official_split"
+    """In pyiqa's .csv the column with the part; of its .pkl the number of the split."""
+    split_names: Path | None = None
+    """pyiqa's .csv that the row numbers in its .pkl refer to."""
+    prepared: Path | None = None
+    """Where decoded photos are kept; share it among runs on the same photos."""
+    save_every: int = 500
+    """Steps after which the state of the run is saved, besides after each epoch."""
+    coordinator: str | None = None
+    """Train with other processes: "auto" finds SLURM, Kubernetes or MPI, HOST:PORT is process 0's address."""
+    processes: int | None = None
+    """How many there are, with HOST:PORT."""
+    process_id: int | None = None
+    """Which of them this is, from 0, with HOST:PORT."""
+    recipe: Modern | Released = Modern()
+    """How to train."""
+
+
+def say(text: str) -> None:
+    """Prints in one process of a run."""
+    if devices.first_process():
+        print(text, flush=True)
 
 
 def train(
     photos: manifests.Manifest,
-    division: manifests.Division,
+    split: Split,
     scale: LabelScale,
-    init: checkpoint.Checkpoint,
-    recipe: Recipe,
+    start: checkpoint.Checkpoint,
+    options: Options,
     workdir: Path,
-    prepared_in: Path,
-    told: dict,
-) -> None:
-    """Fine-tunes `init`'s backbone with a new head and writes all results into `workdir`."""
-    started = time.perf_counter()
-    if workdir.exists() and any((workdir / name).exists() for name in ("checkpoint", "result.json")):
-        raise UserError(f"{workdir} holds the results of another run; name another with --workdir")
+    told: dict[str, Any],
+) -> dict[str, Any]:
+    """Fine-tunes `start`, a backbone, with a new head on one split; writes `workdir` and returns the figures."""
+    recipe, started = options.recipe, time.perf_counter()
+    settings = dataclasses.asdict(recipe)
+    listed = splitting.names_of(split, photos.names)
+    identity = {
+        "recipe": type(recipe).__name__.lower(),
+        **{f"recipe.{name}": value for name, value in settings.items()},
+        "model": dataclasses.asdict(start.config),
+        "init": params.digest(start.params),
+        "split": listed["sha256"],
+        "labels": hashlib.sha256(photos.mos.tobytes()).hexdigest(),
+    }
+    identity = json.loads(json.dumps(identity))
+    finished = workdir / "result.json"
+    if finished.exists():
+        result = json.loads(finished.read_text())
+        if result["identity"] != identity:
+            raise UserError(f"{workdir} holds the results of another run; name another with --workdir")
+        say(f"{workdir} is finished: its results are shown again\n{report.table(result)}")
+        return result
 
     # ---- data: every photo decoded and resized once ----
-    config = init.config.replace(kind="vtiqa")
-    arrays = prepared.prepare(photos.paths, prepared_in, config)
+    config = start.config
+    arrays = prepared.prepare(photos.paths, options.prepared or options.workdir / "prepared", config)
 
     # ---- model: the given backbone, a new head ----
-    prefix = "" if init.config.kind == "backbone" else "backbone."
-    backbone = {f"backbone.{k.removeprefix(prefix)}": v for k, v in init.params.items() if k.startswith(prefix)}
-    start = params.drawn(config, recipe.seed) | {k: v for k, v in backbone.items() if k.startswith("backbone.")}
-    training = Training(config, recipe, start, arrays, photos.mos, division.train)
-    print(
-        f"{len(division.train)} photos to train, {len(division.val)} to validate, {len(division.test)} to test;"
+    weights = recipe.head(params.drawn(config, recipe.seed)) | start.params
+    training = Training(config, recipe, weights, arrays, photos.mos, split.train)
+    say(
+        f"{len(split.train)} photos to train, {len(split.val)} to validate, {len(split.test)} to test ({split.note});"
         f" {config.depth} blocks of width {config.width} on {jax.device_count()} x {jax.devices()[0].device_kind}"
     )
 
-    # ---- loop: the model with the best validation SRCC is kept; without validation photos the last one ----
-    def scores_of(weights: params.Params, rows: np.ndarray) -> np.ndarray:
-        scorer = Scorer(config, weights, scale)
-        return scorer.score_versions(arrays.global_versions, arrays.local_versions, rows.tolist())
+    # ---- loop: the model that is best on the choosing photos is kept; without such photos the last one ----
+    choosing, chosen_on = split.choosing, "test" if split.chosen_on_test else "validation"
+    judging = Scorer(config, weights, scale, compute_dtype=recipe.compute_dtype)
+    scored = functools.partial(_scores, arrays=arrays, rows=choosing)
 
-    losses: list[float] = []
-    val_srcc: list[float] = []
-    kept: params.Params = {}
-    for epoch in range(recipe.epochs):
-        steps = tqdm(
-            training.epoch(epoch), f"epoch {epoch + 1}/{recipe.epochs}", training.steps_per_epoch, disable=None
-        )
-        pending = None
-        for value in steps:  # read the loss of the step before, so that reading never holds the device up
-            if pending is not None:
-                losses.append(float(pending))
-                steps.set_postfix(loss=f"{losses[-1]:.3f}")
-            pending = value
-        losses.append(float(pending))  # type: ignore[arg-type]
-        mean = float(np.mean(losses[-training.steps_per_epoch :]))
-        if not np.isfinite(mean):
-            raise UserError(f"the loss is {mean} in epoch {epoch + 1}; lower --recipe.lr")
-        line = f"epoch {epoch + 1}: loss {mean:.4f}"
-        if len(division.val):
-            figures = metrics.correlations(scores_of(training.params(), division.val), photos.mos[division.val])
-            line += f", validation PLCC {figures.plcc:.4f} SRCC {figures.srcc:.4f}"
-            if figures.srcc > max(val_srcc, default=-np.inf):
-                kept = training.params()
-            val_srcc.append(figures.srcc)
-        print(f"{line}, {time.perf_counter() - started:.0f} s")
-    kept = kept or training.params()
+    def judge() -> np.ndarray | None:
+        return scored(judging, training.params()) if len(choosing) else None
 
-    # ---- results: the test photos are looked at once, here ----
-    workdir.mkdir(parents=True, exist_ok=True)
-    settings = {"trained": told | {"recipe": dataclasses.asdict(recipe), "started from": init.source}}
-    checkpoint.save(workdir / "checkpoint", checkpoint.Checkpoint(config, kept, scale, settings))
-    plots.curve(workdir / "curve.png", losses, training.steps_per_epoch, val_srcc)
-    result: dict = {"epochs": recipe.epochs}
-    if len(division.test):
-        scores = scores_of(kept, division.test)
-        result |= report.write(workdir, photos, division.test, scores, scale)
-    result["seconds"] = round(time.perf_counter() - started, 1)
-    (workdir / "result.json").write_text(json.dumps(result, indent=2) + "\n")
-    print(f"{workdir}/: {', '.join(sorted(path.name for path in workdir.iterdir()))}; {result['seconds']:.0f} s")
+    def keep() -> None:
+        source = {"trained": told | {"recipe": settings, "split": split.note, "started from": start.source}}
+        model = checkpoint.Checkpoint(config, training.params(best=True), scale, source)
+        checkpoint.save(workdir / "checkpoint", model, force=True)
+
+    if devices.first_process():
+        workdir.mkdir(parents=True, exist_ok=True)
+        atomic.write_text(workdir / "split.json", json.dumps(listed, indent=1) + "\n")
+    states = States(workdir / "states")
+    history = fit(
+        training, recipe, judge, photos.mos[choosing], photos.names, states, identity,
+        lambda history: Journal(workdir, scale, chosen_on, history), keep, options.save_every,
+    )  # fmt: skip
+
+    # ---- results: the test photos of a clean split are looked at once, here ----
+    final = training.params(best=True)
+    result: dict[str, Any] = {"epochs": len(history), "split": split.note, "chosen_on": chosen_on}
+    if len(split.test):
+        scores = _scores(Scorer(config, final, scale), final, arrays=arrays, rows=split.test)
+        if devices.first_process():
+            result |= report.write(workdir, photos, split.test, scores, scale)
+    keep()
+    if devices.first_process():
+        result |= {"seconds": round(time.perf_counter() - started, 1), "identity": identity}
+        atomic.write_text(finished, json.dumps(result, indent=2) + "\n")
+        names = ", ".join(sorted(path.name for path in workdir.iterdir() if path.name != "states"))
+        print(f"{workdir}/: {names}; {result['seconds']:.0f} s")
+    states.remove()
+    return result
 
 
-def run_demo(workdir: Path = Path("runs/demo"), recipe: Recipe = demo.RECIPE) -> None:
+def _scores(scorer: Scorer, weights: params.Params, *, arrays: prepared.Prepared, rows: np.ndarray) -> np.ndarray:
+    scorer.set_params(weights)
+    return scorer.score_versions(arrays.global_versions, arrays.local_versions, rows.tolist())
+
+
+def train_all(
+    photos: manifests.Manifest,
+    split_number: Callable[[int], Split],
+    scale: LabelScale,
+    options: Options,
+    told: dict[str, Any],
+) -> None:
+    """Trains on each split; with several, each in a folder of its own, and their median and quartiles."""
+    if options.splits < 1 or (options.splits > 1 and options.split_file):
+        raise UserError("--splits must be at least 1, and --split-file names one split")
+    start = models.load(options.init)
+    if start.config.kind == "original":
+        raise UserError(f"{options.init} is the paper's model, which is scored and converted but not trained here")
+    start = checkpoint.read_out(start, options.readout or start.config.readout or (start.config.depth,))
+    if options.mosaics < 1:
+        raise UserError(f"--mosaics must be at least 1, not {options.mosaics}")
+    start = dataclasses.replace(start, config=start.config.replace(mosaics=options.mosaics))
+    if options.view_size is not None:
+        start = resize.to_views_of(start, options.view_size)
+    if options.splits == 1:
+        split = _from_file(options, photos) if options.split_file else split_number(0)
+        train(photos, split, scale, start, options, options.workdir, told)
+        return
+    results = []
+    for index in range(options.splits):
+        say(f"---- split {index} ----")
+        split = split_number(index)
+        results.append(train(photos, split, scale, start, options, options.workdir / f"split-{index}", told))
+    if devices.first_process() and results[0].get("plcc") is not None:
+        summarise(results, options.workdir)
+
+
+def _from_file(options: Options, photos: manifests.Manifest) -> Split:
+    assert options.split_file is not None
+    return splitting.load(
+        options.split_file, photos.names, column=options.split_column, meta=options.split_names,
+        val_fraction=options.val_fraction, seed=options.split_seed,
+    )  # fmt: skip
+
+
+def summarise(results: Sequence[dict[str, Any]], workdir: Path) -> None:
+    """The results of all splits, their median and interquartile range: printed, splits.csv and splits.json."""
+    figures = ("plcc", "srcc", "krcc", "rmse")
+    values = {name: np.array([result[name] for result in results], float) for name in figures}
+    quartiles = {name: np.nanpercentile(array, [25, 50, 75]).tolist() for name, array in values.items()}
+    table = io.StringIO()
+    writer = csv.writer(table)
+    writer.writerow(["split", *figures])
+    writer.writerows([index, *(result[name] for name in figures)] for index, result in enumerate(results))
+    atomic.write_text(workdir / "splits.csv", table.getvalue())
+    chosen = results[0]["chosen_on"]
+    told = {name: dict(zip(("q25", "median", "q75"), found, strict=True)) for name, found in quartiles.items()}
+    atomic.write_text(
+        workdir / "splits.json", json.dumps({"chosen_on": chosen, "splits": len(results)} | told, indent=2)
+    )
+    print(f"{len(results)} splits, best epoch chosen on {chosen} photos: median (interquartile range)")
+    for name in ("plcc", "srcc"):
+        low, median, high = quartiles[name]
+        print(f"{name.upper():>6} {median:.4f} ({low:.4f} to {high:.4f})")
+
+
+def run_demo(workdir: Path = Path("runs/demo"), recipe: Modern = demo.RECIPE) -> None:
     """Photographs distorted by rule, at known levels: learns to order them, in under 3 minutes on 2 CPU cores.
 
     Args:
@@ -105,68 +237,93 @@ def run_demo(workdir: Path = Path("runs/demo"), recipe: Recipe = demo.RECIPE) ->
     for left_over in ("checkpoint", "result.json"):
         path = workdir / left_over
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    photos, division = demo.make(workdir / "photos")
+    photos, split = demo.make(workdir / "photos")
     told = {"data": "demo", "labels": demo.LABELS}
-    train(photos, division, demo.SCALE, models.load(), recipe, workdir, workdir / "prepared", told)
+    train_all(photos, lambda _: split, demo.SCALE, Options(workdir=workdir, recipe=recipe), told)
 
 
 def manifest(
     scores: Path,
     images: Path,
-    workdir: Path = Path("runs/manifest"),
-    init: str = "default",
-    depth: int | None = None,
-    test_fraction: float = 0.2,
-    val_fraction: float = 0.1,
     in_order: bool = False,
-    split_seed: int = 0,
     group_column: str | None = None,
+    scene_column: str | None = None,
     low: float | None = None,
     high: float | None = None,
     name: str | None = None,
-    prepared_in: Annotated[Path | None, tyro.conf.arg(name="prepared")] = None,
-    recipe: Recipe = Recipe(),
+    options: Annotated[Options, tyro.conf.arg(name="")] = Options(),
 ) -> None:
     """Your own photos, listed with their scores in a CSV with the header `image,mos`.
 
     Args:
         scores: the CSV file; photos are named relative to --images.
         images: the folder of the photos.
-        workdir: where the results go.
-        init: the checkpoint to start from, or "default" for the model that comes with the package.
-        depth: keep only the first N blocks of it.
-        test_fraction: share of the photos that is looked at once, at the end.
-        val_fraction: share of the other photos that chooses the best epoch; 0 keeps the last one.
         in_order: take the test photos, and before them the validation photos, from the end of the file.
-        split_seed: shuffles the photos before they are divided.
         group_column: a column of the CSV; the results within each of its groups are reported too.
+        scene_column: a column of the CSV; photos with the same entry, near-duplicates say, stay in one part.
         low: lower end of the label range; the lowest score in the CSV when not given.
         high: upper end of the label range; the highest score in the CSV when not given.
         name: what the label scale is called; the CSV's name when not given.
-        prepared_in: where decoded photos are kept; share it among runs on the same photos.
     """
-    photos = manifests.read(scores, images, group_column)
-    division = manifests.divide(len(photos.names), test_fraction, val_fraction, in_order=in_order, seed=split_seed)
+    devices.join(options.coordinator, options.processes, options.process_id)
+    photos = manifests.read(scores, images, group_column, scene_column)
     lowest = float(photos.mos.min()) if low is None else low
     highest = float(photos.mos.max()) if high is None else high
     if not lowest < highest:
         raise UserError(f"a label range must rise, not go from {lowest:g} to {highest:g}; see --low and --high")
     scale = LabelScale(name or scores.stem, lowest, highest)
-    start = models.load(init)
-    if start.config.kind == "original":
-        raise UserError(f"{init} is the paper's model, which is scored and converted but not trained here")
-    if depth is not None:
-        start = checkpoint.shortened(start, depth)
-    told = {
-        "data": scores.name, "test_fraction": test_fraction, "val_fraction": val_fraction, "in_order": in_order,
-        "split_seed": split_seed,
-    }  # fmt: skip
-    train(photos, division, scale, start, recipe, workdir, prepared_in or workdir / "prepared", told)
+
+    def split_number(index: int) -> Split:
+        return splitting.clean(
+            len(photos.names), test_fraction=options.test_fraction, val_fraction=options.val_fraction,
+            seed=options.split_seed + index, in_order=in_order, scenes=photos.scenes,
+        )  # fmt: skip
+
+    train_all(photos, split_number, scale, options, {"data": scores.name})
+
+
+def dataset(
+    name: tyro.conf.Positional[releases.Name],
+    release: Path,
+    protocol: splitting.Protocol = "clean",
+    partial: bool = False,
+    options: Annotated[Options, tyro.conf.arg(name="")] = Options(),
+) -> None:
+    """A public data set, as its owners distribute it; labels are mapped to the scale from 1 to 5 common to all.
+
+    Args:
+        name: which.
+        release: the folder it was unpacked into.
+        protocol: clean: train, validation, test, scenes kept together; paper: the authors' splits, the best epoch
+            chosen on the test photos as they did; official: the split that comes with the data set.
+        partial: accept a part of the release; photos that are not there are left out.
+    """
+    devices.join(options.coordinator, options.processes, options.process_id)
+    found = releases.read(name, release, partial=partial)
+    # The authors' group keeps LIVE in the Wild's practice photos; nobody else does.
+    whole = found if protocol == "paper" else found.proper()
+    photos = whole.common()
+
+    def split_number(index: int) -> Split:
+        seed = options.split_seed + index
+        if protocol == "paper":
+            return splitting.released(name, photos.names, None if options.splits == 1 else index)
+        if protocol == "official":
+            if not whole.official:
+                raise UserError(f"{found.card.title} has no official split, or its table is missing in {release}")
+            note = f"the official split of {found.card.title}"
+            return splitting.from_parts(whole.official, val_fraction=options.val_fraction, seed=seed, note=note)
+        return splitting.clean(
+            len(photos.names), test_fraction=options.test_fraction, val_fraction=options.val_fraction, seed=seed,
+            scenes=photos.scenes,
+        )  # fmt: skip
+
+    train_all(photos, split_number, found.card.scale, options, {"data": found.card.title, "protocol": protocol})
 
 
 def main() -> None:
     """Entry point."""
-    run({"demo": run_demo, "manifest": manifest}, "python train.py", __doc__, default="demo")
+    run({"demo": run_demo, "manifest": manifest, "dataset": dataset}, "python train.py", __doc__, default="demo")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def main(arguments: Arguments) -> None:
     @jax.jit
     def tokens(weights: params.Params, small: jax.Array, large: jax.Array) -> jax.Array:
         vit: VisionTransformer = params.merge(graphdef, weights)  # type: ignore[assignment]
-        both = [views.centre_global(small, config), views.centre_mosaic(large, config)]
+        both = [views.centre_global(small, config), views.still_mosaic(large, config)]
         x = vit.embed(views.normalise(jnp.concatenate(both)))
         found = []
         for block in vit.blocks:

@@ -127,6 +127,8 @@ def export(source: Positional[Path], out: Positional[Path], force: Force = False
         out: a .pt file; for the paper's model a folder, which gets its three files.
     """
     loaded = checkpoint.load(source)
+    if loaded.config.readout or loaded.config.grid != 7:
+        raise UserError(f"{source} has no published counterpart: its head reads several blocks, or its views differ")
     found = tables(loaded.config)
     targets = {name: out / f"{name}.pt" if name else out for name in found}
     taken = [path for path in targets.values() if path.exists()]

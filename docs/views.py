@@ -21,7 +21,7 @@ small, large = (jnp.asarray(version)[None] for version in images.versions(photo,
 shown = {
     f"the photo, {photo.shape[1]} x {photo.shape[0]}": photo,
     "global view: the whole, shrunk": np.asarray(views.centre_global(small, deit_small())[0]),
-    "local view: 49 untouched patches": np.asarray(views.centre_mosaic(large, deit_small())[0]),
+    "local view: 49 untouched patches": np.asarray(views.still_mosaic(large, deit_small())[0]),
 }
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained", width_ratios=[1.5, 1, 1])
 for axis, (title, picture) in zip(axes, shown.items(), strict=True):

@@ -1,5 +1,6 @@
 """Strictness for every test, and the small model they share."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 
@@ -14,6 +15,15 @@ from vtiqa_jax.config import LabelScale, ModelConfig, small
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_num_cpu_devices", 8)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Programs compile once for the whole run, also in other processes, and nothing is left in the user's folders."""
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 
 @pytest.fixture

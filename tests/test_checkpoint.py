@@ -89,15 +89,18 @@ def test_what_is_no_whole_checkpoint_is_refused(model: checkpoint.Checkpoint, tm
         checkpoint.load(tmp_path / "other")
 
 
-def test_the_first_blocks_can_be_kept(model: checkpoint.Checkpoint, config: ModelConfig) -> None:
-    short = checkpoint.shortened(model, 1)
-    assert short.params.keys() == params.abstract(config.replace(depth=1))[1].keys()
-    np.testing.assert_array_equal(
-        short.params["backbone.blocks.0.mlp.fc1.kernel"], model.params["backbone.blocks.0.mlp.fc1.kernel"]
-    )
-    for depth in (0, 3):
-        with pytest.raises(UserError, match=f"--depth {depth}"):
-            checkpoint.shortened(model, depth)
+def test_the_first_blocks_can_be_kept_and_read_out(model: checkpoint.Checkpoint, config: ModelConfig) -> None:
+    short, whole = checkpoint.read_out(model, (1,)), checkpoint.read_out(model, (1, 2))
+    assert (short.config.depth, short.config.readout, whole.config.readout) == (1, (), (1, 2))
+    for found in (short, whole):
+        wanted = params.abstract(found.config)[1]
+        assert found.params.keys() == {key for key in wanted if key.startswith("backbone.")}
+        for key, array in found.params.items():
+            np.testing.assert_array_equal(array, model.params[key])
+    assert params.abstract(whole.config)[1]["head.fc1.kernel"].shape == (4 * config.width, 64)
+    for blocks in ((), (0, 1), (3,), (2, 1), (1, 1)):
+        with pytest.raises(UserError, match="--readout takes rising numbers of the checkpoint's 2 blocks"):
+            checkpoint.read_out(model, blocks)
 
 
 def test_a_packed_model_is_near_and_small(scale: LabelScale, tmp_path: Path) -> None:

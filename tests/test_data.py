@@ -64,30 +64,6 @@ def test_missing_files_are_named(folder: Path) -> None:
         manifest.read(folder / "scores.csv", folder / "nowhere")
 
 
-def test_a_division_covers_every_row_once() -> None:
-    in_order = manifest.divide(10, 0.2, 0.25, in_order=True, seed=0)
-    assert [in_order.train.tolist(), in_order.val.tolist(), in_order.test.tolist()] == [
-        [0, 1, 2, 3, 4, 5],
-        [6, 7],
-        [8, 9],
-    ]
-    shuffled = [manifest.divide(100, 0.2, 0.1, in_order=False, seed=seed) for seed in (1, 1, 2)]
-    for division in shuffled:
-        together = np.concatenate([division.train, division.val, division.test])
-        assert sorted(together) == list(range(100))
-        assert [len(division.train), len(division.val), len(division.test)] == [72, 8, 20]
-    assert np.array_equal(shuffled[0].test, shuffled[1].test)
-    assert not np.array_equal(shuffled[0].test, shuffled[2].test)
-    for fractions, said in (
-        ((1.0, 0.1), "--test-fraction"),
-        ((0.2, -0.1), "--val-fraction"),
-        ((0.8, 0.5), "1 would be left to train on"),
-        ((0.5, 0.2), "1 would be left to validate on"),
-    ):
-        with pytest.raises(UserError, match=said):
-            manifest.divide(10, *fractions, in_order=True, seed=0)
-
-
 def test_prepared_arrays_are_the_photos_versions(folder: Path, config: ModelConfig) -> None:
     photos = manifest.read(folder / "scores.csv", folder)
     arrays = prepared.prepare(photos.paths, folder / "prepared", config)

@@ -6,19 +6,21 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
-from vtiqa_jax import params, training
+from vtiqa_jax import feed, params, training
 from vtiqa_jax.config import ModelConfig
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.modern import Modern
 from vtiqa_jax.prepared import Prepared
+from vtiqa_jax.recipe import Course, Recipe
+from vtiqa_jax.released import Released
 from vtiqa_jax.scoring import Scorer
-from vtiqa_jax.training import Recipe, Training
+from vtiqa_jax.training import Training
 
 pytestmark = pytest.mark.usefixtures("usual_promotion")
 
-RECIPE = Recipe(epochs=4, batch_size=8, lr=3e-4, head_lr=3e-3, compute_dtype="float32")
+RECIPE = Modern(epochs=4, batch_size=8, peak_lr=3e-4, head_lr=3e-3, ema=0.0, compute_dtype="float32")
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +39,15 @@ MOS = np.linspace(20, 80, 24).astype(np.float32)
 ROWS = np.arange(24)
 
 
-def run(config: ModelConfig, weights: params.Params, photos: Prepared, recipe: Recipe, over=None) -> Training:
+def run(
+    config: ModelConfig, weights: params.Params, photos: Prepared, recipe: Recipe, epochs: int, over=None
+) -> tuple[Training, list[float]]:
     trained = Training(config, recipe, weights, photos, MOS, ROWS, over=over)
-    for epoch in range(recipe.epochs):
-        trained.losses = [float(value) for value in trained.epoch(epoch)]  # type: ignore[attr-defined]
-    return trained
+    course, losses = recipe.first(), []
+    for epoch in range(epochs):
+        course = replace(course, epoch=epoch)
+        losses += [float(measured.loss) for measured in trained.epoch(course)]
+    return trained, losses
 
 
 @pytest.fixture(scope="module")
@@ -52,129 +58,156 @@ def start(config: ModelConfig) -> params.Params:
 def test_it_learns_and_answers_on_the_label_scale(
     config: ModelConfig, start: params.Params, photos: Prepared, scale
 ) -> None:
-    recipe = replace(RECIPE, epochs=30, lr=1e-3)
-    trained = run(config, start, photos, recipe).params()
-    scorer = Scorer(config, trained, scale)
-    scores = scorer.score_versions(photos.global_versions, photos.local_versions, ROWS.tolist())
-    assert np.corrcoef(scores, MOS)[0, 1] > 0.95
-    assert np.abs(scores - MOS).mean() < 8, "an untrained head would be 50 away"
+    for ema in (0.0, 0.9):
+        recipe = replace(RECIPE, epochs=30, peak_lr=1e-3, ema=ema)
+        trained = run(config, start, photos, recipe, 30)[0].params()
+        scorer = Scorer(config, trained, scale)
+        scores = scorer.score_versions(photos.global_versions, photos.local_versions, ROWS.tolist())
+        assert np.corrcoef(scores, MOS)[0, 1] > 0.95
+        assert np.abs(scores - MOS).mean() < 8, "an untrained head would be 50 away"
 
 
 def test_a_run_repeats_bit_for_bit_and_another_seed_does_not(
     config: ModelConfig, start: params.Params, photos: Prepared
 ) -> None:
-    first, again, other = (run(config, start, photos, replace(RECIPE, seed=seed)).params() for seed in (0, 0, 1))
+    first, again, other = (run(config, start, photos, replace(RECIPE, seed=seed), 2)[0].params() for seed in (0, 0, 1))
     assert all(np.array_equal(first[key], again[key]) for key in first)
     assert not any(np.array_equal(first[key], other[key]) for key in first)
 
 
-@pytest.mark.parametrize("devices", [2, 8])
+@pytest.mark.parametrize("recipe", [RECIPE, Released(batch_size=8)], ids=["modern", "released"])
 def test_the_number_of_devices_changes_nothing(
-    config: ModelConfig, start: params.Params, photos: Prepared, devices: int
+    config: ModelConfig, start: params.Params, photos: Prepared, recipe: Recipe, scale
 ) -> None:
-    """12 steps; AdamW magnifies rounding where gradients are near 0, hence the tolerance on the norm."""
-    one, many = (run(config, start, photos, RECIPE, jax.devices()[:count]).params() for count in (1, devices))
-    for key in one:
-        moved = np.linalg.norm(one[key] - np.asarray(start[key]))
-        if not key.startswith("head.fc3"):  # brought to the label scale
-            assert np.linalg.norm(many[key] - one[key]) < 0.01 * moved, key
-        np.testing.assert_allclose(many[key], one[key], atol=2e-4, err_msg=key)
+    """21 steps on 1, 2 and 8 devices, float32: every loss and the scores to 1e-5. An error of 1e-4 in one gradient,
+    the first device's share counted twice say, shows in the next loss."""
+    found = {}
+    for devices in (1, 2, 8):
+        trained, losses = run(config, start, photos, recipe, 7, jax.devices()[:devices])
+        scorer = Scorer(config, trained.params(), scale, over=jax.devices()[:1])
+        scores = scorer.score_versions(photos.global_versions, photos.local_versions, ROWS.tolist())
+        found[devices] = (np.array(losses), scores, trained.params())
+    for devices in (2, 8):
+        np.testing.assert_allclose(found[devices][0], found[1][0], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(found[devices][1], found[1][1], rtol=1e-5)
+        if isinstance(recipe, Released):  # Adam turns the rounding of gradients near 0 into steps
+            for key, array in found[1][2].items():
+                np.testing.assert_allclose(found[devices][2][key], array, atol=1e-5, err_msg=key)
+
+
+def test_a_batch_that_does_not_divide_is_filled_up(config: ModelConfig, start: params.Params, photos: Prepared) -> None:
+    """Batches of 7, 7, 7 and 3 photos on 1 and on 8 devices."""
+    recipe = replace(RECIPE, batch_size=7)
+    one, many = (run(config, start, photos, recipe, 2, jax.devices()[:count])[1] for count in (1, 8))
+    assert len(one) == 8
+    np.testing.assert_allclose(many, one, rtol=1e-5, atol=1e-6)
 
 
 def test_frozen_means_bit_equal_and_the_rest_moves(config: ModelConfig, start: params.Params, photos: Prepared) -> None:
     for frozen in (1, 2):
-        trained = run(config, start, photos, replace(RECIPE, freeze_blocks=frozen)).params()
+        trained = run(config, start, photos, replace(RECIPE, freeze_blocks=frozen), 1)[0].params()
         for key, array in trained.items():
             early = re.match(r"backbone\.(patch_embed|cls_token|pos_embed)|backbone\.blocks\.(\d)", key)
             still = early and (early[2] is None or int(early[2]) < frozen)
             assert np.array_equal(array, start[key]) == bool(still), key
 
 
-def test_frozen_blocks_have_no_backward_pass(config: ModelConfig, start: params.Params) -> None:
-    """Counted in the compiled program: the matrix products of the frozen part occur forward only."""
-
-    def flops(frozen: int) -> float:
-        recipe = replace(RECIPE, freeze_blocks=frozen)
-        chosen = {k: v for k, v in start.items() if training.trainable(config, recipe, k)}
-        others = {k: v for k, v in start.items() if k not in chosen}
-        transform = training.optimiser(config, recipe, 10)
-        step = training.make_step(config, recipe, transform)
-        state = training.State(chosen, transform.init(chosen), jnp.int32(0))
-        small = jnp.zeros((8, config.global_size, config.global_size, 3), jnp.uint8)
-        large = jnp.zeros((8, config.local_size, config.local_size, 3), jnp.uint8)
-        lowered = step.lower(state, others, jax.random.key(0), small, large, jnp.arange(8.0))
-        return lowered.compile().cost_analysis()["flops"]
-
-    whole, half, head_only = flops(0), flops(1), flops(2)
-    # Training costs three forward passes, a frozen block one.
-    assert head_only < 0.45 * whole
-    assert half == pytest.approx((whole + head_only) / 2, rel=0.15)
-
-
-def test_earlier_blocks_learn_more_slowly(config: ModelConfig, start: params.Params) -> None:
-    recipe = replace(RECIPE, layer_decay=0.5, weight_decay=0.0, warmup=0.0)
-    transform = training.optimiser(config, recipe, 100)
-    gradients = {key: jnp.ones_like(array) for key, array in start.items()}
-    state = transform.init(start)
-    for _ in range(2):  # the first step of the warm-up has the rate 0
-        updates, state = transform.update(gradients, state, start)
-    found = {key: -float(np.ravel(update)[0]) for key, update in updates.items()}
-    head = found["head.fc1.kernel"]
-    expected = {
-        "backbone.norm.scale": RECIPE.lr,
-        "backbone.blocks.1.mlp.fc1.kernel": RECIPE.lr,
-        "backbone.blocks.0.mlp.fc1.kernel": RECIPE.lr / 2,
-        "backbone.pos_embed": RECIPE.lr / 4,
+def test_the_released_head_stage_moves_the_head_alone(
+    config: ModelConfig, start: params.Params, photos: Prepared
+) -> None:
+    recipe = Released(batch_size=8)
+    trained = Training(config, recipe, start, photos, MOS, ROWS)
+    for _ in trained.epoch(recipe.first()):
+        pass
+    head = trained.params()
+    assert {key for key in head if not np.array_equal(head[key], start[key])} == {
+        key for key in start if key.startswith("head.")
     }
-    for key, rate in expected.items():
-        assert found[key] / head == pytest.approx(rate / RECIPE.head_lr, rel=1e-4), key
+    for _ in trained.epoch(Course(epoch=11, lr=0.001)):
+        pass
+    everything = trained.params()
+    assert not any(np.array_equal(everything[key], head[key]) for key in head)
 
 
-def test_only_matrices_decay(config: ModelConfig, start: params.Params) -> None:
-    recipe = replace(RECIPE, weight_decay=0.5, warmup=0.0)
-    transform = training.optimiser(config, recipe, 100)
-    nothing = {key: jnp.zeros_like(array) for key, array in start.items()}
-    state = transform.init(start)
-    for _ in range(2):
-        updates, state = transform.update(nothing, state, start)
-    for key, array in start.items():
-        assert bool(np.any(updates[key])) == (array.ndim == 2), key
+def flops(config: ModelConfig, start: params.Params, recipe: Recipe, *, head_only: bool = False) -> float:
+    """Of one step, counted in the compiled program."""
+    chosen = {k: v for k, v in start.items() if recipe.trains(config, k, head_only=False)}
+    others = {k: v for k, v in start.items() if k not in chosen}
+    state = training.State(chosen, recipe.transform(config).init(chosen), chosen if recipe.ema else {})
+    small = jnp.zeros((8, config.global_size, config.global_size, 3), jnp.uint8)
+    large = jnp.zeros((8, config.local_size, config.local_size, 3), jnp.uint8)
+    batch = feed.Batch(small, large, jnp.arange(8.0), jnp.ones(8))
+    step = training.make_step(config, recipe, head_only)
+    lowered = step.lower(state, others, jax.random.key(0), np.int32(0), np.float32(1), batch)  # type: ignore[attr-defined]
+    return lowered.compile().cost_analysis()["flops"]
 
 
-def test_the_loss_is_l1_and_plcc() -> None:
-    scores, labels = jnp.array([0.0, 1.0, 3.0]), jnp.array([1.0, 1.5, -1.0])
-    plcc = np.corrcoef(scores, labels)[0, 1]
-    assert float(training.loss(scores, labels, 0.5)) == pytest.approx((1 + 0.5 + 4) / 3 + 0.5 * (1 - plcc), abs=1e-5)
-    gradient = jax.grad(training.loss)(jnp.zeros(3), jnp.ones(3), 1.0)
-    assert np.isfinite(gradient).all(), "equal scores and equal labels must not give a NaN"
+def test_what_does_not_learn_has_no_backward_pass(config: ModelConfig, start: params.Params) -> None:
+    """Training costs three forward passes, a frozen block one."""
+    whole, half, none = (flops(config, start, replace(RECIPE, freeze_blocks=count)) for count in (0, 1, 2))
+    assert none < 0.45 * whole
+    assert half == pytest.approx((whole + none) / 2, rel=0.15)
+    released = Released(batch_size=8)
+    assert flops(config, start, released, head_only=True) < 0.45 * flops(config, start, released)
+
+
+def test_drop_path_leaves_out_branches_in_training_only(
+    config: ModelConfig, start: params.Params, photos: Prepared
+) -> None:
+    plain, dropped = (run(config, start, photos, replace(RECIPE, drop_path=rate), 1)[1] for rate in (0.0, 0.9))
+    assert not np.allclose(plain, dropped, rtol=1e-3)
+    from flax import nnx
+
+    graphdef, _ = params.abstract(config, "float32", 0.9)
+    model = params.merge(graphdef, start)
+    views = jnp.ones((64, 28, 28, 3))
+    still = model(views, views)
+    np.testing.assert_allclose(still, params.merge(params.abstract(config)[0], start)(views, views), rtol=1e-6)
+    x = model.backbone.embed(views)
+    last = model.backbone.blocks[1]
+    moved = np.abs(np.asarray(last(x, rngs=nnx.Rngs(dropout=0)) - x)).max((1, 2))
+    # Both branches are left out for .9 x .9 of the samples; the others keep their size on average.
+    assert 0.6 < (moved == 0).mean() < 0.95
+    first = model.backbone.blocks[0]
+    np.testing.assert_allclose(first(x, rngs=nnx.Rngs(dropout=0)), first(x), rtol=1e-5)
+
+
+def test_the_average_follows_the_weights(config: ModelConfig, start: params.Params, photos: Prepared) -> None:
+    """By hand, over 6 steps."""
+    recipe = replace(RECIPE, ema=0.5)
+    averaged = Training(config, recipe, start, photos, MOS, ROWS)
+    key = "backbone.blocks.1.mlp.fc1.kernel"
+    expected = np.asarray(start[key])
+    for epoch in range(2):
+        for index, _ in enumerate(averaged.epoch(Course(epoch=epoch))):
+            step = 3 * epoch + index
+            keep = min(0.5, (1 + step) / (10 + step))
+            expected = keep * expected + (1 - keep) * np.asarray(averaged._state.params[key])
+    np.testing.assert_allclose(averaged.params()[key], expected, rtol=1e-5, atol=1e-7)
 
 
 def test_every_epoch_sees_every_photo_once_in_an_order_of_its_own() -> None:
     pixels = np.arange(10, dtype=np.uint8).repeat(3).reshape(10, 1, 1, 3)
-    photos = Prepared(pixels, pixels)
     labels = np.arange(10, dtype=np.float32)
+    mesh = training.devices.data_mesh(jax.devices()[:1])
     seen = []
     for epoch in (0, 0, 1):
-        found = list(training.batches(photos, labels, np.arange(10), 3, seed=5, epoch=epoch))
-        assert [len(batch[2]) for batch in found] == [3, 3, 3]
-        for small, large, mos in found:
-            assert np.array_equal(small[:, 0, 0, 0], mos)
-            assert np.array_equal(large[:, 0, 0, 0], mos)
-        seen.append([mos.tolist() for _, _, mos in found])
-        assert len({mos for batch in seen[-1] for mos in batch}) == 9
+        chosen = feed.order(np.arange(10), 3, seed=5, epoch=epoch)
+        found = list(feed.batches(Prepared(pixels, pixels), labels, chosen, 3, mesh))
+        assert [batch.present.sum() for batch in found] == [3, 3, 3, 1]
+        for batch in found:
+            assert np.array_equal(batch.global_versions[:, 0, 0, 0], batch.labels)
+            assert np.array_equal(batch.local_versions[:, 0, 0, 0], batch.labels)
+        seen.append([batch.labels[batch.present == 1].tolist() for batch in found])
+        assert sorted(mos for batch in seen[-1] for mos in batch) == list(range(10))
     assert seen[0] == seen[1] != seen[2]
 
 
 def test_what_cannot_be_trained_is_refused(config: ModelConfig, start: params.Params, photos: Prepared) -> None:
     with pytest.raises(UserError, match="all 24 training photos have the same score, 3"):
         Training(config, RECIPE, start, photos, np.full(24, 3, np.float32), ROWS)
-    with pytest.raises(UserError, match="--freeze-blocks 3, but the model has 2"):
+    with pytest.raises(UserError, match=r"--recipe\.freeze-blocks 3, but the model has 2"):
         Training(config, replace(RECIPE, freeze_blocks=3), start, photos, MOS, ROWS)
-    with pytest.raises(UserError, match="a batch of 4 does not reach 8 devices"):
-        Training(config, RECIPE, start, photos, MOS, ROWS[:4])
-    for wrong in ({"epochs": 0}, {"batch_size": 1}, {"lr": 0.0}, {"freeze_blocks": -1}):
-        with pytest.raises(UserError, match=r"at least|above"):
-            replace(RECIPE, **wrong)
 
 
 def test_rescaling_moves_scores_to_the_label_scale(config: ModelConfig, weights: params.Params, scale) -> None:
@@ -183,18 +216,3 @@ def test_rescaling_moves_scores_to_the_label_scale(config: ModelConfig, weights:
     before = Scorer(config, weights, scale).score(photos)
     after = Scorer(config, training.rescale(weights, 50.0, 7.0), scale).score(photos)
     np.testing.assert_allclose(after, before * 7 + 50, rtol=1e-5)
-
-
-def test_optax_is_asked_for_what_it_does(config: ModelConfig) -> None:
-    """Warm-up rises from 0 to the peak over its share of the steps, then falls to 0."""
-    transform = training.optimiser(config, replace(RECIPE, weight_decay=0.0, warmup=0.1), 100)
-    weights = {"head.fc1.kernel": jnp.ones((2, 2))}
-    state, rates = transform.init(weights), []
-    for _ in range(101):
-        updates, state = transform.update({"head.fc1.kernel": jnp.ones((2, 2))}, state, weights)
-        rates.append(-float(updates["head.fc1.kernel"][0, 0]))
-    assert rates[0] == 0
-    assert np.argmax(rates) == pytest.approx(10, abs=1)
-    assert max(rates) == pytest.approx(RECIPE.head_lr, rel=0.02)
-    assert rates[100] == pytest.approx(0, abs=1e-8)
-    assert isinstance(transform, optax.GradientTransformation)

@@ -2,14 +2,12 @@
 
 import csv
 import json
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Annotated
 
-import jax
 from tyro.conf import Positional, arg
 
 import vtiqa_jax
@@ -39,14 +37,6 @@ def _written(path: Path | None) -> Iterator[IO[str] | None]:
     part.replace(path)
 
 
-def _compilation_cache() -> None:
-    """Keeps compiled programs in the user's cache folder, so that only the first call on a machine compiles."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(Path(home) / "vtiqa-jax"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-
-
 def score(
     paths: Positional[tuple[Path, ...]],
     checkpoint: Annotated[str, arg(metavar="DIR")] = "default",
@@ -70,7 +60,6 @@ def score(
     found = images.find(list(paths))
     if not found:
         raise UserError(f"no photos in {', '.join(map(str, paths)) or 'an empty list of paths'}")
-    _compilation_cache()
     model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype)
     everything: list[Scored] = []
     with _written(csv_file) as csv_to, _written(json_file) as json_to:

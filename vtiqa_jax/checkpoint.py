@@ -5,9 +5,7 @@ import hashlib
 import importlib.metadata
 import json
 import platform
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
+from vtiqa_jax import atomic, devices
 from vtiqa_jax import params as parameters
 from vtiqa_jax.config import LabelScale, ModelConfig
 from vtiqa_jax.errors import UserError
@@ -57,7 +56,8 @@ def from_card(told: Any, params: parameters.Params) -> Checkpoint:
     if told["format"] != FORMAT:
         raise ValueError(f"its format is {told['format']!r}, this version reads {FORMAT!r}")
     scale = LabelScale(**told["scale"]) if told["scale"] else None
-    return Checkpoint(ModelConfig(**told["config"]), params, scale, told["source"])
+    readout = tuple(told["config"].get("readout", ()))  # JSON has lists
+    return Checkpoint(ModelConfig(**{**told["config"], "readout": readout}), params, scale, told["source"])
 
 
 def _is_checkpoint(path: Path) -> bool:
@@ -75,23 +75,17 @@ def check_free(path: Path, *, force: bool) -> None:
         raise UserError(f"{path} is not a checkpoint, so --force does not replace it; remove it yourself")
 
 
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to; what is there then takes `path`'s place, or nothing changes."""
-    part, old = (path.with_name(f".{path.name}.{what}") for what in ("part", "old"))
-    for left_over in (part, old):
-        shutil.rmtree(left_over, ignore_errors=True)
-    try:
-        yield part
-        if path.exists():
-            path.rename(old)
-        part.rename(path)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+def alone() -> ocp.Context:
+    """Orbax reading in this process only, without waiting for the other processes of a run."""
+    context, own = ocp.Context(), jax.process_index()
+    context.multiprocessing.primary_host = own
+    context.multiprocessing.active_processes = {own}
+    context.multiprocessing.barrier_sync_key_prefix = f"process{own}"
+    return context
 
 
-def _hashes(path: Path) -> dict[str, str]:
+def hashes(path: Path) -> dict[str, str]:
+    """The SHA-256 of every file below `path`, by relative name, but of the file that holds them."""
     files = sorted(file for file in path.rglob("*") if file.is_file() and file != path / HASHES)
     return {str(file.relative_to(path)): sha256(file) for file in files}
 
@@ -103,14 +97,22 @@ def sha256(path: Path) -> str:
 
 
 def save(path: Path, checkpoint: Checkpoint, *, force: bool = False) -> None:
-    """Writes the model, complete or not at all. Errors: UserError, see `check_free`."""
+    """Writes the model, complete or not at all. Of several processes all must call it, and the first writes.
+
+    Errors: UserError, see `check_free`; OSError when the disk is full.
+    """
     check_free(path, force=force)
     path = path.absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {key: np.asarray(array, np.float32) for key, array in checkpoint.params.items()}
-    with _replacing(path) as part:
-        ocp.save(str(part), arrays, custom_metadata=json.loads(json.dumps(card(checkpoint))))
-        (part / HASHES).write_text(json.dumps(_hashes(part)))
+    told = json.loads(json.dumps(card(checkpoint)))
+    if not devices.first_process():
+        ocp.save(str(atomic.part_of(path)), arrays, custom_metadata=told)
+        return
+    atomic.reserve(path.parent, sum(array.nbytes for array in arrays.values()) + (1 << 20))
+    with atomic.replacing(path) as part:
+        ocp.save(str(part), arrays, custom_metadata=told)
+        (part / HASHES).write_text(json.dumps(hashes(part)))
 
 
 def load(path: Path) -> Checkpoint:
@@ -119,23 +121,29 @@ def load(path: Path) -> Checkpoint:
     if not _is_checkpoint(path):
         raise UserError(f"{path} is not a checkpoint; train.py and `python -m convert` write them")
     try:
-        if json.loads((path / HASHES).read_text()) != _hashes(path):
+        if json.loads((path / HASHES).read_text()) != hashes(path):
             raise ValueError("a file is missing, cut off or changed")
         told = from_card(ocp.metadata(str(path)).custom_metadata, {})
         wanted = parameters.abstract(told.config)[1]
         here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         shapes = {key: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here) for key, leaf in wanted.items()}
-        params = ocp.load(str(path), shapes)
+        with alone():
+            params = ocp.load(str(path), shapes)
     except Exception as error:  # Orbax raises plain Exception for a missing array
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path} is damaged or not a checkpoint of this project: {reason}") from error
     return dataclasses.replace(told, params=jax.device_get(params))
 
 
-def shortened(checkpoint: Checkpoint, depth: int) -> Checkpoint:
-    """The model with only its first `depth` blocks. Errors: UserError when it has fewer."""
-    if not 1 <= depth <= checkpoint.config.depth:
-        raise UserError(f"--depth {depth}, but the checkpoint has {checkpoint.config.depth} blocks")
-    config = checkpoint.config.replace(depth=depth)
-    wanted = parameters.abstract(config)[1]
-    return dataclasses.replace(checkpoint, config=config, params={key: checkpoint.params[key] for key in wanted})
+def read_out(checkpoint: Checkpoint, blocks: Sequence[int]) -> Checkpoint:
+    """The backbone of a model with the blocks after the last of `blocks` (counted from 1) dropped, and its config for
+    a VT-IQA whose head sees the class tokens of them all. Errors: UserError when there are no such blocks."""
+    config = checkpoint.config
+    if list(blocks) != sorted(set(blocks)) or not blocks or blocks[0] < 1 or blocks[-1] > config.depth:
+        raise UserError(f"--readout takes rising numbers of the checkpoint's {config.depth} blocks, not {list(blocks)}")
+    prefix = "" if config.kind == "backbone" else "backbone."
+    shorter = config.replace(kind="backbone", depth=blocks[-1], readout=())
+    params = {key: checkpoint.params[prefix + key] for key in parameters.abstract(shorter)[1]}
+    several = tuple(blocks) if len(blocks) > 1 else ()
+    told = shorter.replace(kind="vtiqa", readout=several)
+    return dataclasses.replace(checkpoint, config=told, params={f"backbone.{key}": v for key, v in params.items()})

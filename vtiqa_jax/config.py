@@ -29,8 +29,18 @@ class ModelConfig:
     """Side of the shrunk photo that the global view is cut from, pixels."""
     local_size: int = 768
     """Side of the large photo that the mosaic's patches are cut from, pixels."""
+    readout: tuple[int, ...] = ()
+    """Blocks, counted from 1, whose class tokens the head sees, the last block among them; empty for it alone, as
+    released."""
+    mosaics: int = 1
+    """Mosaics that a photo is scored by: their class tokens are averaged. 1 is the middle of each cell, as released."""
 
     def __post_init__(self) -> None:
+        rising = list(self.readout) == sorted(set(self.readout)) and min(self.readout, default=1) >= 1
+        if self.readout and (not rising or self.readout[-1] != self.depth or self.kind != "vtiqa"):
+            raise ValueError(f"readout {self.readout} must rise and end in the last block, {self.depth}, of a VT-IQA")
+        if self.mosaics < 1 or (self.mosaics > 1 and self.kind != "vtiqa"):
+            raise ValueError(f"mosaics {self.mosaics} must be at least 1, and 1 but for a VT-IQA")
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
         if self.view_size % self.patch_size:
@@ -42,6 +52,11 @@ class ModelConfig:
     def view_size(self) -> int:
         """Side of both views, pixels (224 in the release)."""
         return self.grid * self.cell
+
+    @property
+    def features(self) -> int:
+        """Length of what the backbone tells of one view."""
+        return self.width * max(1, len(self.readout))
 
     @property
     def tokens(self) -> int:

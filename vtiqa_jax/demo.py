@@ -15,11 +15,12 @@ from vtiqa_jax import images
 from vtiqa_jax import manifest as manifests
 from vtiqa_jax.config import LabelScale
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.training import Recipe
+from vtiqa_jax.modern import Modern
+from vtiqa_jax.splits import Split
 
 SCALE = LabelScale("demo (label made by rule)", 1.0, 5.0)
 LABELS = "5 for an untouched photograph down to 1 for the strongest distortion, by rule; not human opinion"
-RECIPE = Recipe(epochs=4, batch_size=16, freeze_blocks=6, lr=3e-4, head_lr=6e-3)
+RECIPE = Modern(epochs=4, batch_size=16, freeze_blocks=6, peak_lr=3e-4, head_lr=6e-3)
 
 Photo = UInt8[np.ndarray, "height width 3"]
 
@@ -137,7 +138,7 @@ def _write(folder: Path) -> None:
     part.replace(folder / "scores.csv")
 
 
-def make(folder: Path) -> tuple[manifests.Manifest, manifests.Division]:
+def make(folder: Path) -> tuple[manifests.Manifest, Split]:
     """The demonstration's photos in `folder`, made there unless they are complete, as a manifest of photos grouped by
     distortion, divided by photograph: no version of a held-out photograph is trained on.
 
@@ -150,4 +151,4 @@ def make(folder: Path) -> tuple[manifests.Manifest, manifests.Division]:
         [name.split("_")[0].removesuffix(".png") in {Path(p).stem for p in HELD_OUT} for name in photos.names]
     )
     none = np.empty(0, np.int64)
-    return photos, manifests.Division(np.flatnonzero(~held_out), none, np.flatnonzero(held_out))
+    return photos, Split(np.flatnonzero(~held_out), none, np.flatnonzero(held_out), note="divided by photograph")

@@ -1,4 +1,4 @@
-"""A person's own data: a CSV that names photos and their scores, and how it is divided."""
+"""A person's own data: a CSV that names photos and their scores."""
 
 import csv
 import dataclasses
@@ -19,15 +19,25 @@ class Manifest:
     images: Path
     """The folder the names are relative to."""
     groups: tuple[str, ...] = ()
-    """The part of the data set that each photo belongs to; empty when not asked for."""
+    """The part of the data set that each photo belongs to, for reports; empty when not asked for."""
+    scenes: tuple[str, ...] = ()
+    """What each photo shows: photos of one scene stay together when the photos are divided; empty when unknown."""
 
     @property
     def paths(self) -> list[Path]:
         """Where the photos are."""
         return [self.images / name for name in self.names]
 
+    def only(self, rows: Int[np.ndarray, " m"]) -> "Manifest":
+        """These rows of it."""
 
-def read(scores: Path, images: Path, group_column: str | None = None) -> Manifest:
+        def of(column: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(column[row] for row in rows) if column else ()
+
+        return Manifest(of(self.names), self.mos[rows], self.images, of(self.groups), of(self.scenes))
+
+
+def read(scores: Path, images: Path, group_column: str | None = None, scene_column: str | None = None) -> Manifest:
     """Reads a CSV with a header that has at least the columns `image` and `mos`.
 
     Errors: UserError for a missing file, folder, column or photo, a score that is no finite number, a photo listed
@@ -43,7 +53,7 @@ def read(scores: Path, images: Path, group_column: str | None = None) -> Manifes
             rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{scores} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    for column in ("image", "mos", *([group_column] if group_column else [])):
+    for column in ("image", "mos", *filter(None, (group_column, scene_column))):
         if column not in columns:
             raise UserError(f"{scores} has no column `{column}`; its header must name it (found: {', '.join(columns)})")
     if len(rows) < 2:
@@ -65,32 +75,7 @@ def read(scores: Path, images: Path, group_column: str | None = None) -> Manifes
     if problems:
         more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
         raise UserError(f"{scores}: {'; '.join(problems[:5])}{more}")
-    groups = tuple(row[group_column] or "" for row in rows) if group_column else ()
-    return Manifest(tuple(row["image"].strip() for row in rows), np.array(values, np.float32), images, groups)
-
-
-@dataclasses.dataclass(frozen=True)
-class Division:
-    """Which rows train, which choose (validation) and which are read once at the end (test)."""
-
-    train: Int[np.ndarray, " train"]
-    val: Int[np.ndarray, " val"]
-    test: Int[np.ndarray, " test"]
-
-
-def divide(count: int, test_fraction: float, val_fraction: float, *, in_order: bool, seed: int) -> Division:
-    """Divides `count` rows: the last `test_fraction` of them to test and, of those left, the last `val_fraction` to
-    validate; in the file's order, or shuffled first by `seed`. Errors: UserError when no row is left to train."""
-    for name, fraction in (("--test-fraction", test_fraction), ("--val-fraction", val_fraction)):
-        if not 0 <= fraction < 1:
-            raise UserError(f"{name} must be at least 0 and below 1, not {fraction:g}")
-    order = np.arange(count) if in_order else np.random.default_rng(seed).permutation(count)
-    learning = count - round(count * test_fraction)
-    training = learning - round(learning * val_fraction)
-    for part, rows in (("train on", training), ("validate on", learning - training), ("test on", count - learning)):
-        if rows == 1 or (rows == 0 and part == "train on"):
-            raise UserError(
-                f"of {count} photos {rows} would be left to {part}, and a correlation needs 2;"
-                " change --test-fraction and --val-fraction (0 is allowed)"
-            )
-    return Division(np.sort(order[:training]), np.sort(order[training:learning]), np.sort(order[learning:]))
+    groups, scenes = (
+        tuple(row[column] or "" for row in rows) if column else () for column in (group_column, scene_column)
+    )
+    return Manifest(tuple(row["image"].strip() for row in rows), np.array(values, np.float32), images, groups, scenes)

@@ -115,7 +115,8 @@ class Mlp(nnx.Module):
 
 
 class Block(nnx.Module):
-    """A pre-norm transformer block. `dropout` acts on both branches when `rngs` is given."""
+    """A pre-norm transformer block. When `rngs` is given, `dropout` acts on what both branches add, and `drop_path`
+    leaves a branch out for whole samples (stochastic depth)."""
 
     def __init__(
         self,
@@ -124,6 +125,7 @@ class Block(nnx.Module):
         mlp_ratio: int,
         *,
         dropout: float = 0.0,
+        drop_path: float = 0.0,
         compute_dtype: ComputeDtype,
         rngs: nnx.Rngs,
     ) -> None:
@@ -132,13 +134,17 @@ class Block(nnx.Module):
         self.norm2 = layer_norm(width, rngs)
         self.mlp = Mlp(width, mlp_ratio * width, compute_dtype=compute_dtype, rngs=rngs)
         self.dropout = nnx.Dropout(dropout)
+        self.drop_path = nnx.Dropout(drop_path, broadcast_dims=(1, 2))
 
     def __call__(
         self, x: Float[Array, "batch tokens width"], *, rngs: nnx.Rngs | None = None
     ) -> Float[Array, "batch tokens width"]:
-        still = rngs is None
-        x = x + self.dropout(self.attn(self.norm1(x)), deterministic=still, rngs=rngs)
-        return x + self.dropout(self.mlp(self.norm2(x)), deterministic=still, rngs=rngs)
+        def added(branch: Array) -> Array:
+            still = rngs is None
+            return self.drop_path(self.dropout(branch, deterministic=still, rngs=rngs), deterministic=still, rngs=rngs)
+
+        x = x + added(self.attn(self.norm1(x)))
+        return x + added(self.mlp(self.norm2(x)))
 
 
 class PatchEmbed(nnx.Module):
@@ -156,17 +162,22 @@ class PatchEmbed(nnx.Module):
 
 
 class VisionTransformer(nnx.Module):
-    """timm's `vision_transformer` without its classifier: normalised images in, final class tokens out."""
+    """timm's `vision_transformer` without its classifier: normalised images in, class tokens out; of several blocks,
+    each through the final norm and side by side, when the config reads out several."""
 
-    def __init__(self, config: ModelConfig, *, compute_dtype: ComputeDtype, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self, config: ModelConfig, *, compute_dtype: ComputeDtype, drop_path: float = 0.0, rngs: nnx.Rngs
+    ) -> None:
+        rates = [drop_path * index / max(1, config.depth - 1) for index in range(config.depth)]
         self.patch_embed = PatchEmbed(config.patch_size, config.width, compute_dtype=compute_dtype, rngs=rngs)
         self.cls_token = nnx.Param(truncated_normal(rngs.params(), (1, 1, config.width)))
         self.pos_embed = nnx.Param(truncated_normal(rngs.params(), (1, config.tokens, config.width)))
         self.blocks = nnx.List(
-            Block(config.width, config.heads, config.mlp_ratio, compute_dtype=compute_dtype, rngs=rngs)
-            for _ in range(config.depth)
+            Block(config.width, config.heads, config.mlp_ratio, drop_path=rate, compute_dtype=compute_dtype, rngs=rngs)
+            for rate in rates
         )
         self.norm = layer_norm(config.width, rngs)
+        self.readout = config.readout or (config.depth,)
 
     def embed(self, images: Float[Array, "batch size size 3"]) -> Float[Array, "batch tokens width"]:
         """What the first block sees: class token and patches, with their position embedding."""
@@ -175,11 +186,16 @@ class VisionTransformer(nnx.Module):
         cls_token = jnp.broadcast_to(self.cls_token[...], (batch, 1, width))
         return jnp.concatenate([cls_token, patches], axis=1) + self.pos_embed[...]
 
-    def __call__(self, images: Float[Array, "batch size size 3"]) -> Float[Array, "batch width"]:
+    def __call__(
+        self, images: Float[Array, "batch size size 3"], *, rngs: nnx.Rngs | None = None
+    ) -> Float[Array, "batch features"]:
         x = self.embed(images)
-        for block in self.blocks:
-            x = block(x)
-        return self.norm(x[:, 0])
+        found = []
+        for number, block in enumerate(self.blocks, start=1):
+            x = block(x, rngs=rngs)
+            if number in self.readout:
+                found.append(self.norm(x[:, 0]))
+        return jnp.concatenate(found, axis=1)
 
 
 class QualityHead(nnx.Module):
@@ -200,20 +216,25 @@ class QualityHead(nnx.Module):
 
 
 def _both(
-    backbone: VisionTransformer, first: Float[Array, "batch size size 3"], second: Float[Array, "batch size size 3"]
-) -> tuple[Float[Array, "batch width"], Float[Array, "batch width"]]:
+    backbone: VisionTransformer,
+    first: Float[Array, "batch size size 3"],
+    second: Float[Array, "batch size size 3"],
+    rngs: nnx.Rngs | None,
+) -> tuple[Float[Array, "batch features"], Float[Array, "batch features"]]:
     """Both views through the backbone in one batched pass."""
-    features = backbone(jnp.concatenate([first, second]))
+    features = backbone(jnp.concatenate([first, second]), rngs=rngs)
     return features[: len(first)], features[len(first) :]
 
 
 class VTIQA(nnx.Module):
     """The released model."""
 
-    def __init__(self, config: ModelConfig, *, compute_dtype: ComputeDtype = "float32", rngs: nnx.Rngs) -> None:
+    def __init__(
+        self, config: ModelConfig, *, compute_dtype: ComputeDtype = "float32", drop_path: float = 0.0, rngs: nnx.Rngs
+    ) -> None:
         self.config = config
-        self.backbone = VisionTransformer(config, compute_dtype=compute_dtype, rngs=rngs)
-        self.head = QualityHead(2 * config.width, HEAD_WIDTH, rngs=rngs)
+        self.backbone = VisionTransformer(config, compute_dtype=compute_dtype, drop_path=drop_path, rngs=rngs)
+        self.head = QualityHead(2 * config.features, HEAD_WIDTH, rngs=rngs)
 
     def __call__(
         self,
@@ -223,17 +244,20 @@ class VTIQA(nnx.Module):
         rngs: nnx.Rngs | None = None,
     ) -> Float[Array, " batch"]:
         """Scores of normalised views. `rngs` (stream `dropout`) makes it the training pass."""
-        return self.head(jnp.concatenate(_both(self.backbone, global_view, mosaic), axis=1), rngs=rngs)
+        return self.head(jnp.concatenate(_both(self.backbone, global_view, mosaic, rngs), axis=1), rngs=rngs)
 
     def score(
         self,
         global_versions: UInt8[Array, "batch small small 3"],
         local_versions: UInt8[Array, "batch large large 3"],
     ) -> Float[Array, " batch"]:
-        """Scores of stored photos (`vtiqa_jax.images.Versions`), seen as the release's test scripts do."""
-        global_view = views.centre_global(global_versions, self.config)
-        mosaic = views.centre_mosaic(local_versions, self.config)
-        return self(views.normalise(global_view), views.normalise(mosaic))
+        """Scores of stored photos (`vtiqa_jax.images.Versions`), seen as the release's test scripts do when the config
+        asks for one mosaic; the class tokens of several are averaged."""
+        count = self.config.mosaics
+        mosaics = [views.still_mosaic(local_versions, self.config, number) for number in range(count)]
+        both = jnp.concatenate([views.centre_global(global_versions, self.config), *mosaics])
+        features = self.backbone(views.normalise(both)).reshape(1 + count, len(global_versions), -1)
+        return self.head(jnp.concatenate([features[0], features[1:].mean(0)], axis=1))
 
 
 class Fusion(nnx.Module):
@@ -322,7 +346,7 @@ class OriginalVTIQA(nnx.Module):
         rngs: nnx.Rngs | None = None,
     ) -> Float[Array, " batch"]:
         """Scores of normalised views. `rngs` (stream `dropout`) makes it the training pass."""
-        return self.fusion(*_both(self.backbone, global_view, mosaic), rngs=rngs)
+        return self.fusion(*_both(self.backbone, global_view, mosaic, None), rngs=rngs)
 
     def select(
         self,
@@ -347,10 +371,15 @@ Model = VTIQA | OriginalVTIQA | VisionTransformer
 Scorable = VTIQA | OriginalVTIQA
 
 
-def build(config: ModelConfig, *, compute_dtype: ComputeDtype = "float32", seed: int = 0) -> Model:
-    """The model that `config.kind` names, with freshly drawn parameters."""
-    models = {"vtiqa": VTIQA, "original": OriginalVTIQA, "backbone": VisionTransformer}
-    return models[config.kind](config, compute_dtype=compute_dtype, rngs=nnx.Rngs(seed))
+def build(
+    config: ModelConfig, *, compute_dtype: ComputeDtype = "float32", drop_path: float = 0.0, seed: int = 0
+) -> Model:
+    """The model that `config.kind` names, with freshly drawn parameters. `drop_path` is the last block's rate in
+    training passes; the paper's model takes none."""
+    if config.kind == "original":
+        return OriginalVTIQA(config, compute_dtype=compute_dtype, rngs=nnx.Rngs(seed))
+    model = VTIQA if config.kind == "vtiqa" else VisionTransformer
+    return model(config, compute_dtype=compute_dtype, drop_path=drop_path, rngs=nnx.Rngs(seed))
 
 
 def head_count(width: int) -> int:

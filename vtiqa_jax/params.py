@@ -1,9 +1,11 @@
 """Parameters as a flat mapping of dotted paths ("backbone.blocks.0.attn.qkv.kernel") to arrays, and back."""
 
+import hashlib
 from typing import Any
 
 import flax.traverse_util
 import jax
+import numpy as np
 from flax import nnx
 
 from vtiqa_jax.config import ModelConfig
@@ -28,12 +30,21 @@ def merge(graphdef: nnx.GraphDef[Model], params: Params) -> Model:
 
 
 def abstract(
-    config: ModelConfig, compute_dtype: ComputeDtype = "float32"
+    config: ModelConfig, compute_dtype: ComputeDtype = "float32", drop_path: float = 0.0
 ) -> tuple[nnx.GraphDef[Model], dict[str, jax.ShapeDtypeStruct]]:
     """The model's structure and its parameters' shapes, without allocating them."""
-    return split(nnx.eval_shape(lambda: build(config, compute_dtype=compute_dtype)))
+    return split(nnx.eval_shape(lambda: build(config, compute_dtype=compute_dtype, drop_path=drop_path)))
 
 
 def drawn(config: ModelConfig, seed: int) -> Params:
     """Freshly initialised parameters."""
     return split(build(config, seed=seed))[1]
+
+
+def digest(params: Params) -> str:
+    """SHA-256 of names, shapes and values."""
+    found = hashlib.sha256()
+    for path in sorted(params):
+        array = np.ascontiguousarray(params[path])
+        found.update(f"{path} {array.shape} {array.dtype}".encode() + array.tobytes())
+    return found.hexdigest()

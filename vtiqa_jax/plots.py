@@ -1,17 +1,21 @@
 """Pictures of a run, as PNG files."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
 from jaxtyping import Float
 
+from vtiqa_jax import atomic
 from vtiqa_jax.config import LabelScale
 from vtiqa_jax.metrics import Correlations
 
 # Draws to files without a display. Chosen before pyplot is imported.
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 
@@ -33,25 +37,30 @@ def scatter(
     axes.set(xlabel="mean opinion score", ylabel=f"score ({scale.dataset})")
     axes.set_title(f"PLCC {figures.plcc:.3f}   SRCC {figures.srcc:.3f}   RMSE {figures.rmse:.3g}", fontsize=11)
     axes.legend(frameon=False, fontsize=9)
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    _save(figure, path)
 
 
-def curve(path: Path, losses: list[float], steps_per_epoch: int, val_srcc: list[float]) -> None:
-    """The training loss of each step and its mean of each epoch; beside it the SRCC on the validation photos."""
+def curve(path: Path, history: Sequence[dict[str, Any]], chosen_on: str) -> None:
+    """The training loss of each epoch; beside it PLCC and SRCC on the photos that choose the epoch, if there are."""
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-    steps = (np.arange(len(losses)) + 0.5) / steps_per_epoch
-    axes.plot(steps, losses, color="C0", alpha=0.3, linewidth=1, label="loss, each step")
-    means = np.array(losses).reshape(-1, steps_per_epoch).mean(1)
-    ends = np.arange(len(means)) + 1
-    axes.plot(ends - 0.5, means, color="C0", marker="o", label="loss, mean of the epoch")
+    epochs = [entry["epoch"] for entry in history]
+    axes.plot(epochs, [entry["loss"] for entry in history], color="C0", marker=".", label="training loss")
     axes.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if val_srcc:
+    lines = list(axes.lines)
+    if any(entry["srcc"] is not None for entry in history):
         right = axes.twinx()
-        right.plot(ends, val_srcc, color="C1", marker="s", label="SRCC, validation photos")
-        right.set(ylabel="SRCC", ylim=(min(0.0, *np.nan_to_num(val_srcc)), 1))
-        right.legend(frameon=False, loc="lower right")
-    axes.legend(frameon=False, loc="upper right")
-    figure.savefig(path, dpi=120)
+        lowest = 0.0
+        for color, name in (("C1", "srcc"), ("C2", "plcc")):
+            values = np.array([np.nan if entry[name] is None else entry[name] for entry in history])
+            lines += right.plot(epochs, values, color=color, marker=".", label=f"{name.upper()}, {chosen_on} photos")
+            lowest = min(lowest, *np.nan_to_num(values))
+        right.set(ylabel="correlation", ylim=(lowest, 1))
+    axes.legend(handles=lines, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=9)
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with atomic.replacing(path) as part:
+        figure.savefig(part, dpi=120, format="png")
     plt.close(figure)

@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import os
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
-from vtiqa_jax import images
+from vtiqa_jax import devices, images
 from vtiqa_jax.config import ModelConfig
 from vtiqa_jax.errors import UserError
 
@@ -34,6 +35,10 @@ def _fingerprint(path: Path) -> bytes:
     return hashlib.sha256(told.encode()).hexdigest().encode()
 
 
+def _sides(config: ModelConfig) -> dict[str, int]:
+    return {"global": config.global_size, "local": config.local_size}
+
+
 def _array(path: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray:
     """The array in `path`, made anew (sparse, zero) where it is missing or has another shape."""
     if path.exists():
@@ -46,14 +51,31 @@ def _array(path: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray:
     return np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
 
 
+def _waited_for(paths: list[Path], folder: Path, config: ModelConfig) -> Prepared:
+    """The arrays that the first process prepares, once they are complete."""
+    wanted = [_fingerprint(path) for path in paths]
+    while True:
+        try:
+            done = np.load(folder / "done.npy", mmap_mode="r")
+            if done.shape == (len(paths),) and all(mark == want for mark, want in zip(done, wanted, strict=True)):
+                break
+        except (OSError, ValueError):  # not there yet, or its header is being written
+            pass
+        time.sleep(0.2)
+    return Prepared(*(np.load(folder / f"{name}_{side}.npy", mmap_mode="r") for name, side in _sides(config).items()))
+
+
 def prepare(paths: list[Path], folder: Path, config: ModelConfig) -> Prepared:
     """The prepared arrays of these photos in `folder`, made or completed there on all cores.
 
+    Of several processes the first prepares, and the others wait for it; they must share the folder.
     Errors: UserError when the disk is too small (before anything is written) or photos cannot be read (after all
     others are prepared).
     """
+    if not devices.first_process():
+        return _waited_for(paths, folder, config)
     folder.mkdir(parents=True, exist_ok=True)
-    sides = {"global": config.global_size, "local": config.local_size}
+    sides = _sides(config)
     files = {name: folder / f"{name}_{side}.npy" for name, side in sides.items()}
     needed = sum(len(paths) * side * side * 3 for side in sides.values())
     present = sum(file.stat().st_blocks * 512 for file in files.values() if file.exists())

@@ -14,8 +14,15 @@ from vtiqa_jax.errors import UserError
 from vtiqa_jax.manifest import Manifest
 
 
-def _line(name: str, figures: metrics.Correlations) -> str:
-    return f"{name:<12}{figures.n:>7}{figures.plcc:>9.4f}{figures.srcc:>9.4f}{figures.krcc:>9.4f}{figures.rmse:>10.4g}"
+def table(figures: dict[str, Any]) -> str:
+    """The figures of `write` as lines: all photos, and each group."""
+    lines = [f"{'':<12}{'photos':>7}{'PLCC':>9}{'SRCC':>9}{'KRCC':>9}{'RMSE':>10}"]
+    for name, row in {"all": figures, **figures.get("within", {})}.items():
+        values = "".join(
+            f"{'-' if row[key] is None else format(row[key], '.4f'):>9}" for key in ("plcc", "srcc", "krcc")
+        )
+        lines.append(f"{name:<12}{row['n']:>7}{values}{row['rmse']:>10.4g}")
+    return "\n".join(lines)
 
 
 def _json(figures: dict[str, Any]) -> dict[str, Any]:
@@ -36,10 +43,6 @@ def write(
     total = metrics.correlations(scores, mos)
     groups = [photos.groups[row] for row in rows] if photos.groups else []
     within = metrics.within_groups(scores, mos, groups)
-    print(f"{'':<12}{'photos':>7}{'PLCC':>9}{'SRCC':>9}{'KRCC':>9}{'RMSE':>10}")
-    print(_line("all", total))
-    for name, figures in within.items():
-        print(_line(name, figures))
     with (folder / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["image", "mos", "score"])
@@ -51,4 +54,5 @@ def write(
     if within:
         result |= _json({"within_mean_srcc": float(np.mean([group.srcc for group in within.values()]))})
         result["within"] = {name: _json(dataclasses.asdict(group)) for name, group in within.items()}
+    print(table(result))
     return result

@@ -1,6 +1,7 @@
 """From photos to scores: decoding in threads while the devices compute, every batch of one shape."""
 
 import dataclasses
+import functools
 import math
 import os
 from collections import deque
@@ -10,6 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, UInt8
 
 from vtiqa_jax import devices, images
@@ -26,6 +28,21 @@ class Scored:
     image: Any
     score: float | None
     error: str | None
+
+
+@functools.cache
+def _compiled(config: ModelConfig, compute_dtype: ComputeDtype, mesh: Mesh) -> Callable[..., Array]:
+    """`(params, global_versions, local_versions) -> scores`, once for all scorers of this kind of model."""
+    graphdef, _ = parameters.abstract(config, compute_dtype)
+
+    @jax.jit(out_shardings=devices.whole(mesh))
+    def score(params: parameters.Params, global_versions: Array, local_versions: Array) -> Array:
+        model: Scorable = parameters.merge(graphdef, params)  # type: ignore[assignment]
+        # Full float32 products also where the hardware would round them (TF32), for parity.
+        with jax.default_matmul_precision("highest"):
+            return model.score(global_versions, local_versions)
+
+    return score
 
 
 class Scorer:
@@ -49,22 +66,17 @@ class Scorer:
         self.scale = scale
         self._mesh = devices.data_mesh(over)
         self._params = devices.replicated(params, self._mesh)
-        graphdef, _ = parameters.abstract(config, compute_dtype)
+        self._score = _compiled(config, compute_dtype, self._mesh)
 
-        @jax.jit
-        def score(params: parameters.Params, global_versions: Array, local_versions: Array) -> Array:
-            model: Scorable = parameters.merge(graphdef, params)  # type: ignore[assignment]
-            # Full float32 products also where the hardware would round them (TF32), for parity.
-            with jax.default_matmul_precision("highest"):
-                return model.score(global_versions, local_versions)
-
-        self._score: Callable[..., Array] = score
+    def set_params(self, params: parameters.Params) -> None:
+        """Scores with other parameters of the same model from now on; nothing is compiled again."""
+        self._params = devices.replicated(params, self._mesh)
 
     def _dispatch(self, versions: Sequence[images.Versions], size: int) -> Array:
         """Starts one batch, padded to `size` by repeating the last photo; its scores come when they are ready."""
         padded = [*versions, *[versions[-1]] * (size - len(versions))]
         small, large = (np.stack([pair[which] for pair in padded]) for which in (0, 1))
-        return self._score(self._params, *devices.divided((small, large), self._mesh))
+        return self._score(self._params, devices.divided(small, self._mesh), devices.divided(large, self._mesh))
 
     def stream(self, photos: Sequence[Any], *, batch_size: int = 32) -> Iterator[Scored]:
         """Scores photos (see `images.as_rgb` for what one may be) in their order, two batches decoded ahead.
@@ -137,11 +149,18 @@ class Scorer:
         *,
         batch_size: int = 32,
     ) -> Float[np.ndarray, " rows"]:
-        """Scores of the given rows of prepared arrays (`vtiqa_jax.prepared`), float32."""
+        """Scores of the given rows of prepared arrays (`vtiqa_jax.prepared`), float32. Of several processes each reads
+        its share, and all get all scores."""
         size = devices.round_up(min(batch_size, max(1, len(rows))), self._mesh)
+        own = devices.share(size, self._mesh)
+        pending: deque[tuple[Array, int]] = deque()
         scores: list[np.ndarray] = []
         for start in range(0, len(rows), size):
-            chosen = rows[start : start + size]
-            pairs = [(global_versions[row], local_versions[row]) for row in chosen]
-            scores.append(np.asarray(self._dispatch(pairs, size))[: len(chosen)])
+            chosen = np.asarray(rows[start : start + size])
+            mine = np.concatenate([chosen, np.full(size - len(chosen), chosen[0])])[own]
+            batch = (devices.divided(versions[mine], self._mesh) for versions in (global_versions, local_versions))
+            pending.append((self._score(self._params, *batch), len(chosen)))
+            while len(pending) > int(start + size < len(rows)):  # the next batch is read while this one is computed
+                values, count = pending.popleft()
+                scores.append(np.asarray(values)[:count])
         return np.concatenate(scores) if scores else np.empty(0, np.float32)

@@ -1,0 +1,125 @@
+"""Two processes train one model: the same results as one process, each reading its own share of the photos."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from tests import made_up
+from vtiqa_jax import checkpoint, devices, params
+from vtiqa_jax.config import ModelConfig
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+def test_a_process_provides_its_own_devices_rows() -> None:
+    mesh = devices.data_mesh(jax.devices()[:4])
+    assert devices.share(8, mesh) == slice(0, 8)
+
+
+def started(arguments: list[object], count: int) -> subprocess.Popen[str]:
+    environment = {
+        **os.environ, "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(count), "PYTHONPATH": str(REPOSITORY),
+        "COLUMNS": "1000",
+    }  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)], cwd=REPOSITORY, env=environment, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def port() -> int:
+    with socket.socket() as chosen:
+        chosen.bind(("127.0.0.1", 0))
+        return chosen.getsockname()[1]
+
+
+def ended(running: list[subprocess.Popen[str]]) -> list[str]:
+    said = [process.communicate(timeout=400) for process in running]
+    for process, (out, error) in zip(running, said, strict=True):
+        assert process.returncode == 0, out + error
+    return [out for out, _ in said]
+
+
+def test_two_processes_are_as_one(config: ModelConfig, tmp_path: Path) -> None:
+    made_up.koniq10k(tmp_path / "koniq10k")
+    checkpoint.save(tmp_path / "init", checkpoint.Checkpoint(config, params.drawn(config, 0), None, {}))
+
+    def arguments(workdir: str) -> list[object]:
+        return [
+            "train.py", "dataset", "koniq10k", "--release", tmp_path / "koniq10k", "--partial", "--init",
+            tmp_path / "init", "--workdir", tmp_path / workdir, "--recipe.epochs", 3, "--recipe.batch-size", 8,
+            "--recipe.compute-dtype", "float32", "--save-every", 2, "--val-fraction", 0.3,
+        ]  # fmt: skip
+
+    one = [started(arguments("one"), 4)]
+    address = f"127.0.0.1:{port()}"
+    joined = ["--coordinator", address, "--processes", 2, "--process-id"]
+    two = [started([*arguments("two"), *joined, number], 2) for number in (0, 1)]
+    ended(one)
+    said = ended(two)
+    assert "4 x cpu" in said[0]
+    assert "SRCC" in said[0]
+    # The second process keeps quiet, but for what the collectives' library says itself.
+    assert not [line for line in said[1].splitlines() if "Gloo" not in line]
+    results = [json.loads((tmp_path / name / "result.json").read_text()) for name in ("one", "two")]
+    for figure in ("plcc", "srcc", "rmse"):
+        assert results[1][figure] == pytest.approx(results[0][figure], rel=1e-4)
+    histories = [
+        [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        for name in ("one", "two")
+    ]
+    np.testing.assert_allclose(*([entry["loss"] for entry in history] for history in histories), rtol=1e-5)
+    assert checkpoint.load(tmp_path / "two" / "checkpoint").config == config.replace(mosaics=3)
+
+
+READS = """
+import sys
+import jax, numpy as np
+jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))
+from vtiqa_jax import devices, feed
+from vtiqa_jax.prepared import Prepared
+
+class Noted(np.ndarray):
+    def __getitem__(self, rows):
+        print("read", *np.asarray(rows).tolist())
+        return np.asarray(self)[rows]
+
+pixels = np.arange(24, dtype=np.uint8).reshape(24, 1, 1, 1)
+mesh = devices.data_mesh()
+chosen = [np.arange(8), np.arange(8, 14)]
+noted = Prepared(pixels.view(Noted), pixels)
+for batch in feed.batches(noted, np.arange(24, dtype=np.float32), chosen, 8, mesh):
+    print("sum", int(batch.labels.sum()), "photos", int(batch.present.sum()), "shape", batch.labels.shape[0])
+assert devices.agreed(5 + jax.process_index()) == 5
+"""
+
+
+def test_each_process_reads_its_share_only(tmp_path: Path) -> None:
+    (tmp_path / "reads.py").write_text(textwrap.dedent(READS))
+    address = f"127.0.0.1:{port()}"
+    said = ended([started([tmp_path / "reads.py", address, number], 2) for number in (0, 1)])
+    lines = [[line for line in out.splitlines() if line.startswith(("read", "sum"))] for out in said]
+    assert [line for line in lines[0] if "read" in line] == ["read 0 1 2 3", "read 8 9 10 11"]
+    assert [line for line in lines[1] if "read" in line] == ["read 4 5 6 7", "read 12 13 8 8"]
+    for process in lines:
+        assert [line for line in process if "sum" in line] == ["sum 28 photos 8 shape 8", "sum 79 photos 6 shape 8"]
+
+
+def test_processes_that_cannot_be_joined_say_so() -> None:
+    for arguments, said in (
+        (["--coordinator", "auto"], "--coordinator auto: the processes of this run cannot be joined"),
+        (["--processes", 2], "need --coordinator"),
+    ):
+        running = started(["train.py", "manifest", "--scores", "none", "--images", "none", *arguments], 1)
+        _, error = running.communicate(timeout=100)
+        assert running.returncode == 2
+        assert said in error
+        assert error.count("\n") == 1

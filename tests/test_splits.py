@@ -1,0 +1,193 @@
+"""Splits: complete, apart, the authors' own, kept in files, and read from other projects' files."""
+
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vtiqa_jax import splits
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.splits import Split
+
+
+def parts(split: Split) -> list[list[int]]:
+    return [split.train.tolist(), split.val.tolist(), split.test.tolist()]
+
+
+def test_a_clean_split_covers_every_row_once() -> None:
+    in_order = splits.clean(10, test_fraction=0.2, val_fraction=0.25, in_order=True, seed=0)
+    assert parts(in_order) == [[0, 1, 2, 3, 4, 5], [6, 7], [8, 9]]
+    assert in_order.choosing.tolist() == [6, 7]
+    shuffled = [splits.clean(100, test_fraction=0.2, val_fraction=0.1, seed=seed) for seed in (1, 1, 2)]
+    for split in shuffled:
+        assert sorted(row for rows in parts(split) for row in rows) == list(range(100))
+        assert list(map(len, parts(split))) == [72, 8, 20]
+    assert parts(shuffled[0]) == parts(shuffled[1])
+    assert parts(shuffled[0]) != parts(shuffled[2])
+    for test, val, said in (
+        (1.0, 0.1, "--test-fraction"),
+        (0.2, -0.1, "--val-fraction"),
+        (0.8, 0.5, "1 would be left to train on"),
+        (0.5, 0.2, "1 would be left to validate on"),
+    ):
+        with pytest.raises(UserError, match=said):
+            splits.clean(10, test_fraction=test, val_fraction=val, in_order=True, seed=0)
+
+
+@given(st.lists(st.integers(0, 12), min_size=60, max_size=200), st.integers(0, 5))
+def test_no_scene_is_in_two_parts(scenes: list[int], seed: int) -> None:
+    names = [str(scene) for scene in [*scenes, *range(13)]]
+    try:
+        split = splits.clean(len(names), test_fraction=0.2, val_fraction=0.2, seed=seed, scenes=names)
+    except UserError as error:
+        assert "would be left" in str(error)  # one scene may be too large for any part
+        return
+    assert sorted(row for rows in parts(split) for row in rows) == list(range(len(names)))
+    train, val, test = ({names[row] for row in rows} for rows in parts(split))
+    assert not (train & val or train & test or val & test)
+    assert len(split.test) < 0.6 * len(names)
+
+
+def test_scenes_and_the_files_order_exclude_each_other() -> None:
+    with pytest.raises(UserError, match="leave out --in-order"):
+        splits.clean(9, test_fraction=0.3, val_fraction=0.3, seed=0, in_order=True, scenes=["a", "b", "c"] * 3)
+
+
+def authors(names: list[str], repetition: int) -> tuple[set[str], set[str]]:
+    """Section by section what the release's scripts do, on whole arrays, with the global generator."""
+    stored = np.array(sorted(names))
+    np.random.seed(0)
+    order = np.arange(len(stored))
+    np.random.shuffle(order)
+    stored = stored[order]
+    cut = int(len(stored) * 0.8)
+    train, test = stored[:cut], stored[cut:]
+    for i in range(repetition + 1):
+        both = np.concatenate((train, test))
+        order = np.arange(len(both))
+        np.random.seed(i)
+        np.random.shuffle(order)
+        train, test = both[order[:cut]], both[order[cut:]]
+    return set(train), set(test)
+
+
+def test_the_authors_splits_of_koniq() -> None:
+    names = [f"{number}.jpg" for number in np.random.default_rng(3).permutation(10**6)[:10073]]
+    released = splits.released("koniq10k", names)
+    assert (len(released.train), len(released.test)) == (8058, 2015)
+    assert released.chosen_on_test
+    assert released.choosing is released.test
+    assert "TEST" in released.note
+    assert "assum" not in released.note
+    found = []
+    for index in range(10):
+        split = splits.released("koniq10k", names, index)
+        train, test = ({names[row] for row in rows} for rows in (split.train, split.test))
+        assert (train, test) == authors(names, index)
+        found.append(test)
+    assert {names[row] for row in released.test} == found[0], "the weights' split is the first one"
+    assert len({frozenset(test) for test in found}) == 10
+
+
+def test_assumed_splits_say_so_and_keep_the_releases_seed() -> None:
+    names = [f"{number}.bmp" for number in range(1169)][::-1]
+    split = splits.released("livew", names)
+    assert "assumption" in split.note
+    order = np.random.RandomState(0).permutation(1169)[np.random.RandomState(4).permutation(1169)]
+    assert split.test.tolist() == sorted(order[935:])
+    with pytest.raises(UserError, match="the paper did not use biq2021"):
+        splits.released("biq2021", names)
+
+
+NAMES = [f"folder/{number:02d}.jpg" for number in range(20)]
+
+
+def test_our_file_gives_the_split_back(tmp_path: Path) -> None:
+    path = tmp_path / "split.json"
+    for split in (
+        splits.clean(20, test_fraction=0.2, val_fraction=0.2, seed=3),
+        splits.released("koniq10k", NAMES),
+        splits.clean(20, test_fraction=0.2, val_fraction=0.0, seed=3),
+    ):
+        path.write_text(json.dumps(splits.names_of(split, NAMES)))
+        again = splits.load(path, NAMES[::-1], val_fraction=0.0, seed=0)
+        assert [[19 - row for row in rows][::-1] for rows in parts(again)] == parts(split)
+        assert again.chosen_on_test == split.chosen_on_test
+    told = json.loads(path.read_text())
+    told["train"][0], told["test"][0] = told["test"][0], told["train"][0]
+    path.write_text(json.dumps(told))
+    with pytest.raises(UserError, match="its hash does not fit"):
+        splits.load(path, NAMES, val_fraction=0.1, seed=0)
+
+
+def test_other_projects_files_are_read(tmp_path: Path) -> None:
+    labels = ["train"] * 12 + ["val"] * 3 + ["test"] * 5
+    wanted = [list(range(12)), [12, 13, 14], [15, 16, 17, 18, 19]]
+    short = [name.split("/")[1] for name in NAMES]
+    # pyiqa's meta information
+    meta = tmp_path / "meta_info.csv"
+    rows = [f"{name},{index},1.0,{label}" for index, (name, label) in enumerate(zip(short, labels, strict=True))]
+    meta.write_text("\n".join(["img_name,mos,std,ratio802_seed123_split_01", *rows]))
+    given = {"val_fraction": 0.2, "seed": 0}
+    assert parts(splits.load(meta, NAMES, column="ratio802_seed123_split_01", **given)) == wanted
+    with pytest.raises(UserError, match=r"no column `official_split` \(found: img_name, mos"):
+        splits.load(meta, NAMES, **given)
+    # pyiqa's pickles of row numbers
+    pickled = tmp_path / "split.pkl"
+    with pickled.open("wb") as file:
+        pickle.dump({1: {}, 2: dict(zip(("train", "val", "test"), wanted, strict=True))}, file)
+    assert parts(splits.load(pickled, NAMES, column="2", meta=meta, **given)) == wanted
+    with pytest.raises(UserError, match="--split-names"):
+        splits.load(pickled, NAMES, column="2", **given)
+    # LIQE's lists
+    folder = tmp_path / "1"
+    folder.mkdir()
+    for part, numbers in zip(("train", "val", "test"), wanted, strict=True):
+        lines = [f"ImageDatabase/{short[number]}\t{number}.5" for number in numbers]
+        (folder / f"bid_{part}.txt").write_text("\n".join(lines) + "\n")
+    assert parts(splits.load(folder, NAMES, **given)) == wanted
+    # Without validation photos some of the training photos are drawn.
+    (folder / "bid_val.txt").unlink()
+    drawn = splits.load(folder, NAMES, **given)
+    assert (len(drawn.train), len(drawn.val), drawn.test.tolist()) == (10, 2, wanted[2])
+    assert "drawn" in drawn.note
+
+
+class Evil:
+    def __reduce__(self) -> tuple:
+        return (Path.touch, (Path("/tmp/never-made"),))
+
+
+@pytest.mark.parametrize(
+    "content,said",
+    [
+        (pickle.dumps({1: Evil()}), "it carries code"),
+        (b"no pickle", "cannot be read as a split"),
+        (pickle.dumps({3: {}}), "1 is missing in it"),
+        (pickle.dumps({1: {"train": [99]}}), "cannot be read as a split"),
+    ],
+)
+def test_pickles_are_not_trusted(content: bytes, said: str, tmp_path: Path) -> None:
+    (tmp_path / "meta.csv").write_text("img_name,mos\na,1\n")
+    (tmp_path / "split.pkl").write_bytes(content)
+    with pytest.raises(UserError, match=said):
+        splits.load(tmp_path / "split.pkl", NAMES, meta=tmp_path / "meta.csv", val_fraction=0.0, seed=0)
+
+
+def test_a_split_of_other_photos_is_refused(tmp_path: Path) -> None:
+    split = splits.clean(20, test_fraction=0.2, val_fraction=0.2, seed=3)
+    path = tmp_path / "split.json"
+    path.write_text(json.dumps(splits.names_of(split, NAMES)))
+    with pytest.raises(UserError, match="which is not among the 19 photos"):
+        splits.load(path, NAMES[1:], val_fraction=0.1, seed=0)
+    assert len(splits.load(path, NAMES[1:], val_fraction=0.1, seed=0, partial=True).train) >= 12
+    meta = tmp_path / "twice.csv"
+    meta.write_text("img_name,official_split\n00.jpg,train\n00.jpg,test\n")
+    with pytest.raises(UserError, match=r"lists 00\.jpg in train and in test"):
+        splits.load(meta, NAMES, val_fraction=0.1, seed=0)
+    with pytest.raises(UserError, match="its kind is not known"):
+        splits.load(tmp_path / "split.yaml", NAMES, val_fraction=0.1, seed=0)

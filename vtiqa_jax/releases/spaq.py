@@ -1,0 +1,36 @@
+"""SPAQ: 11,125 photographs by 66 smartphones, at full size, rated in a laboratory."""
+
+from pathlib import Path
+
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.releases import tables
+from vtiqa_jax.releases.release import Card, Release, checked, find
+
+CARD = Card(
+    name="spaq",
+    title="SPAQ",
+    count=11125,
+    low=2.0,
+    high=96.0,
+    mean=50.318,
+    slope=0.04,
+    intercept=1.0,
+    terms="for research; see its page",
+    homepage="github.com/h4nwei/SPAQ",
+    citation="Y. Fang, H. Zhu, Y. Zeng, K. Ma, Z. Wang, Perceptual quality assessment of smartphone photography,"
+    " CVPR 2020",
+    layout="TestImage/00001.jpg ...; Annotations/MOS and Image attribute scores.xlsx",
+)
+
+
+def read(folder: Path, *, partial: bool = False) -> Release:
+    """The release below `folder`. Errors: UserError, see `checked`."""
+    table = find(folder, ("MOS and Image attribute scores.xlsx",), "the table of scores, in Annotations/")
+    photos = find(folder, ("TestImage",), "all photos, in spite of its name")
+    rows = tables.read_excel(table, None, ("Image name", "MOS"))
+    # Read as text: a number would lose the leading zeros.
+    names = [str(row["Image name"]).strip() for row in rows]
+    if not any(photos.glob("*.jpg")) and any(photos.glob("*.png")):
+        raise UserError(f"{photos} holds .png files: shrunken copies; the release's photos are .jpg, some 35 GB")
+    mos = [tables.number(table, name, row["MOS"]) for name, row in zip(names, rows, strict=True)]
+    return checked(CARD, table, photos, names, mos, partial=partial)
