@@ -1,33 +1,46 @@
 """Evaluate a checkpoint: PLCC, SRCC, KRCC and RMSE against mean opinion scores, a CSV and a scatter plot."""
 
+import csv
+import io
 import json
 import sys
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import numpy as np
+import tyro
 from tqdm import tqdm
 
 import vtiqa_jax
-from vtiqa_jax import demo, report
+from vtiqa_jax import atomic, demo, metrics, models, releases, report, splits
 from vtiqa_jax import manifest as manifests
 from vtiqa_jax.command import run
+from vtiqa_jax.errors import UserError
+
+
+def scored(
+    model: vtiqa_jax.Scorer, photos: manifests.Manifest, rows: np.ndarray, batch_size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that can be read and their scores; the others are named on standard error."""
+    stream = model.stream([photos.paths[row] for row in rows], batch_size=batch_size)
+    results = list(tqdm(stream, "scoring", len(rows), unit="photo", disable=None, leave=False))
+    for failed in (result for result in results if result.error):
+        print(f"left out: {failed.image}: {failed.error}", file=sys.stderr)
+    kept = np.array([result.score is not None for result in results])
+    return rows[kept], np.array([result.score for result in results if result.score is not None], np.float32)
 
 
 def evaluate(photos: manifests.Manifest, rows: np.ndarray, checkpoint: str, out: Path, batch_size: int) -> int:
     """Scores the given photos and writes result.json, predictions.csv and scatter.png; 1 when some cannot be read."""
     model = vtiqa_jax.load(checkpoint)
     out.mkdir(parents=True, exist_ok=True)
-    stream = model.stream([photos.paths[row] for row in rows], batch_size=batch_size)
-    scored = list(tqdm(stream, "scoring", len(rows), unit="photo", disable=None, leave=False))
-    for failed in (result for result in scored if result.error):
-        print(f"left out: {failed.image}: {failed.error}", file=sys.stderr)
-    kept = np.array([result.score is not None for result in scored])
-    scores = np.array([result.score for result in scored if result.score is not None], np.float32)
+    kept, scores = scored(model, photos, rows, batch_size)
     print(f"{checkpoint}: {model.scale}")
-    figures = report.write(out, photos, rows[kept], scores, model.scale)
-    (out / "result.json").write_text(json.dumps(figures | {"failed": int((~kept).sum())}, indent=2) + "\n")
+    figures = report.write(out, photos, kept, scores, model.scale)
+    failed = len(rows) - len(kept)
+    atomic.write_text(out / "result.json", json.dumps(figures | {"failed": failed}, indent=2) + "\n")
     print(f"{out}/: result.json, predictions.csv, scatter.png")
-    return 0 if kept.all() else 1
+    return 1 if failed else 0
 
 
 def manifest(
@@ -66,13 +79,125 @@ def run_demo(
         out: where the results go.
         batch_size: photos computed together.
     """
-    made, division = demo.make(photos)
-    return evaluate(made, division.test, checkpoint, out, batch_size)
+    made, split = demo.make(photos)
+    return evaluate(made, split.test, checkpoint, out, batch_size)
+
+
+Part = Literal["all", "paper", "official"]
+COLUMNS = ("photos", "plcc", "plcc_low", "plcc_high", "srcc", "srcc_low", "srcc_high", "krcc", "rmse")
+FITTED = ("plcc_logistic", "rmse_logistic")
+
+
+def _tested(name: releases.Name, release: releases.Release, part: Part, split_file: Path | None) -> np.ndarray:
+    """The rows of a release to test on."""
+    names = release.photos.names
+    if split_file is not None:
+        return splits.load(split_file, names, val_fraction=0.0, seed=0).test
+    if part == "paper":
+        split = splits.released(name, names)
+        print(f"{release.card.title}: the test photos of {split.note.split(';')[0]}")
+        return split.test
+    if part == "official":
+        rows = np.flatnonzero(np.asarray(release.official) == "test")
+        if not len(rows):
+            raise UserError(f"{release.card.title} has no official split, or its table is missing")
+        return rows
+    return np.arange(len(names))
+
+
+def datasets(
+    on: str,
+    releases_in: Annotated[Path, tyro.conf.arg(name="releases")],
+    checkpoint: str = "default",
+    part: Part = "all",
+    split_files: tuple[str, ...] = (),
+    partial: bool = False,
+    out: Path = Path("runs/cross"),
+    batch_size: int = 32,
+) -> int:
+    """Several public data sets: the cross-data-set table, raw and after the 4-parameter logistic.
+
+    Args:
+        on: their names, with commas between them: koniq10k,livew,rbid.
+        releases_in: the folder that holds each release in a folder by its name.
+        checkpoint: a checkpoint's folder, or "default" for the model that comes with the package.
+        part: all photos, the authors' test photos (paper), or the official test photos.
+        split_files: NAME=FILE: of that data set only the test photos of the split in FILE, split.json of a run say.
+        partial: accept parts of the releases.
+        out: where the results go.
+        batch_size: photos computed together.
+    """
+    wanted = [name.strip() for name in on.split(",")]
+    files = {pair.partition("=")[0]: Path(pair.partition("=")[2]) for pair in split_files}
+    for name in [*wanted, *files]:
+        if name not in releases.NAMES:
+            raise UserError(f"{name!r} is not a data set; they are {', '.join(releases.NAMES)}")
+    model = vtiqa_jax.load(checkpoint)
+    trained_on = models.load(checkpoint).source.get("trained", {}).get("data")
+    rows_out: list[dict[str, Any]] = []
+    failed = 0
+    for name in wanted:
+        found = releases.read(name, releases_in / name, partial=partial)  # type: ignore[arg-type]
+        release = found if part == "paper" else found.proper()
+        photos = release.common()
+        split_file = files.get(name)
+        rows = _tested(name, release, part, split_file)  # type: ignore[arg-type]
+        if trained_on == release.card.title and part == "all" and split_file is None:
+            print(
+                f"{release.card.title}: the model was trained on photos of this set; see --split-files", file=sys.stderr
+            )
+        kept, scores = scored(model, photos, rows, batch_size)
+        failed += len(rows) - len(kept)
+        rows_out.append({"dataset": name} | _figures(scores, photos.mos[kept]))
+        if (model.scale.low, model.scale.high) != (1.0, 5.0):
+            rows_out[-1]["rmse"] = None  # of two different scales
+    out.mkdir(parents=True, exist_ok=True)
+    table = io.StringIO()
+    writer = csv.DictWriter(table, ["dataset", *COLUMNS, *FITTED])
+    writer.writeheader()
+    writer.writerows(rows_out)
+    atomic.write_text(out / "datasets.csv", table.getvalue())
+    told = {"checkpoint": checkpoint, "scale": vars(model.scale), "part": part, "failed": failed, "datasets": rows_out}
+    atomic.write_text(out / "datasets.json", json.dumps(told, indent=2) + "\n")
+    print(f"{checkpoint}: {model.scale}; MOS on the common scale from 1 to 5; 95 % bootstrap intervals")
+    print(f"{'':<10}{'photos':>7}  {'PLCC':<23}{'SRCC':<23}{'KRCC':>6}{'RMSE':>8}   logistic: PLCC    RMSE")
+    for row in rows_out:
+        plcc, srcc = (
+            f"{_number(row[name])} [{_number(row[f'{name}_low'])}, {_number(row[f'{name}_high'])}]"
+            for name in ("plcc", "srcc")
+        )
+        krcc, rmse, fitted, fitted_rmse = (_number(row[name]) for name in ("krcc", "rmse", *FITTED))
+        print(
+            f"{row['dataset']:<10}{row['photos']:>7}  {plcc:<23}{srcc:<23}{krcc:>6}{rmse:>8}{fitted:>17}"
+            f"{fitted_rmse:>8}"
+        )
+    print(f"{out}/: datasets.csv, datasets.json")
+    return 1 if failed else 0
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}".replace("0.", ".", 1)
+
+
+def _figures(scores: np.ndarray, mos: np.ndarray) -> dict[str, Any]:
+    """One row of the table; None for what does not exist."""
+    if len(scores) < 2:
+        raise UserError(f"a correlation needs at least 2 photos, not {len(scores)}")
+    raw, bounds = metrics.correlations(scores, mos), metrics.intervals(scores, mos)
+    fitted = metrics.logistic(scores, mos)
+    after = metrics.correlations(fitted, mos) if np.isfinite(fitted).all() else None
+    values = {
+        "plcc": raw.plcc, "plcc_low": bounds["plcc"][0], "plcc_high": bounds["plcc"][1],
+        "srcc": raw.srcc, "srcc_low": bounds["srcc"][0], "srcc_high": bounds["srcc"][1],
+        "krcc": raw.krcc, "rmse": raw.rmse,
+        "plcc_logistic": after.plcc if after else np.nan, "rmse_logistic": after.rmse if after else np.nan,
+    }  # fmt: skip
+    return {"photos": raw.n} | {name: float(v) if np.isfinite(v) else None for name, v in values.items()}
 
 
 def main() -> None:
     """Entry point."""
-    run({"demo": run_demo, "manifest": manifest}, "python eval.py", __doc__)
+    run({"demo": run_demo, "manifest": manifest, "datasets": datasets}, "python eval.py", __doc__)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """`python -m convert`: published PyTorch weights to an Orbax checkpoint, and back."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from convert import files, translate
+from convert import adapt, files, translate
 from convert.check import compare, table_of
 from convert.table import tables
 from vtiqa_jax import checkpoint, config, packed, params
@@ -26,13 +27,18 @@ Expect = Annotated[
 
 
 def _convert(
-    config: ModelConfig, sources: list[Path], out: Path, scale: LabelScale | None, expect: Path | None, force: bool
+    config: ModelConfig,
+    sources: dict[Path, adapt.Arrays],
+    out: Path,
+    scale: LabelScale | None,
+    expect: Path | None,
+    force: bool,
+    adapted: Sequence[str] = (),
 ) -> None:
-    checkpoint.check_free(out, force=force)
     shapes = {key: leaf.shape for key, leaf in params.abstract(config)[1].items()}
     arrays: params.Params = {}
-    for path, table in zip(sources, tables(config).values(), strict=True):
-        arrays |= translate.to_jax(str(path), files.read(path), table, shapes)
+    for (path, read), table in zip(sources.items(), tables(config).values(), strict=True):
+        arrays |= translate.to_jax(str(path), read, table, shapes)
     source: dict[str, Any] = {"converted": [{"file": path.name, "sha256": checkpoint.sha256(path)} for path in sources]}
     if expect:
         differences = compare(config, arrays, expect)
@@ -40,10 +46,19 @@ def _convert(
         wrong = [difference for difference in differences if not difference.within]
         if wrong:
             named = ", ".join(difference.what for difference in wrong)
-            raise UserError(f"{sources[0]} computes something else than {expect}: {named}; nothing was written")
+            raise UserError(
+                f"{next(iter(sources))} computes something else than {expect}: {named}; nothing was written"
+            )
         source["checked"] = {"file": expect.name, "sha256": checkpoint.sha256(expect)}
+    if adapted:
+        source["adapted"] = list(adapted)
+        print("\n".join(adapted))
     checkpoint.save(out, checkpoint.Checkpoint(config, arrays, scale, source), force=force)
     print(f"{out}: {sum(array.size for array in arrays.values()):,} parameters, {scale or 'a backbone without a head'}")
+
+
+def _read(*paths: Path) -> dict[Path, adapt.Arrays]:
+    return {path: files.read(path) for path in paths}
 
 
 def _scale(labels: Labels | None, source: Path) -> LabelScale:
@@ -66,7 +81,8 @@ def vtiqa(
         out: the checkpoint's folder, made by this command.
         labels: the data set it was trained on; taken from a published file's name when not given.
     """
-    _convert(config.deit_small(), [source], out, _scale(labels, source), expect, force)
+    checkpoint.check_free(out, force=force)
+    _convert(config.deit_small(), _read(source), out, _scale(labels, source), expect, force)
 
 
 def original(
@@ -88,12 +104,12 @@ def original(
         labels: the data set it was trained on.
     """
     scale = _scale(labels, backbone)
-    _convert(config.deit_small(kind="original"), [backbone, fusion, selector], out, scale, expect, force)
+    checkpoint.check_free(out, force=force)
+    _convert(config.deit_small(kind="original"), _read(backbone, fusion, selector), out, scale, expect, force)
 
 
-def _backbone_config(source: Path) -> ModelConfig:
-    """Sizes of a ViT, read off its file. Errors: UserError when they are not those of a ViT at 224 px."""
-    arrays = {key.removeprefix("module."): array for key, array in files.read(source).items()}
+def _backbone_config(source: Path, arrays: adapt.Arrays) -> ModelConfig:
+    """Sizes of a ViT, read off its arrays. Errors: UserError when they are not those of a ViT at 224 px."""
     blocks = {int(match[1]) for key in arrays if (match := re.match(r"blocks\.(\d+)\.", key))}
     try:
         width = arrays["cls_token"].shape[-1]
@@ -110,13 +126,17 @@ def _backbone_config(source: Path) -> ModelConfig:
 
 
 def backbone(source: Positional[Path], out: Positional[Path], force: Force = False) -> None:
-    """A DeiT or timm ViT at 224 px to a starting point for training; its classifier is left out.
+    """A DeiT, DINO or other timm ViT to a starting point for training; its classifier is left out.
+
+    LayerScale is folded in, patches of 14 px and positions of other sizes are resampled; the error of each is printed.
 
     Args:
         source: .pth, .pt, .bin, .safetensors or .npz, with timm's names.
         out: the checkpoint's folder, made by this command.
     """
-    _convert(_backbone_config(source), [source], out, None, None, force)
+    checkpoint.check_free(out, force=force)
+    arrays, notes = adapt.to_deit(str(source), files.read(source))
+    _convert(_backbone_config(source, arrays), {source: arrays}, out, None, None, force, notes)
 
 
 def export(source: Positional[Path], out: Positional[Path], force: Force = False) -> None:

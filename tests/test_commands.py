@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 import eval as eval_program
 import train as train_program
+from tests import made_up
 from tests.conftest import Command
 from vtiqa_jax import __main__ as vtiqa
 from vtiqa_jax import checkpoint, demo, models, params
@@ -174,7 +176,7 @@ def test_training_ends_with_results_that_eval_and_score_agree_with(
         train_program.main, "manifest", *arguments, "--group-column", "part", "--split-seed", 1, *QUICK
     )
     assert status == 0, error
-    assert said.count("validation PLCC") == 3
+    assert len(re.findall(r"^ +[123] +\d\.\d{4} ", said, re.MULTILINE)) == 3
     result = json.loads((workdir / "result.json").read_text())
     assert {"plcc", "srcc", "krcc", "rmse", "epochs", "seconds", "within"} <= result.keys()
     assert result["n"] == 8
@@ -194,9 +196,14 @@ def test_training_ends_with_results_that_eval_and_score_agree_with(
     for figure in ("plcc", "srcc", "krcc", "rmse"):
         assert again[figure] == pytest.approx(result[figure], abs=1e-4)
 
-    status, said, error = command(
-        train_program.main, "manifest", "--scores", folder / "scores.csv", "--images", folder, "--workdir", workdir
-    )
+    # The same command again shows the results; one with other settings is refused.
+    arguments = ("--scores", folder / "scores.csv", "--images", folder, "--init", model, "--workdir", workdir)
+    given = (*arguments, "--group-column", "part", "--split-seed", 1, *QUICK)
+    status, said, _ = command(train_program.main, "manifest", *given)
+    assert status == 0
+    assert "is finished" in said
+    assert f"{result['srcc']:.4f}" in said
+    status, said, error = command(train_program.main, "manifest", *given, "--recipe.seed", 7)
     assert status == 2
     assert "holds the results of another run" in error
 
@@ -216,9 +223,13 @@ def test_training_refuses_in_one_line(folder: Path, model: Path, tmp_path: Path,
     given = ("--scores", folder / "scores.csv", "--images", folder, "--workdir", tmp_path / "run")
     for arguments, said in (
         ((*given, "--init", tmp_path / "none"), "none is not a checkpoint"),
-        ((*given, "--init", model, "--depth", 9), "--depth 9, but the checkpoint has 2 blocks"),
+        ((*given, "--init", model, "--readout", 9), "--readout takes rising numbers of the checkpoint's 2 blocks"),
+        ((*given, "--init", model, "--mosaics", 0), "--mosaics must be at least 1"),
+        ((*given, "--init", model, "--view-size", 30), "--view-size 30 is not a multiple of the patches"),
+        ((*given, "--init", model, "--splits", 0), "--splits must be at least 1"),
+        ((*given, "--init", model, "--process-id", 0), "--processes and --process-id need --coordinator"),
         ((*given, "--init", model, "--low", 5, "--high", 1), "a label range must rise, not go from 5 to 1"),
-        ((*given, "--init", model, "--recipe.epochs", 0), "--epochs must be at least 1"),
+        ((*given, "--init", model, "--recipe.epochs", 0), "--recipe.epochs must be at least 1"),
         ((*given[:2], "--images", tmp_path / "no"), "no is not a folder"),
     ):
         status, _, error = command(train_program.main, "manifest", *arguments)
@@ -228,12 +239,130 @@ def test_training_refuses_in_one_line(folder: Path, model: Path, tmp_path: Path,
         assert not (tmp_path / "run" / "checkpoint").exists()
 
 
-def test_a_loss_that_is_no_number_stops_the_run(folder: Path, model: Path, tmp_path: Path, command: Command) -> None:
-    given = ("--scores", folder / "scores.csv", "--images", folder, "--workdir", tmp_path / "run", "--init", model)
-    status, _, error = command(train_program.main, "manifest", *given, *QUICK, "--recipe.head-lr", "1e30")
+# ---- the public data sets, on a made-up release ----
+
+
+@pytest.fixture(scope="module")
+def koniq(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("releases")
+    made_up.koniq10k(folder / "koniq10k")
+    made_up.cid2013(folder / "cid2013")
+    made_up.livew(folder / "livew")
+    return folder
+
+
+def test_ten_splits_of_the_paper_by_its_own_recipe(koniq: Path, model: Path, tmp_path: Path, command: Command) -> None:
+    """Through the head-only stage into the next one; chosen on the test photos, and every output says so."""
+    status, said, error = command(
+        train_program.main,
+        *("dataset", "koniq10k", "--release", koniq / "koniq10k", "--partial", "--protocol", "paper"),
+        *("--init", model, "--workdir", tmp_path / "run", "--splits", 10, "--mosaics", 1),
+        *("recipe:released", "--recipe.max-epochs", 12, "--recipe.batch-size", 8),
+    )
+    assert status == 0, error
+    assert said.count("the best epoch is chosen on the TEST photos") == 10
+    assert said.count("all layers from now on") == 10
+    assert "10 splits, best epoch chosen on test photos: median (interquartile range)" in said
+    told = json.loads((tmp_path / "run" / "splits.json").read_text())
+    assert (told["splits"], told["chosen_on"]) == (10, "test")
+    with (tmp_path / "run" / "splits.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    plcc = [float(row["plcc"]) for row in rows]
+    assert told["plcc"]["median"] == pytest.approx(np.median(plcc))
+    assert told["plcc"]["q75"] - told["plcc"]["q25"] == pytest.approx(np.subtract(*np.percentile(plcc, [75, 25])))
+    tests = set()
+    for index, figure in enumerate(plcc):
+        folder = tmp_path / "run" / f"split-{index}"
+        result = json.loads((folder / "result.json").read_text())
+        assert result["chosen_on"] == "test"
+        assert result["plcc"] == pytest.approx(figure)
+        # The best epoch's, by PLCC on the test photos.
+        history = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        assert result["plcc"] == pytest.approx(max(entry["plcc"] for entry in history), abs=1e-4)
+        assert "TEST" in checkpoint.load(folder / "checkpoint").source["trained"]["split"]
+        tests.add(tuple(json.loads((folder / "split.json").read_text())["test"]))
+    assert len(tests) == 10
+
+
+def test_clean_splits_by_the_modern_recipe(koniq: Path, model: Path, tmp_path: Path, command: Command) -> None:
+    given = (
+        *("dataset", "koniq10k", "--release", koniq / "koniq10k", "--partial", "--init", model),
+        *("--val-fraction", 0.25, "--recipe.batch-size", 8, "--recipe.epochs", 2, "--readout", 1, 2),
+    )
+    status, said, error = command(train_program.main, *given, "--workdir", tmp_path / "ten", "--splits", 10)
+    assert status == 0, error
+    assert "best epoch chosen on validation photos" in said
+    splits = [json.loads((tmp_path / "ten" / f"split-{i}" / "split.json").read_text()) for i in range(10)]
+    assert {tuple(map(len, (split["train"], split["val"], split["test"]))) for split in splits} == {(18, 6, 6)}
+    trained = checkpoint.load(tmp_path / "ten" / "split-0" / "checkpoint")
+    assert (trained.config.readout, trained.config.mosaics) == ((1, 2), 3)
+    assert (trained.scale.low, trained.scale.high) == (1, 5)
+    # A split is given back by its file.
+    file = tmp_path / "ten" / "split-3" / "split.json"
+    status, said, error = command(
+        train_program.main, *given, "--workdir", tmp_path / "again", "--split-file", file, "--view-size", 56
+    )
+    assert status == 0, error
+    again = json.loads((tmp_path / "again" / "split.json").read_text())
+    assert {part: again[part] for part in ("train", "val", "test")} == {
+        part: splits[3][part] for part in ("train", "val", "test")
+    }
+    assert checkpoint.load(tmp_path / "again" / "checkpoint").config.view_size == 56
+
+
+def test_official_splits_and_scenes(koniq: Path, model: Path, tmp_path: Path, command: Command) -> None:
+    quick = ("--partial", "--init", model, "--recipe.batch-size", 8, "--recipe.epochs", 1)
+    given = ("dataset", "koniq10k", "--release", koniq / "koniq10k", "--protocol", "official", *quick)
+    status, said, error = command(train_program.main, *given, "--workdir", tmp_path / "official")
+    assert status == 0, error
+    assert "the official split of KonIQ-10k" in said
+    given = (
+        "dataset",
+        "cid2013",
+        "--release",
+        koniq / "cid2013",
+        *quick,
+        "--test-fraction",
+        0.3,
+        "--val-fraction",
+        0.3,
+    )
+    status, said, error = command(train_program.main, *given, "--workdir", tmp_path / "scenes")
+    assert status == 0, error
+    assert "6 scenes divided, none in two parts" in said
+    split = json.loads((tmp_path / "scenes" / "split.json").read_text())
+    scenes = [{name.split("/")[1] for name in split[part]} for part in ("train", "val", "test")]
+    assert not (scenes[0] & scenes[1] or scenes[0] & scenes[2] or scenes[1] & scenes[2])
+    for protocol, said in (("official", "LIVE in the Wild has no official split"),):
+        given = ("dataset", "livew", "--release", koniq / "livew", "--protocol", protocol, *quick)
+        status, _, error = command(train_program.main, *given, "--workdir", tmp_path / "none")
+        assert status == 2
+        assert said in error
+
+
+def test_several_data_sets_in_one_table(koniq: Path, model: Path, tmp_path: Path, command: Command) -> None:
+    given = ("--releases", koniq, "--checkpoint", model, "--partial", "--out", tmp_path / "out")
+    status, said, error = command(eval_program.main, "datasets", "--on", "koniq10k,livew,cid2013", *given)
+    assert status == 0, error
+    lines = {line.split()[0]: line for line in said.splitlines() if line.split()}
+    told = {row["dataset"]: row for row in json.loads((tmp_path / "out" / "datasets.json").read_text())["datasets"]}
+    with (tmp_path / "out" / "datasets.csv").open() as file:
+        rows = {row["dataset"]: row for row in csv.DictReader(file)}
+    assert list(told) == list(rows) == ["koniq10k", "livew", "cid2013"]
+    for name, row in told.items():
+        assert row["photos"] == 30, "the practice photos of livew are no part of it"
+        assert row["plcc_low"] < row["plcc"] < row["plcc_high"]
+        assert row["srcc_low"] < row["srcc"] < row["srcc_high"]
+        assert float(rows[name]["srcc"]) == pytest.approx(row["srcc"])
+        assert f"{row['srcc']:.4f}".replace("0.", ".", 1) in lines[name]
+    # The authors' test photos: 20 %, for livew of all rows.
+    status, said, error = command(eval_program.main, "datasets", "--on", "koniq10k,livew", "--part", "paper", *given)
+    assert status == 0, error
+    told = json.loads((tmp_path / "out" / "datasets.json").read_text())["datasets"]
+    assert [row["photos"] for row in told] == [6, 8]
+    status, _, error = command(eval_program.main, "datasets", "--on", "koniq10k,tid2013", *given)
     assert status == 2
-    assert "lower --recipe.lr" in error
-    assert not (tmp_path / "run" / "checkpoint").exists()
+    assert "'tid2013' is not a data set; they are koniq10k, spaq" in error
 
 
 def test_the_demonstration_divides_by_photograph_and_runs(

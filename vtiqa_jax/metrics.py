@@ -1,9 +1,12 @@
 """The figures of merit of the field, on plain arrays."""
 
 import dataclasses
+import warnings
 from typing import Any
 
 import numpy as np
+import scipy.optimize
+import scipy.special
 import scipy.stats
 from jaxtyping import Float
 
@@ -50,3 +53,46 @@ def within_groups(scores: Scores, mos: Scores, groups: list[str]) -> dict[str, C
     labels = np.asarray(groups)
     chosen = {name: labels == name for name in sorted(set(groups))}
     return {name: correlations(scores[rows], mos[rows]) for name, rows in chosen.items() if np.ptp(mos[rows]) > 0}
+
+
+def logistic(scores: Scores, mos: Scores) -> Scores:
+    """The scores mapped to the MOS by the monotonic 4-parameter logistic that the field fits before PLCC and RMSE
+    (VQEG, final report on FR-TV phase II, 2003): (a - b) / (1 + exp(-(s - c) / |d|)) + b. NaN when no fit is found."""
+    scores, mos = np.asarray(scores, np.float64), np.asarray(mos, np.float64)
+
+    def curve(x: np.ndarray, a: float, b: float, c: float, d: float) -> np.ndarray:
+        return (a - b) * scipy.special.expit((x - c) / abs(d)) + b
+
+    first = (mos.max(), mos.min(), scores.mean(), scores.std() / 2 or 1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", scipy.optimize.OptimizeWarning)  # of the covariance, which nobody asks for
+        try:
+            found = scipy.optimize.curve_fit(curve, scores, mos, first, maxfev=20000)[0]
+        except (RuntimeError, TypeError, ValueError):  # no convergence, or fewer photos than parameters
+            return np.full_like(scores, np.nan)
+    return curve(scores, *found)
+
+
+def _pearson(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
+    x, y = x - x.mean(axis, keepdims=True), y - y.mean(axis, keepdims=True)
+    with np.errstate(invalid="ignore"):  # a resample may be constant
+        return (x * y).sum(axis) / np.sqrt((x**2).sum(axis) * (y**2).sum(axis))
+
+
+def _spearman(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
+    return _pearson(scipy.stats.rankdata(x, axis=axis), scipy.stats.rankdata(y, axis=axis), axis)
+
+
+def intervals(scores: Scores, mos: Scores, *, resamples: int = 1000, seed: int = 0) -> dict[str, tuple[float, float]]:
+    """95 % bootstrap intervals (percentile, photos resampled) of `plcc` and `srcc`; NaN for fewer than 3 photos."""
+    if len(scores) < 3:
+        return {"plcc": (np.nan, np.nan), "srcc": (np.nan, np.nan)}
+    found = {}
+    pair = (np.asarray(scores, np.float64), np.asarray(mos, np.float64))
+    for name, statistic in (("plcc", _pearson), ("srcc", _spearman)):
+        drawn = scipy.stats.bootstrap(
+            pair, statistic, paired=True, n_resamples=resamples, batch=50, method="percentile", rng=seed
+        ).bootstrap_distribution
+        low, high = np.nanpercentile(drawn, [2.5, 97.5])
+        found[name] = (float(low), float(high))
+    return found
