@@ -1,8 +1,9 @@
 """What helps with a frozen backbone? Heads trained on the class tokens that `benchmarks/class_tokens.py` wrote.
 
-    python benchmarks/frozen.py --tokens tokens.npy --scores scores.csv --group-column subset
+    python benchmarks/frozen.py --tokens tokens.npy --scores scores.csv --images photos --group-column subset
 
-The first 80 % of the CSV's rows train, the last 20 % test. Each variant changes one thing of the first row; the table
+The first 80 % of the CSV's rows train, the last 20 % test; with --scene-column 80 % of the photos and 20 %, no scene in
+both. Each variant changes one thing of the first row; the table
 gives the test SRCC, in total and as the mean of the groups, as mean and spread (largest minus smallest) over seeds.
 Each epoch draws one of the stored crops and mosaics of each photo.
 """
@@ -18,7 +19,7 @@ import optax
 import tyro
 from class_tokens import GLOBALS
 
-from vtiqa_jax import manifest, metrics
+from vtiqa_jax import manifest, metrics, splits
 from vtiqa_jax.modern import Modern
 
 
@@ -42,11 +43,15 @@ class Arguments:
 
     tokens: Path
     scores: Path
+    images: Path
     group_column: str = "subset"
+    scene_column: str | None = None
     seeds: int = 3
     epochs: int = 30
     batch_size: int = 32
     lr: float = 1e-3
+    only: tuple[str, ...] = ()
+    """Variants to measure; all when not given."""
 
 
 BASE = Variant()
@@ -134,28 +139,31 @@ def trained(
 
 def main(arguments: Arguments) -> None:
     """Prints the table, row by row."""
-    photos = manifest.read(arguments.scores, arguments.scores.parent / "images", arguments.group_column)
+    photos = manifest.read(arguments.scores, arguments.images, arguments.group_column, arguments.scene_column)
     tokens = np.load(arguments.tokens, mmap_mode="r")
     mos = photos.mos
-    learning = len(mos) - round(0.2 * len(mos))
-    labels = ((mos[:learning] - mos[:learning].mean()) / mos[:learning].std()).astype(np.float32)
-    groups = list(photos.groups[learning:])
+    split = splits.clean(
+        len(mos), test_fraction=0.2, val_fraction=0.0, seed=0, in_order=not photos.scenes, scenes=photos.scenes
+    )
+    labels = ((mos[split.train] - mos[split.train].mean()) / mos[split.train].std()).astype(np.float32)
+    groups = [photos.groups[row] for row in split.test]
     names = sorted(set(groups))
     print(f"| variant | SRCC | spread | mean of groups | spread | {' | '.join(names)} | PLCC |")
     print("|---" * (6 + len(names)) + "|")
-    for name, variant in VARIANTS.items():
+    for name in arguments.only or VARIANTS:
+        variant = VARIANTS[name]
         chosen = np.concatenate([np.asarray(tokens[:, :, b - 1], np.float32) for b in variant.blocks], axis=2)
         crops, mosaics = jnp.array(chosen[: 1 + GLOBALS]), jnp.array(chosen[1 + GLOBALS :])
         found = []
         for seed in range(arguments.seeds):
-            params = trained(variant, crops[:, :learning], mosaics[:, :learning], labels, seed, arguments)
-            seen = mosaics[: variant.mosaics, learning:]
+            params = trained(variant, crops[:, split.train], mosaics[:, split.train], labels, seed, arguments)
+            seen = mosaics[: variant.mosaics, split.test]
             if variant.average == "features":
                 seen = seen.mean(0, keepdims=True)
-            each = [head(params, jnp.concatenate([crops[0, learning:], view], 1), None) for view in seen]
+            each = [head(params, jnp.concatenate([crops[0, split.test], view], 1), None) for view in seen]
             scores = np.mean(each, axis=0)
-            total = metrics.correlations(scores, mos[learning:])
-            within = metrics.within_groups(scores, mos[learning:], groups)
+            total = metrics.correlations(scores, mos[split.test])
+            within = metrics.within_groups(scores, mos[split.test], groups)
             found.append(
                 [total.srcc, np.mean([w.srcc for w in within.values()]), *(within[g].srcc for g in names), total.plcc]
             )

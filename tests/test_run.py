@@ -91,8 +91,14 @@ def assert_same(found: tuple[params.Params, History], wanted: tuple[params.Param
     assert lasting(found[1]) == lasting(wanted[1])
 
 
+STRAIGHT: dict[str, tuple[params.Params, History]] = {}
+
+
 def uninterrupted(bench: Bench, recipe: Recipe) -> tuple[params.Params, History]:
-    return replace(bench, folder=bench.folder.with_name("straight"))(recipe)
+    """The same run without a break, once for each recipe."""
+    if repr(recipe) not in STRAIGHT:
+        STRAIGHT[repr(recipe)] = replace(bench, folder=bench.folder.with_name("straight"))(recipe)
+    return STRAIGHT[repr(recipe)]
 
 
 def breaking(monkeypatch: pytest.MonkeyPatch, at: int, deed: Callable[[], None]) -> None:
