@@ -21,7 +21,7 @@ class Batch(NamedTuple):
     present: Array
 
 
-def order(rows: Int[np.ndarray, " n"], size: int, seed: int, epoch: int) -> list[Int[np.ndarray, " batch"]]:
+def order(rows: Int[np.ndarray, " n"], size: int, seed: int, epoch: int) -> list[Int[np.ndarray, " _"]]:
     """The rows of each batch of an epoch, as (seed, epoch) shuffles them; the last batch may be smaller."""
     shuffled = np.random.default_rng((seed, epoch)).permutation(rows)
     # Sorted within the batch: neighbours on disk are read together.
@@ -31,7 +31,7 @@ def order(rows: Int[np.ndarray, " n"], size: int, seed: int, epoch: int) -> list
 def batches(
     prepared: Prepared,
     labels: Float[np.ndarray, " n"],
-    chosen: Sequence[Int[np.ndarray, " batch"]],
+    chosen: Sequence[Int[np.ndarray, " _"]],
     size: int,
     mesh: Mesh,
 ) -> Iterator[Batch]:

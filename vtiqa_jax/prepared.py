@@ -104,6 +104,7 @@ def prepare(paths: list[Path], folder: Path, config: ModelConfig) -> Prepared:
         return None
 
     if missing:
+        print(f"preparing {len(missing)} of {len(paths)} photos in {folder}: {needed / 1e9:.1f} GB when complete")
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             results = tqdm(pool.map(one, missing), "preparing photos", len(missing), unit="photo", disable=None)
             failed = [error for error in results if error]

@@ -118,7 +118,7 @@ class Training:
         self._best = devices.replicated(chosen, self.mesh)
         self._key = devices.replicated(jax.random.key_data(jax.random.key(recipe.seed)), self.mesh)
 
-    def order(self, epoch: int) -> list[Int[np.ndarray, " batch"]]:
+    def order(self, epoch: int) -> list[Int[np.ndarray, " _"]]:
         """The rows of each batch of an epoch."""
         return feed.order(self._rows, self._recipe.batch_size, self._recipe.seed, epoch)
 
