@@ -35,6 +35,8 @@ class Variant:
     mosaics: int = 1
     """Mosaics averaged at test time: the centre one and others."""
     average: Literal["features", "scores"] = "features"
+    last: Literal["drawn", "zero", "balanced"] = "drawn"
+    """How the head's last layer begins: drawn, at zero, or drawn with as many weights below zero as above."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +78,10 @@ VARIANTS = {
     "3 mosaics, features averaged": dataclasses.replace(BASE, mosaics=3),
     "5 mosaics, features averaged": dataclasses.replace(BASE, mosaics=5),
     "5 mosaics, scores averaged": dataclasses.replace(BASE, mosaics=5, average="scores"),
+    "last layer at zero": dataclasses.replace(BASE, last="zero"),
+    "last layer balanced": dataclasses.replace(BASE, last="balanced"),
+    "blocks 4, 6, 8, last layer at zero": Variant(blocks=(4, 6, 8), last="zero"),
+    "blocks 4, 6, 8, last layer balanced": Variant(blocks=(4, 6, 8), last="balanced"),
     "blocks 4, 6, 8, EMA .99, 5 mosaics": Variant(blocks=(4, 6, 8), ema=0.99, mosaics=5),
     "blocks 2, 4, 6, 8, EMA .99, 5 mosaics": Variant(blocks=(2, 4, 6, 8), ema=0.99, mosaics=5),
 }
@@ -110,6 +116,10 @@ def trained(
     sizes = {"1": (2 * crops.shape[-1], 64), "2": (64, 8), "3": (8, 1)}
     params = {f"k{n}": jnp.array(rng.standard_normal(s) / s[0] ** 0.5, jnp.float32) for n, s in sizes.items()}
     params |= {f"b{n}": jnp.zeros(s[1], jnp.float32) for n, s in sizes.items()}
+    if variant.last == "zero":
+        params["k3"] *= 0
+    if variant.last == "balanced":
+        params["k3"] = jnp.abs(params["k3"]) * jnp.array([[1.0], [-1.0]] * 4)
     count, size = len(labels), arguments.batch_size
     steps = arguments.epochs * (count // size)
     schedule = optax.warmup_cosine_decay_schedule(0.0, arguments.lr, max(1, steps // 10), steps)

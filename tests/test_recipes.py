@@ -197,6 +197,16 @@ def test_the_loss_is_l1_and_plcc_of_the_photos_present() -> None:
     assert np.isfinite(gradient).all(), "equal scores and equal labels must not give a NaN"
 
 
+def test_the_modern_head_begins_with_as_many_signs_of_either_kind(config: ModelConfig) -> None:
+    for seed in range(5):
+        drawn = params.drawn(config, seed)
+        head = Modern(seed=seed).head(drawn)
+        last = np.asarray(head["head.fc3.kernel"])[:, 0]
+        assert (last > 0).sum() == (last < 0).sum() == 4
+        np.testing.assert_array_equal(np.abs(last), np.abs(np.asarray(drawn["head.fc3.kernel"])[:, 0]))
+        assert all(head[key] is drawn[key] for key in drawn if key != "head.fc3.kernel")
+
+
 def test_modern_ends_after_its_epochs_and_knows_the_best() -> None:
     recipe, course, best = Modern(epochs=3), Modern(epochs=3).first(), []
     for figure in (0.2, 0.5, 0.4):
