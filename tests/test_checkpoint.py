@@ -91,6 +91,9 @@ def test_what_is_no_whole_checkpoint_is_refused(model: checkpoint.Checkpoint, tm
 
 def test_the_first_blocks_can_be_kept_and_read_out(model: checkpoint.Checkpoint, config: ModelConfig) -> None:
     short, whole = checkpoint.read_out(model, (1,)), checkpoint.read_out(model, (1, 2))
+    # A model that was itself trained so is a starting point as well.
+    trained = replace(whole, config=whole.config.replace(mosaics=3))
+    assert checkpoint.read_out(trained, (1,)).config == short.config
     assert (short.config.depth, short.config.readout, whole.config.readout) == (1, (), (1, 2))
     for found in (short, whole):
         wanted = params.abstract(found.config)[1]

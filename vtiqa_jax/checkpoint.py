@@ -142,7 +142,7 @@ def read_out(checkpoint: Checkpoint, blocks: Sequence[int]) -> Checkpoint:
     if list(blocks) != sorted(set(blocks)) or not blocks or blocks[0] < 1 or blocks[-1] > config.depth:
         raise UserError(f"--readout takes rising numbers of the checkpoint's {config.depth} blocks, not {list(blocks)}")
     prefix = "" if config.kind == "backbone" else "backbone."
-    shorter = config.replace(kind="backbone", depth=blocks[-1], readout=())
+    shorter = config.replace(kind="backbone", depth=blocks[-1], readout=(), mosaics=1)
     params = {key: checkpoint.params[prefix + key] for key in parameters.abstract(shorter)[1]}
     several = tuple(blocks) if len(blocks) > 1 else ()
     told = shorter.replace(kind="vtiqa", readout=several)

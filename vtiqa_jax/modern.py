@@ -71,8 +71,8 @@ class Modern:
         return "srcc"
 
     def head(self, params: Params) -> Params:
-        """The head as the model draws it, but for the signs of its last layer, which alternate: eight units that only
-        add (ReLU) cannot tell bad photos apart, and a draw of mostly one sign was seen to cost .1 of SRCC among them."""
+        """The head as the model draws it, but for the signs of its last layer, which alternate: units that can only add
+        to the score (ReLU) leave bad photos no room, and a draw of mostly one sign cost .1 of SRCC among them."""
         last = np.abs(np.asarray(params["head.fc3.kernel"]))
         signs = np.where(np.arange(len(last)) % 2, -1, 1).astype(last.dtype)
         return params | {"head.fc3.kernel": last * signs[:, None]}

@@ -71,8 +71,8 @@ class States:
         except Exception as error:  # Orbax and TensorStore raise what they like
             told = error.strerror if isinstance(error, OSError) else (str(error).splitlines() or [repr(error)])[0]
             raise UserError(
-                f"{self.folder}: the run's state could not be written ({told[:200]}); make room and give the same command"
-                " again: it goes on from the state before"
+                f"{self.folder}: the run's state could not be written ({told[:200]}); make room and give the same"
+                " command again: it goes on from the state before"
             ) from error
 
     def finish(self) -> None:
