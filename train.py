@@ -173,6 +173,7 @@ def train_all(
     scale: LabelScale,
     options: Options,
     told: dict[str, Any],
+    partial: bool = False,
 ) -> None:
     """Trains on each split; with several, each in a folder of its own, and their median and quartiles."""
     if options.splits < 1 or (options.splits > 1 and options.split_file):
@@ -187,7 +188,7 @@ def train_all(
     if options.view_size is not None:
         start = resize.to_views_of(start, options.view_size)
     if options.splits == 1:
-        split = _from_file(options, photos) if options.split_file else split_number(0)
+        split = _from_file(options, photos, partial) if options.split_file else split_number(0)
         train(photos, split, scale, start, options, options.workdir, told)
         return
     results = []
@@ -199,11 +200,11 @@ def train_all(
         summarise(results, options.workdir)
 
 
-def _from_file(options: Options, photos: manifests.Manifest) -> Split:
+def _from_file(options: Options, photos: manifests.Manifest, partial: bool) -> Split:
     assert options.split_file is not None
     return splitting.load(
         options.split_file, photos.names, column=options.split_column, meta=options.split_names,
-        val_fraction=options.val_fraction, seed=options.split_seed,
+        val_fraction=options.val_fraction, seed=options.split_seed, partial=partial,
     )  # fmt: skip
 
 
@@ -318,7 +319,9 @@ def dataset(
             scenes=photos.scenes,
         )  # fmt: skip
 
-    train_all(photos, split_number, found.card.scale, options, {"data": found.card.title, "protocol": protocol})
+    train_all(
+        photos, split_number, found.card.scale, options, {"data": found.card.title, "protocol": protocol}, partial
+    )
 
 
 def main() -> None:

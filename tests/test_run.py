@@ -172,10 +172,18 @@ def test_without_a_whole_state_it_starts_anew_and_says_so(
         breaking(patch, 7, lambda: os.kill(os.getpid(), signal.SIGTERM))
         with pytest.raises(Terminated):
             bench(MODERN)
-    for state in bench.states():
+    damaged = bench.states()
+    for state in damaged:
         (state / "told.json").unlink()
-    assert_same(bench(MODERN), uninterrupted(bench, MODERN))
+    # The first state of the new beginning is kept, though the damaged ones were of later steps.
+    with monkeypatch.context() as patch:
+        breaking(patch, 2, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(Terminated):
+            bench(MODERN)
     assert "no whole state of the run is left: starting anew" in capsys.readouterr().out
+    assert [int(state.name) for state in bench.states()] == [2]
+    assert_same(bench(MODERN), uninterrupted(bench, MODERN))
+    assert "going on after step 2" in capsys.readouterr().out
 
 
 def test_a_full_disk_stops_in_one_line_and_loses_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,14 @@
 
 import csv
 import dataclasses
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from vtiqa_jax import metrics, plots
+from vtiqa_jax import atomic, metrics, plots
 from vtiqa_jax.config import LabelScale
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.manifest import Manifest
@@ -43,12 +44,11 @@ def write(
     total = metrics.correlations(scores, mos)
     groups = [photos.groups[row] for row in rows] if photos.groups else []
     within = metrics.within_groups(scores, mos, groups)
-    with (folder / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["image", "mos", "score"])
-        writer.writerows(
-            (photos.names[row], f"{m:.6g}", f"{s:.6g}") for row, m, s in zip(rows, mos, scores, strict=True)
-        )
+    lines = io.StringIO()
+    writer = csv.writer(lines)
+    writer.writerow(["image", "mos", "score"])
+    writer.writerows((photos.names[row], f"{m:.6g}", f"{s:.6g}") for row, m, s in zip(rows, mos, scores, strict=True))
+    atomic.write_text(folder / "predictions.csv", lines.getvalue())
     plots.scatter(folder / "scatter.png", scores, mos, total, scale)
     result = _json(dataclasses.asdict(total))
     if within:

@@ -68,6 +68,8 @@ def resume(training: Training, states: States, identity: dict[str, Any], first: 
             print(wrong)
     if step >= 0 and (found is None or found[0] != step):
         raise UserError("the processes see different states of the run; --workdir must be on a file system all share")
+    # Damaged ones would count among the newest and push whole ones out.
+    states.forget_after(step)
     if found is None or step < 0:
         if found is not None and devices.first_process():
             print("no whole state of the run is left: starting anew")
@@ -181,8 +183,9 @@ def fit(
 
             # ---- the end of an epoch: judge, decide, remember ----
             scores = judge()
-            figures = None if scores is None else metrics.correlations(scores, mos)
-            following = recipe.advance(course, None if figures is None else getattr(figures, recipe.chooses_by))
+            figures = None if scores is None or not np.isfinite(scores).all() else metrics.correlations(scores, mos)
+            chosen_by = math.nan if figures is None else getattr(figures, recipe.chooses_by)
+            following = recipe.advance(course, None if scores is None else chosen_by)
             if following.improved:
                 training.keep_best()
             if following.reload:

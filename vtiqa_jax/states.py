@@ -69,7 +69,8 @@ class States:
         try:
             yield
         except Exception as error:  # Orbax and TensorStore raise what they like
-            told = error.strerror if isinstance(error, OSError) else (str(error).splitlines() or [repr(error)])[0]
+            disk = error.strerror if isinstance(error, OSError) else None
+            told = disk or (str(error).splitlines() or [repr(error)])[0]
             raise UserError(
                 f"{self.folder}: the run's state could not be written ({told[:200]}); make room and give the same"
                 " command again: it goes on from the state before"
@@ -107,6 +108,13 @@ class States:
         except Exception as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(f"{path} is not a state of this run: {reason}; remove {self.folder}") from error
+
+    def forget_after(self, step: int) -> None:
+        """Removes the states of later steps."""
+        if devices.first_process():
+            for later in self._steps():
+                if later > step:
+                    atomic.remove(self.folder / f"{later:09d}")
 
     def remove(self) -> None:
         """Removes all states: the run is finished."""
