@@ -84,7 +84,8 @@ def resume(training: Training, states: States, identity: dict[str, Any], first: 
     training.put(states.load(step, training.arrays()))
     position = Position.from_json(told["position"])
     if devices.first_process():
-        print(f"going on after step {step}, in epoch {position.course.epoch + 1}")
+        course = position.course
+        print(f"going on after step {step}, {'trained to the end' if course.done else f'in epoch {course.epoch + 1}'}")
     return position
 
 
@@ -152,10 +153,9 @@ def fit(
         states.save(step, training.arrays(), {"identity": identity, "position": dataclasses.asdict(position)})
 
     def leave(step: int) -> None:
-        states.finish()
         raise Terminated(f"stopped after step {step} and saved; the same command goes on from there")
 
-    with _termination() as terminated:
+    with _termination() as terminated, states:
         while not position.course.done:
             course, begun, begin = position.course, time.perf_counter(), position.done
             first = course.epoch * count
@@ -213,5 +213,4 @@ def fit(
                 leave(first + count)
     if notes is not None:
         notes.close()
-    states.finish()
     return position.history

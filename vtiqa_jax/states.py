@@ -84,6 +84,13 @@ class States:
         with self._understood():
             writing.result()
 
+    def __enter__(self) -> "States":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """However the run ends, the state it was writing is written. Errors: as of `finish`."""
+        self.finish()
+
     def newest(self) -> tuple[int, dict[str, Any], list[str]] | None:
         """The newest whole state: its step, its JSON, and what is wrong with newer ones, a line for each."""
         wrong: list[str] = []
