@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import functools
 import hashlib
 import io
 import json
@@ -16,7 +15,7 @@ import jax
 import numpy as np
 import tyro
 
-from vtiqa_jax import atomic, checkpoint, demo, devices, models, params, prepared, releases, report, resize
+from vtiqa_jax import atomic, checkpoint, demo, devices, feed, models, params, prepared, releases, report, resize
 from vtiqa_jax import manifest as manifests
 from vtiqa_jax import splits as splitting
 from vtiqa_jax.command import run
@@ -63,6 +62,8 @@ class Options:
     """pyiqa's .csv that the row numbers in its .pkl refer to."""
     prepared: Path | None = None
     """Where decoded photos are kept; share it among runs on the same photos."""
+    photos_on_device: bool | None = None
+    """Keep all prepared photos in the devices' memory; when not given, if they take at most half of what is free."""
     save_every: int = 500
     """Steps after which the state of the run is saved, besides after each epoch."""
     coordinator: str | None = None
@@ -117,19 +118,23 @@ def train(
 
     # ---- model: the given backbone, a new head ----
     weights = recipe.head(params.drawn(config, recipe.seed)) | start.params
-    training = Training(config, recipe, weights, arrays, photos.mos, split.train)
+    source = feed.Source(arrays, devices.data_mesh(), on_device=options.photos_on_device)
+    training = Training(config, recipe, weights, source, photos.mos, split.train)
     say(
         f"{len(split.train)} photos to train, {len(split.val)} to validate, {len(split.test)} to test ({split.note});"
         f" {config.depth} blocks of width {config.width} on {jax.device_count()} x {jax.devices()[0].device_kind}"
+        f"{', where the photos stay' if source.on_device else ''}"
     )
 
     # ---- loop: the model that is best on the choosing photos is kept; without such photos the last one ----
     choosing, chosen_on = split.choosing, "test" if split.chosen_on_test else "validation"
     judging = Scorer(config, weights, scale, compute_dtype=recipe.compute_dtype)
-    scored = functools.partial(_scores, arrays=arrays, rows=choosing)
 
     def judge() -> np.ndarray | None:
-        return scored(judging, training.params()) if len(choosing) else None
+        if not len(choosing):
+            return None
+        judging.set_params(training.params())
+        return judging.score_stored(source, choosing)
 
     def keep() -> None:
         source = {"trained": told | {"recipe": settings, "split": split.note, "started from": start.source}}
@@ -149,7 +154,7 @@ def train(
     final = training.params(best=True)
     result: dict[str, Any] = {"epochs": len(history), "split": split.note, "chosen_on": chosen_on}
     if len(split.test):
-        scores = _scores(Scorer(config, final, scale), final, arrays=arrays, rows=split.test)
+        scores = Scorer(config, final, scale).score_stored(source, split.test)
         if devices.first_process():
             result |= report.write(workdir, photos, split.test, scores, scale)
     keep()
@@ -160,11 +165,6 @@ def train(
         print(f"{workdir}/: {names}; {result['seconds']:.0f} s")
     states.remove()
     return result
-
-
-def _scores(scorer: Scorer, weights: params.Params, *, arrays: prepared.Prepared, rows: np.ndarray) -> np.ndarray:
-    scorer.set_params(weights)
-    return scorer.score_versions(arrays.global_versions, arrays.local_versions, rows.tolist())
 
 
 def train_all(

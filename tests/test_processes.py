@@ -96,7 +96,9 @@ pixels = np.arange(24, dtype=np.uint8).reshape(24, 1, 1, 1)
 mesh = devices.data_mesh()
 chosen = [np.arange(8), np.arange(8, 14)]
 noted = Prepared(pixels.view(Noted), pixels)
-for batch in feed.batches(noted, np.arange(24, dtype=np.float32), chosen, 8, mesh):
+source = feed.Source(noted, mesh)
+assert not source.on_device
+for batch in feed.batches(source, np.arange(24, dtype=np.float32), chosen, 8):
     print("sum", int(batch.labels.sum()), "photos", int(batch.present.sum()), "shape", batch.labels.shape[0])
 assert devices.agreed(5 + jax.process_index()) == 5
 """

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vtiqa_jax import checkpoint, feed, params
+from vtiqa_jax import checkpoint, devices, feed, params
 from vtiqa_jax.config import LabelScale, ModelConfig
 from vtiqa_jax.errors import Terminated, UserError
 from vtiqa_jax.journal import History, Journal
@@ -52,13 +52,14 @@ class Bench:
         """Runs to the end, or goes on; the best model and the history."""
         labels = np.linspace(1, 5, COUNT).astype(np.float32) if mos is None else mos
         start = recipe.head(params.drawn(self.config, 3))
-        training = Training(self.config, recipe, start, self.photos, labels, np.arange(TRAINED))
+        source = feed.Source(self.photos, devices.data_mesh())
+        training = Training(self.config, recipe, start, source, labels, np.arange(TRAINED))
         chosen = np.arange(TRAINED, COUNT)
         scorer = Scorer(self.config, start, self.scale)
 
         def judge() -> np.ndarray:
             scorer.set_params(training.params())
-            return scorer.score_versions(self.photos.global_versions, self.photos.local_versions, chosen.tolist())
+            return scorer.score_stored(source, chosen)
 
         self.folder.mkdir(exist_ok=True)
         history = fit(

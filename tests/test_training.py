@@ -2,13 +2,14 @@
 
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vtiqa_jax import feed, params, training
+from vtiqa_jax import devices, feed, params, training
 from vtiqa_jax.config import ModelConfig
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.modern import Modern
@@ -35,6 +36,10 @@ def photos(config: ModelConfig) -> Prepared:
     return Prepared(made(config.global_size), made(config.local_size))
 
 
+def stored(photos: Prepared, over: list[jax.Device] | None = None, *, on_device: bool = False) -> feed.Source:
+    return feed.Source(photos, devices.data_mesh(over), on_device=on_device)
+
+
 MOS = np.linspace(20, 80, 24).astype(np.float32)
 ROWS = np.arange(24)
 
@@ -42,7 +47,7 @@ ROWS = np.arange(24)
 def run(
     config: ModelConfig, weights: params.Params, photos: Prepared, recipe: Recipe, epochs: int, over=None
 ) -> tuple[Training, list[float]]:
-    trained = Training(config, recipe, weights, photos, MOS, ROWS, over=over)
+    trained = Training(config, recipe, weights, stored(photos, over), MOS, ROWS)
     course, losses = recipe.first(), []
     for epoch in range(epochs):
         course = replace(course, epoch=epoch)
@@ -62,7 +67,7 @@ def test_it_learns_and_answers_on_the_label_scale(
         recipe = replace(RECIPE, epochs=30, peak_lr=1e-3, ema=ema)
         trained = run(config, start, photos, recipe, 30)[0].params()
         scorer = Scorer(config, trained, scale)
-        scores = scorer.score_versions(photos.global_versions, photos.local_versions, ROWS.tolist())
+        scores = scorer.score_stored(stored(photos), ROWS)
         assert np.corrcoef(scores, MOS)[0, 1] > 0.95
         assert np.abs(scores - MOS).mean() < 8, "an untrained head would be 50 away"
 
@@ -82,17 +87,17 @@ def test_the_number_of_devices_changes_nothing(
     """21 steps on 1, 2 and 8 devices, float32: every loss and the scores to 1e-5. An error of 1e-4 in one gradient,
     the first device's share counted twice say, shows in the next loss."""
     found = {}
-    for devices in (1, 2, 8):
-        trained, losses = run(config, start, photos, recipe, 7, jax.devices()[:devices])
+    for count in (1, 2, 8):
+        trained, losses = run(config, start, photos, recipe, 7, jax.devices()[:count])
         scorer = Scorer(config, trained.params(), scale, over=jax.devices()[:1])
-        scores = scorer.score_versions(photos.global_versions, photos.local_versions, ROWS.tolist())
-        found[devices] = (np.array(losses), scores, trained.params())
-    for devices in (2, 8):
-        np.testing.assert_allclose(found[devices][0], found[1][0], rtol=1e-5, atol=1e-6)
-        np.testing.assert_allclose(found[devices][1], found[1][1], rtol=1e-5)
+        scores = scorer.score_stored(stored(photos, jax.devices()[:1]), ROWS)
+        found[count] = (np.array(losses), scores, trained.params())
+    for count in (2, 8):
+        np.testing.assert_allclose(found[count][0], found[1][0], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(found[count][1], found[1][1], rtol=1e-5)
         if isinstance(recipe, Released):  # Adam turns the rounding of gradients near 0 into steps
             for key, array in found[1][2].items():
-                np.testing.assert_allclose(found[devices][2][key], array, atol=1e-5, err_msg=key)
+                np.testing.assert_allclose(found[count][2][key], array, atol=1e-5, err_msg=key)
 
 
 def test_a_batch_that_does_not_divide_is_filled_up(config: ModelConfig, start: params.Params, photos: Prepared) -> None:
@@ -116,7 +121,7 @@ def test_the_released_head_stage_moves_the_head_alone(
     config: ModelConfig, start: params.Params, photos: Prepared
 ) -> None:
     recipe = Released(batch_size=8)
-    trained = Training(config, recipe, start, photos, MOS, ROWS)
+    trained = Training(config, recipe, start, stored(photos), MOS, ROWS)
     for _ in trained.epoch(recipe.first()):
         pass
     head = trained.params()
@@ -127,6 +132,46 @@ def test_the_released_head_stage_moves_the_head_alone(
         pass
     everything = trained.params()
     assert not any(np.array_equal(everything[key], head[key]) for key in head)
+
+
+def test_photos_that_stay_on_the_devices_change_no_bit(
+    config: ModelConfig, start: params.Params, photos: Prepared, scale, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Moved there in pieces of 7, of which the last overlaps; 3 devices, none of which divides a batch of 7 evenly."""
+    monkeypatch.setattr(feed, "CHUNK", 7)
+    over = jax.devices()[:3]
+    recipe = replace(RECIPE, batch_size=7)
+    found = []
+    for on_device in (False, True):
+        source = stored(photos, over, on_device=on_device)
+        assert source.on_device == on_device
+        trained = Training(config, recipe, start, source, MOS, ROWS[::-1])
+        losses = [float(measured.loss) for measured in trained.epoch(Course())]
+        scorer = Scorer(config, trained.params(), scale, over=over)
+        found.append([losses, scorer.score_stored(source, ROWS[5:], batch_size=2).tolist()])
+    assert found[0] == found[1]
+
+
+class Gpu:
+    """A device that tells its memory."""
+
+    def __init__(self, limit: int, used: int) -> None:
+        self.limit, self.used = limit, used
+
+    def memory_stats(self) -> dict[str, int]:
+        return {"bytes_limit": self.limit, "bytes_in_use": self.used}
+
+
+def test_photos_stay_on_devices_that_have_room_for_them_twice(photos: Prepared) -> None:
+    size = photos.global_versions.nbytes + photos.local_versions.nbytes
+
+    def fits(*gpus: Gpu) -> bool:
+        return feed._fits(photos, SimpleNamespace(devices=np.array(gpus)))  # type: ignore[arg-type]
+
+    assert fits(Gpu(2 * size, 0))
+    assert not fits(Gpu(2 * size, 1))
+    assert not fits(Gpu(3 * size, 0), Gpu(2 * size - 1, 0))
+    assert not stored(photos).on_device, "a CPU reads them from the page cache"
 
 
 def flops(config: ModelConfig, start: params.Params, recipe: Recipe, *, head_only: bool = False) -> float:
@@ -175,7 +220,7 @@ def test_drop_path_leaves_out_branches_in_training_only(
 def test_the_average_follows_the_weights(config: ModelConfig, start: params.Params, photos: Prepared) -> None:
     """By hand, over 6 steps."""
     recipe = replace(RECIPE, ema=0.5)
-    averaged = Training(config, recipe, start, photos, MOS, ROWS)
+    averaged = Training(config, recipe, start, stored(photos), MOS, ROWS)
     key = "backbone.blocks.1.mlp.fc1.kernel"
     expected = np.asarray(start[key])
     for epoch in range(2):
@@ -189,11 +234,11 @@ def test_the_average_follows_the_weights(config: ModelConfig, start: params.Para
 def test_every_epoch_sees_every_photo_once_in_an_order_of_its_own() -> None:
     pixels = np.arange(10, dtype=np.uint8).repeat(3).reshape(10, 1, 1, 3)
     labels = np.arange(10, dtype=np.float32)
-    mesh = training.devices.data_mesh(jax.devices()[:1])
+    source = stored(Prepared(pixels, pixels), jax.devices()[:1])
     seen = []
     for epoch in (0, 0, 1):
         chosen = feed.order(np.arange(10), 3, seed=5, epoch=epoch)
-        found = list(feed.batches(Prepared(pixels, pixels), labels, chosen, 3, mesh))
+        found = list(feed.batches(source, labels, chosen, 3))
         assert [batch.present.sum() for batch in found] == [3, 3, 3, 1]
         for batch in found:
             assert np.array_equal(batch.global_versions[:, 0, 0, 0], batch.labels)
@@ -205,9 +250,9 @@ def test_every_epoch_sees_every_photo_once_in_an_order_of_its_own() -> None:
 
 def test_what_cannot_be_trained_is_refused(config: ModelConfig, start: params.Params, photos: Prepared) -> None:
     with pytest.raises(UserError, match="all 24 training photos have the same score, 3"):
-        Training(config, RECIPE, start, photos, np.full(24, 3, np.float32), ROWS)
+        Training(config, RECIPE, start, stored(photos), np.full(24, 3, np.float32), ROWS)
     with pytest.raises(UserError, match=r"--recipe\.freeze-blocks 3, but the model has 2"):
-        Training(config, replace(RECIPE, freeze_blocks=3), start, photos, MOS, ROWS)
+        Training(config, replace(RECIPE, freeze_blocks=3), start, stored(photos), MOS, ROWS)
 
 
 def test_rescaling_moves_scores_to_the_label_scale(config: ModelConfig, weights: params.Params, scale) -> None:

@@ -59,7 +59,7 @@ def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
 
 def share(size: int, mesh: Mesh) -> slice:
     """Which rows of a batch of `size` (a multiple of the mesh) this process has to provide."""
-    indices = NamedSharding(mesh, PartitionSpec("data")).addressable_devices_indices_map((size,)).values()
+    indices = batched(mesh).addressable_devices_indices_map((size,)).values()
     rows = [index[0].indices(size) for index in indices if index is not None]
     return slice(min(start for start, _, _ in rows), max(stop for _, stop, _ in rows))
 
@@ -69,9 +69,14 @@ def whole(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
+def batched(mesh: Mesh) -> NamedSharding:
+    """Of an array whose leading axis is divided over the devices."""
+    return NamedSharding(mesh, PartitionSpec("data"))
+
+
 def divided(array: np.ndarray, mesh: Mesh) -> jax.Array:
     """An array over the mesh, its leading axis divided, from this process's `share` of it."""
-    return jax.make_array_from_process_local_data(NamedSharding(mesh, PartitionSpec("data")), array)
+    return jax.make_array_from_process_local_data(batched(mesh), array)
 
 
 def replicated(arrays: Tree, mesh: Mesh) -> Tree:

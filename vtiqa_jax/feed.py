@@ -1,15 +1,23 @@
 """From prepared arrays to batches on the devices, the next one read while the present one is computed."""
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, UInt8
+from tqdm import tqdm
 
 from vtiqa_jax import devices
+from vtiqa_jax.errors import UserError
 from vtiqa_jax.prepared import Prepared
+
+CHUNK = 64
+"""Photos that are moved to the devices at a time."""
 
 
 class Batch(NamedTuple):
@@ -28,20 +36,77 @@ def order(rows: Int[np.ndarray, " n"], size: int, seed: int, epoch: int) -> list
     return [np.sort(shuffled[start : start + size]) for start in range(0, len(rows), size)]
 
 
-def batches(
-    prepared: Prepared,
-    labels: Float[np.ndarray, " n"],
-    chosen: Sequence[Int[np.ndarray, " _"]],
-    size: int,
-    mesh: Mesh,
-) -> Iterator[Batch]:
-    """The given batches, each filled up to `size` (a multiple of the mesh). A process reads its own share only."""
-    own = devices.share(size, mesh)
+@functools.cache
+def _taking(mesh: Mesh) -> Callable[[Array, Array], Array]:
+    """`(whole array, rows) -> those rows, divided over the mesh`; each device takes its own from its own copy."""
+    taken = devices.batched(mesh)
+    return jax.jit(lambda array, rows: array.at[rows].get(mode="promise_in_bounds"), out_shardings=taken)
 
-    def read(rows: np.ndarray) -> tuple[np.ndarray, ...]:
-        present = (np.arange(size) < len(rows)).astype(np.float32)[own]
-        mine = np.concatenate([rows, np.full(size - len(rows), rows[0])])[own]
-        return prepared.global_versions[mine], prepared.local_versions[mine], labels[mine], present
+
+def _copied(array: UInt8[np.ndarray, "n side side 3"], mesh: Mesh) -> Array:
+    """The whole array on each device, moved in pieces: the host never holds all of it."""
+    place = devices.whole(mesh)
+    size = min(CHUNK, len(array))
+
+    @jax.jit(donate_argnums=0, out_shardings=place)
+    def put(whole: Array, piece: Array, start: Array) -> Array:
+        return jax.lax.dynamic_update_slice_in_dim(whole, piece, start, axis=0)
+
+    copy = jnp.zeros(array.shape, array.dtype, device=place)
+    for start in tqdm(range(0, len(array), size), "photos to the device", leave=False, disable=None):
+        first = min(start, len(array) - size)  # the last piece overlaps the one before: one shape, compiled once
+        copy = put(copy, jax.device_put(array[first : first + size], place), np.int32(first))
+    return copy
+
+
+def _fits(prepared: Prepared, mesh: Mesh) -> bool:
+    """Whether the photos take at most half of each device's free memory; never on a CPU, where they are in the page
+    cache, nor on several machines, of which each reads its share only."""
+    needed = sum(array.nbytes for array in (prepared.global_versions, prepared.local_versions))
+    if jax.process_count() > 1:
+        return False
+    told = [device.memory_stats() for device in mesh.devices.flat]
+    return all(memory and 2 * needed <= memory["bytes_limit"] - memory["bytes_in_use"] for memory in told)
+
+
+class Source:
+    """Prepared photos by row, on the devices: read from disk each time, or from a copy that stays on each device."""
+
+    def __init__(self, prepared: Prepared, mesh: Mesh, *, on_device: bool | None = None) -> None:
+        """`on_device` keeps the copy; None decides by the memory there is.
+
+        Errors: UserError for a copy on several machines.
+        """
+        if on_device and jax.process_count() > 1:
+            raise UserError("photos stay on the devices of one machine only; leave out --photos-on-device")
+        self.mesh = mesh
+        self.on_device = _fits(prepared, mesh) if on_device is None else on_device
+        versions = (prepared.global_versions, prepared.local_versions)
+        self._arrays = tuple(_copied(array, mesh) for array in versions) if self.on_device else versions
+
+    def read(
+        self, rows: Int[np.ndarray, " n"]
+    ) -> tuple[UInt8[Array, "n small small 3"], UInt8[Array, "n large large 3"]]:
+        """Both versions of the given photos (a multiple of the mesh), divided over it. All processes ask for the same
+        rows; from disk each reads its share only."""
+        if self.on_device:
+            places = devices.divided(rows.astype(np.int32), self.mesh)
+            return tuple(_taking(self.mesh)(array, places) for array in self._arrays)  # type: ignore[return-value]
+        own = rows[devices.share(len(rows), self.mesh)]
+        return tuple(devices.divided(array[own], self.mesh) for array in self._arrays)  # type: ignore[return-value]
+
+
+def batches(
+    source: Source, labels: Float[np.ndarray, " n"], chosen: Sequence[Int[np.ndarray, " _"]], size: int
+) -> Iterator[Batch]:
+    """The given batches, each filled up to `size` (a multiple of the mesh)."""
+    own = devices.share(size, source.mesh)
+
+    def read(rows: np.ndarray) -> Batch:
+        filled = np.concatenate([rows, np.full(size - len(rows), rows[0])])
+        present = (np.arange(size) < len(rows)).astype(np.float32)
+        told = (devices.divided(array[own], source.mesh) for array in (labels[filled], present))
+        return Batch(*source.read(filled), *told)
 
     if not len(chosen):
         return
@@ -51,4 +116,4 @@ def batches(
             current = upcoming.result()
             if following is not None:
                 upcoming = reader.submit(read, following)
-            yield Batch(*(devices.divided(array, mesh) for array in current))
+            yield current

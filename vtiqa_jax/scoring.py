@@ -12,9 +12,9 @@ from typing import Any
 import jax
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Int
 
-from vtiqa_jax import devices, images
+from vtiqa_jax import devices, feed, images
 from vtiqa_jax import params as parameters
 from vtiqa_jax.config import LabelScale, ModelConfig
 from vtiqa_jax.errors import UserError
@@ -141,25 +141,18 @@ class Scorer:
             scores.append(scored.score)
         return np.array(scores, np.float32)
 
-    def score_versions(
-        self,
-        global_versions: UInt8[np.ndarray, "n small small 3"],
-        local_versions: UInt8[np.ndarray, "n large large 3"],
-        rows: Sequence[int],
-        *,
-        batch_size: int = 32,
+    def score_stored(
+        self, source: feed.Source, rows: Int[np.ndarray, " rows"], *, batch_size: int = 64
     ) -> Float[np.ndarray, " rows"]:
-        """Scores of the given rows of prepared arrays (`vtiqa_jax.prepared`), float32. Of several processes each reads
-        its share, and all get all scores."""
-        size = devices.round_up(min(batch_size, max(1, len(rows))), self._mesh)
-        own = devices.share(size, self._mesh)
+        """Scores of the given prepared photos, float32, `batch_size` a device and pass; the source has this scorer's
+        devices. Of several processes each reads its share, and all get all scores."""
+        size = devices.round_up(min(batch_size * self._mesh.size, max(1, len(rows))), self._mesh)
         pending: deque[tuple[Array, int]] = deque()
         scores: list[np.ndarray] = []
         for start in range(0, len(rows), size):
-            chosen = np.asarray(rows[start : start + size])
-            mine = np.concatenate([chosen, np.full(size - len(chosen), chosen[0])])[own]
-            batch = (devices.divided(versions[mine], self._mesh) for versions in (global_versions, local_versions))
-            pending.append((self._score(self._params, *batch), len(chosen)))
+            chosen = rows[start : start + size]
+            filled = np.concatenate([chosen, np.full(size - len(chosen), chosen[0])])
+            pending.append((self._score(self._params, *source.read(filled)), len(chosen)))
             while len(pending) > int(start + size < len(rows)):  # the next batch is read while this one is computed
                 values, count = pending.popleft()
                 scores.append(np.asarray(values)[:count])

@@ -5,7 +5,7 @@ a constant of its loss, so that the backward pass through it is never built.
 """
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -20,7 +20,6 @@ from vtiqa_jax import params as parameters
 from vtiqa_jax.config import ModelConfig
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.model import VTIQA
-from vtiqa_jax.prepared import Prepared
 from vtiqa_jax.recipe import Course, Recipe
 
 
@@ -93,30 +92,28 @@ class Training:
         config: ModelConfig,
         recipe: Recipe,
         start: parameters.Params,
-        prepared: Prepared,
+        source: feed.Source,
         mos: Float[np.ndarray, " n"],
         rows: Int[np.ndarray, " rows"],
-        *,
-        over: Sequence[jax.Device] | None = None,
     ) -> None:
-        """`start` are all parameters of the model, `rows` the photos to train on, `over` the devices (all).
+        """`start` are all parameters of the model, `rows` the photos of `source` to train on, over its mesh.
 
         Errors: UserError when all labels are equal or the recipe does not fit the model.
         """
         self._mean, self._std = recipe.labels(mos[rows])
         if np.ptp(mos[rows]) == 0:
             raise UserError(f"all {len(rows)} training photos have the same score, {mos[rows[0]]:g}: nothing to learn")
-        self._config, self._recipe, self._prepared, self._rows = config, recipe, prepared, rows
+        self._config, self._recipe, self._source, self._rows = config, recipe, source, rows
         self._labels = ((mos - self._mean) / self._std).astype(np.float32)
-        self.mesh = devices.data_mesh(over)
-        self._size = devices.round_up(min(recipe.batch_size, len(rows)), self.mesh)
+        self._mesh = source.mesh
+        self._size = devices.round_up(min(recipe.batch_size, len(rows)), self._mesh)
         self.steps_per_epoch = len(self.order(0))
         chosen = {path: array for path, array in start.items() if recipe.trains(config, path, head_only=False)}
-        self._frozen = devices.replicated({k: v for k, v in start.items() if k not in chosen}, self.mesh)
+        self._frozen = devices.replicated({k: v for k, v in start.items() if k not in chosen}, self._mesh)
         state = State(chosen, recipe.transform(config).init(chosen), chosen if recipe.ema else {})
-        self._state = devices.replicated(state, self.mesh)
-        self._best = devices.replicated(chosen, self.mesh)
-        self._key = devices.replicated(jax.random.key_data(jax.random.key(recipe.seed)), self.mesh)
+        self._state = devices.replicated(state, self._mesh)
+        self._best = devices.replicated(chosen, self._mesh)
+        self._key = devices.replicated(jax.random.key_data(jax.random.key(recipe.seed)), self._mesh)
 
     def order(self, epoch: int) -> list[Int[np.ndarray, " _"]]:
         """The rows of each batch of an epoch."""
@@ -128,7 +125,7 @@ class Training:
         chosen = self.order(course.epoch)[begin:]
         key = jax.random.wrap_key_data(self._key)
         first = course.epoch * self.steps_per_epoch + begin
-        fed = feed.batches(self._prepared, self._labels, chosen, self._size, self.mesh)
+        fed = feed.batches(self._source, self._labels, chosen, self._size)
         for step, batch in enumerate(fed, start=first):
             lr = np.float32(self._recipe.lr(course, step, self.steps_per_epoch))
             self._state, measured = take(self._state, self._frozen, key, np.int32(step), lr, batch)
@@ -159,4 +156,4 @@ class Training:
         """The inverse of `arrays`."""
         structure = jax.tree.structure((self._state, self._best))
         leaves = [arrays[name] for name in sorted(arrays)]
-        self._state, self._best = devices.replicated(jax.tree.unflatten(structure, leaves), self.mesh)
+        self._state, self._best = devices.replicated(jax.tree.unflatten(structure, leaves), self._mesh)

@@ -1,0 +1,228 @@
+"""The ways in and out of the model: does anything hold it back?
+
+python benchmarks/pipeline.py files --count 1000     # from JPEG files to scores, and where the time goes
+python benchmarks/pipeline.py feeding                # from prepared arrays to training steps
+python benchmarks/pipeline.py epoch                  # a whole epoch of KonIQ-10k's size; needs 20 GB of disk
+python benchmarks/pipeline.py start                  # `vtiqa score` on one photo, from the shell and back
+"""
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import tyro
+from timing import device, on_gpu, photos, timed, versions
+
+import vtiqa_jax
+from vtiqa_jax import devices, feed, images, params
+from vtiqa_jax.config import LabelScale, ModelConfig, deit_small
+from vtiqa_jax.model import ComputeDtype
+from vtiqa_jax.modern import Modern
+from vtiqa_jax.prepared import Prepared
+from vtiqa_jax.recipe import Course
+from vtiqa_jax.scoring import Scorer
+from vtiqa_jax.training import Training
+
+
+def jpeg(path: Path, seed: int) -> Path:
+    """Writes a made-up photo of 1024 x 768, about 400 kB."""
+    rng = np.random.default_rng(seed)
+    blobs = cv2.resize(rng.integers(0, 256, (12, 16, 3), np.uint8), (1024, 768), interpolation=cv2.INTER_CUBIC)
+    cv2.imwrite(str(path), np.clip(blobs + rng.normal(0, 8, blobs.shape), 0, 255).astype(np.uint8))
+    return path
+
+
+def resident() -> float:
+    """Peak memory of this process so far, MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def files(
+    count: int = 1000,
+    checkpoint: str = "default",
+    compute_dtype: ComputeDtype = "bfloat16",
+    batch_size: int = 32,
+    rounds: int = 3,
+) -> None:
+    """From JPEG files of 1024 x 768 to scores.
+
+    Args:
+        count: photos.
+        checkpoint: the model.
+        compute_dtype: of its products.
+        batch_size: photos computed together.
+        rounds: the model alone and the whole way in turns; medians are shown.
+    """
+    scorer = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype)
+    with tempfile.TemporaryDirectory() as folder:
+        distinct = [jpeg(Path(folder) / f"{index:03d}.jpg", index) for index in range(min(count, 100))]
+        paths = [distinct[index % len(distinct)] for index in range(count)]
+        read = [path.read_bytes() for path in distinct]
+        decoded = [images.decode(data) for data in read]
+        each = {
+            "reading": timed(lambda: [path.read_bytes() for path in distinct]) / len(distinct),
+            "decoding": timed(lambda: [images.decode(data) for data in read]) / len(distinct),
+            "resizing": timed(lambda: [images.versions(pixels, scorer.config) for pixels in decoded]) / len(distinct),
+        }
+        stored = photos(batch_size, scorer.config, 0)
+        source = feed.Source(stored, devices.data_mesh())
+        rows = np.arange(count) % batch_size
+        each["transferring"] = (
+            timed(lambda: [a.block_until_ready() for a in source.read(rows[:batch_size])]) / batch_size
+        )
+        scorer.score_stored(source, rows[:batch_size], batch_size=batch_size)  # compiles
+        alone, whole, memory = [], [], []
+        for _ in range(rounds):
+            alone.append(timed(lambda: scorer.score_stored(source, rows, batch_size=batch_size)) / count)
+            whole.append(timed(lambda: scorer.score(paths, batch_size=batch_size)) / count)
+            memory.append(resident())
+    each["computing"] = statistics.median(alone)
+    together = statistics.median(whole)
+    print(f"{device()}; {versions()}; {checkpoint}, {compute_dtype}, {count} JPEG files of 1024 x 768")
+    for name, seconds in each.items():
+        print(f"{name:<12}{1e3 * seconds:>8.2f} ms a photo, alone")
+    rate = each["computing"] / together
+    print(f"{'together':<12}{1e3 * together:>8.2f} ms a photo, {1 / together:.1f} photos/s: {rate:.2f} of the model")
+    print(f"peak memory after each round: {', '.join(f'{megabytes:.0f} MB' for megabytes in memory)}")
+
+
+def trained(training: Training, epoch: int) -> None:
+    """Trains one epoch and waits for it."""
+    losses = [measured.loss for measured in training.epoch(Course(epoch=epoch))]
+    losses[-1].block_until_ready()
+
+
+def made_up(count: int, config: ModelConfig, folder: Path) -> Prepared:
+    """Prepared photos on disk."""
+    arrays = []
+    for side in (config.global_size, config.local_size):
+        array = np.lib.format.open_memmap(folder / f"{side}.npy", "w+", np.uint8, (count, side, side, 3))
+        for start in range(0, count, 64):
+            array[start : start + 64] = np.random.default_rng(start).integers(0, 256, array[start : start + 64].shape)
+        arrays.append(array)
+    return Prepared(*arrays)
+
+
+def feeding(batch_size: int = 0, steps: int = 20, blocks: int = 12, rounds: int = 3) -> None:
+    """The time of a training step from prepared arrays on disk over that from one batch in memory; 1.00 is perfect.
+
+    Args:
+        batch_size: photos a step; 0 takes 192 on a GPU and 8 on a CPU.
+        steps: in an epoch.
+        blocks: of the transformer; fewer make a faster model, which is harder to feed.
+        rounds: epochs of each, in turns; medians are shown.
+    """
+    config = deit_small(depth=blocks)
+    size = batch_size or (192 if on_gpu() else 8)
+    count = size * steps
+    mos = np.random.default_rng(0).uniform(1, 5, count).astype(np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        disk = made_up(count, config, Path(folder))
+        # One photo in memory that stands for all: nothing is read but a cached line.
+        versions_of = (disk.global_versions, disk.local_versions)
+        same = Prepared(*(np.broadcast_to(np.array(array[:1]), array.shape) for array in versions_of))
+        mesh = devices.data_mesh()
+        sources = {
+            "from memory": feed.Source(same, mesh, on_device=False),
+            "from disk": feed.Source(disk, mesh, on_device=False),
+        }
+        if on_gpu():
+            sources["on the device"] = feed.Source(disk, mesh, on_device=True)
+        weights = params.drawn(config, 0)
+        sides = {
+            name: Training(config, Modern(batch_size=size), weights, source, mos, np.arange(count))
+            for name, source in sources.items()
+        }
+        found: dict[str, list[float]] = {name: [] for name in sides}
+        for epoch in range(rounds + 1):
+            for name, side in sides.items():
+                seconds = timed(lambda: trained(side, epoch))  # noqa: B023, called at once
+                if epoch:  # the first compiles
+                    found[name].append(seconds / steps)
+    step = {name: statistics.median(seconds) for name, seconds in found.items()}
+    print(f"{device()}; {versions()}; {blocks} blocks, batch {size}, modern recipe, bfloat16")
+    for name, seconds in step.items():
+        print(
+            f"{name:<14}{seconds:>8.4f} s a step, {size / seconds:>8.1f} photos/s,"
+            f" {seconds / step['from memory']:.2f} of the step from memory"
+        )
+
+
+def epoch(
+    train: int = 8058, test: int = 2015, batch_size: int = 192, on_device: bool | None = None, rounds: int = 2
+) -> None:
+    """A whole epoch of KonIQ-10k's size (made-up pixels), training and scoring, over its computation alone.
+
+    Args:
+        train: photos to train on.
+        test: photos scored after the epoch.
+        batch_size: photos a step.
+        on_device: keep the photos in the device's memory; when not given, if they fit.
+        rounds: epochs, of which the median is taken.
+    """
+    config, count = deit_small(), train + test
+    mos = np.random.default_rng(0).uniform(1, 5, count).astype(np.float32)
+    weights, recipe, mesh = params.drawn(config, 0), Modern(batch_size=batch_size), devices.data_mesh()
+    scorer = Scorer(config, weights, LabelScale("speed", 1.0, 5.0), compute_dtype="bfloat16")
+    with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as folder:
+        prepared = made_up(count, config, Path(folder))
+        began = time.perf_counter()
+        source = feed.Source(prepared, mesh, on_device=on_device)
+        moving = time.perf_counter() - began
+        # The same work on one batch that lies on the device, over and over.
+        hot = feed.Source(photos(batch_size, config, 0), mesh, on_device=True)
+        rows = np.arange(count)
+        sides = {
+            name: (which, Training(config, recipe, weights, which, mos, chosen[:train]), chosen[train:])
+            for name, which, chosen in (("computing", hot, rows % batch_size), ("whole", source, rows))
+        }
+        found: dict[str, list[float]] = {name: [] for name in sides}
+
+        def whole(side: tuple[feed.Source, Training, np.ndarray], number: int) -> None:
+            which, training, chosen = side
+            trained(training, number)
+            scorer.set_params(training.params())
+            scorer.score_stored(which, chosen)
+
+        for number in range(rounds + 1):
+            for name, side in sides.items():
+                seconds = timed(lambda: whole(side, number))  # noqa: B023, called at once
+                if number:  # the first compiles
+                    found[name].append(seconds)
+    result = {name: statistics.median(seconds) for name, seconds in found.items()}
+    where = "on the device" if source.on_device else "read from disk"
+    print(f"{device()}; {versions()}; {train} + {test} photos, batch {batch_size}, {where}")
+    if source.on_device:
+        print(f"moving them there {moving:>8.1f} s, once")
+    print(f"computing alone   {result['computing']:>8.1f} s")
+    print(f"whole epoch       {result['whole']:>8.1f} s, {result['whole'] / result['computing']:.2f} of it")
+
+
+def start(compute_dtype: Literal["float32", "bfloat16"] = "float32", rounds: int = 5) -> None:
+    """`vtiqa score` on one photo: seconds from the shell and back, with the compiled program in the cache.
+
+    Args:
+        compute_dtype: of the model's products.
+        rounds: of which the median is shown.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = jpeg(Path(folder) / "photo.jpg", 0)
+        call = [sys.executable, "-m", "vtiqa_jax", "score", str(path), "--compute-dtype", compute_dtype]
+        seconds = [timed(lambda: subprocess.run(call, check=True, capture_output=True)) for _ in range(rounds + 1)]
+    print(f"{device()}; {versions()}; {compute_dtype}")
+    print(f"first {seconds[0]:.2f} s; then {statistics.median(seconds[1:]):.2f} s, median of {rounds}")
+
+
+if __name__ == "__main__":
+    app = tyro.extras.SubcommandApp()
+    for command in (files, feeding, epoch, start):
+        app.command(name=command.__name__)(command)
+    app.cli(description=__doc__)
