@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -33,9 +34,12 @@ def scored(
 def evaluate(photos: manifests.Manifest, rows: np.ndarray, checkpoint: str, out: Path, batch_size: int) -> int:
     """Scores the given photos and writes result.json, predictions.csv and scatter.png; 1 when some cannot be read."""
     model = vtiqa_jax.load(checkpoint)
-    out.mkdir(parents=True, exist_ok=True)
+    atomic.make_folder(out)
     kept, scores = scored(model, photos, rows, batch_size)
     print(f"{checkpoint}: {model.scale}")
+    low, high = photos.mos[rows].min(), photos.mos[rows].max()
+    if low < model.scale.low or high > model.scale.high:
+        print(f"the MOS, {low:g} to {high:g}, are on another scale: RMSE means nothing", file=sys.stderr)
     figures = report.write(out, photos, kept, scores, model.scale)
     failed = len(rows) - len(kept)
     atomic.write_text(out / "result.json", json.dumps(figures | {"failed": failed}, indent=2) + "\n")
@@ -94,7 +98,8 @@ def _tested(name: releases.Name, release: releases.Release, part: Part, split_fi
     if split_file is not None:
         return splits.load(split_file, names, val_fraction=0.0, seed=0).test
     if part == "paper":
-        split = splits.released(name, names)
+        split = splits.released(name, release.listed, complete=release.complete)
+        split = splits.among(split, release.listed, names)
         print(f"{release.card.title}: the test photos of {split.note.split(';')[0]}")
         return split.test
     if part == "official":
@@ -128,6 +133,9 @@ def datasets(
         batch_size: photos computed together.
     """
     wanted = [name.strip() for name in on.split(",")]
+    for pair in split_files:
+        if "=" not in pair:
+            raise UserError(f"--split-files takes NAME=FILE, koniq10k=runs/koniq/split.json say, not {pair}")
     files = {pair.partition("=")[0]: Path(pair.partition("=")[2]) for pair in split_files}
     for name in [*wanted, *files]:
         if name not in releases.NAMES:
@@ -151,7 +159,7 @@ def datasets(
         rows_out.append({"dataset": name} | _figures(scores, photos.mos[kept]))
         if (model.scale.low, model.scale.high) != (1.0, 5.0):
             rows_out[-1]["rmse"] = None  # of two different scales
-    out.mkdir(parents=True, exist_ok=True)
+    atomic.make_folder(out)
     table = io.StringIO()
     writer = csv.DictWriter(table, ["dataset", *COLUMNS, *FITTED])
     writer.writeheader()
@@ -176,7 +184,7 @@ def datasets(
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}".replace("0.", ".", 1)
+    return "-" if value is None else re.sub(r"^(-?)0\.", r"\1.", f"{value:.4f}")
 
 
 def _figures(scores: np.ndarray, mos: np.ndarray) -> dict[str, Any]:
@@ -197,7 +205,7 @@ def _figures(scores: np.ndarray, mos: np.ndarray) -> dict[str, Any]:
 
 def main() -> None:
     """Entry point."""
-    run({"demo": run_demo, "manifest": manifest, "datasets": datasets}, "python eval.py", __doc__)
+    run({"demo": run_demo, "manifest": manifest, "datasets": datasets}, "eval.py", __doc__)
 
 
 if __name__ == "__main__":

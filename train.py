@@ -114,6 +114,9 @@ def train(
 
     # ---- data: every photo decoded and resized once ----
     config = start.config
+    recipe.transform(config)  # what does not fit is said before an hour of decoding
+    if devices.first_process():
+        atomic.make_folder(workdir)
     arrays = prepared.prepare(photos.paths, options.prepared or options.workdir / "prepared", config)
 
     # ---- model: the given backbone, a new head ----
@@ -142,7 +145,6 @@ def train(
         checkpoint.save(workdir / "checkpoint", model, force=True)
 
     if devices.first_process():
-        workdir.mkdir(parents=True, exist_ok=True)
         atomic.write_text(workdir / "split.json", json.dumps(listed, indent=1) + "\n")
     states = States(workdir / "states")
     history = fit(
@@ -272,6 +274,11 @@ def manifest(
     highest = float(photos.mos.max()) if high is None else high
     if not lowest < highest:
         raise UserError(f"a label range must rise, not go from {lowest:g} to {highest:g}; see --low and --high")
+    if lowest > photos.mos.min() or highest < photos.mos.max():
+        raise UserError(
+            f"{scores} has scores from {photos.mos.min():g} to {photos.mos.max():g}, outside of --low {lowest:g} and"
+            f" --high {highest:g}"
+        )
     scale = LabelScale(name or scores.stem, lowest, highest)
 
     def split_number(index: int) -> Split:
@@ -308,7 +315,10 @@ def dataset(
     def split_number(index: int) -> Split:
         seed = options.split_seed + index
         if protocol == "paper":
-            return splitting.released(name, photos.names, None if options.splits == 1 else index)
+            drawn = splitting.released(
+                name, found.listed, None if options.splits == 1 else index, complete=found.complete
+            )
+            return splitting.among(drawn, found.listed, photos.names)
         if protocol == "official":
             if not whole.official:
                 raise UserError(f"{found.card.title} has no official split, or its table is missing in {release}")
@@ -326,7 +336,7 @@ def dataset(
 
 def main() -> None:
     """Entry point."""
-    run({"demo": run_demo, "manifest": manifest, "dataset": dataset}, "python train.py", __doc__, default="demo")
+    run({"demo": run_demo, "manifest": manifest, "dataset": dataset}, "train.py", __doc__, default="demo")
 
 
 if __name__ == "__main__":

@@ -202,6 +202,7 @@ def main(
     train_batch: int = 0,
     rounds: int = 5,
     sides: tuple[str, ...] = SIDES,
+    only: tuple[Work, ...] = (),
     alone_too: bool = True,
     out: Path = Path("runs/speed.json"),
 ) -> None:
@@ -212,17 +213,20 @@ def main(
         train_batch: photos a step; 0 takes 192 on a GPU and 8 on a CPU.
         rounds: of which the median is taken.
         sides: who takes part.
+        only: a part of the work.
         alone_too: measure first results and peak memory, for training and the largest batch.
         out: the results as JSON.
     """
     size = train_batch or (192 if on_gpu() else 8)
     work: tuple[Work, ...] = ("scoring",) * len(batches) + ("training, head stage", "training, full stage")
     jobs = list(zip(work, [*sorted(batches), size, size], [1] * (len(batches) + 1) + [3], strict=True))
+    last = {what: batch for what, batch, _ in jobs}
+    jobs = [job for job in jobs if not only or job[0] in only]
     apart = {
         (what, batch, side): alone(side, what, batch)
-        for what, batch, _ in jobs[len(batches) - 1 :]
+        for what, batch, _ in jobs
         for side in sides
-        if alone_too
+        if alone_too and batch == last[what]
     }
     large = 8192 if on_gpu() else 2048
     peaks = {"float32": peak(jnp.float32, large), "bfloat16": peak(jnp.bfloat16, large)}

@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 from convert import adapt, files, translate
 from convert.check import compare, table_of
 from convert.table import tables
-from vtiqa_jax import checkpoint, config, packed, params
+from vtiqa_jax import atomic, checkpoint, config, packed, params
 from vtiqa_jax.command import run
 from vtiqa_jax.config import LabelScale, ModelConfig
 from vtiqa_jax.errors import UserError
@@ -157,7 +157,7 @@ def export(source: Positional[Path], out: Positional[Path], force: Force = False
     if out.is_dir() and "" in found:
         raise UserError(f"{out} is a folder; this model is exported to one .pt file")
     for name, table in found.items():
-        targets[name].parent.mkdir(parents=True, exist_ok=True)
+        atomic.make_folder(targets[name].parent)
         files.write_torch(targets[name], translate.to_torch(loaded.params, table))
         print(f"{targets[name]}: sha256 {checkpoint.sha256(targets[name])}")
 

@@ -195,6 +195,11 @@ def test_training_ends_with_results_that_eval_and_score_agree_with(
     assert again["failed"] == 0
     for figure in ("plcc", "srcc", "krcc", "rmse"):
         assert again[figure] == pytest.approx(result[figure], abs=1e-4)
+    assert command(eval_program.main, "manifest", *arguments, "--group-column", "group", "--checkpoint", model)[0] == 0
+    assert json.loads((tmp_path / "eval" / "result.json").read_text())["within"].keys() == {"a", "b"}
+    status, _, error = command(eval_program.main, "manifest", *arguments, "--checkpoint", workdir)
+    assert status == 2
+    assert f"is it {workdir / 'checkpoint'}?" in error
 
     # The same command again shows the results; one with other settings is refused.
     arguments = ("--scores", folder / "scores.csv", "--images", folder, "--init", model, "--workdir", workdir)
@@ -229,6 +234,9 @@ def test_training_refuses_in_one_line(folder: Path, model: Path, tmp_path: Path,
         ((*given, "--init", model, "--splits", 0), "--splits must be at least 1"),
         ((*given, "--init", model, "--process-id", 0), "--processes and --process-id need --coordinator"),
         ((*given, "--init", model, "--low", 5, "--high", 1), "a label range must rise, not go from 5 to 1"),
+        ((*given, "--init", model, "--high", 2), "has scores from 0 to 3.9, outside of --low 0 and --high 2"),
+        ((*given, "--init", model, "--recipe.freeze-blocks", 3), "--recipe.freeze-blocks 3, but the model has 2"),
+        ((*given[:-1], "/proc/none/run", "--init", model), "/proc/none/run: a folder cannot be made there"),
         ((*given, "--init", model, "--recipe.epochs", 0), "--recipe.epochs must be at least 1"),
         ((*given[:2], "--images", tmp_path / "no"), "no is not a folder"),
     ):
@@ -236,7 +244,7 @@ def test_training_refuses_in_one_line(folder: Path, model: Path, tmp_path: Path,
         assert status == 2
         assert said in error
         assert error.count("\n") == 1
-        assert not (tmp_path / "run" / "checkpoint").exists()
+        assert not (tmp_path / "run").exists(), "nothing is prepared for a run that cannot be"
 
 
 # ---- the public data sets, on a made-up release ----
@@ -363,6 +371,9 @@ def test_several_data_sets_in_one_table(koniq: Path, model: Path, tmp_path: Path
     status, _, error = command(eval_program.main, "datasets", "--on", "koniq10k,tid2013", *given)
     assert status == 2
     assert "'tid2013' is not a data set; they are koniq10k, spaq" in error
+    status, _, error = command(eval_program.main, "datasets", "--on", "koniq10k", "--split-files", "split.json", *given)
+    assert status == 2
+    assert "--split-files takes NAME=FILE" in error
 
 
 def test_the_demonstration_divides_by_photograph_and_runs(

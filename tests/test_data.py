@@ -101,9 +101,23 @@ def test_preparing_goes_on_where_it_stopped_and_notices_changes(
     assert decoded[7:] == ["p2.png"]
     assert not arrays.local_versions[2].any()
     # Without its pixels nothing counts as done.
-    (folder / "prepared" / f"local_{config.local_size}.npy").unlink()
+    next(folder.glob(f"prepared/*/local_{config.local_size}.npy")).unlink()
     prepared.prepare(photos.paths, folder / "prepared", config)
     assert len(decoded) == 8 + 6
+
+
+def test_other_photos_and_other_sizes_do_not_disturb_prepared_ones(folder: Path, config: ModelConfig) -> None:
+    photos, shared = manifest.read(folder / "scores.csv", folder), folder / "prepared"
+    arrays = prepared.prepare(photos.paths, shared, config)
+    before = np.array(arrays.local_versions)
+    larger = config.replace(local_size=2 * config.local_size)
+    for paths, other in ((photos.paths[:3], config), (photos.paths[::-1], config), (photos.paths, larger)):
+        prepared.prepare(paths, shared, other)
+    np.testing.assert_array_equal(arrays.local_versions, before)
+    # A change seen at one size does not count as seen at the other.
+    cv2.imwrite(str(folder / "p2.png"), np.zeros((9, 9, 3), np.uint8))
+    prepared.prepare(photos.paths, shared, larger)
+    assert not prepared.prepare(photos.paths, shared, config).local_versions[2].any()
 
 
 def test_a_full_disk_is_noticed_before_anything_is_written(
@@ -113,7 +127,7 @@ def test_a_full_disk_is_noticed_before_anything_is_written(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 9, 1000))
     with pytest.raises(UserError, match=r"preparing 6 photos needs 0\.0 GB in .*prepared"):
         prepared.prepare(manifest.read(folder / "scores.csv", folder).paths, folder / "prepared", config)
-    assert not list((folder / "prepared").iterdir())
+    assert not list(folder.glob("prepared/*/*"))
 
 
 def test_unreadable_photos_are_named_after_the_others_are_done(folder: Path, config: ModelConfig) -> None:
@@ -121,5 +135,5 @@ def test_unreadable_photos_are_named_after_the_others_are_done(folder: Path, con
     (folder / "p1.png").write_bytes(b"no picture")
     with pytest.raises(UserError, match=r"1 of 6 photos cannot be read: .*p1\.png: not an image"):
         prepared.prepare(photos.paths, folder / "prepared", config)
-    done = np.load(folder / "prepared" / "done.npy")
+    done = np.load(next(folder.glob("prepared/*/done.npy")))
     assert (done != b"").tolist() == [True, False, True, True, True, True]

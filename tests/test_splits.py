@@ -191,3 +191,23 @@ def test_a_split_of_other_photos_is_refused(tmp_path: Path) -> None:
         splits.load(meta, NAMES, val_fraction=0.1, seed=0)
     with pytest.raises(UserError, match="its kind is not known"):
         splits.load(tmp_path / "split.yaml", NAMES, val_fraction=0.1, seed=0)
+
+
+def test_a_part_of_the_photos_is_divided_as_the_whole_is() -> None:
+    listed = [f"{number:05d}.jpg" for number in range(1000)]
+    whole = splits.released("koniq10k", listed)
+    there = listed[::-7]  # in another order
+    split = splits.among(whole, listed, there)
+    for part in ("train", "test"):
+        kept = {listed[row] for row in getattr(whole, part)} & set(there)
+        assert {there[row] for row in getattr(split, part)} == kept
+    assert "857 of its 1000 photos are not there" in split.note
+    assert split.chosen_on_test
+    with pytest.raises(UserError, match="0 to train and 0 to test on are there"):
+        splits.among(whole, listed, ["other.jpg"])
+
+
+def test_a_table_cut_off_does_not_give_the_authors_split() -> None:
+    names = [f"{number:05d}.jpg" for number in range(100)]
+    assert "so NOT the authors' split" in splits.released("koniq10k", names, complete=False).note
+    assert "NOT" not in splits.released("koniq10k", names).note

@@ -8,6 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def make_folder(path: Path) -> None:
+    """Makes a folder and those above it. Errors: OSError with the reason, when there can be none."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:  # what /proc says for "forbidden"
+        raise PermissionError(errno.EACCES, "a folder cannot be made there", str(path)) from error
+
+
 def remove(path: Path) -> None:
     """Removes a file or a folder, if it is there."""
     if path.is_dir():

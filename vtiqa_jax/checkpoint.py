@@ -103,7 +103,7 @@ def save(path: Path, checkpoint: Checkpoint, *, force: bool = False) -> None:
     """
     check_free(path, force=force)
     path = path.absolute()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic.make_folder(path.parent)
     arrays = {key: np.asarray(array, np.float32) for key, array in checkpoint.params.items()}
     told = json.loads(json.dumps(card(checkpoint)))
     if not devices.first_process():
@@ -119,7 +119,9 @@ def load(path: Path) -> Checkpoint:
     """Reads a model. Errors: UserError when `path` is no checkpoint of ours or is damaged."""
     path = path.absolute()
     if not _is_checkpoint(path):
-        raise UserError(f"{path} is not a checkpoint; train.py and `python -m convert` write them")
+        inside = _is_checkpoint(path / "checkpoint")
+        hint = f"; is it {path / 'checkpoint'}?" if inside else "; train.py and `python -m convert` write them"
+        raise UserError(f"{path} is not a checkpoint{hint}")
     try:
         if json.loads((path / HASHES).read_text()) != hashes(path):
             raise ValueError("a file is missing, cut off or changed")

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from vtiqa_jax import images
+from vtiqa_jax import atomic, images
 from vtiqa_jax import manifest as manifests
 from vtiqa_jax.config import LabelScale
 from vtiqa_jax.errors import UserError
@@ -117,7 +117,7 @@ DISTORTIONS: dict[str, Callable[[Photo, float, np.random.Generator], Photo]] = {
 
 def _write(folder: Path) -> None:
     """All versions of all photographs, then `scores.csv`, whose presence says that the folder is complete."""
-    folder.mkdir(parents=True, exist_ok=True)
+    atomic.make_folder(folder)
     rng = np.random.default_rng(0)
     rows = []
     for name, original in _originals().items():

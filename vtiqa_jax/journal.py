@@ -48,7 +48,8 @@ class Journal:
         self._events = SummaryWriter(str(workdir / "tensorboard"), purge_step=len(history) + 1)
 
     def write(self, history: History, scores: Float[np.ndarray, " n"] | None, mos: Float[np.ndarray, " n"]) -> None:
-        """Refreshes everything; `scores` are the last epoch's of the choosing photos, `mos` theirs."""
+        """Refreshes everything; `scores` are the choosing photos' by the best model, when that is the last epoch's, and
+        `mos` theirs."""
         atomic.write_text(self._workdir / "metrics.jsonl", "".join(json.dumps(entry) + "\n" for entry in history))
         plots.curve(self._workdir / "curve.png", history, self._chosen_on)
         entry = history[-1]

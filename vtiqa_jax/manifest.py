@@ -53,9 +53,10 @@ def read(scores: Path, images: Path, group_column: str | None = None, scene_colu
             rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{scores} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    found = ", ".join(columns) or "nothing"
     for column in ("image", "mos", *filter(None, (group_column, scene_column))):
         if column not in columns:
-            raise UserError(f"{scores} has no column `{column}`; its header must name it (found: {', '.join(columns)})")
+            raise UserError(f"{scores} has no column `{column}`; its header must name it (found: {found})")
     if len(rows) < 2:
         raise UserError(f"{scores} lists {len(rows)} photos; at least 2 are needed")
     problems, seen, values = [], set(), []

@@ -10,14 +10,14 @@ stream, LayerNorm and softmax stay in float32.
 """
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, UInt8
 
-from vtiqa_jax import views
+from vtiqa_jax import products, views
 from vtiqa_jax.config import ModelConfig
 
 ComputeDtype = Literal["float32", "bfloat16"]
@@ -38,38 +38,9 @@ SELECTION_WINDOW = 3
 truncated_normal = nnx.initializers.truncated_normal(stddev=0.02)
 
 
-def _product(x: Array, kernel: Array) -> Array:
-    return jax.lax.dot(x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16), preferred_element_type=jnp.float32)
-
-
-@jax.custom_vjp
-def _bfloat16_matmul(x: Array, kernel: Array) -> Array:
-    return _product(x, kernel)
-
-
-def _bfloat16_matmul_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
-    x, kernel = x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16)
-    return _product(x, kernel), (x, kernel)
-
-
-def _bfloat16_matmul_backward(residuals: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
-    x, kernel = residuals
-    return _product(gradient, kernel.T), _product(x.T, gradient)
-
-
-# JAX's own derivative would multiply the float32 gradient with bfloat16 operands, which no unit does at full speed.
-_bfloat16_matmul.defvjp(_bfloat16_matmul_forward, _bfloat16_matmul_backward)
-
-
-def bfloat16_dot_general(x: Array, kernel: Array, dimension_numbers: Any, **_: Any) -> Array:
-    """`jax.lax.dot_general` as `nnx.Linear` calls it ([..., in] times [in, out]): bfloat16 products, float32 sums."""
-    assert dimension_numbers == (((x.ndim - 1,), (0,)), ((), ()))
-    return _bfloat16_matmul(x.reshape(-1, x.shape[-1]), kernel).reshape(*x.shape[:-1], kernel.shape[-1])
-
-
 def linear(inputs: int, outputs: int, *, compute_dtype: ComputeDtype, rngs: nnx.Rngs) -> nnx.Linear:
     """A dense layer initialised as timm does: truncated normal of 0.02, zero bias."""
-    dot: Callable[..., Array] = jax.lax.dot_general if compute_dtype == "float32" else bfloat16_dot_general
+    dot: Callable[..., Array] = jax.lax.dot_general if compute_dtype == "float32" else products.bfloat16_dot_general
     return nnx.Linear(inputs, outputs, kernel_init=truncated_normal, dot_general=dot, rngs=rngs)
 
 
@@ -89,18 +60,9 @@ class Attention(nnx.Module):
 
     def __call__(self, x: Float[Array, "batch tokens width"]) -> Float[Array, "batch tokens width"]:
         batch, tokens, width = x.shape
-        size = width // self.heads
-        qkv = self.qkv(x).reshape(batch, tokens, 3, self.heads, size).astype(self.compute_dtype)
-        # Two lines below differ from the textbook for XLA's CPU backend, which otherwise fuses the softmax into the
-        # products around it and computes it again for each of their rows (2 x slower): the barrier, and dividing by
-        # the sum after the second product, on [.., tokens, size] instead of [.., tokens, tokens].
-        q, k, v = jax.lax.optimization_barrier(tuple(qkv[:, :, i].transpose(0, 2, 1, 3) for i in range(3)))
-        logits = jnp.einsum("bhqd,bhkd->bhqk", q, k, preferred_element_type=jnp.float32) * size**-0.5
-        shifted = logits - jax.lax.stop_gradient(logits.max(-1, keepdims=True))
-        weights = jax.lax.optimization_barrier(jnp.exp(shifted))
-        summed = jnp.einsum("bhqk,bhkd->bhqd", weights.astype(v.dtype), v, preferred_element_type=jnp.float32)
-        attended = summed / weights.sum(-1, keepdims=True)
-        return self.proj(attended.transpose(0, 2, 1, 3).reshape(batch, tokens, width))
+        qkv = self.qkv(x).reshape(batch, tokens, 3, self.heads, width // self.heads).astype(self.compute_dtype)
+        attended = products.attention(qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2])
+        return self.proj(attended.reshape(batch, tokens, width))
 
 
 class Mlp(nnx.Module):

@@ -34,7 +34,7 @@ def scatter(
         slope, intercept = np.polyfit(mos, scores, 1)
         axes.plot(ends, slope * ends + intercept, color="C1", label=f"regression: {slope:.2f} x MOS + {intercept:.2f}")
     axes.plot(ends, ends, color="0.6", linestyle="--", linewidth=1, label="score = MOS")
-    axes.set(xlabel="mean opinion score", ylabel=f"score ({scale.dataset})")
+    axes.set(xlabel="mean opinion score", ylabel=f"score ({scale.dataset} scale)")
     axes.set_title(f"PLCC {figures.plcc:.3f}   SRCC {figures.srcc:.3f}   RMSE {figures.rmse:.3g}", fontsize=11)
     axes.legend(frameon=False, fontsize=9)
     _save(figure, path)
@@ -55,7 +55,7 @@ def curve(path: Path, history: Sequence[dict[str, Any]], chosen_on: str) -> None
             values = np.array([np.nan if entry[name] is None else entry[name] for entry in history])
             lines += right.plot(epochs, values, color=color, marker=".", label=f"{name.upper()}, {chosen_on} photos")
             lowest = min(lowest, *np.nan_to_num(values))
-        right.set(ylabel="correlation", ylim=(lowest, 1))
+        right.set(ylabel="correlation", ylim=(1.05 * lowest, 1.03))
     axes.legend(handles=lines, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=9)
     _save(figure, path)
 

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
-from vtiqa_jax import devices, images
+from vtiqa_jax import atomic, devices, images
 from vtiqa_jax.config import ModelConfig
 from vtiqa_jax.errors import UserError
 
@@ -39,8 +39,14 @@ def _sides(config: ModelConfig) -> dict[str, int]:
     return {"global": config.global_size, "local": config.local_size}
 
 
+def _place(paths: list[Path], folder: Path, config: ModelConfig) -> Path:
+    """Where the arrays of these photos, in this order, at these sizes are."""
+    listed = hashlib.sha256("\n".join(str(path.resolve()) for path in paths).encode()).hexdigest()[:12]
+    return folder / f"{len(paths)}-photos-{config.global_size}-{config.local_size}-{listed}"
+
+
 def _array(path: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray:
-    """The array in `path`, made anew (sparse, zero) where it is missing or has another shape."""
+    """The array in `path`, made anew (sparse, zero) where it is missing or damaged."""
     if path.exists():
         try:
             array = np.lib.format.open_memmap(path, mode="r+")
@@ -66,15 +72,16 @@ def _waited_for(paths: list[Path], folder: Path, config: ModelConfig) -> Prepare
 
 
 def prepare(paths: list[Path], folder: Path, config: ModelConfig) -> Prepared:
-    """The prepared arrays of these photos in `folder`, made or completed there on all cores.
+    """The prepared arrays of these photos in a folder of their own below `folder`, made or completed on all cores.
 
-    Of several processes the first prepares, and the others wait for it; they must share the folder.
-    Errors: UserError when the disk is too small (before anything is written) or photos cannot be read (after all
-    others are prepared).
+    Other photos, another order or other sizes have another folder there: runs do not disturb each other. Of several
+    processes the first prepares, and the others wait for it; they must share the folder. Errors: UserError when the
+    disk is too small (before anything is written) or photos cannot be read (after all others are prepared).
     """
+    folder = _place(paths, folder, config)
     if not devices.first_process():
         return _waited_for(paths, folder, config)
-    folder.mkdir(parents=True, exist_ok=True)
+    atomic.make_folder(folder)
     sides = _sides(config)
     files = {name: folder / f"{name}_{side}.npy" for name, side in sides.items()}
     needed = sum(len(paths) * side * side * 3 for side in sides.values())

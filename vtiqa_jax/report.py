@@ -46,8 +46,11 @@ def write(
     within = metrics.within_groups(scores, mos, groups)
     lines = io.StringIO()
     writer = csv.writer(lines)
-    writer.writerow(["image", "mos", "score"])
-    writer.writerows((photos.names[row], f"{m:.6g}", f"{s:.6g}") for row, m, s in zip(rows, mos, scores, strict=True))
+    columns = [(name, values) for name, values in (("group", photos.groups), ("scene", photos.scenes)) if values]
+    writer.writerow(["image", "mos", "score", *(name for name, _ in columns)])
+    for row, wanted, score in zip(rows, mos, scores, strict=True):
+        also = (values[row] for _, values in columns)
+        writer.writerow([photos.names[row], f"{wanted:.6g}", f"{score:.6g}", *also])
     atomic.write_text(folder / "predictions.csv", lines.getvalue())
     plots.scatter(folder / "scatter.png", scores, mos, total, scale)
     result = _json(dataclasses.asdict(total))

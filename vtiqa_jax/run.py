@@ -206,7 +206,7 @@ def fit(
                 on_best()
             save(first + count)
             if notes is not None:
-                notes.write(position.history, scores, mos)
+                notes.write(position.history, scores if following.improved else None, mos)
                 left = recipe.epochs_left(following)
                 tqdm.write(line(entry, None if left is None else left * entry["seconds"] / entry["epoch"]))
             if not following.done and terminated(first + count):

@@ -111,12 +111,13 @@ def clean(
     return Split(train, val, test, note=note)
 
 
-def released(dataset: str, names: Sequence[str], index: int | None = None) -> Split:
+def released(dataset: str, names: Sequence[str], index: int | None = None, *, complete: bool = True) -> Split:
     """The authors' split: that of the released weights, or number `index` (0 to 9) of their training script.
 
     Preparation: the sorted names are shuffled by seed 0 of NumPy's legacy generator. The test scripts shuffle that
     order once more; the training script shuffles for i = 0, 1, ... by seed i the order that i - 1 left. Each time the
-    first int(0.8 n) train. Exact for KonIQ-10k; for the others see ASSUMED. Errors: UserError.
+    first int(0.8 n) train. Exact for KonIQ-10k; for the others see ASSUMED. `names` are all photos of the data set's
+    table; when they are not (`complete`), the split is another one and its note says so. Errors: UserError.
     """
     if dataset not in RELEASED_SEEDS:
         raise UserError(f"the paper did not use {dataset}; take --protocol clean or official")
@@ -129,10 +130,31 @@ def released(dataset: str, names: Sequence[str], index: int | None = None) -> Sp
     trained = int(TRAIN_SHARE * count)
     which = "of the released weights" if index is None else f"{index} of the training script"
     note = f"the authors' split {which}; the best epoch is chosen on the TEST photos, as they did"
+    if not complete:
+        note = f"drawn as the authors drew theirs, but from {count} photos only, so NOT {note}"
     if dataset in ASSUMED:
         note += f"; assumption: {ASSUMED[dataset]}"
     none = np.empty(0, np.int64)
     return Split(np.sort(order[:trained]), none, np.sort(order[trained:]), chosen_on_test=True, note=note)
+
+
+def among(split: Split, listed: Sequence[str], names: Sequence[str]) -> Split:
+    """A split of the photos `listed` as one of those of them that are in `names`, by their places there.
+
+    Errors: UserError when fewer than two are left to train or to test on.
+    """
+    rows = {name: row for row, name in enumerate(names)}
+
+    def kept(part: np.ndarray) -> np.ndarray:
+        there = (listed[int(row)] for row in part)
+        return np.array(sorted(rows[name] for name in there if name in rows), np.int64)
+
+    train, val, test = kept(split.train), kept(split.val), kept(split.test)
+    if min(len(train), len(test)) < 2:
+        raise UserError(f"{split.note}: of its photos {len(train)} to train and {len(test)} to test on are there")
+    left_out = len(listed) - len(names)
+    note = split.note + (f"; {left_out} of its {len(listed)} photos are not there" if left_out else "")
+    return dataclasses.replace(split, train=train, val=val, test=test, note=note)
 
 
 def from_parts(parts: Sequence[str], *, val_fraction: float, seed: int, note: str) -> Split:

@@ -31,7 +31,7 @@ class States:
         self._writer = ThreadPoolExecutor(1)
         self._writing: Future[None] | None = None
         if devices.first_process():
-            self.folder.mkdir(parents=True, exist_ok=True)
+            atomic.make_folder(self.folder)
             for left_over in self.folder.glob(".*"):  # of a run that was killed
                 atomic.remove(left_over)
 

@@ -55,12 +55,16 @@ class Release:
     """`train`, `val` or `test` for each photo, where the data set's authors divided it."""
     set_aside: tuple[int, ...] = ()
     """Rows that are no part of the data set proper: shown to observers for practice."""
+    listed: tuple[str, ...] = ()
+    """All photos of the table, those left out too, in its order."""
+    complete: bool = True
+    """Whether the table lists the whole data set."""
 
     def proper(self) -> "Release":
         """The release without what is set aside."""
         rows = np.setdiff1d(np.arange(len(self.photos.names)), self.set_aside)
         official = tuple(self.official[row] for row in rows) if self.official else ()
-        return Release(self.card, self.photos.only(rows), official)
+        return dataclasses.replace(self, photos=self.photos.only(rows), official=official, set_aside=())
 
     def common(self) -> Manifest:
         """The photos with their MOS on the common scale from 1 to 5."""
@@ -132,4 +136,5 @@ def checked(
     kept = np.flatnonzero(present)
     photos = Manifest(tuple(names), values.astype(np.float32), folder, tuple(groups), tuple(scenes)).only(kept)
     aside = tuple(int(row) for row in np.flatnonzero(kept < set_aside))
-    return Release(card, photos, tuple(official[int(row)] for row in kept) if official else (), aside)
+    parts = tuple(official[int(row)] for row in kept) if official else ()
+    return Release(card, photos, parts, aside, tuple(names), len(proper) == card.count)
