@@ -24,7 +24,7 @@ from vtiqa_jax.errors import UserError
 from vtiqa_jax.journal import Journal
 from vtiqa_jax.modern import Modern
 from vtiqa_jax.released import Released
-from vtiqa_jax.run import fit
+from vtiqa_jax.run import differing, fit
 from vtiqa_jax.scoring import Scorer
 from vtiqa_jax.splits import Split
 from vtiqa_jax.states import States
@@ -98,7 +98,7 @@ def train(
     identity = {
         "recipe": type(recipe).__name__.lower(),
         **{f"recipe.{name}": value for name, value in settings.items()},
-        "model": dataclasses.asdict(start.config),
+        **{f"model.{name}": value for name, value in dataclasses.asdict(start.config).items()},
         "init": params.digest(start.params),
         "split": listed["sha256"],
         "labels": hashlib.sha256(photos.mos.tobytes()).hexdigest(),
@@ -108,7 +108,10 @@ def train(
     if finished.exists():
         result = json.loads(finished.read_text())
         if result["identity"] != identity:
-            raise UserError(f"{workdir} holds the results of another run; name another with --workdir")
+            raise UserError(
+                f"{workdir} holds the results of another run ({differing(identity, result['identity'])}); name another"
+                " with --workdir"
+            )
         say(f"{workdir} is finished: its results are shown again\n{report.table(result)}")
         return result
 

@@ -179,9 +179,9 @@ def in_turns(sides: tuple[str, ...], what: Work, batch: int, rounds: int) -> dic
 def peak(dtype: Any, size: int, rounds: int = 5) -> float:
     """FLOP/s of a large matrix product: what the device can do."""
     a = jax.random.normal(jax.random.key(0), (size, size), dtype)
-    multiply = jax.jit(lambda x, y: jax.lax.dot(x, y, preferred_element_type=jnp.float32).sum())
-    float(multiply(a, a))
-    return 2 * size**3 / min(timed(lambda: float(multiply(a, a))) for _ in range(rounds))
+    multiply = jax.jit(lambda x, y: jax.lax.dot(x, y, preferred_element_type=jnp.float32))
+    multiply(a, a).block_until_ready()
+    return 2 * size**3 / min(timed(lambda: multiply(a, a).block_until_ready()) for _ in range(rounds))
 
 
 @dataclasses.dataclass(frozen=True)

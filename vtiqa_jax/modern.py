@@ -28,7 +28,7 @@ def depth_of(path: str, depth: int) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Modern:
-    """AdamW with warm-up and cosine, a learning rate per depth, L1 and PLCC loss, averaged weights."""
+    """AdamW with warm-up and cosine, a learning rate per depth, L1 and PLCC loss."""
 
     epochs: int = 8
     """Passes over the training photos."""

@@ -55,6 +55,11 @@ class Position:
         return Position(**{**told, "course": Course(**told["course"])})
 
 
+def differing(one: dict[str, Any], other: dict[str, Any]) -> str:
+    """The settings in which two runs differ, for people."""
+    return ", ".join(sorted(key for key in one.keys() | other if one.get(key) != other.get(key))) + " differ"
+
+
 def resume(training: Training, states: States, identity: dict[str, Any], first: Course) -> Position:
     """Brings the run to its newest whole state, or to its beginning, and says so.
 
@@ -75,11 +80,10 @@ def resume(training: Training, states: States, identity: dict[str, Any], first: 
             print("no whole state of the run is left: starting anew")
         return Position(first)
     told = found[1]
-    other = sorted(key for key in identity.keys() | told["identity"] if identity.get(key) != told["identity"].get(key))
-    if other:
+    if identity != told["identity"]:
         raise UserError(
-            f"{states.folder} holds a run with other settings ({', '.join(other)} differ); name another --workdir, or"
-            " give that run's command to go on with it"
+            f"{states.folder} holds a run with other settings ({differing(identity, told['identity'])}); name another"
+            " --workdir, or give that run's command to go on with it"
         )
     training.put(states.load(step, training.arrays()))
     position = Position.from_json(told["position"])
