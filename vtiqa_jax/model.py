@@ -9,6 +9,7 @@ Parameters are float32. `compute_dtype` bfloat16 multiplies in bfloat16 and accu
 stream, LayerNorm and softmax stay in float32.
 """
 
+import re
 from collections.abc import Callable
 from typing import Literal
 
@@ -44,6 +45,11 @@ def linear(inputs: int, outputs: int, *, compute_dtype: ComputeDtype, rngs: nnx.
     return nnx.Linear(inputs, outputs, kernel_init=truncated_normal, dot_general=dot, rngs=rngs)
 
 
+def is_multiplied(path: str) -> bool:
+    """Whether a parameter, by its dotted path, is the matrix of a `linear`: rounded to the compute type first."""
+    return path.endswith(".kernel") and not re.search(r"(^|\.)head\.", path)
+
+
 def layer_norm(width: int, rngs: nnx.Rngs) -> nnx.LayerNorm:
     """LayerNorm with the variance computed as torch does, from the differences to the mean."""
     return nnx.LayerNorm(width, epsilon=LAYER_NORM_EPSILON, use_fast_variance=False, rngs=rngs)
@@ -60,9 +66,8 @@ class Attention(nnx.Module):
 
     def __call__(self, x: Float[Array, "batch tokens width"]) -> Float[Array, "batch tokens width"]:
         batch, tokens, width = x.shape
-        qkv = self.qkv(x).reshape(batch, tokens, 3, self.heads, width // self.heads).astype(self.compute_dtype)
-        attended = products.attention(qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2])
-        return self.proj(attended.reshape(batch, tokens, width))
+        qkv = self.qkv(x).reshape(batch, tokens, 3, self.heads, width // self.heads)
+        return self.proj(products.attention(qkv, self.compute_dtype).reshape(batch, tokens, width))
 
 
 class Mlp(nnx.Module):

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 
@@ -37,16 +38,15 @@ def bfloat16_dot_general(x: Array, kernel: Array, dimension_numbers: Any, **_: A
 
 
 def attention(
-    query: Float[Array, "batch tokens heads size"],
-    key: Float[Array, "batch tokens heads size"],
-    value: Float[Array, "batch tokens heads size"],
+    qkv: Float[Array, "batch tokens 3 heads size"], compute_dtype: DTypeLike
 ) -> Float[Array, "batch tokens heads size"]:
-    """softmax(query key^T / sqrt(size)) value for each head, float32; products in the arguments' type."""
-    # Two lines below differ from the textbook for XLA's CPU backend, which otherwise fuses the softmax into the
-    # products around it and computes it again for each of their rows (2 x slower): the barrier, and dividing by
-    # the sum after the second product, on [.., tokens, size] instead of [.., tokens, tokens].
-    q, k, v = jax.lax.optimization_barrier(tuple(each.transpose(0, 2, 1, 3) for each in (query, key, value)))
-    logits = jnp.einsum("bhqd,bhkd->bhqk", q, k, preferred_element_type=jnp.float32) * query.shape[-1] ** -0.5
+    """softmax(q k^T / sqrt(size)) v for each head, float32, the two products in `compute_dtype`."""
+    # Three things differ from the textbook for XLA's CPU backend (docs/performance.md). The first barrier makes one
+    # pass of three casts and three transpositions. The second keeps the softmax out of the products around it, for
+    # each of whose rows it would be computed again. Dividing by the sum after the second product touches
+    # [.., tokens, size] instead of [.., tokens, tokens].
+    q, k, v = jax.lax.optimization_barrier(qkv.transpose(2, 0, 3, 1, 4).astype(compute_dtype))
+    logits = jnp.einsum("bhqd,bhkd->bhqk", q, k, preferred_element_type=jnp.float32) * qkv.shape[-1] ** -0.5
     shifted = logits - jax.lax.stop_gradient(logits.max(-1, keepdims=True))
     weights = jax.lax.optimization_barrier(jnp.exp(shifted))
     summed = jnp.einsum("bhqk,bhkd->bhqd", weights.astype(v.dtype), v, preferred_element_type=jnp.float32)

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
@@ -18,7 +19,7 @@ from vtiqa_jax import devices, feed, images
 from vtiqa_jax import params as parameters
 from vtiqa_jax.config import LabelScale, ModelConfig
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.model import ComputeDtype, Scorable
+from vtiqa_jax.model import ComputeDtype, Scorable, is_multiplied
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +38,8 @@ def _compiled(config: ModelConfig, compute_dtype: ComputeDtype, mesh: Mesh) -> C
 
     @jax.jit(out_shardings=devices.whole(mesh))
     def score(params: parameters.Params, global_versions: Array, local_versions: Array) -> Array:
+        # Of kernels stored in bfloat16 nothing remains of this: XLA drops a cast there and back.
+        params = {path: array.astype(jnp.float32) for path, array in params.items()}
         model: Scorable = parameters.merge(graphdef, params)  # type: ignore[assignment]
         # Full float32 products also where the hardware would round them (TF32), for parity.
         with jax.default_matmul_precision("highest"):
@@ -65,12 +68,15 @@ class Scorer:
         self.config = config
         self.scale = scale
         self._mesh = devices.data_mesh(over)
-        self._params = devices.replicated(params, self._mesh)
+        self._dtype: ComputeDtype = compute_dtype
+        self.set_params(params)
         self._score = _compiled(config, compute_dtype, self._mesh)
 
     def set_params(self, params: parameters.Params) -> None:
         """Scores with other parameters of the same model from now on; nothing is compiled again."""
-        self._params = devices.replicated(params, self._mesh)
+        # What is multiplied in bfloat16 is rounded once, here, and not for each batch.
+        rounded = {path: np.asarray(array, self._dtype) for path, array in params.items() if is_multiplied(path)}
+        self._params = devices.replicated(params | rounded, self._mesh)
 
     def _dispatch(self, versions: Sequence[images.Versions], size: int) -> Array:
         """Starts one batch, padded to `size` by repeating the last photo; its scores come when they are ready."""
