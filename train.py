@@ -27,7 +27,7 @@ from vtiqa_jax.released import Released
 from vtiqa_jax.run import differing, fit
 from vtiqa_jax.scoring import Scorer
 from vtiqa_jax.splits import Split
-from vtiqa_jax.states import States
+from vtiqa_jax.states import States, only_run_in
 from vtiqa_jax.training import Training
 
 
@@ -117,7 +117,6 @@ def train(
 
     # ---- data: every photo decoded and resized once ----
     config = start.config
-    recipe.transform(config)  # what does not fit is said before an hour of decoding
     if devices.first_process():
         atomic.make_folder(workdir)
     arrays = prepared.prepare(photos.paths, options.prepared or options.workdir / "prepared", config)
@@ -166,8 +165,8 @@ def train(
     if devices.first_process():
         result |= {"seconds": round(time.perf_counter() - started, 1), "identity": identity}
         atomic.write_text(finished, json.dumps(result, indent=2) + "\n")
-        names = ", ".join(sorted(path.name for path in workdir.iterdir() if path.name != "states"))
-        print(f"{workdir}/: {names}; {result['seconds']:.0f} s")
+        names = sorted({path.name for path in workdir.iterdir()} - {"states", ".lock"})
+        print(f"{workdir}/: {', '.join(names)}; {result['seconds']:.0f} s")
     states.remove()
     return result
 
@@ -192,17 +191,19 @@ def train_all(
     start = dataclasses.replace(start, config=start.config.replace(mosaics=options.mosaics))
     if options.view_size is not None:
         start = resize.to_views_of(start, options.view_size)
-    if options.splits == 1:
-        split = _from_file(options, photos, partial) if options.split_file else split_number(0)
-        train(photos, split, scale, start, options, options.workdir, told)
-        return
-    results = []
-    for index in range(options.splits):
-        say(f"---- split {index} ----")
-        split = split_number(index)
-        results.append(train(photos, split, scale, start, options, options.workdir / f"split-{index}", told))
-    if devices.first_process() and results[0].get("plcc") is not None:
-        summarise(results, options.workdir)
+    options.recipe.transform(start.config)  # what does not fit is said before an hour of decoding
+    with only_run_in(options.workdir):
+        if options.splits == 1:
+            split = _from_file(options, photos, partial) if options.split_file else split_number(0)
+            train(photos, split, scale, start, options, options.workdir, told)
+            return
+        results = []
+        for index in range(options.splits):
+            say(f"---- split {index} ----")
+            split = split_number(index)
+            results.append(train(photos, split, scale, start, options, options.workdir / f"split-{index}", told))
+        if devices.first_process() and results[0].get("plcc") is not None:
+            summarise(results, options.workdir)
 
 
 def _from_file(options: Options, photos: manifests.Manifest, partial: bool) -> Split:

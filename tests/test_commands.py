@@ -18,6 +18,7 @@ from tests.conftest import Command
 from vtiqa_jax import __main__ as vtiqa
 from vtiqa_jax import checkpoint, demo, models, params
 from vtiqa_jax.config import LabelScale, ModelConfig
+from vtiqa_jax.states import only_run_in
 
 pytestmark = pytest.mark.usefixtures("usual_promotion")
 
@@ -245,6 +246,15 @@ def test_training_refuses_in_one_line(folder: Path, model: Path, tmp_path: Path,
         assert said in error
         assert error.count("\n") == 1
         assert not (tmp_path / "run").exists(), "nothing is prepared for a run that cannot be"
+
+
+def test_two_runs_do_not_share_a_folder(folder: Path, model: Path, tmp_path: Path, command: Command) -> None:
+    given = ("--scores", folder / "scores.csv", "--images", folder, "--init", model, "--workdir", tmp_path / "run")
+    with only_run_in(tmp_path / "run"):
+        status, _, error = command(train_program.main, "manifest", *given, *QUICK)
+    assert status == 2
+    assert f"another run works in {tmp_path / 'run'}" in error
+    assert command(train_program.main, "manifest", *given, *QUICK)[0] == 0
 
 
 # ---- the public data sets, on a made-up release ----

@@ -59,29 +59,28 @@ def _copied(array: UInt8[np.ndarray, "n side side 3"], mesh: Mesh) -> Array:
     return copy
 
 
-def _fits(prepared: Prepared, mesh: Mesh) -> bool:
-    """Whether the photos take at most half of each device's free memory; never on a CPU, where they are in the page
-    cache, nor on several machines, of which each reads its share only."""
-    needed = sum(array.nbytes for array in (prepared.global_versions, prepared.local_versions))
-    if jax.process_count() > 1:
-        return False
-    told = [device.memory_stats() for device in mesh.devices.flat]
-    return all(memory and 2 * needed <= memory["bytes_limit"] - memory["bytes_in_use"] for memory in told)
+def _fits(needed: int, memories: Sequence[dict[str, int] | None]) -> bool:
+    """Whether `needed` bytes take at most half of what is free on each device, by what these tell of their memory. A
+    CPU tells nothing: its photos are in the page cache anyway."""
+    return all(told is not None and 2 * needed <= told["bytes_limit"] - told["bytes_in_use"] for told in memories)
 
 
 class Source:
     """Prepared photos by row, on the devices: read from disk each time, or from a copy that stays on each device."""
 
     def __init__(self, prepared: Prepared, mesh: Mesh, *, on_device: bool | None = None) -> None:
-        """`on_device` keeps the copy; None decides by the memory there is.
+        """`on_device` keeps the copy; None decides by the memory there is. Of several machines each reads its share.
 
         Errors: UserError for a copy on several machines.
         """
         if on_device and jax.process_count() > 1:
             raise UserError("photos stay on the devices of one machine only; leave out --photos-on-device")
         self.mesh = mesh
-        self.on_device = _fits(prepared, mesh) if on_device is None else on_device
         versions = (prepared.global_versions, prepared.local_versions)
+        if on_device is None and jax.process_count() == 1:
+            memories = [device.memory_stats() for device in mesh.devices.flat]
+            on_device = _fits(sum(array.nbytes for array in versions), memories)
+        self.on_device = bool(on_device)
         self._arrays = tuple(_copied(array, mesh) for array in versions) if self.on_device else versions
 
     def read(

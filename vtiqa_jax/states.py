@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from filelock import FileLock, Timeout
 from orbax.checkpoint import v1 as ocp
 
 from vtiqa_jax import atomic, checkpoint, devices
@@ -20,6 +21,23 @@ KEPT = 2
 TOLD = "told.json"
 MARGIN = 1 << 20
 """Bytes that the files around the arrays may take."""
+
+
+@contextmanager
+def only_run_in(folder: Path) -> Iterator[None]:
+    """Makes `folder` and keeps other runs out of it until it is left; a killed run keeps nobody out.
+
+    Errors: UserError when another run is in it.
+    """
+    if not devices.first_process():
+        yield
+        return
+    atomic.make_folder(folder)
+    try:
+        with FileLock(folder / ".lock", blocking=False):
+            yield
+    except Timeout as error:
+        raise UserError(f"another run works in {folder}; wait for it, or name another --workdir") from error
 
 
 class States:
