@@ -92,11 +92,13 @@ COLUMNS = ("photos", "plcc", "plcc_low", "plcc_high", "srcc", "srcc_low", "srcc_
 FITTED = ("plcc_logistic", "rmse_logistic")
 
 
-def _tested(name: releases.Name, release: releases.Release, part: Part, split_file: Path | None) -> np.ndarray:
+def _tested(
+    name: releases.Name, release: releases.Release, part: Part, split_file: Path | None, partial: bool
+) -> np.ndarray:
     """The rows of a release to test on."""
     names = release.photos.names
     if split_file is not None:
-        return splits.load(split_file, names, val_fraction=0.0, seed=0).test
+        return splits.load(split_file, names, val_fraction=0.0, seed=0, partial=partial).test
     if part == "paper":
         split = splits.released(name, release.listed, complete=release.complete)
         split = splits.among(split, release.listed, names)
@@ -141,16 +143,17 @@ def datasets(
         if name not in releases.NAMES:
             raise UserError(f"{name!r} is not a data set; they are {', '.join(releases.NAMES)}")
     model = vtiqa_jax.load(checkpoint)
-    trained_on = models.load(checkpoint).source.get("trained", {}).get("data")
+    trained = models.load(checkpoint).source.get("trained", {})
     rows_out: list[dict[str, Any]] = []
     failed = 0
     for name in wanted:
         found = releases.read(name, releases_in / name, partial=partial)  # type: ignore[arg-type]
-        release = found if part == "paper" else found.proper()
-        photos = release.common()
         split_file = files.get(name)
-        rows = _tested(name, release, part, split_file)  # type: ignore[arg-type]
-        if trained_on == release.card.title and part == "all" and split_file is None:
+        # The authors' group keeps LIVE in the Wild's practice photos, and so do its splits.
+        release = found if part == "paper" or split_file else found.proper()
+        photos = release.common()
+        rows = _tested(name, release, part, split_file, partial)  # type: ignore[arg-type]
+        if trained.get("data") == release.card.title and trained.get("protocol") != part and split_file is None:
             print(
                 f"{release.card.title}: the model was trained on photos of this set; see --split-files", file=sys.stderr
             )

@@ -24,7 +24,7 @@ from vtiqa_jax.errors import UserError
 from vtiqa_jax.journal import Journal
 from vtiqa_jax.modern import Modern
 from vtiqa_jax.released import Released
-from vtiqa_jax.run import differing, fit
+from vtiqa_jax.run import differing, fit, refuse_other
 from vtiqa_jax.scoring import Scorer
 from vtiqa_jax.splits import Split
 from vtiqa_jax.states import States, only_run_in
@@ -101,24 +101,35 @@ def train(
         **{f"model.{name}": value for name, value in dataclasses.asdict(start.config).items()},
         "init": params.digest(start.params),
         "split": listed["sha256"],
+        "chosen on": "test" if split.chosen_on_test else "validation",
         "labels": hashlib.sha256(photos.mos.tobytes()).hexdigest(),
+        "photos": prepared.fingerprint(photos),
     }
     identity = json.loads(json.dumps(identity))
     finished = workdir / "result.json"
     if finished.exists():
-        result = json.loads(finished.read_text())
-        if result["identity"] != identity:
+        try:
+            result = json.loads(finished.read_text())
+            before = result["identity"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{finished} is damaged, or not of a training; remove it and start again") from error
+        if before != identity:
             raise UserError(
-                f"{workdir} holds the results of another run ({differing(identity, result['identity'])}); name another"
+                f"{workdir} holds the results of another run ({differing(identity, before)}); name another"
                 " with --workdir"
             )
         say(f"{workdir} is finished: its results are shown again\n{report.table(result)}")
         return result
 
+    # ---- what cannot be is refused before anything is written ----
+    choosing, chosen_on = split.choosing, "test" if split.chosen_on_test else "validation"
+    if len(choosing) and np.ptp(photos.mos[choosing]) == 0:
+        raise UserError(f"all {len(choosing)} {chosen_on} photos have the same score: they cannot choose an epoch")
+    states = States(workdir / "states")
+    refuse_other(states, identity)
+
     # ---- data: every photo decoded and resized once ----
     config = start.config
-    if devices.first_process():
-        atomic.make_folder(workdir)
     arrays = prepared.prepare(photos.paths, options.prepared or options.workdir / "prepared", config)
 
     # ---- model: the given backbone, a new head ----
@@ -132,7 +143,6 @@ def train(
     )
 
     # ---- loop: the model that is best on the choosing photos is kept; without such photos the last one ----
-    choosing, chosen_on = split.choosing, "test" if split.chosen_on_test else "validation"
     judging = Scorer(config, weights, scale, compute_dtype=recipe.compute_dtype)
 
     def judge() -> np.ndarray | None:
@@ -148,11 +158,16 @@ def train(
 
     if devices.first_process():
         atomic.write_text(workdir / "split.json", json.dumps(listed, indent=1) + "\n")
-    states = States(workdir / "states")
     history = fit(
         training, recipe, judge, photos.mos[choosing], photos.names, states, identity,
         lambda history: Journal(workdir, scale, chosen_on, history), keep, options.save_every,
     )  # fmt: skip
+
+    if len(choosing) and all(entry["srcc"] is None for entry in history):
+        raise UserError(
+            f"in no epoch did the scores of the {chosen_on} photos differ, so no best model was found; lower the"
+            " learning rates of --recipe"
+        )
 
     # ---- results: the test photos of a clean split are looked at once, here ----
     final = training.params(best=True)
@@ -182,6 +197,8 @@ def train_all(
     """Trains on each split; with several, each in a folder of its own, and their median and quartiles."""
     if options.splits < 1 or (options.splits > 1 and options.split_file):
         raise UserError("--splits must be at least 1, and --split-file names one split")
+    if options.save_every < 1 or min(options.split_seed, options.recipe.seed) < 0:
+        raise UserError("--save-every must be at least 1, and --split-seed and --recipe.seed at least 0")
     start = models.load(options.init)
     if start.config.kind == "original":
         raise UserError(f"{options.init} is the paper's model, which is scored and converted but not trained here")
@@ -210,7 +227,7 @@ def _from_file(options: Options, photos: manifests.Manifest, partial: bool) -> S
     assert options.split_file is not None
     return splitting.load(
         options.split_file, photos.names, column=options.split_column, meta=options.split_names,
-        val_fraction=options.val_fraction, seed=options.split_seed, partial=partial,
+        val_fraction=options.val_fraction, seed=options.split_seed, partial=partial, scenes=photos.scenes,
     )  # fmt: skip
 
 

@@ -214,6 +214,40 @@ def test_training_ends_with_results_that_eval_and_score_agree_with(
     assert "holds the results of another run (recipe.seed differ)" in error
 
 
+def test_what_stands_in_a_folder_is_not_written_over(
+    folder: Path, model: Path, tmp_path: Path, command: Command
+) -> None:
+    workdir = tmp_path / "run"
+    given = ("manifest", "--images", folder, "--init", model, "--workdir", workdir, "--test-fraction", 0, *QUICK)
+    assert command(train_program.main, *given, "--scores", folder / "scores.csv")[0] == 0
+    status, said, _ = command(train_program.main, *given, "--scores", folder / "scores.csv")
+    assert (status, said.splitlines()[-1]) == (0, "no test photos")
+    before = (workdir / "split.json").read_bytes()
+    (tmp_path / "fewer.csv").write_text("".join((folder / "scores.csv").read_text().splitlines(keepends=True)[:-3]))
+    status, _, error = command(train_program.main, *given, "--scores", tmp_path / "fewer.csv")
+    assert status == 2
+    assert "(labels, photos, split differ)" in error
+    assert (workdir / "split.json").read_bytes() == before
+    (workdir / "result.json").write_text("{")
+    status, _, error = command(train_program.main, *given, "--scores", folder / "scores.csv")
+    assert status == 2
+    assert "result.json is damaged, or not of a training" in error
+
+
+def test_photos_of_one_score_choose_no_epoch(folder: Path, model: Path, tmp_path: Path, command: Command) -> None:
+    lines = (folder / "scores.csv").read_text().splitlines()
+    level = [lines[0]] + [
+        re.sub(r",[\d.]+", ",1", line, count=1) if row >= 30 else line for row, line in enumerate(lines[1:])
+    ]
+    (tmp_path / "level.csv").write_text("\n".join(level))
+    given = ("--scores", tmp_path / "level.csv", "--images", folder, "--init", model, "--workdir", tmp_path / "run")
+    status, _, error = command(
+        train_program.main, "manifest", *given, "--in-order", "--test-fraction", 0, "--val-fraction", 0.2, *QUICK
+    )
+    assert status == 2
+    assert "all 8 validation photos have the same score" in error
+
+
 def test_eval_leaves_out_what_cannot_be_read(folder: Path, model: Path, tmp_path: Path, command: Command) -> None:
     for index in range(4):
         (tmp_path / f"p{index}.png").write_bytes((folder / f"p0{index}.png").read_bytes() if index else b"broken")
@@ -238,6 +272,8 @@ def test_training_refuses_in_one_line(folder: Path, model: Path, tmp_path: Path,
         ((*given, "--init", model, "--high", 2), "has scores from 0 to 3.9, outside of --low 0 and --high 2"),
         ((*given, "--init", model, "--recipe.freeze-blocks", 3), "--recipe.freeze-blocks 3, but the model has 2"),
         ((*given[:-1], "/proc/none/run", "--init", model), "/proc/none/run: a folder cannot be made there"),
+        ((*given, "--init", model, "--save-every", 0), "--save-every must be at least 1"),
+        ((*given, "--init", model, "--recipe.seed", -1), "--recipe.seed at least 0"),
         ((*given, "--init", model, "--recipe.epochs", 0), "--recipe.epochs must be at least 1"),
         ((*given[:2], "--images", tmp_path / "no"), "no is not a folder"),
     ):

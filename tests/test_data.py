@@ -47,6 +47,7 @@ def test_spreadsheets_put_a_mark_and_spaces(folder: Path) -> None:
         ("image,mos\np0.png,1\nnone.png,2\n", "line 3: .*none.png does not exist"),
         ("image,mos\np0.png,good\np1.png,nan\n", "line 2: mos is 'good'.*line 3: mos is 'nan'"),
         ("image,mos\np0.png,1\np0.png,2\n", "line 3: image listed twice: p0.png"),
+        ("image,mos\np0.png,1\n./p0.png,2\n", r"line 3: image listed twice: \./p0\.png"),
         ("image,mos\np0.png\n,2\n", "line 2: mos is ''.*line 3: no image named"),
         ("", "no column `image`"),
     ],
@@ -104,6 +105,15 @@ def test_preparing_goes_on_where_it_stopped_and_notices_changes(
     next(folder.glob(f"prepared/*/local_{config.local_size}.npy")).unlink()
     prepared.prepare(photos.paths, folder / "prepared", config)
     assert len(decoded) == 8 + 6
+
+
+def test_arrays_that_were_cut_off_are_made_again(folder: Path, config: ModelConfig) -> None:
+    photos, shared = manifest.read(folder / "scores.csv", folder), folder / "prepared"
+    before = np.array(prepared.prepare(photos.paths, shared, config).local_versions)
+    for left in (0, 10, 1000):
+        path = next(folder.glob(f"prepared/*/local_{config.local_size}.npy"))
+        path.write_bytes(path.read_bytes()[:left])
+        np.testing.assert_array_equal(prepared.prepare(photos.paths, shared, config).local_versions, before)
 
 
 def test_other_photos_and_other_sizes_do_not_disturb_prepared_ones(folder: Path, config: ModelConfig) -> None:

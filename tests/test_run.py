@@ -1,5 +1,6 @@
 """A run that is stopped anywhere, by anything, ends with the bits of one that never was."""
 
+import errno
 import json
 import os
 import re
@@ -16,7 +17,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vtiqa_jax import checkpoint, devices, feed, params
+from vtiqa_jax import atomic, checkpoint, devices, feed, params
 from vtiqa_jax.config import LabelScale, ModelConfig
 from vtiqa_jax.errors import Terminated, UserError
 from vtiqa_jax.journal import History, Journal
@@ -355,3 +356,54 @@ def test_a_disk_that_takes_no_more(photos: Path, straight: Path, tmp_path: Path)
     _, error = running.communicate(timeout=300)
     assert running.returncode == 0, error
     assert_ends_alike(workdir, straight)
+
+
+def test_a_disk_that_cannot_be_read_costs_no_state(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        breaking(patch, 7, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(Terminated):
+            bench(MODERN)
+    before = bench.states()
+
+    def failing(_: Path) -> dict[str, str]:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "hashes", failing)
+        with pytest.raises(UserError, match=r"cannot be read now \(Input/output error\); give the same command again"):
+            bench(MODERN)
+    assert bench.states() == before
+    assert_same(bench(MODERN), uninterrupted(bench, MODERN))
+
+
+def test_what_a_killed_run_had_not_written_down_is_written(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        breaking(patch, 8, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(Terminated):
+            bench(MODERN)
+    (bench.folder / "metrics.jsonl").write_text("")
+    for events in (bench.folder / "tensorboard").iterdir():
+        events.write_bytes(b"")
+    bench(MODERN)
+    lines = (bench.folder / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3, 4]
+    (events,) = (bench.folder / "tensorboard").iterdir()
+    assert events.read_bytes().count(b"photos_per_second") == 4
+
+
+def test_interrupted_while_replacing_the_old_one_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "old").touch()
+    rename = Path.rename
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if self.name.endswith(".part"):
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), atomic.replacing(folder) as part:
+        part.mkdir()
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert (folder / "old").exists()

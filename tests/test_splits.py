@@ -118,10 +118,23 @@ def test_our_file_gives_the_split_back(tmp_path: Path) -> None:
         assert [[19 - row for row in rows][::-1] for rows in parts(again)] == parts(split)
         assert again.chosen_on_test == split.chosen_on_test
     told = json.loads(path.read_text())
-    told["train"][0], told["test"][0] = told["test"][0], told["train"][0]
-    path.write_text(json.dumps(told))
-    with pytest.raises(UserError, match="its hash does not fit"):
-        splits.load(path, NAMES, val_fraction=0.1, seed=0)
+    swapped = {"train": [told["test"][0], *told["train"][1:]], "test": [told["train"][0], *told["test"][1:]]}
+    for changed in (swapped, {"chosen_on_test": True}):
+        path.write_text(json.dumps(told | changed))
+        with pytest.raises(UserError, match="its hash does not fit"):
+            splits.load(path, NAMES, val_fraction=0.1, seed=0)
+
+
+def test_a_file_keeps_scenes_together_or_is_refused(tmp_path: Path) -> None:
+    scenes = [str(row // 4) for row in range(20)]
+    path = tmp_path / "official.csv"
+    lines = [f"{name},{'test' if row >= 16 else 'train'}" for row, name in enumerate(NAMES)]
+    path.write_text("\n".join(["img_name,official_split", *lines]))
+    split = splits.load(path, NAMES, val_fraction=0.25, seed=0, scenes=scenes)
+    assert len({scenes[row] for row in split.val}) == 1
+    assert len(split.val) == 4
+    with pytest.raises(UserError, match="puts photos of the scene 4 into test and train"):
+        splits.load(path, NAMES, val_fraction=0.0, seed=0, scenes=["4"] * 20)
 
 
 def test_other_projects_files_are_read(tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ def replacing(path: Path) -> Iterator[Path]:
             path.rename(old)
         part.rename(path)
     finally:
+        if old.exists() and not path.exists():  # interrupted there
+            old.rename(path)
         remove(part)
         remove(old)
 

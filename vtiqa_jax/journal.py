@@ -45,17 +45,28 @@ class Journal:
 
     def __init__(self, workdir: Path, scale: LabelScale, chosen_on: str, history: History) -> None:
         self._workdir, self._scale, self._chosen_on = workdir, scale, chosen_on
-        self._events = SummaryWriter(str(workdir / "tensorboard"), purge_step=len(history) + 1)
+        # Written anew by a run that goes on: what a killed one had not yet flushed is in its history.
+        atomic.remove(workdir / "tensorboard")
+        self._events = SummaryWriter(str(workdir / "tensorboard"))
+        for entry in history:
+            self._add(entry)
+        if history:
+            self._refresh(history)
+
+    def _add(self, entry: dict[str, Any]) -> None:
+        for name in ("loss", "plcc", "srcc", "lr", "photos_per_second"):
+            if entry[name] is not None:
+                self._events.add_scalar(name, entry[name], entry["epoch"])
+
+    def _refresh(self, history: History) -> None:
+        atomic.write_text(self._workdir / "metrics.jsonl", "".join(json.dumps(entry) + "\n" for entry in history))
+        plots.curve(self._workdir / "curve.png", history, self._chosen_on)
 
     def write(self, history: History, scores: Float[np.ndarray, " n"] | None, mos: Float[np.ndarray, " n"]) -> None:
         """Refreshes everything; `scores` are the choosing photos' by the best model, when that is the last epoch's, and
         `mos` theirs."""
-        atomic.write_text(self._workdir / "metrics.jsonl", "".join(json.dumps(entry) + "\n" for entry in history))
-        plots.curve(self._workdir / "curve.png", history, self._chosen_on)
-        entry = history[-1]
-        for name in ("loss", "plcc", "srcc", "lr", "photos_per_second"):
-            if entry[name] is not None:
-                self._events.add_scalar(name, entry[name], entry["epoch"])
+        self._refresh(history)
+        self._add(history[-1])
         self._events.flush()
         if scores is not None and np.isfinite(scores).all():
             figures = metrics.correlations(scores, mos)

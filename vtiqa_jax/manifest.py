@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import os
 from pathlib import Path
 
 import numpy as np
@@ -68,15 +69,19 @@ def read(scores: Path, images: Path, group_column: str | None = None, scene_colu
                 raise ValueError
         except ValueError:
             problems.append(f"line {line}: mos is {value!r}, not a number")
-        if not name or name in seen:
+        place = os.path.normpath(name)  # `a.jpg` and `./a.jpg` are one photo
+        if not name or place in seen:
             problems.append(f"line {line}: {'image listed twice: ' + name if name else 'no image named'}")
         elif not (images / name).is_file():
             problems.append(f"line {line}: {images / name} does not exist")
-        seen.add(name)
+        seen.add(place)
+        for column in filter(None, (group_column, scene_column)):
+            if not (row[column] or "").strip():
+                problems.append(f"line {line}: no {column}")
     if problems:
         more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
         raise UserError(f"{scores}: {'; '.join(problems[:5])}{more}")
     groups, scenes = (
-        tuple(row[column] or "" for row in rows) if column else () for column in (group_column, scene_column)
+        tuple(row[column].strip() for row in rows) if column else () for column in (group_column, scene_column)
     )
     return Manifest(tuple(row["image"].strip() for row in rows), np.array(values, np.float32), images, groups, scenes)

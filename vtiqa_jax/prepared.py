@@ -19,6 +19,7 @@ from tqdm import tqdm
 from vtiqa_jax import atomic, devices, images
 from vtiqa_jax.config import ModelConfig
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.manifest import Manifest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +36,15 @@ def _fingerprint(path: Path) -> bytes:
     return hashlib.sha256(told.encode()).hexdigest().encode()
 
 
+def fingerprint(photos: Manifest) -> str:
+    """A hash of the photos' names, sizes and times of change: the same for the same photos in another folder."""
+    told = [
+        (name, (path.stat().st_size, path.stat().st_mtime_ns))
+        for name, path in zip(photos.names, photos.paths, strict=True)
+    ]
+    return hashlib.sha256(repr(told).encode()).hexdigest()
+
+
 def _sides(config: ModelConfig) -> dict[str, int]:
     return {"global": config.global_size, "local": config.local_size}
 
@@ -45,16 +55,19 @@ def _place(paths: list[Path], folder: Path, config: ModelConfig) -> Path:
     return folder / f"{len(paths)}-photos-{config.global_size}-{config.local_size}-{listed}"
 
 
+def _is_whole(path: Path, shape: tuple[int, ...], dtype: str) -> bool:
+    """Whether an array of this kind is in `path`; one that was cut off is not."""
+    try:
+        array = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return False
+    return array.shape == shape and array.dtype == np.dtype(dtype)
+
+
 def _array(path: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray:
     """The array in `path`, made anew (sparse, zero) where it is missing or damaged."""
-    if path.exists():
-        try:
-            array = np.lib.format.open_memmap(path, mode="r+")
-            if array.shape == shape and array.dtype == np.dtype(dtype):
-                return array
-        except ValueError:
-            pass  # cut off while its header was written
-    return np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
+    mode = "r+" if _is_whole(path, shape, dtype) else "w+"
+    return np.lib.format.open_memmap(path, mode=mode, dtype=np.dtype(dtype), shape=shape)
 
 
 def _waited_for(paths: list[Path], folder: Path, config: ModelConfig) -> Prepared:
@@ -65,7 +78,7 @@ def _waited_for(paths: list[Path], folder: Path, config: ModelConfig) -> Prepare
             done = np.load(folder / "done.npy", mmap_mode="r")
             if done.shape == (len(paths),) and all(mark == want for mark, want in zip(done, wanted, strict=True)):
                 break
-        except (OSError, ValueError):  # not there yet, or its header is being written
+        except (OSError, ValueError, EOFError):  # not there yet, or its header is being written
             pass
         time.sleep(0.2)
     return Prepared(*(np.load(folder / f"{name}_{side}.npy", mmap_mode="r") for name, side in _sides(config).items()))
@@ -93,9 +106,10 @@ def prepare(paths: list[Path], folder: Path, config: ModelConfig) -> Prepared:
             " free; make room or name another folder with --prepared"
         )
     # The marks first: were they to survive new pixel arrays, empty photos would count as done.
-    if not all(file.exists() for file in files.values()):
+    shapes = {name: (len(paths), side, side, 3) for name, side in sides.items()}
+    if not all(_is_whole(files[name], shape, "u1") for name, shape in shapes.items()):
         (folder / "done.npy").unlink(missing_ok=True)
-    arrays = {name: _array(files[name], (len(paths), side, side, 3), "u1") for name, side in sides.items()}
+    arrays = {name: _array(files[name], shape, "u1") for name, shape in shapes.items()}
     done = _array(folder / "done.npy", (len(paths),), "S64")
     wanted = [_fingerprint(path) for path in paths]
     missing = [row for row in range(len(paths)) if done[row] != wanted[row]]

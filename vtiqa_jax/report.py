@@ -16,7 +16,9 @@ from vtiqa_jax.manifest import Manifest
 
 
 def table(figures: dict[str, Any]) -> str:
-    """The figures of `write` as lines: all photos, and each group."""
+    """The figures of `write` as lines: all photos, and each group; of a run without test photos none."""
+    if "plcc" not in figures:
+        return "no test photos"
     lines = [f"{'':<12}{'photos':>7}{'PLCC':>9}{'SRCC':>9}{'KRCC':>9}{'RMSE':>10}"]
     for name, row in {"all": figures, **figures.get("within", {})}.items():
         values = "".join(

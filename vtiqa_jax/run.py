@@ -60,11 +60,22 @@ def differing(one: dict[str, Any], other: dict[str, Any]) -> str:
     return ", ".join(sorted(key for key in one.keys() | other if one.get(key) != other.get(key))) + " differ"
 
 
+def refuse_other(states: States, identity: dict[str, Any]) -> None:
+    """Errors: UserError when `states` are of a run with other settings."""
+    found = states.newest()
+    if found is not None and found[0] >= 0 and found[1]["identity"] != identity:
+        raise UserError(
+            f"{states.folder} holds a run with other settings ({differing(identity, found[1]['identity'])}); name"
+            " another --workdir, or give that run's command to go on with it"
+        )
+
+
 def resume(training: Training, states: States, identity: dict[str, Any], first: Course) -> Position:
     """Brings the run to its newest whole state, or to its beginning, and says so.
 
     Errors: UserError when the state is of a run with other settings.
     """
+    refuse_other(states, identity)
     found = states.newest()
     # Where machines do not share the folder they would go on from different steps.
     step = devices.agreed(-1 if found is None else found[0])
@@ -80,11 +91,6 @@ def resume(training: Training, states: States, identity: dict[str, Any], first: 
             print("no whole state of the run is left: starting anew")
         return Position(first)
     told = found[1]
-    if identity != told["identity"]:
-        raise UserError(
-            f"{states.folder} holds a run with other settings ({differing(identity, told['identity'])}); name another"
-            " --workdir, or give that run's command to go on with it"
-        )
     training.put(states.load(step, training.arrays()))
     position = Position.from_json(told["position"])
     if devices.first_process():

@@ -157,33 +157,37 @@ def among(split: Split, listed: Sequence[str], names: Sequence[str]) -> Split:
     return dataclasses.replace(split, train=train, val=val, test=test, note=note)
 
 
-def from_parts(parts: Sequence[str], *, val_fraction: float, seed: int, note: str) -> Split:
+def from_parts(parts: Sequence[str], *, val_fraction: float, seed: int, note: str, scenes: Sequence[str] = ()) -> Split:
     """The split that names a part for each row ("" for none). Without a `val` part, `val_fraction` of `train` is drawn
-    for it by `seed`. Errors: UserError for another name or too few photos."""
+    for it by `seed`, in whole `scenes` where these are given. Errors: UserError for another name or too few photos."""
     labels = np.asarray(parts)
     unknown = set(parts) - {*PARTS, ""}
     if unknown:
         raise UserError(f"{note}: a part called {sorted(unknown)[0]!r}; they are train, val and test")
     train, val, test = (np.flatnonzero(labels == part) for part in PARTS)
     if len(val) == 0 and val_fraction > 0:
-        shuffled = np.random.default_rng(seed).permutation(train)
-        cut = round(val_fraction * len(train))
-        train, val = np.sort(shuffled[cut:]), np.sort(shuffled[:cut])
-        note += f"; {cut} of its training photos drawn to validate, seed {seed}"
+        rng = np.random.default_rng(seed)
+        if scenes:
+            val = _by_scene(train, np.asarray(scenes)[train], val_fraction, rng)
+        else:
+            val = np.sort(rng.permutation(train)[: round(val_fraction * len(train))])
+        train = np.setdiff1d(train, val)
+        note += f"; {len(val)} of its training photos drawn to validate, seed {seed}"
     if len(train) < 2 or len(val) == 1 or len(test) == 1:
         raise UserError(f"{note}: {len(train)} photos to train on, {len(val)} to validate, {len(test)} to test; need 2")
     return Split(train, val, test, note=note)
 
 
-def _digest(parts: Mapping[str, Sequence[Any]]) -> str:
-    return hashlib.sha256(json.dumps([parts[part] for part in PARTS]).encode()).hexdigest()
+def _digest(parts: Mapping[str, Sequence[Any]], chosen_on_test: bool) -> str:
+    told = [[parts[part] for part in PARTS], chosen_on_test]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 def names_of(split: Split, names: Sequence[str]) -> dict[str, Any]:
     """The split as JSON: the photos of each part by name, with a hash."""
     parts = {part: [names[row] for row in getattr(split, part)] for part in PARTS}
-    head = {"format": FORMAT, "note": split.note, "chosen_on_test": split.chosen_on_test, "sha256": _digest(parts)}
-    return head | parts
+    head = {"format": FORMAT, "note": split.note, "chosen_on_test": split.chosen_on_test}
+    return head | {"sha256": _digest(parts, split.chosen_on_test)} | parts
 
 
 class _Primitives(pickle.Unpickler):
@@ -218,9 +222,10 @@ def _read(path: Path, column: str, meta: Path | None) -> tuple[dict[str, list[st
     if path.suffix == ".json":
         told = json.loads(path.read_text())
         parts = {part: [str(name) for name in told[part]] for part in PARTS}
-        if told["format"] != FORMAT or told["sha256"] != _digest(parts):
+        chosen_on_test = bool(told["chosen_on_test"])
+        if told["format"] != FORMAT or told["sha256"] != _digest(parts, chosen_on_test):
             raise ValueError("its hash does not fit: it was changed or cut off")
-        return parts, bool(told["chosen_on_test"])
+        return parts, chosen_on_test
     if path.suffix == ".csv":
         rows = _table(path)
         if rows and column not in rows[0]:
@@ -233,8 +238,15 @@ def _read(path: Path, column: str, meta: Path | None) -> tuple[dict[str, list[st
             told = _Primitives(file).load()
         key = int(column) if column.isdigit() else 1
         names = [next(iter(row.values())) for row in _table(meta)]
-        return {part: [names[row] for row in told[key].get(part, [])] for part in PARTS}, False
+        rows = {part: list(told[key].get(part, [])) for part in PARTS}
+        if min((row for part in PARTS for row in rows[part]), default=0) < 0:
+            raise ValueError("a row number below 0")
+        return {part: [names[row] for row in rows[part]] for part in PARTS}, False
     raise ValueError("its kind is not known: .json of this project, .csv or .pkl of pyiqa, or a folder of LIQE's lists")
+
+
+_MALFORMED = (ValueError, KeyError, TypeError, IndexError, AttributeError, pickle.UnpicklingError)
+"""What reading a file of another form raises."""
 
 
 def load(
@@ -246,17 +258,18 @@ def load(
     val_fraction: float,
     seed: int,
     partial: bool = False,
+    scenes: Sequence[str] = (),
 ) -> Split:
     """A split from a file: ours (.json), pyiqa's (.csv with the part in `column`; .pkl with row numbers of the CSV
     `meta`, `column` being the number of the split, 1 when it is no number) or a folder with LIQE's lists.
 
     Photos are matched by name, or by the last component of it where those are unique. `partial` passes over photos
-    that are not in `names`. Errors: UserError.
+    that are not in `names`. With `scenes`, one for each photo, none may be in two parts. Errors: UserError.
     """
     try:
         parts, chosen_on_test = _read(path, column, meta)
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, pickle.UnpicklingError) as error:
-        reason = f"{error} is missing in it" if isinstance(error, KeyError) else error
+    except (OSError, EOFError, ArithmeticError, MemoryError, RecursionError, csv.Error, *_MALFORMED) as error:
+        reason = f"{error} is missing in it" if isinstance(error, KeyError) else error or "it is damaged"
         raise UserError(f"{path} cannot be read as a split: {reason}") from error
 
     def key(name: str) -> str:
@@ -276,5 +289,9 @@ def load(
                 raise UserError(f"{path} lists {name} in {labels[row]} and in {part}")
             labels[row] = part
     drawn = 0.0 if chosen_on_test else val_fraction
-    split = from_parts(labels, val_fraction=drawn, seed=seed, note=f"from {path.name}")
+    split = from_parts(labels, val_fraction=drawn, seed=seed, note=f"from {path.name}", scenes=scenes)
+    for scene in sorted(set(scenes)):
+        parts_of = {part for part in PARTS for row in getattr(split, part) if scenes[row] == scene}
+        if len(parts_of) > 1:
+            raise UserError(f"{path} puts photos of the scene {scene} into {' and '.join(sorted(parts_of))}")
     return dataclasses.replace(split, chosen_on_test=chosen_on_test)

@@ -110,7 +110,10 @@ class States:
         self.finish()
 
     def newest(self) -> tuple[int, dict[str, Any], list[str]] | None:
-        """The newest whole state: its step, its JSON, and what is wrong with newer ones, a line for each."""
+        """The newest whole state: its step, its JSON, and what is wrong with newer ones, a line for each.
+
+        Errors: UserError when the disk cannot be read, which says nothing about the states.
+        """
         wrong: list[str] = []
         for step in reversed(self._steps()):
             path = self.folder / f"{step:09d}"
@@ -118,8 +121,10 @@ class States:
                 if json.loads((path / checkpoint.HASHES).read_text()) != checkpoint.hashes(path):
                     raise ValueError("a file is missing, cut off or changed")
                 return step, json.loads((path / TOLD).read_text()), wrong
-            except (OSError, ValueError) as error:
+            except (FileNotFoundError, NotADirectoryError, ValueError) as error:
                 wrong.append(f"{path} is damaged and passed over: {error}")
+            except OSError as error:
+                raise UserError(f"{path} cannot be read now ({error.strerror}); give the same command again") from error
         return (-1, {}, wrong) if wrong else None
 
     def load(self, step: int, like: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
