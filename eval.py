@@ -122,7 +122,8 @@ def datasets(
     out: Path = Path("runs/cross"),
     batch_size: int = 32,
 ) -> int:
-    """Several public data sets: the cross-data-set table, raw and after the 4-parameter logistic.
+    """Several public data sets: the cross-data-set table, raw and after the 4-parameter logistic, which may also fall:
+    scores that run against the MOS have a raw PLCC below 0 and a fitted one above.
 
     Args:
         on: their names, with commas between them: koniq10k,livew,rbid.
