@@ -49,7 +49,7 @@ def files(
     count: int = 1000,
     checkpoint: str = "default",
     compute_dtype: ComputeDtype = "bfloat16",
-    batch_size: int = 32,
+    batch_size: int = 4,
     rounds: int = 3,
 ) -> None:
     """From JPEG files of 1024 x 768 to scores.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from orbax.checkpoint import v1 as ocp
 
 from vtiqa_jax import checkpoint, packed, params
 from vtiqa_jax.config import LabelScale, ModelConfig, small
@@ -45,7 +46,7 @@ def test_a_checkpoint_is_replaced_only_when_told_and_only_by_a_whole_one(
         raise OSError("No space left on device")
 
     with monkeypatch.context() as broken:
-        broken.setattr(checkpoint.ocp, "save", fails)
+        broken.setattr(ocp, "save", fails)
         with pytest.raises(OSError, match="No space"):
             checkpoint.save(path, other, force=True)
     assert_same(checkpoint.load(path), model)

@@ -42,7 +42,7 @@ def score(
     checkpoint: Annotated[str, arg(metavar="DIR")] = "default",
     csv_file: Annotated[Path | None, arg(name="csv")] = None,
     json_file: Annotated[Path | None, arg(name="json")] = None,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     compute_dtype: ComputeDtype = "float32",
 ) -> int:
     """Scores photos. Exit status: 0 all scored, 1 some could not be read, 2 bad arguments.
@@ -52,7 +52,7 @@ def score(
         checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
         csv_file: write a CSV with the header `image,score,error`.
         json_file: write the scores and their scale as JSON.
-        batch_size: photos computed together.
+        batch_size: photos computed together; 4 on a CPU and 64 on a GPU when not given.
         compute_dtype: bfloat16 is faster where the hardware multiplies it, and less exact.
     """
     from tqdm import tqdm

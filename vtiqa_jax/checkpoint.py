@@ -7,16 +7,19 @@ import json
 import platform
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
-from orbax.checkpoint import v1 as ocp
 
 from vtiqa_jax import atomic, devices
 from vtiqa_jax import params as parameters
 from vtiqa_jax.config import LabelScale, ModelConfig
 from vtiqa_jax.errors import UserError
+
+# Imported where it is used: scoring with the packaged model does not wait for it.
+if TYPE_CHECKING:
+    from orbax.checkpoint import v1 as ocp
 
 FORMAT = "vtiqa-jax 1"
 HASHES = "sha256.json"
@@ -75,8 +78,10 @@ def check_free(path: Path, *, force: bool) -> None:
         raise UserError(f"{path} is not a checkpoint, so --force does not replace it; remove it yourself")
 
 
-def alone() -> ocp.Context:
+def alone() -> "ocp.Context":
     """Orbax reading in this process only, without waiting for the other processes of a run."""
+    from orbax.checkpoint import v1 as ocp
+
     context, own = ocp.Context(), jax.process_index()
     context.multiprocessing.primary_host = own
     context.multiprocessing.active_processes = {own}
@@ -101,6 +106,8 @@ def save(path: Path, checkpoint: Checkpoint, *, force: bool = False) -> None:
 
     Errors: UserError, see `check_free`; OSError when the disk is full.
     """
+    from orbax.checkpoint import v1 as ocp
+
     check_free(path, force=force)
     path = path.absolute()
     atomic.make_folder(path.parent)
@@ -122,6 +129,8 @@ def load(path: Path) -> Checkpoint:
         inside = _is_checkpoint(path / "checkpoint")
         hint = f"; is it {path / 'checkpoint'}?" if inside else "; train.py and `python -m convert` write them"
         raise UserError(f"{path} is not a checkpoint{hint}")
+    from orbax.checkpoint import v1 as ocp
+
     try:
         if json.loads((path / HASHES).read_text()) != hashes(path):
             raise ValueError("a file is missing, cut off or changed")

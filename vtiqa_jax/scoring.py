@@ -21,6 +21,9 @@ from vtiqa_jax.config import LabelScale, ModelConfig
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.model import ComputeDtype, Scorable, is_multiplied
 
+AT_A_TIME = {"cpu": 4, "gpu": 64}
+"""Photos that a device computes together. More of them leave a CPU's caches (docs/performance.md)."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Scored:
@@ -78,23 +81,28 @@ class Scorer:
         rounded = {path: np.asarray(array, self._dtype) for path, array in params.items() if is_multiplied(path)}
         self._params = devices.replicated(params | rounded, self._mesh)
 
+    def _size(self, batch_size: int | None, count: int) -> int:
+        """Photos of one pass; AT_A_TIME a device when not given. Errors: UserError for a batch size below 1."""
+        if batch_size is not None and batch_size < 1:
+            raise UserError(f"the batch size must be at least 1, not {batch_size}")
+        own = AT_A_TIME.get(self._mesh.devices.flat[0].platform, AT_A_TIME["gpu"])
+        return devices.round_up(min(batch_size or own * self._mesh.size, count), self._mesh)
+
     def _dispatch(self, versions: Sequence[images.Versions], size: int) -> Array:
         """Starts one batch, padded to `size` by repeating the last photo; its scores come when they are ready."""
         padded = [*versions, *[versions[-1]] * (size - len(versions))]
         small, large = (np.stack([pair[which] for pair in padded]) for which in (0, 1))
         return self._score(self._params, devices.divided(small, self._mesh), devices.divided(large, self._mesh))
 
-    def stream(self, photos: Sequence[Any], *, batch_size: int = 32) -> Iterator[Scored]:
+    def stream(self, photos: Sequence[Any], *, batch_size: int | None = None) -> Iterator[Scored]:
         """Scores photos (see `images.as_rgb` for what one may be) in their order, two batches decoded ahead.
 
         A photo that cannot be read is yielded with its reason and stops no other. Memory does not grow with the
         number of photos. Errors: UserError for a batch size below 1.
         """
-        if batch_size < 1:
-            raise UserError(f"the batch size must be at least 1, not {batch_size}")
         if not photos:
             return
-        size = devices.round_up(min(batch_size, len(photos)), self._mesh)
+        size = self._size(batch_size, len(photos))
         running: deque[tuple[list[tuple[int, str | None]], Array | None]] = deque()
         waiting: deque[Future[images.Versions]] = deque()
 
@@ -134,7 +142,7 @@ class Scorer:
                 for future in waiting:
                     future.cancel()
 
-    def score(self, photos: Sequence[Any], *, batch_size: int = 32) -> Float[np.ndarray, " n"]:
+    def score(self, photos: Sequence[Any], *, batch_size: int | None = None) -> Float[np.ndarray, " n"]:
         """Scores of photos: paths, uint8 arrays [height, width, 3] in RGB, or Pillow images; float32.
 
         Errors: images.ImageError that names the first photo that cannot be read; `stream` goes on instead.
@@ -148,11 +156,11 @@ class Scorer:
         return np.array(scores, np.float32)
 
     def score_stored(
-        self, source: feed.Source, rows: Int[np.ndarray, " rows"], *, batch_size: int = 64
+        self, source: feed.Source, rows: Int[np.ndarray, " rows"], *, batch_size: int | None = None
     ) -> Float[np.ndarray, " rows"]:
-        """Scores of the given prepared photos, float32, `batch_size` a device and pass; the source has this scorer's
-        devices. Of several processes each reads its share, and all get all scores."""
-        size = devices.round_up(min(batch_size * self._mesh.size, max(1, len(rows))), self._mesh)
+        """Scores of the given prepared photos, float32; the source has this scorer's devices. Of several processes each
+        reads its share, and all get all scores."""
+        size = self._size(batch_size, max(1, len(rows)))
         pending: deque[tuple[Array, int]] = deque()
         scores: list[np.ndarray] = []
         for start in range(0, len(rows), size):
