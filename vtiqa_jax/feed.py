@@ -65,6 +65,11 @@ def _fits(needed: int, memories: Sequence[dict[str, int] | None]) -> bool:
     return all(told is not None and 2 * needed <= told["bytes_limit"] - told["bytes_in_use"] for told in memories)
 
 
+def filled(rows: Int[np.ndarray, " n"], size: int) -> Int[np.ndarray, " size"]:
+    """The rows, and the first of them again until there are `size`."""
+    return np.concatenate([rows, np.full(size - len(rows), rows[0])])
+
+
 class Source:
     """Prepared photos by row, on the devices: read from disk each time, or from a copy that stays on each device."""
 
@@ -102,10 +107,10 @@ def batches(
     own = devices.share(size, source.mesh)
 
     def read(rows: np.ndarray) -> Batch:
-        filled = np.concatenate([rows, np.full(size - len(rows), rows[0])])
+        whole = filled(rows, size)
         present = (np.arange(size) < len(rows)).astype(np.float32)
-        told = (devices.divided(array[own], source.mesh) for array in (labels[filled], present))
-        return Batch(*source.read(filled), *told)
+        told = (devices.divided(array[own], source.mesh) for array in (labels[whole], present))
+        return Batch(*source.read(whole), *told)
 
     if not len(chosen):
         return

@@ -1,4 +1,4 @@
-"""Where the time goes: the dense layers' products in bfloat16, and attention."""
+"""Where the time goes: the dense layers' products, GELU and attention."""
 
 import functools
 from collections.abc import Callable

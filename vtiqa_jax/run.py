@@ -60,14 +60,15 @@ def differing(one: dict[str, Any], other: dict[str, Any]) -> str:
     return ", ".join(sorted(key for key in one.keys() | other if one.get(key) != other.get(key))) + " differ"
 
 
-def refuse_other(states: States, identity: dict[str, Any]) -> None:
-    """Errors: UserError when `states` are of a run with other settings."""
+def refuse_other(states: States, identity: dict[str, Any]) -> tuple[int, dict[str, Any], list[str]] | None:
+    """The newest state, see `States.newest`. Errors: UserError when it is of a run with other settings."""
     found = states.newest()
     if found is not None and found[0] >= 0 and found[1]["identity"] != identity:
         raise UserError(
             f"{states.folder} holds a run with other settings ({differing(identity, found[1]['identity'])}); name"
             " another --workdir, or give that run's command to go on with it"
         )
+    return found
 
 
 def resume(training: Training, states: States, identity: dict[str, Any], first: Course) -> Position:
@@ -75,8 +76,7 @@ def resume(training: Training, states: States, identity: dict[str, Any], first: 
 
     Errors: UserError when the state is of a run with other settings.
     """
-    refuse_other(states, identity)
-    found = states.newest()
+    found = refuse_other(states, identity)
     # Where machines do not share the folder they would go on from different steps.
     step = devices.agreed(-1 if found is None else found[0])
     if found is not None and devices.first_process():

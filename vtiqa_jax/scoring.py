@@ -165,8 +165,8 @@ class Scorer:
         scores: list[np.ndarray] = []
         for start in range(0, len(rows), size):
             chosen = rows[start : start + size]
-            filled = np.concatenate([chosen, np.full(size - len(chosen), chosen[0])])
-            pending.append((self._score(self._params, *source.read(filled)), len(chosen)))
+            batch = source.read(feed.filled(chosen, size))
+            pending.append((self._score(self._params, *batch), len(chosen)))
             while len(pending) > int(start + size < len(rows)):  # the next batch is read while this one is computed
                 values, count = pending.popleft()
                 scores.append(np.asarray(values)[:count])

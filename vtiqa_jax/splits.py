@@ -290,8 +290,12 @@ def load(
             labels[row] = part
     drawn = 0.0 if chosen_on_test else val_fraction
     split = from_parts(labels, val_fraction=drawn, seed=seed, note=f"from {path.name}", scenes=scenes)
-    for scene in sorted(set(scenes)):
-        parts_of = {part for part in PARTS for row in getattr(split, part) if scenes[row] == scene}
-        if len(parts_of) > 1:
-            raise UserError(f"{path} puts photos of the scene {scene} into {' and '.join(sorted(parts_of))}")
+    if scenes:
+        parts_of: dict[str, set[str]] = {}
+        for part in PARTS:
+            for row in getattr(split, part):
+                parts_of.setdefault(scenes[int(row)], set()).add(part)
+        for scene, found in sorted(parts_of.items()):
+            if len(found) > 1:
+                raise UserError(f"{path} puts photos of the scene {scene} into {' and '.join(sorted(found))}")
     return dataclasses.replace(split, chosen_on_test=chosen_on_test)
