@@ -15,7 +15,7 @@ import numpy as np
 import tyro
 from timing import device, on_gpu, photos, timed, versions
 
-from vtiqa_jax import devices, feed, params, products
+from vtiqa_jax import attention, devices, feed, model, params
 from vtiqa_jax.config import deit_small
 from vtiqa_jax.model import ComputeDtype
 from vtiqa_jax.recipe import Course
@@ -28,12 +28,12 @@ Attention = Callable[[jax.Array, str], jax.Array]
 def of_jax(implementation: str) -> Attention:
     """`jax.nn.dot_product_attention`."""
 
-    def attention(qkv: jax.Array, compute_dtype: str) -> jax.Array:
+    def run(qkv: jax.Array, compute_dtype: str) -> jax.Array:
         q, k, v = (qkv[:, :, which].astype(compute_dtype) for which in range(3))
         found = jax.nn.dot_product_attention(q, k, v, implementation=implementation)  # type: ignore[arg-type]
         return found.astype(jnp.float32)
 
-    return attention
+    return run
 
 
 def main(batch: int = 0, rounds: int = 7, compute_dtype: ComputeDtype = "bfloat16") -> None:
@@ -48,16 +48,16 @@ def main(batch: int = 0, rounds: int = 7, compute_dtype: ComputeDtype = "bfloat1
     shape = (2 * size, config.tokens, 3, config.heads, config.width // config.heads)
     qkv = jax.random.normal(jax.random.key(0), shape)
     source = feed.Source(photos(size, config, 0), devices.data_mesh(), on_device=on_gpu())
-    sides: dict[str, Attention] = {"products.attention": products.attention}
+    sides: dict[str, Attention] = {"the project's": attention.attention}
     sides |= {f"jax.nn, {name}": of_jax(name) for name in ("xla", "cudnn")}
     works: dict[str, list[Callable[[int], object]]] = {}
-    for name, attention in sides.items():
+    for name, side in sides.items():
 
-        def loss(qkv: jax.Array, attention: Attention = attention) -> jax.Array:
-            return (attention(qkv, compute_dtype) ** 2).sum()
+        def loss(qkv: jax.Array, side: Attention = side) -> jax.Array:
+            return (side(qkv, compute_dtype) ** 2).sum()
 
         forward, backward = jax.jit(loss), jax.jit(jax.grad(loss))
-        products.attention = attention  # the model looks it up when its step is traced, once for each recipe
+        model.attention = side  # the model looks it up when its step is traced, once for each recipe
         recipe = Released(batch_size=size, compute_dtype=compute_dtype, max_epochs=1000 + len(works))
         labels = np.linspace(1, 5, size).astype(np.float32)
         step = Training(config, recipe, params.drawn(config, 0), source, labels, np.arange(size))

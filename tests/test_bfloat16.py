@@ -12,6 +12,7 @@ from flax import nnx
 
 import vtiqa_jax
 from vtiqa_jax import model, scoring
+from vtiqa_jax.layer_norm import LayerNorm
 from vtiqa_jax.model import ComputeDtype
 
 SKIMAGE = Path(skimage.__file__).parent / "data"
@@ -43,13 +44,13 @@ def rounded(x: jax.Array) -> jax.Array:
     return x.astype(jnp.bfloat16)
 
 
-def layer_norm(self: nnx.LayerNorm, x: jax.Array) -> jax.Array:
+def layer_norm(self: LayerNorm, x: jax.Array) -> jax.Array:
     """Statistics in bfloat16."""
     x = rounded(x)
     centred = x - x.mean(-1, keepdims=True, dtype=jnp.bfloat16)
     variance = (centred * centred).mean(-1, keepdims=True, dtype=jnp.bfloat16)
-    scaled = centred * jax.lax.rsqrt(variance) * rounded(self.scale[...])  # type: ignore[index]
-    return (scaled + rounded(self.bias[...])).astype(jnp.float32)  # type: ignore[index]
+    scaled = centred * jax.lax.rsqrt(variance) * rounded(self.scale[...])
+    return (scaled + rounded(self.bias[...])).astype(jnp.float32)
 
 
 def head(self: model.QualityHead, features: jax.Array, *, rngs: nnx.Rngs | None = None) -> jax.Array:
@@ -61,7 +62,7 @@ def head(self: model.QualityHead, features: jax.Array, *, rngs: nnx.Rngs | None 
     return x[:, 0].astype(jnp.float32)
 
 
-@pytest.mark.parametrize(("module", "wrong"), [(nnx.LayerNorm, layer_norm), (model.QualityHead, head)])
+@pytest.mark.parametrize(("module", "wrong"), [(LayerNorm, layer_norm), (model.QualityHead, head)])
 def test_rounding_more_than_products_moves_them_further(
     exact: np.ndarray, module: type, wrong: Callable[..., jax.Array], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from convert import translate
 from convert.check import Difference, compare
 from convert.table import tables
 from tests import standin
-from vtiqa_jax import images, model, params, products, views
+from vtiqa_jax import images, layer_norm, params, products, views
 from vtiqa_jax.config import LabelScale, ModelConfig, deit_small
 from vtiqa_jax.scoring import Scorer
 
@@ -118,7 +118,7 @@ def test_the_tanh_gelu_breaks_every_layer(
 def test_torchs_layer_norm_epsilon_breaks_the_deep_layers(
     released: params.Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model, "LAYER_NORM_EPSILON", 1e-5)
+    monkeypatch.setattr(layer_norm, "EPSILON", 1e-5)
     assert broken(compare(RELEASED, released, GOLDEN)) == LAYERS - {"block0"}
 
 

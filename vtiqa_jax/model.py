@@ -18,7 +18,9 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, UInt8
 
 from vtiqa_jax import products, views
+from vtiqa_jax.attention import attention
 from vtiqa_jax.config import ModelConfig
+from vtiqa_jax.layer_norm import LayerNorm
 
 ComputeDtype = Literal["float32", "bfloat16"]
 
@@ -28,8 +30,6 @@ FUSED_HEAD_WIDTH = 32
 HEAD_DROPOUT = 0.5
 FUSION_DEPTH = 2
 FUSION_DROPOUT = 0.2
-# timm's value. torch's own default, 1e-5, breaks parity.
-LAYER_NORM_EPSILON = 1e-6
 SENSITIVITY_POOL = 9
 """Window and stride, pixels, of the average pooling that makes the sensitivity map."""
 SELECTION_WINDOW = 3
@@ -49,11 +49,6 @@ def is_multiplied(path: str) -> bool:
     return path.endswith(".kernel") and not re.search(r"(^|\.)head\.", path)
 
 
-def layer_norm(width: int, rngs: nnx.Rngs) -> nnx.LayerNorm:
-    """LayerNorm with the variance computed as torch does, from the differences to the mean."""
-    return nnx.LayerNorm(width, epsilon=LAYER_NORM_EPSILON, use_fast_variance=False, rngs=rngs)
-
-
 class Attention(nnx.Module):
     """Multi-head self-attention with q, k, v in one product, in that order (timm)."""
 
@@ -66,7 +61,7 @@ class Attention(nnx.Module):
     def __call__(self, x: Float[Array, "batch tokens width"]) -> Float[Array, "batch tokens width"]:
         batch, tokens, width = x.shape
         qkv = self.qkv(x).reshape(batch, tokens, 3, self.heads, width // self.heads)
-        return self.proj(products.attention(qkv, self.compute_dtype).reshape(batch, tokens, width))
+        return self.proj(attention(qkv, self.compute_dtype).reshape(batch, tokens, width))
 
 
 class Mlp(nnx.Module):
@@ -95,9 +90,9 @@ class Block(nnx.Module):
         compute_dtype: ComputeDtype,
         rngs: nnx.Rngs,
     ) -> None:
-        self.norm1 = layer_norm(width, rngs)
+        self.norm1 = LayerNorm(width)
         self.attn = Attention(width, heads, compute_dtype=compute_dtype, rngs=rngs)
-        self.norm2 = layer_norm(width, rngs)
+        self.norm2 = LayerNorm(width)
         self.mlp = Mlp(width, mlp_ratio * width, compute_dtype=compute_dtype, rngs=rngs)
         self.dropout = nnx.Dropout(dropout)
         self.drop_path = nnx.Dropout(drop_path, broadcast_dims=(1, 2))
@@ -142,7 +137,7 @@ class VisionTransformer(nnx.Module):
             Block(config.width, config.heads, config.mlp_ratio, drop_path=rate, compute_dtype=compute_dtype, rngs=rngs)
             for rate in rates
         )
-        self.norm = layer_norm(config.width, rngs)
+        self.norm = LayerNorm(config.width)
         self.readout = config.readout or (config.depth,)
 
     def embed(self, images: Float[Array, "batch size size 3"]) -> Float[Array, "batch tokens width"]:
@@ -238,7 +233,7 @@ class Fusion(nnx.Module):
             Block(width, 1, 1, dropout=FUSION_DROPOUT, compute_dtype=compute_dtype, rngs=rngs)
             for _ in range(FUSION_DEPTH)
         )
-        self.norm = layer_norm(width, rngs)
+        self.norm = LayerNorm(width)
         self.head = QualityHead(3 * width, FUSED_HEAD_WIDTH, rngs=rngs)
 
     def __call__(

@@ -1,4 +1,4 @@
-"""Where the time goes: the dense layers' products, GELU and attention."""
+"""The dense layers' products, and the GELU between them."""
 
 import functools
 from collections.abc import Callable
@@ -7,7 +7,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 
@@ -73,20 +72,3 @@ def gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:
     JAX's own exact one uses erfc, which takes three times as long on a CPU.
     """
     return 0.5 * x * (1 + jax.lax.erf(x * np.float32(0.5**0.5)))
-
-
-def attention(
-    qkv: Float[Array, "batch tokens 3 heads size"], compute_dtype: DTypeLike
-) -> Float[Array, "batch tokens heads size"]:
-    """softmax(q k^T / sqrt(size)) v for each head, float32, the two products in `compute_dtype`."""
-    # Three things differ from the textbook for XLA's CPU backend (docs/performance.md). The first barrier makes one
-    # pass of three casts and three transpositions. The second keeps the softmax out of the products around it, for
-    # each of whose rows it would be computed again. Dividing by the sum after the second product touches
-    # [.., tokens, size] instead of [.., tokens, tokens].
-    scale = np.array([qkv.shape[-1] ** -0.5, 1, 1], np.float32).reshape(1, 1, 3, 1, 1)
-    q, k, v = jax.lax.optimization_barrier((qkv * scale).transpose(2, 0, 3, 1, 4).astype(compute_dtype))
-    logits = jnp.einsum("bhqd,bhkd->bhqk", q, k, preferred_element_type=jnp.float32)
-    shifted = logits - jax.lax.stop_gradient(logits.max(-1, keepdims=True))
-    weights = jax.lax.optimization_barrier(jnp.exp(shifted))
-    summed = jnp.einsum("bhqk,bhkd->bhqd", weights.astype(v.dtype), v, preferred_element_type=jnp.float32)
-    return (summed / weights.sum(-1, keepdims=True)).transpose(0, 2, 1, 3)
