@@ -1,5 +1,5 @@
-"""Why `vtiqa_jax`'s `products`, `attention` and `layer_norm` are written as they are: each choice beside what was not
-taken, on the present device.
+"""Why `vtiqa_jax`'s `products` and `attention` are written as they are: each choice beside what was not taken, on the
+present device; `layers.py` measures whole layers.
 
 python benchmarks/pieces.py
 """
@@ -7,16 +7,15 @@ python benchmarks/pieces.py
 import statistics
 from collections.abc import Callable
 
-import attention
 import jax
 import jax.numpy as jnp
+import layers
 import numpy as np
 import tyro
 from timing import device, timed, versions
 
 from vtiqa_jax import products
-from vtiqa_jax.attention import attention as project
-from vtiqa_jax.layer_norm import EPSILON, normalise
+from vtiqa_jax.attention import attention
 
 TOKENS, HEADS, SIZE = 197, 6, 64
 WIDTH, HIDDEN = HEADS * SIZE, 4 * HEADS * SIZE
@@ -48,18 +47,12 @@ def textbook(qkv: jax.Array) -> jax.Array:
 
 def of_jax(qkv: jax.Array) -> jax.Array:
     """JAX's own."""
-    return attention.of_jax("xla")(qkv, "bfloat16")
+    return layers.attention_of_jax("xla")(qkv, "bfloat16")
 
 
 def ours(qkv: jax.Array) -> jax.Array:
     """The project's, in bfloat16."""
-    return project(qkv, "bfloat16")
-
-
-def plain_layer_norm(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
-    """LayerNorm with the derivative that JAX finds."""
-    centred = x - x.mean(-1, keepdims=True)
-    return centred * jax.lax.rsqrt((centred * centred).mean(-1, keepdims=True) + EPSILON) * scale + bias
+    return attention(qkv, "bfloat16")
 
 
 def in_pieces(size: int) -> Function:
@@ -90,7 +83,6 @@ def main(views: int = 16, rounds: int = 15) -> None:
     rows = views * TOKENS
     x, kernel = drawn(rows, WIDTH, dtype="bfloat16"), drawn(WIDTH, HIDDEN, dtype="bfloat16")
     gradient, hidden, qkv = drawn(rows, HIDDEN), drawn(views, TOKENS, HIDDEN), drawn(views, TOKENS, 3, HEADS, SIZE)
-    stream, affine = drawn(views, TOKENS, WIDTH), (drawn(WIDTH), drawn(WIDTH))
     low = gradient.astype(jnp.bfloat16)
     wide, wider = x.astype(jnp.float32), kernel.astype(jnp.float32)
     groups: dict[str, dict[str, tuple[Function, tuple[jax.Array, ...]]]] = {
@@ -115,10 +107,6 @@ def main(views: int = 16, rounds: int = 15) -> None:
             "by erfc (JAX's)": (lambda x: jax.nn.gelu(x, approximate=False), (hidden,)),
             "by erf, both ways": (both_ways(products.gelu), (hidden,)),
             "by erfc, both ways": (both_ways(lambda x: jax.nn.gelu(x, approximate=False)), (hidden,)),
-        },
-        "LayerNorm, both ways": {
-            "the project's": (both_ways(normalise), (stream, *affine)),
-            "JAX's derivative": (both_ways(plain_layer_norm), (stream, *affine)),
         },
         "attention, bfloat16": {
             "the project's": (ours, (qkv,)),
