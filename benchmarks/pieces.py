@@ -1,5 +1,5 @@
-"""Why `vtiqa_jax`'s `products` and `attention` are written as they are: each choice beside what was not taken, on the
-present device; `layers.py` measures whole layers.
+"""Why `vtiqa_jax`'s `linear`, `attention` and GELU are written as they are: each choice beside what was not taken, on
+the present device; `layers.py` measures whole layers.
 
 python benchmarks/pieces.py
 """
@@ -14,8 +14,8 @@ import numpy as np
 import tyro
 from timing import device, timed, versions
 
-from vtiqa_jax import products
 from vtiqa_jax.attention import attention
+from vtiqa_jax.model import gelu
 
 TOKENS, HEADS, SIZE = 197, 6, 64
 WIDTH, HIDDEN = HEADS * SIZE, 4 * HEADS * SIZE
@@ -103,9 +103,9 @@ def main(views: int = 16, rounds: int = 15) -> None:
             "transposed in the product": (lambda x, g: product(x.T, g), (x, low)),
         },
         "GELU": {
-            "by erf": (products.gelu, (hidden,)),
+            "by erf": (gelu, (hidden,)),
             "by erfc (JAX's)": (lambda x: jax.nn.gelu(x, approximate=False), (hidden,)),
-            "by erf, both ways": (both_ways(products.gelu), (hidden,)),
+            "by erf, both ways": (both_ways(gelu), (hidden,)),
             "by erfc, both ways": (both_ways(lambda x: jax.nn.gelu(x, approximate=False)), (hidden,)),
         },
         "attention, bfloat16": {

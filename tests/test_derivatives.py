@@ -9,7 +9,7 @@ import pytest
 
 from vtiqa_jax.attention import attention
 from vtiqa_jax.layer_norm import EPSILON, normalise
-from vtiqa_jax.products import dot_general
+from vtiqa_jax.linear import matmul
 
 TOLERANCE = 1e-5
 """Of the greatest entry."""
@@ -52,7 +52,7 @@ def dense(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def ours(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    return dot_general("float32")(x, kernel, (((2,), (0,)), ((), ())))
+    return matmul(x, kernel, "float32")
 
 
 def gradients(function: Function, arguments: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:

@@ -14,7 +14,7 @@ from vtiqa_jax.scoring import Scorer
 
 @pytest.fixture
 def model(config: ModelConfig) -> VTIQA:
-    built = build(config)
+    built = params.merge(params.abstract(config)[0], params.drawn(config, 0))
     assert isinstance(built, VTIQA)
     return built
 
@@ -104,7 +104,8 @@ def test_eight_devices_score_as_one(
 @pytest.fixture(scope="module")
 def original() -> OriginalVTIQA:
     """Small in width and depth; the views must be 224 px for 7 x 7 windows to fit into the map."""
-    built = build(deit_small(kind="original", width=16, depth=1, heads=2))
+    sizes = deit_small(kind="original", width=16, depth=1, heads=2)
+    built = params.merge(params.abstract(sizes)[0], params.drawn(sizes, 0))
     assert isinstance(built, OriginalVTIQA)
     return built
 

@@ -15,7 +15,7 @@ from convert import translate
 from convert.check import Difference, compare
 from convert.table import tables
 from tests import standin
-from vtiqa_jax import images, layer_norm, params, products, views
+from vtiqa_jax import images, layer_norm, model, params, views
 from vtiqa_jax.config import LabelScale, ModelConfig, deit_small
 from vtiqa_jax.scoring import Scorer
 
@@ -110,7 +110,7 @@ LAYERS = {"block0", "block5", "block11", "features_global", "features_mosaic", "
 def test_the_tanh_gelu_breaks_every_layer(
     released: params.Params, original: params.Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(products, "gelu", lambda x: jax.nn.gelu(x, approximate=True))
+    monkeypatch.setattr(model, "gelu", lambda x: jax.nn.gelu(x, approximate=True))
     assert broken(compare(RELEASED, released, GOLDEN)) == LAYERS
     assert broken(compare(ORIGINAL, original, GOLDEN)) == {"sensitivity_original", "score_original"}
 

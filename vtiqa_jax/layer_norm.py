@@ -1,10 +1,12 @@
 """LayerNorm with its derivative written out."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax import numpy as jnp
 from jaxtyping import Array, Float
+
+from vtiqa_jax.parameter import parameter
 
 # timm's value. torch's own default, 1e-5, breaks parity.
 EPSILON = 1e-6
@@ -46,8 +48,8 @@ class LayerNorm(nnx.Module):
     """The layer, its parameters under Flax's names."""
 
     def __init__(self, width: int) -> None:
-        self.scale = nnx.Param(jnp.ones(width))
-        self.bias = nnx.Param(jnp.zeros(width))
+        self.scale = parameter(width)
+        self.bias = parameter(width)
 
     def __call__(self, x: Rows) -> Rows:
         """Each row of `x`, normalised, times the scale plus the bias."""

@@ -7,9 +7,10 @@ import flax.traverse_util
 import jax
 import numpy as np
 from flax import nnx
+from jax.nn.initializers import Initializer
 
 from vtiqa_jax.config import ModelConfig
-from vtiqa_jax.model import ComputeDtype, Model, build
+from vtiqa_jax.model import ComputeDtype, Model, build, is_multiplied
 
 Params = dict[str, Any]
 """Arrays by dotted path."""
@@ -32,13 +33,30 @@ def merge(graphdef: nnx.GraphDef[Model], params: Params) -> Model:
 def abstract(
     config: ModelConfig, compute_dtype: ComputeDtype = "float32", drop_path: float = 0.0
 ) -> tuple[nnx.GraphDef[Model], dict[str, jax.ShapeDtypeStruct]]:
-    """The model's structure and its parameters' shapes, without allocating them."""
-    return split(nnx.eval_shape(lambda: build(config, compute_dtype=compute_dtype, drop_path=drop_path)))
+    """The model's structure and its parameters' shapes."""
+    return split(build(config, compute_dtype, drop_path))
+
+
+def _initializer(path: str) -> Initializer:
+    """timm's, but for heads."""
+    if path.endswith("bias"):
+        return nnx.initializers.zeros_init()
+    if path.endswith("scale"):
+        return nnx.initializers.ones_init()
+    if path.endswith("kernel") and not is_multiplied(path):
+        # Unit gain: timm's 0.02 would leave a head's three narrow layers in a row almost without a gradient.
+        return nnx.initializers.lecun_normal()
+    return nnx.initializers.truncated_normal(stddev=0.02)
 
 
 def drawn(config: ModelConfig, seed: int) -> Params:
     """Freshly initialised parameters."""
-    return split(build(config, seed=seed))[1]
+    shapes = abstract(config)[1]
+    keys = jax.random.split(jax.random.key(seed), len(shapes))
+    return {
+        path: _initializer(path)(key, leaf.shape, leaf.dtype)
+        for (path, leaf), key in zip(shapes.items(), keys, strict=True)
+    }
 
 
 def digest(params: Params) -> str:
