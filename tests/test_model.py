@@ -31,6 +31,23 @@ def test_the_backbones_have_deits_size(sizes: ModelConfig, millions: float) -> N
     assert sum(int(np.prod(leaf.shape)) for leaf in shapes.values()) / 1e6 == pytest.approx(millions, abs=0.1)
 
 
+def test_parameters_are_drawn_as_timm_draws_them_and_heads_with_unit_gain() -> None:
+    drawn = params.drawn(small(width=128, heads=2), 0)
+    for path, array in drawn.items():
+        if path == "head.fc3.kernel":
+            continue  # eight numbers have no spread to speak of
+        spread = {"bias": 0.0, "scale": 0.0, "kernel": 0.02, "cls_token": 0.02, "pos_embed": 0.02}[path.split(".")[-1]]
+        if path.startswith("head.") and spread:
+            spread = len(array) ** -0.5
+        assert np.std(array) == pytest.approx(spread, rel=0.25), path
+        assert np.mean(array) == pytest.approx(float(path.endswith("scale")), abs=0.3 * spread), path
+    first, second = (drawn[f"backbone.blocks.{number}.mlp.fc1.kernel"] for number in range(2))
+    assert abs(np.corrcoef(np.ravel(first), np.ravel(second))[0, 1]) < 0.05, "each has random numbers of its own"
+    again, other = (params.drawn(small(width=128, heads=2), seed) for seed in (0, 1))
+    assert all(np.array_equal(again[path], drawn[path]) for path in drawn)
+    assert not np.allclose(other["head.fc1.kernel"], drawn["head.fc1.kernel"])
+
+
 def test_a_batch_is_its_photos_one_by_one(model: VTIQA, config: ModelConfig) -> None:
     first, second = random_views(config, 5)
     alone = [float(model(first[i : i + 1], second[i : i + 1])[0]) for i in range(5)]

@@ -16,13 +16,6 @@ Params = dict[str, Any]
 """Arrays by dotted path."""
 
 
-def split(model: Model) -> tuple[nnx.GraphDef[Model], Params]:
-    """The model's structure and its parameters."""
-    graphdef, state = nnx.split(model, nnx.Param)
-    nested = flax.traverse_util.flatten_dict(nnx.to_pure_dict(state))
-    return graphdef, {".".join(map(str, path)): array for path, array in nested.items()}
-
-
 def merge(graphdef: nnx.GraphDef[Model], params: Params) -> Model:
     """The model with these parameters; works inside `jax.jit`."""
     paths = {tuple(int(part) if part.isdigit() else part for part in key.split(".")): key for key in params}
@@ -34,7 +27,9 @@ def abstract(
     config: ModelConfig, compute_dtype: ComputeDtype = "float32", drop_path: float = 0.0
 ) -> tuple[nnx.GraphDef[Model], dict[str, jax.ShapeDtypeStruct]]:
     """The model's structure and its parameters' shapes."""
-    return split(build(config, compute_dtype, drop_path))
+    graphdef, state = nnx.split(build(config, compute_dtype, drop_path), nnx.Param)
+    shapes: dict[Any, Any] = flax.traverse_util.flatten_dict(nnx.to_pure_dict(state))
+    return graphdef, {".".join(map(str, path)): leaf for path, leaf in shapes.items()}
 
 
 def _initializer(path: str) -> Initializer:
