@@ -103,6 +103,24 @@ def test_attention_is_softmax_attention(model: VTIQA, rng: np.random.Generator) 
     np.testing.assert_allclose(attention(x), expected, rtol=1e-4, atol=1e-3)
 
 
+def test_the_last_block_computes_what_is_read(model: VTIQA, config: ModelConfig) -> None:
+    """The class token and its gradients are those of a block that computes all tokens."""
+    block, drawn = model.backbone.blocks[-1], np.random.default_rng(0).standard_normal((2, 50, config.width))
+    graphdef, weights = nnx.split(block)
+
+    def gradients(class_only: bool) -> list[jax.Array]:
+        def total(weights: nnx.State, x: jax.Array) -> jax.Array:
+            found = nnx.merge(graphdef, weights)(x, class_only=class_only)
+            assert found.shape[1] == (1 if class_only else 50)
+            return (found[:, 0] ** 3).sum()
+
+        return jax.tree.leaves(jax.value_and_grad(total, (0, 1))(weights, jnp.asarray(drawn, jnp.float32)))
+
+    for alone, among_all in zip(gradients(True), gradients(False), strict=True):
+        np.testing.assert_allclose(alone, among_all, rtol=1e-4, atol=1e-5 * np.abs(among_all).max())
+        assert np.abs(among_all).max() > 1e-3
+
+
 def test_eight_devices_score_as_one(
     config: ModelConfig, weights: params.Params, scale: LabelScale, rng: np.random.Generator
 ) -> None:

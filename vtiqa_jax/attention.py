@@ -22,6 +22,14 @@ def attention(
     return _attention(qkv, compute_dtype)
 
 
+def one_query(
+    q: Float[Array, "batch 1 heads size"], kv: Float[Array, "batch tokens 2 heads size"]
+) -> Float[Array, "batch heads size"]:
+    """softmax(q k^T / sqrt(size)) v of one token for each head, in float32: so few products are no work."""
+    logits = (q * kv[:, :, 0]).sum(-1, keepdims=True) * np.float32(q.shape[-1] ** -0.5)
+    return (jax.nn.softmax(logits, axis=1) * kv[:, :, 1]).sum(1)
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _attention(qkv: Array, compute_dtype: str) -> Array:
     return _forward(qkv, compute_dtype)[0]

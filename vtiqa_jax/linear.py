@@ -70,7 +70,7 @@ class Linear(nnx.Module):
         self.bias = parameter(outputs)
         self.compute_dtype: ComputeDtype = compute_dtype
 
-    def __call__(self, x: Float[Array, "*rows inputs"]) -> Float[Array, "*rows outputs"]:
-        """x times the kernel, plus the bias."""
-        found: Array = matmul(x, self.kernel[...], self.compute_dtype)
-        return found + jnp.broadcast_to(self.bias[...], found.shape)
+    def __call__(self, x: Float[Array, "*rows inputs"], chosen: slice = slice(None)) -> Float[Array, "*rows outputs"]:
+        """x times the kernel, plus the bias; of the `chosen` outputs."""
+        found: Array = matmul(x, self.kernel[:, chosen], self.compute_dtype)
+        return found + jnp.broadcast_to(self.bias[chosen], found.shape)

@@ -18,7 +18,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, UInt8
 
 from vtiqa_jax import views
-from vtiqa_jax.attention import attention
+from vtiqa_jax.attention import attention, one_query
 from vtiqa_jax.config import ModelConfig
 from vtiqa_jax.layer_norm import LayerNorm
 from vtiqa_jax.linear import ComputeDtype, Linear
@@ -42,7 +42,7 @@ def is_multiplied(path: str) -> bool:
 
 
 class Attention(nnx.Module):
-    """Multi-head self-attention with q, k, v in one product, in that order (timm)."""
+    """Multi-head self-attention with q, k, v in one layer, in that order (timm)."""
 
     def __init__(self, width: int, heads: int, compute_dtype: ComputeDtype) -> None:
         self.heads = heads
@@ -54,6 +54,13 @@ class Attention(nnx.Module):
         batch, tokens, width = x.shape
         qkv = self.qkv(x).reshape(batch, tokens, 3, self.heads, width // self.heads)
         return self.proj(attention(qkv, self.compute_dtype).reshape(batch, tokens, width))
+
+    def class_token(self, x: Float[Array, "batch tokens width"]) -> Float[Array, "batch 1 width"]:
+        """The first token of the result; no other is computed."""
+        batch, tokens, width = x.shape
+        q = self.qkv(x[:, :1], slice(width)).reshape(batch, 1, self.heads, -1)
+        kv = self.qkv(x, slice(width, None)).reshape(batch, tokens, 2, self.heads, -1)
+        return self.proj(one_query(q, kv).reshape(batch, 1, width))
 
 
 @jax.checkpoint  # its derivative keeps nothing but x: a twelfth of a training step's memory
@@ -78,7 +85,7 @@ class Mlp(nnx.Module):
 
 class Block(nnx.Module):
     """A pre-norm transformer block. When `rngs` is given, `dropout` acts on what both branches add, and `drop_path`
-    leaves a branch out for whole samples (stochastic depth)."""
+    leaves a branch out for whole samples (stochastic depth). `class_only` computes the first token and no other."""
 
     def __init__(
         self,
@@ -98,13 +105,15 @@ class Block(nnx.Module):
         self.drop_path = nnx.Dropout(drop_path, broadcast_dims=(1, 2))
 
     def __call__(
-        self, x: Float[Array, "batch tokens width"], *, rngs: nnx.Rngs | None = None
-    ) -> Float[Array, "batch tokens width"]:
+        self, x: Float[Array, "batch tokens width"], *, class_only: bool = False, rngs: nnx.Rngs | None = None
+    ) -> Float[Array, "batch computed width"]:
         def added(branch: Array) -> Array:
             still = rngs is None
             return self.drop_path(self.dropout(branch, deterministic=still, rngs=rngs), deterministic=still, rngs=rngs)
 
-        x = x + added(self.attn(self.norm1(x)))
+        attend = self.attn.class_token if class_only else self.attn
+        kept = x[:, :1] if class_only else x
+        x = kept + added(attend(self.norm1(x)))
         return x + added(self.mlp(self.norm2(x)))
 
 
@@ -150,7 +159,8 @@ class VisionTransformer(nnx.Module):
         x = self.embed(images)
         found = []
         for number, block in enumerate(self.blocks, start=1):
-            x = block(x, rngs=rngs)
+            # Nothing reads the last block's other tokens.
+            x = block(x, class_only=number == len(self.blocks), rngs=rngs)
             if number in self.readout:
                 found.append(self.norm(x[:, 0]))
         return jnp.concatenate(found, axis=1)
