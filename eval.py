@@ -63,7 +63,7 @@ def manifest(
         checkpoint: a checkpoint's folder, or "default" for the model that comes with the package.
         out: where the results go.
         group_column: a column of the CSV; the results within each of its groups are reported too.
-        batch_size: photos computed together; 4 on a CPU and 64 on a GPU when not given.
+        batch_size: photos computed together; at most 4 on a CPU, and 64 on a GPU when not given.
     """
     photos = manifests.read(scores, images, group_column)
     return evaluate(photos, np.arange(len(photos.names)), checkpoint, out, batch_size)
@@ -81,7 +81,7 @@ def run_demo(
         checkpoint: a checkpoint's folder, by default the one that `python train.py` makes.
         photos: the demonstration's photos, made there when they are not.
         out: where the results go.
-        batch_size: photos computed together; 4 on a CPU and 64 on a GPU when not given.
+        batch_size: photos computed together; at most 4 on a CPU, and 64 on a GPU when not given.
     """
     made, split = demo.make(photos)
     return evaluate(made, split.test, checkpoint, out, batch_size)
@@ -133,7 +133,7 @@ def datasets(
         split_files: NAME=FILE: of that data set only the test photos of the split in FILE, split.json of a run say.
         partial: accept parts of the releases.
         out: where the results go.
-        batch_size: photos computed together; 4 on a CPU and 64 on a GPU when not given.
+        batch_size: photos computed together; at most 4 on a CPU, and 64 on a GPU when not given.
     """
     wanted = [name.strip() for name in on.split(",")]
     for pair in split_files:

@@ -52,7 +52,7 @@ def score(
         checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
         csv_file: write a CSV with the header `image,score,error`.
         json_file: write the scores and their scale as JSON.
-        batch_size: photos computed together; 4 on a CPU and 64 on a GPU when not given.
+        batch_size: photos computed together; at most 4 on a CPU, and 64 on a GPU when not given.
         compute_dtype: bfloat16 is faster where the hardware multiplies it, and less exact.
     """
     from tqdm import tqdm

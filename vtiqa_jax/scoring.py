@@ -21,8 +21,10 @@ from vtiqa_jax.config import LabelScale, ModelConfig
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.model import ComputeDtype, Scorable, is_multiplied
 
-AT_A_TIME = {"cpu": 4, "gpu": 64}
-"""Photos that a device computes together. More of them leave a CPU's caches (docs/performance.md)."""
+CPU_BATCH = 4
+"""Photos that a CPU computes together at most: more of them leave its caches (docs/performance.md)."""
+GPU_BATCH = 64
+"""Photos that a GPU computes together when no batch size is given."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,11 +84,13 @@ class Scorer:
         self._params = devices.replicated(params | rounded, self._mesh)
 
     def _size(self, batch_size: int | None, count: int) -> int:
-        """Photos of one pass; AT_A_TIME a device when not given. Errors: UserError for a batch size below 1."""
+        """Photos of one pass, on all devices. Errors: UserError for a batch size below 1."""
         if batch_size is not None and batch_size < 1:
             raise UserError(f"the batch size must be at least 1, not {batch_size}")
-        own = AT_A_TIME.get(self._mesh.devices.flat[0].platform, AT_A_TIME["gpu"])
-        return devices.round_up(min(batch_size or own * self._mesh.size, count), self._mesh)
+        on_cpu = self._mesh.devices.flat[0].platform == "cpu"
+        own = (CPU_BATCH if on_cpu else GPU_BATCH) * self._mesh.size
+        chosen = min(batch_size or own, own) if on_cpu else batch_size or own
+        return devices.round_up(min(chosen, count), self._mesh)
 
     def _dispatch(self, versions: Sequence[images.Versions], size: int) -> Array:
         """Starts one batch, padded to `size` by repeating the last photo; its scores come when they are ready."""
