@@ -1,119 +1,226 @@
-"""Which attention, and which LayerNorm? The project's beside JAX's, alone and within a training step.
+"""What does each tuned kernel earn? Whole training steps and scoring with all of them, and with one of them replaced
+by its textbook version; a kernel that earns less than 5 % of either goes.
 
-    python benchmarks/layers.py                          # bfloat16; on a GPU cuDNN's attention too
+    python benchmarks/layers.py                         # on a CPU: `implementation="cpu"`, kernel by kernel
+    python benchmarks/layers.py                         # on a GPU: cuDNN's attention beside XLA's
 
-One that the device does not have is left out and said so.
+Each figure is the median over the rounds of a version's time over the tuned one's in the same round; the versions take
+turns, in an order that is drawn anew for each round. All are compiled beforehand and share one state and one batch.
 """
 
 import contextlib
+import dataclasses
 import statistics
-import sys
-from collections.abc import Callable, Iterator
-from types import ModuleType
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
+from flax import nnx
 from timing import device, on_gpu, photos, timed, versions
 
-from vtiqa_jax import attention, devices, feed, layer_norm, model, params
-from vtiqa_jax.config import ModelConfig, deit_small
-from vtiqa_jax.model import ComputeDtype
-from vtiqa_jax.recipe import Course
-from vtiqa_jax.released import Released
-from vtiqa_jax.training import Training
+from vtiqa_jax import sharding, train
+from vtiqa_jax.data.loader import Batch, ImageStore, load_batches
+from vtiqa_jax.evaluation import scorer
+from vtiqa_jax.models import catalog, cpu_kernels, params, vtiqa
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.vtiqa import ComputeDtype, Implementation
+from vtiqa_jax.training.finetune import FinetuneRecipe
 
-Function = Callable[..., jax.Array]
-Part = Callable[[int], object]
+EARNED = 0.05
+"""What a kernel has to save of a training step or of scoring to stay."""
+SCORED = 4
+"""Photos that are scored together on a CPU."""
+SCORED_ON_GPU = 64
 
+Patch = tuple[Any, str, Any]
+"""An object, the name of its attribute, and what that is meanwhile."""
 
-def attention_of_jax(implementation: str) -> Function:
-    """`jax.nn.dot_product_attention`."""
-
-    def run(qkv: jax.Array, compute_dtype: str) -> jax.Array:
-        q, k, v = (qkv[:, :, which].astype(compute_dtype) for which in range(3))
-        found = jax.nn.dot_product_attention(q, k, v, implementation=implementation)  # type: ignore[arg-type]
-        return found.astype(jnp.float32)
-
-    return run
+LINEAR, LAYER_NORM, GELU = vtiqa.linear, vtiqa.layer_norm, vtiqa.gelu
 
 
-def layer_norm_of_jax(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
-    """LayerNorm with the derivative that JAX finds."""
-    centred = x - x.mean(-1, keepdims=True)
-    return centred * jax.lax.rsqrt((centred * centred).mean(-1, keepdims=True) + layer_norm.EPSILON) * scale + bias
+class Linear(nnx.Linear):
+    """`nnx.Linear` with its own product, whose result becomes float32: what the other kernels take."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> jax.Array:
+        """The product and the bias."""
+        return super().__call__(*arguments, **options).astype(jnp.float32)
+
+
+def textbook_linear(
+    in_features: int, out_features: int, dtype: ComputeDtype, implementation: Implementation, **options: Any
+) -> nnx.Linear:
+    """`vtiqa.linear` of the textbook for what the tuned kernel would multiply."""
+    if implementation != "cpu":  # the head's
+        return LINEAR(in_features, out_features, dtype, implementation, **options)
+    precision = jax.lax.Precision.HIGHEST if dtype == "float32" else None
+    return Linear(in_features, out_features, dtype=jnp.dtype(dtype), precision=precision, **options)
+
+
+def textbook_layer_norm(features: int, _: Implementation, *, rngs: nnx.Rngs) -> nnx.LayerNorm:
+    """`nnx.LayerNorm` with the derivative that JAX finds."""
+    return LAYER_NORM(features, "xla", rngs=rngs)
+
+
+def textbook_gelu(x: jax.Array, _: Implementation) -> jax.Array:
+    """`jax.nn.gelu`, by erfc."""
+    return GELU(x, "xla")
+
+
+def textbook_attention(self: vtiqa.Attention, x: jax.Array, *, cls_only: bool = False) -> jax.Array:
+    """`vtiqa.Attention` by `jax.nn.dot_product_attention`, whatever computes the products around it."""
+    batch, tokens, dim = x.shape
+    qkv = self.qkv(x).astype(self.dtype).reshape(batch, tokens, 3, self.num_heads, dim // self.num_heads)
+    q, k, v = qkv[:, : 1 if cls_only else tokens, 0], qkv[:, :, 1], qkv[:, :, 2]
+    with vtiqa.exact_products(self.dtype):
+        attended = jax.nn.dot_product_attention(q, k, v, implementation="xla")
+    return self.proj(attended.reshape(batch, -1, dim))
+
+
+def computed_by(implementation: Implementation) -> list[Patch]:
+    """Every block computed so, whatever the device."""
+
+    def selected(*_: Any) -> Implementation:
+        return implementation
+
+    return [(train, "select_implementation", selected), (scorer, "select_implementation", selected)]
+
+
+TUNED = "tuned"
+ON_CPU: Mapping[str, list[Patch]] = {
+    TUNED: computed_by("cpu"),
+    "attention": [*computed_by("cpu"), (vtiqa.Attention, "__call__", textbook_attention)],
+    "matmul": [*computed_by("cpu"), (vtiqa, "linear", textbook_linear)],
+    "the transposition in matmul": [*computed_by("cpu"), (cpu_kernels, "_transpose", lambda x: x.T)],
+    "gelu": [*computed_by("cpu"), (vtiqa, "gelu", textbook_gelu)],
+    "LayerNorm": [*computed_by("cpu"), (vtiqa, "layer_norm", textbook_layer_norm)],
+    "all of them": computed_by("xla"),
+}
+"""The kernels that are replaced, by name."""
+ON_GPU: Mapping[str, list[Patch]] = {TUNED: computed_by("cudnn"), "cuDNN's attention": computed_by("xla")}
 
 
 @contextlib.contextmanager
-def replaced(module: ModuleType, name: str, function: Function) -> Iterator[None]:
-    """`module.name` is `function` meanwhile: the model looks it up when it is traced."""
-    before = getattr(module, name)
-    setattr(module, name, function)
-    try:
+def patched(patches: list[Patch]) -> Iterator[None]:
+    """The patches, and nothing left in a cache that was traced without them, or, afterwards, with them."""
+
+    def forget() -> None:
+        params.abstract_model.cache_clear()
+        train.make_train_step.cache_clear()
+        scorer.make_score_step.cache_clear()
+        jax.clear_caches()
+
+    with contextlib.ExitStack() as stack:
+        forget()
+        stack.callback(forget)
+        for target, name, value in patches:
+            stack.enter_context(mock.patch.object(target, name, value))
         yield
-    finally:
-        setattr(module, name, before)
 
 
-def training_step(config: ModelConfig, size: int, compute_dtype: ComputeDtype, number: int) -> Part:
-    """A full step, traced at its first call, anew for each `number`."""
-    source = feed.Source(photos(size, config, 0), devices.data_mesh(), on_device=on_gpu())
-    recipe = Released(batch_size=size, compute_dtype=compute_dtype, max_epochs=1000 + number)
-    labels = np.linspace(1, 5, size).astype(np.float32)
-    training = Training(config, recipe, params.drawn(config, 0), source, labels, np.arange(size))
-    return lambda number: [m.loss.block_until_ready() for m in training.epoch(Course(epoch=number, lr=0.01))]
+@dataclasses.dataclass
+class Work:
+    """A training step and a pass of the scorer, compiled in every version, with what they work on."""
+
+    state: train.TrainState
+    frozen: params.Params
+    key: jax.Array
+    batch: Batch
+    weights: params.Params
+    scored: Batch
+    steps: dict[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
+    passes: dict[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
+
+    def add(self, name: str, patches: list[Patch], recipe: FinetuneRecipe, model: Checkpoint) -> None:
+        """Compiles one version."""
+        mesh, scored = sharding.data_mesh(), self.scored
+        with patched(patches):
+            step: Any = train.make_train_step(recipe, model.config, mesh)
+            run: Any = scorer.make_score_step(model.config, recipe.compute_dtype, mesh)
+            lowered = step.lower(self.state, self.frozen, self.key, np.float32(0), self.batch)
+            self.steps[name] = lowered.compile()
+            lowered = run.lower(self.weights, scored["global_images"], scored["local_images"])
+            self.passes[name] = lowered.compile()
+
+    def train(self, name: str) -> None:
+        """One training step. Its learning rate is 0: no version finds other weights than the one before."""
+        self.state, logged = self.steps[name](self.state, self.frozen, self.key, np.float32(0), self.batch)
+        jax.block_until_ready((self.state, logged))
+
+    def score(self, name: str) -> None:
+        """One pass of the scorer."""
+        images = self.scored["global_images"], self.scored["local_images"]
+        jax.block_until_ready(self.passes[name](self.weights, *images))
 
 
-def main(batch: int = 0, rounds: int = 7, compute_dtype: ComputeDtype = "bfloat16") -> None:
-    """Milliseconds of one layer for both views, and of a whole training step.
+def prepare(model: Checkpoint, recipe: FinetuneRecipe, scored: int) -> Work:
+    """Made-up photos and the model on the device; nothing is compiled yet."""
+    mesh, size = sharding.data_mesh(), recipe.batch_size
+    store = ImageStore(photos(max(size, scored), model.config, 0), mesh)
+    state, frozen = train.init_state(recipe, model.config, model.params, mesh)
+    labels = {"labels": np.linspace(-1, 1, max(size, scored)).astype(np.float32)}
+    batch = next(load_batches(store, labels, [np.arange(size)], size))
+    key = jax.random.wrap_key_data(sharding.replicate(jax.random.key_data(jax.random.key(0)), mesh))
+    weights = scorer.round_weights(sharding.replicate(model.params, mesh), recipe.compute_dtype)
+    return Work(state, frozen, key, batch, weights, store.read(np.arange(scored)))
+
+
+def in_turns(work: Callable[[str], None], names: list[str], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each version in each round, after one round that does not count."""
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    rng = np.random.default_rng(0)
+    for number in range(rounds + 1):
+        for name in rng.permutation(names).tolist():
+            took = timed(lambda: work(name))  # noqa: B023, called at once
+            if number:
+                seconds[name].append(took)
+    return seconds
+
+
+def main(
+    batch: int = 0,
+    rounds: int = 9,
+    checkpoint: str = "default",
+    dtypes: tuple[ComputeDtype, ...] = ("bfloat16", "float32"),
+    only: tuple[str, ...] = (),
+) -> None:
+    """How much longer training and scoring take without each kernel.
 
     Args:
-        batch: photos; 0 takes 192 on a GPU and 8 on a CPU.
-        rounds: of which the median is taken, the sides taking turns.
-        compute_dtype: of the products.
+        batch: photos of a training step; 0 takes 192 on a GPU and 8 on a CPU.
+        rounds: of which the median is taken, the versions taking turns.
+        checkpoint: the model.
+        dtypes: what its transformer multiplies in.
+        only: kernels to look at; all when not given.
     """
-    size, config = batch or (192 if on_gpu() else 8), deit_small()
-    qkv = jax.random.normal(jax.random.key(0), (2 * size, config.tokens, 3, config.heads, config.width // config.heads))
-    rows = jax.random.normal(jax.random.key(1), (2 * size, config.tokens, config.width))
-    affine = jnp.ones(config.width), jnp.zeros(config.width)
-    sides: dict[str, tuple[ModuleType, str, Function]] = {
-        "attention": (model, "attention", attention.attention),
-        "attention, jax.nn, xla": (model, "attention", attention_of_jax("xla")),
-        "attention, jax.nn, cudnn": (model, "attention", attention_of_jax("cudnn")),
-        "LayerNorm": (layer_norm, "normalise", layer_norm.normalise),
-        "LayerNorm, derived by JAX": (layer_norm, "normalise", layer_norm_of_jax),
-    }
-    works: dict[str, list[Part]] = {}
-    for name, (module, attribute, function) in sides.items():
-        inputs = (qkv,) if attribute == "attention" else (rows, *affine)
-
-        def loss(*inputs: jax.Array, function: Function = function, name: str = attribute) -> jax.Array:
-            return (function(*inputs, *[compute_dtype] * (name == "attention")) ** 2).sum()
-
-        forward, backward = jax.jit(loss), jax.jit(jax.grad(loss, range(len(inputs))))
-        parts: list[Part] = [
-            lambda _, run=forward, inputs=inputs: jax.block_until_ready(run(*inputs)),
-            lambda _, run=backward, inputs=inputs: jax.block_until_ready(run(*inputs)),
-            training_step(config, size, compute_dtype, len(works)),
-        ]
-        try:
-            with replaced(module, attribute, function):
-                for part in parts:
-                    part(0)
-            works[name] = parts
-        except Exception as error:  # no such kernel on this device
-            print(f"{name}: left out ({(str(error).splitlines() or [repr(error)])[0][:120]})", file=sys.stderr)
-    print(f"{device()}; {versions()}; {compute_dtype}, {size} photos")
-    print(f"{'ms':<28}{'forward':>10}{'both ways':>11}{'training step':>15}")
-    found: dict[str, list[list[float]]] = {name: [[], [], []] for name in works}
-    for which in range(3):  # a layer after a whole step would find its memory taken away
-        for number in range(1, rounds + 1):
-            for name, parts in works.items():
-                found[name][which].append(timed(lambda: parts[which](number)))  # noqa: B023
-    for name, columns in found.items():
-        forward, backward, step = (1e3 * statistics.median(seconds) for seconds in columns)
-        print(f"{name:<28}{forward:>10.1f}{backward:>11.1f}{step:>15.1f}")
+    model, size = catalog.load(checkpoint), batch or (192 if on_gpu() else 8)
+    versions_of = ON_GPU if on_gpu() else ON_CPU
+    names = [TUNED, *(only or [name for name in versions_of if name != TUNED])]
+    scored = SCORED_ON_GPU if on_gpu() else SCORED
+    print(f"{device()}; {versions()}; {model.config.depth} blocks, a step of {size} photos, scoring of {scored}")
+    columns: dict[str, dict[str, float]] = {}
+    for dtype in dtypes:
+        recipe = FinetuneRecipe(batch_size=size, compute_dtype=dtype)
+        work = prepare(model, recipe, scored)
+        for name in names:
+            work.add(name, versions_of[name], recipe, model)
+        for what, run in {"training": work.train, "scoring": work.score}.items():
+            seconds = in_turns(run, names, rounds)
+            print(f"{what}, {dtype}, tuned: {1e3 * statistics.median(seconds[TUNED]):.1f} ms")
+            pairs = {name: zip(seconds[name], seconds[TUNED], strict=True) for name in names[1:]}
+            columns[f"{what}, {dtype}"] = {
+                name: statistics.median(without / tuned for without, tuned in both) for name, both in pairs.items()
+            }
+    print(f"\n| without | {' | '.join(columns)} | earns {EARNED:.0%} somewhere |")
+    print("|---" * (len(columns) + 2) + "|")
+    for name in names[1:]:
+        ratios = [column[name] for column in columns.values()]
+        # Of the time without the kernel, what it saves.
+        stays = max(1 - 1 / ratio for ratio in ratios) >= EARNED
+        print(f"| {name} | {' | '.join(f'{ratio:.3f}' for ratio in ratios)} | {'yes' if stays else 'no: it goes'} |")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-"""Why `vtiqa_jax`'s `linear`, `attention` and GELU are written as they are: each choice beside what was not taken, on
-the present device; `layers.py` measures whole layers.
+"""Why the kernels of `cpu_kernels.py` are written as they are: each choice beside what was not taken, on the present
+device; `layers.py` measures whole training steps.
 
 python benchmarks/pieces.py
 """
@@ -9,13 +9,12 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import layers
 import numpy as np
 import tyro
 from timing import device, timed, versions
 
-from vtiqa_jax.attention import attention
-from vtiqa_jax.model import gelu
+from vtiqa_jax.models.cpu_kernels import attention, gelu, layer_norm
+from vtiqa_jax.models.vtiqa import LAYER_NORM_EPSILON
 
 TOKENS, HEADS, SIZE = 197, 6, 64
 WIDTH, HIDDEN = HEADS * SIZE, 4 * HEADS * SIZE
@@ -47,7 +46,8 @@ def textbook(qkv: jax.Array) -> jax.Array:
 
 def of_jax(qkv: jax.Array) -> jax.Array:
     """JAX's own."""
-    return layers.attention_of_jax("xla")(qkv, "bfloat16")
+    q, k, v = (qkv[:, :, which].astype(jnp.bfloat16) for which in range(3))
+    return jax.nn.dot_product_attention(q, k, v, implementation="xla").astype(jnp.float32)
 
 
 def ours(qkv: jax.Array) -> jax.Array:
@@ -69,6 +69,17 @@ def padded(length: int) -> Function:
     return lambda qkv: ours(jnp.pad(qkv, ((0, 0), (0, length - TOKENS), (0, 0), (0, 0), (0, 0))))
 
 
+def tuned_norm(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
+    """The project's LayerNorm."""
+    return layer_norm(x, scale, bias, LAYER_NORM_EPSILON)
+
+
+def textbook_norm(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
+    """LayerNorm with the derivative that JAX finds."""
+    centred = x - x.mean(-1, keepdims=True)
+    return centred * jax.lax.rsqrt((centred * centred).mean(-1, keepdims=True) + LAYER_NORM_EPSILON) * scale + bias
+
+
 def main(views: int = 16, rounds: int = 15) -> None:
     """Milliseconds of each, the median; those of one group take turns.
 
@@ -83,6 +94,7 @@ def main(views: int = 16, rounds: int = 15) -> None:
     rows = views * TOKENS
     x, kernel = drawn(rows, WIDTH, dtype="bfloat16"), drawn(WIDTH, HIDDEN, dtype="bfloat16")
     gradient, hidden, qkv = drawn(rows, HIDDEN), drawn(views, TOKENS, HIDDEN), drawn(views, TOKENS, 3, HEADS, SIZE)
+    norm = drawn(views, TOKENS, WIDTH), jnp.ones(WIDTH), jnp.zeros(WIDTH)
     low = gradient.astype(jnp.bfloat16)
     wide, wider = x.astype(jnp.float32), kernel.astype(jnp.float32)
     groups: dict[str, dict[str, tuple[Function, tuple[jax.Array, ...]]]] = {
@@ -107,6 +119,12 @@ def main(views: int = 16, rounds: int = 15) -> None:
             "by erfc (JAX's)": (lambda x: jax.nn.gelu(x, approximate=False), (hidden,)),
             "by erf, both ways": (both_ways(gelu), (hidden,)),
             "by erfc, both ways": (both_ways(lambda x: jax.nn.gelu(x, approximate=False)), (hidden,)),
+        },
+        "LayerNorm": {
+            "the project's": (tuned_norm, norm),
+            "textbook": (textbook_norm, norm),
+            "the project's, both ways": (both_ways(tuned_norm), norm),
+            "textbook, both ways": (both_ways(textbook_norm), norm),
         },
         "attention, bfloat16": {
             "the project's": (ours, (qkv,)),

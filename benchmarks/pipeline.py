@@ -1,7 +1,7 @@
 """The ways in and out of the model: does anything hold it back?
 
 python benchmarks/pipeline.py files --count 1000     # from JPEG files to scores, and where the time goes
-python benchmarks/pipeline.py feeding                # from prepared arrays to training steps
+python benchmarks/pipeline.py feeding                # from stored pixels to training steps
 python benchmarks/pipeline.py epoch                  # a whole epoch of KonIQ-10k's size; needs 20 GB of disk
 python benchmarks/pipeline.py start                  # `vtiqa score` on one photo, from the shell and back
 """
@@ -17,19 +17,20 @@ from pathlib import Path
 from typing import Literal
 
 import cv2
+import jax
 import numpy as np
 import tyro
-from timing import device, on_gpu, photos, timed, versions
+from timing import Trainer, device, on_gpu, photos, timed, versions
 
 import vtiqa_jax
-from vtiqa_jax import devices, feed, images, params
-from vtiqa_jax.config import LabelScale, ModelConfig, deit_small
-from vtiqa_jax.model import ComputeDtype
-from vtiqa_jax.modern import Modern
-from vtiqa_jax.prepared import Prepared
-from vtiqa_jax.recipe import Course
-from vtiqa_jax.scoring import Scorer
-from vtiqa_jax.training import Training
+from vtiqa_jax import sharding
+from vtiqa_jax.data import images
+from vtiqa_jax.data.image_cache import ImageCache
+from vtiqa_jax.data.loader import ImageStore
+from vtiqa_jax.evaluation.scorer import make_score_step, round_weights, score_store
+from vtiqa_jax.models import params
+from vtiqa_jax.models.vtiqa import ComputeDtype, ModelConfig, deit_small
+from vtiqa_jax.training.finetune import FinetuneRecipe
 
 
 def jpeg(path: Path, seed: int) -> Path:
@@ -70,18 +71,17 @@ def files(
         each = {
             "reading": timed(lambda: [path.read_bytes() for path in distinct]) / len(distinct),
             "decoding": timed(lambda: [images.decode(data) for data in read]) / len(distinct),
-            "resizing": timed(lambda: [images.versions(pixels, scorer.config) for pixels in decoded]) / len(distinct),
+            "resizing": timed(lambda: [images.resize_pair(pixels, scorer.config) for pixels in decoded])
+            / len(distinct),
         }
         stored = photos(batch_size, scorer.config, 0)
-        source = feed.Source(stored, devices.data_mesh())
+        store = ImageStore(stored, sharding.data_mesh())
         rows = np.arange(count) % batch_size
-        each["transferring"] = (
-            timed(lambda: [a.block_until_ready() for a in source.read(rows[:batch_size])]) / batch_size
-        )
-        scorer.score_stored(source, rows[:batch_size], batch_size=batch_size)  # compiles
+        each["transferring"] = timed(lambda: jax.block_until_ready(store.read(rows[:batch_size]))) / batch_size
+        scorer.score_store(store, rows[:batch_size], batch_size=batch_size)  # compiles
         alone, whole, memory = [], [], []
         for _ in range(rounds):
-            alone.append(timed(lambda: scorer.score_stored(source, rows, batch_size=batch_size)) / count)
+            alone.append(timed(lambda: scorer.score_store(store, rows, batch_size=batch_size)) / count)
             whole.append(timed(lambda: scorer.score(paths, batch_size=batch_size)) / count)
             memory.append(resident())
     each["computing"] = statistics.median(alone)
@@ -94,25 +94,19 @@ def files(
     print(f"peak memory after each round: {', '.join(f'{megabytes:.0f} MB' for megabytes in memory)}")
 
 
-def trained(training: Training, epoch: int) -> None:
-    """Trains one epoch and waits for it."""
-    losses = [measured.loss for measured in training.epoch(Course(epoch=epoch))]
-    losses[-1].block_until_ready()
-
-
-def made_up(count: int, config: ModelConfig, folder: Path) -> Prepared:
-    """Prepared photos on disk."""
+def made_up(count: int, config: ModelConfig, folder: Path) -> ImageCache:
+    """Stored photos on disk."""
     arrays = []
-    for side in (config.global_size, config.local_size):
+    for side in (config.global_resize, config.local_resize):
         array = np.lib.format.open_memmap(folder / f"{side}.npy", "w+", np.uint8, (count, side, side, 3))
         for start in range(0, count, 64):
             array[start : start + 64] = np.random.default_rng(start).integers(0, 256, array[start : start + 64].shape)
         arrays.append(array)
-    return Prepared(*arrays)
+    return ImageCache(*arrays)
 
 
 def feeding(batch_size: int = 0, steps: int = 20, blocks: int = 12, rounds: int = 3) -> None:
-    """The time of a training step from prepared arrays on disk over that from one batch in memory; 1.00 is perfect.
+    """The time of a training step from stored pixels on disk over that from one batch in memory; 1.00 is perfect.
 
     Args:
         batch_size: photos a step; 0 takes 192 on a GPU and 8 on a CPU.
@@ -123,32 +117,32 @@ def feeding(batch_size: int = 0, steps: int = 20, blocks: int = 12, rounds: int 
     config = deit_small(depth=blocks)
     size = batch_size or (192 if on_gpu() else 8)
     count = size * steps
-    mos = np.random.default_rng(0).uniform(1, 5, count).astype(np.float32)
+    labels = np.random.default_rng(0).standard_normal(count)
     with tempfile.TemporaryDirectory() as folder:
         disk = made_up(count, config, Path(folder))
         # One photo in memory that stands for all: nothing is read but a cached line.
-        versions_of = (disk.global_versions, disk.local_versions)
-        same = Prepared(*(np.broadcast_to(np.array(array[:1]), array.shape) for array in versions_of))
-        mesh = devices.data_mesh()
-        sources = {
-            "from memory": feed.Source(same, mesh, on_device=False),
-            "from disk": feed.Source(disk, mesh, on_device=False),
+        both = (disk.global_images, disk.local_images)
+        same = ImageCache(*(np.broadcast_to(np.array(array[:1]), array.shape) for array in both))
+        mesh = sharding.data_mesh()
+        stores = {
+            "from memory": ImageStore(same, mesh, on_device=False),
+            "from disk": ImageStore(disk, mesh, on_device=False),
         }
         if on_gpu():
-            sources["on the device"] = feed.Source(disk, mesh, on_device=True)
-        weights = params.drawn(config, 0)
+            stores["on the device"] = ImageStore(disk, mesh, on_device=True)
+        weights = params.init_params(config, 0)
         sides = {
-            name: Training(config, Modern(batch_size=size), weights, source, mos, np.arange(count))
-            for name, source in sources.items()
+            name: Trainer(config, FinetuneRecipe(batch_size=size), weights, store, labels, np.arange(count))
+            for name, store in stores.items()
         }
         found: dict[str, list[float]] = {name: [] for name in sides}
         for epoch in range(rounds + 1):
             for name, side in sides.items():
-                seconds = timed(lambda: trained(side, epoch))  # noqa: B023, called at once
+                seconds = timed(lambda: side.epoch(epoch))  # noqa: B023, called at once
                 if epoch:  # the first compiles
                     found[name].append(seconds / steps)
     step = {name: statistics.median(seconds) for name, seconds in found.items()}
-    print(f"{device()}; {versions()}; {blocks} blocks, batch {size}, modern recipe, bfloat16")
+    print(f"{device()}; {versions()}; {blocks} blocks, batch {size}, finetune recipe, bfloat16")
     for name, seconds in step.items():
         print(
             f"{name:<14}{seconds:>8.4f} s a step, {size / seconds:>8.1f} photos/s,"
@@ -169,28 +163,27 @@ def epoch(
         rounds: epochs, of which the median is taken.
     """
     config, count = deit_small(), train + test
-    mos = np.random.default_rng(0).uniform(1, 5, count).astype(np.float32)
-    weights, recipe, mesh = params.drawn(config, 0), Modern(batch_size=batch_size), devices.data_mesh()
-    scorer = Scorer(config, weights, LabelScale("speed", 1.0, 5.0), compute_dtype="bfloat16")
+    labels = np.random.default_rng(0).standard_normal(count)
+    weights, recipe, mesh = params.init_params(config, 0), FinetuneRecipe(batch_size=batch_size), sharding.data_mesh()
+    score_step = make_score_step(config, recipe.compute_dtype, mesh)
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as folder:
-        prepared = made_up(count, config, Path(folder))
+        disk = made_up(count, config, Path(folder))
         began = time.perf_counter()
-        source = feed.Source(prepared, mesh, on_device=on_device)
+        store = ImageStore(disk, mesh, on_device=on_device)
         moving = time.perf_counter() - began
         # The same work on one batch that lies on the device, over and over.
-        hot = feed.Source(photos(batch_size, config, 0), mesh, on_device=True)
+        hot = ImageStore(photos(batch_size, config, 0), mesh, on_device=True)
         rows = np.arange(count)
         sides = {
-            name: (which, Training(config, recipe, weights, which, mos, chosen[:train]), chosen[train:])
-            for name, which, chosen in (("computing", hot, rows % batch_size), ("whole", source, rows))
+            name: (which, Trainer(config, recipe, weights, which, labels, selected[:train]), selected[train:])
+            for name, which, selected in (("computing", hot, rows % batch_size), ("whole", store, rows))
         }
         found: dict[str, list[float]] = {name: [] for name in sides}
 
-        def whole(side: tuple[feed.Source, Training, np.ndarray], number: int) -> None:
-            which, training, chosen = side
-            trained(training, number)
-            scorer.set_params(training.params())
-            scorer.score_stored(which, chosen)
+        def whole(side: tuple[ImageStore, Trainer, np.ndarray], number: int) -> None:
+            which, trainer, selected = side
+            trainer.epoch(number)
+            score_store(score_step, round_weights(trainer.params, recipe.compute_dtype), which, selected)
 
         for number in range(rounds + 1):
             for name, side in sides.items():
@@ -198,9 +191,9 @@ def epoch(
                 if number:  # the first compiles
                     found[name].append(seconds)
     result = {name: statistics.median(seconds) for name, seconds in found.items()}
-    where = "on the device" if source.on_device else "read from disk"
+    where = "on the device" if store.on_device else "read from disk"
     print(f"{device()}; {versions()}; {train} + {test} photos, batch {batch_size}, {where}")
-    if source.on_device:
+    if store.on_device:
         print(f"moving them there {moving:>8.1f} s, once")
     print(f"computing alone   {result['computing']:>8.1f} s")
     print(f"whole epoch       {result['whole']:>8.1f} s, {result['whole'] / result['computing']:.2f} of it")

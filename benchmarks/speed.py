@@ -29,14 +29,15 @@ import tyro
 # Both frameworks share the device's memory.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
-from timing import device, on_gpu, photos, timed, versions
+from timing import Trainer, device, on_gpu, photos, timed, versions
 
-from vtiqa_jax import devices, feed, params
-from vtiqa_jax.config import LabelScale, deit_small
-from vtiqa_jax.recipe import Course
-from vtiqa_jax.released import Released
-from vtiqa_jax.scoring import Scorer
-from vtiqa_jax.training import Training
+from vtiqa_jax import sharding
+from vtiqa_jax.data.loader import ImageStore
+from vtiqa_jax.evaluation.scorer import Scorer
+from vtiqa_jax.models import params
+from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.vtiqa import deit_small
+from vtiqa_jax.training.published import PublishedRecipe
 
 # Multiplications and additions of one DeiT-S/16 forward pass at 224 px, counted twice each, for both views.
 FORWARD_FLOPS = 2 * 9.2e9
@@ -49,24 +50,23 @@ Round = Callable[[int], float]
 
 
 def jax_round(what: Work, dtype: Any, batch: int, steps: int) -> Round:
-    """This project: its scorer, or a step of the released recipe."""
+    """This project: its scorer, or a step of the published recipe."""
     count = batch * steps
-    source = feed.Source(photos(count, CONFIG, 0), devices.data_mesh(), on_device=on_gpu())
-    weights = params.drawn(CONFIG, 0)
+    store = ImageStore(photos(count, CONFIG, 0), sharding.data_mesh(), on_device=on_gpu())
+    weights = params.init_params(CONFIG, 0)
     if what == "scoring":
         scorer = Scorer(CONFIG, weights, LabelScale("speed", 1.0, 5.0), compute_dtype=dtype)
 
         def score(number: int) -> float:
             rows = np.random.default_rng(number + 1).permutation(count)
-            return timed(lambda: scorer.score_stored(source, rows, batch_size=batch))
+            return timed(lambda: scorer.score_store(store, rows, batch_size=batch))
 
         return score
-    recipe = Released(batch_size=batch, compute_dtype=dtype)
-    made = Training(CONFIG, recipe, weights, source, np.linspace(1, 5, count).astype(np.float32), np.arange(count))
+    recipe = PublishedRecipe(batch_size=batch, compute_dtype=dtype)
+    trainer = Trainer(CONFIG, recipe, weights, store, np.linspace(1, 5, count), np.arange(count))
 
     def train(number: int) -> float:
-        course = Course(epoch=number + 1, lr=0.01, head_only=what == "training, head stage")
-        return timed(lambda: [measured.loss for measured in made.epoch(course)][-1].block_until_ready())
+        return timed(lambda: trainer.epoch(number + 1, head_only=what == "training, head stage"))
 
     return train
 
@@ -88,8 +88,7 @@ def torch_round(what: Work, strong: bool, batch: int, steps: int) -> Round:
     optimiser = torch.optim.SGD(chosen, lr=0.01, weight_decay=1e-3)
     stored = photos(batch * steps, CONFIG, 0)
     small, large = (
-        torch.from_numpy(array).permute(0, 3, 1, 2).to(where)
-        for array in (stored.global_versions, stored.local_versions)
+        torch.from_numpy(array).permute(0, 3, 1, 2).to(where) for array in (stored.global_images, stored.local_images)
     )
     labels = torch.linspace(1, 5, batch).to(where)
 

@@ -1,4 +1,4 @@
-"""What the speed benchmarks share: the device's name, made-up photos, seconds."""
+"""What the speed benchmarks share: the device's name, made-up photos, a model in training, seconds."""
 
 import platform
 import time
@@ -10,8 +10,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from vtiqa_jax.config import ModelConfig
-from vtiqa_jax.prepared import Prepared
+from vtiqa_jax import sharding
+from vtiqa_jax.data.image_cache import ImageCache
+from vtiqa_jax.data.loader import ImageStore, epoch_batches, load_batches
+from vtiqa_jax.models.params import Params
+from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.train import init_state, make_train_step
+from vtiqa_jax.training.recipe import Recipe, ScheduleState
 
 
 def device() -> str:
@@ -39,11 +44,11 @@ def versions() -> dict[str, str]:
     return found
 
 
-def photos(count: int, config: ModelConfig, seed: int) -> Prepared:
+def photos(count: int, config: ModelConfig, seed: int) -> ImageCache:
     """Random stored photos."""
     rng = np.random.default_rng(seed)
-    sides = (config.global_size, config.local_size)
-    return Prepared(*(rng.integers(0, 256, (count, side, side, 3), np.uint8) for side in sides))
+    sides = (config.global_resize, config.local_resize)
+    return ImageCache(*(rng.integers(0, 256, (count, side, side, 3), np.uint8) for side in sides))
 
 
 def timed(work: Callable[[], Any]) -> float:
@@ -51,3 +56,40 @@ def timed(work: Callable[[], Any]) -> float:
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
+
+
+class Trainer:
+    """A model in training, as `vtiqa_jax.train` trains it: batches from a store, one step after the other."""
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        recipe: Recipe,
+        params: Params,
+        store: ImageStore,
+        labels: np.ndarray,
+        rows: np.ndarray,
+    ) -> None:
+        self._config, self._recipe, self._store, self._rows = config, recipe, store, rows
+        self._columns = {"labels": labels.astype(np.float32)}
+        self._size = sharding.round_up(min(recipe.batch_size, len(rows)), store.mesh)
+        self._state, self._frozen = init_state(recipe, config, params, store.mesh)
+        key = sharding.replicate(jax.random.key_data(jax.random.key(recipe.seed)), store.mesh)
+        self._key = jax.random.wrap_key_data(key)
+
+    @property
+    def params(self) -> Params:
+        """The model as it stands, on the devices."""
+        return self._frozen | self._state.eval_params
+
+    def epoch(self, number: int, *, head_only: bool = False) -> None:
+        """Trains one epoch and waits for it."""
+        recipe, store = self._recipe, self._store
+        step = make_train_step(recipe, self._config, store.mesh, head_only)
+        batches = epoch_batches(self._rows, recipe.batch_size, recipe.seed, number)
+        schedule = ScheduleState(epoch=number, lr=0.01, head_only=head_only)
+        loaded = load_batches(store, self._columns, batches, self._size)
+        for index, batch in enumerate(loaded, start=number * len(batches)):
+            lr = np.float32(recipe.learning_rate(schedule, index, len(batches)))
+            self._state, _ = step(self._state, self._frozen, self._key, lr, batch)
+        jax.block_until_ready(self._state.step)

@@ -10,18 +10,22 @@ import matplotlib
 import numpy as np
 import skimage
 
-from vtiqa_jax import images, views
-from vtiqa_jax.config import deit_small
+from vtiqa_jax.data import images
+from vtiqa_jax.models import views
+from vtiqa_jax.models.vtiqa import deit_small
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 photo = images.read(Path(skimage.__file__).parent / "data" / "coffee.png")
-small, large = (jnp.asarray(version)[None] for version in images.versions(photo, deit_small()))
+config = deit_small()
+small, large = (jnp.asarray(image)[None] for image in images.resize_pair(photo, config))
 shown = {
     f"the photo, {photo.shape[1]} x {photo.shape[0]}": photo,
-    "global view: the whole, shrunk": np.asarray(views.centre_global(small, deit_small())[0]),
-    "local view: 49 untouched patches": np.asarray(views.still_mosaic(large, deit_small())[0]),
+    "global view: the whole, shrunk": np.asarray(views.center_crop(small, config.view_size)[0]),
+    "local view: 49 untouched patches": np.asarray(
+        views.eval_mosaic(large, config.mosaic_grid, config.mosaic_patch)[0]
+    ),
 }
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained", width_ratios=[1.5, 1, 1])
 for axis, (title, picture) in zip(axes, shown.items(), strict=True):

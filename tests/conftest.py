@@ -8,8 +8,9 @@ import jax
 import numpy as np
 import pytest
 
-from vtiqa_jax import params
-from vtiqa_jax.config import LabelScale, ModelConfig, small
+from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.params import Params, init_params
+from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
 
 # Silent promotion and broadcasting are errors; eight devices, so that sharding is exercised on any machine.
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -17,13 +18,20 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_num_cpu_devices", 8)
 
 
-@pytest.fixture(autouse=True, scope="session")
-def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Programs compile once for the whole run, also in other processes, and nothing is left in the user's folders."""
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+def pytest_configure(config: pytest.Config) -> None:
+    """One folder of compiled programs for all workers, for the processes they start and for later runs.
+
+    It runs before the workers start, which inherit the environment.
+    """
+    # An entry that another worker is still writing, or that a killed run left, is compiled again.
+    config.addinivalue_line("filterwarnings", "ignore:Error (reading|writing) persistent compilation cache:UserWarning")
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(config.rootpath / ".pytest_cache" / "jax"))
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+    # JAX, imported above, has read its environment already.
     jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 @pytest.fixture
@@ -33,21 +41,22 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture
 def usual_promotion() -> Iterator[None]:
-    """For training: Optax mixes types itself, its step counters are integers."""
+    """For training and for JAX's attention in bfloat16: Optax and JAX mix types themselves."""
     with jax.numpy_dtype_promotion("standard"):
         yield
 
 
 @pytest.fixture(scope="session")
 def config() -> ModelConfig:
-    return small()
+    return tiny_config()
 
 
 @pytest.fixture(scope="session")
-def weights(config: ModelConfig) -> params.Params:
-    """Drawn large, so that photos get visibly different scores."""
-    drawn = params.drawn(config, seed=0)
-    return {key: np.asarray(array) * np.float32(3 if key.endswith("kernel") else 1) for key, array in drawn.items()}
+def weights(config: ModelConfig) -> Params:
+    """Large ones, so that photos get visibly different scores."""
+    initial = init_params(config, seed=0)
+    gain = {name: np.float32(3 if name.endswith("kernel") else 1) for name in initial}
+    return {name: np.asarray(array) * gain[name] for name, array in initial.items()}
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ def views(photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return small[10:234, 10:234], mosaic
 
 
-def normalise(pixels: np.ndarray) -> Tensor:
+def normalize(pixels: np.ndarray) -> Tensor:
     """uint8 [n, 224, 224, 3] to the network's input [n, 3, 224, 224]."""
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     return ((torch.from_numpy(pixels.copy()).float() / 255 - mean) / std).permute(0, 3, 1, 2)
@@ -89,14 +89,14 @@ def sensitivity(selector: Weights, global_view: Tensor) -> Tensor:
 
 def positions(maps: np.ndarray) -> np.ndarray:
     """Corners of the most sensitive patches, one window after the other."""
-    found = np.zeros((len(maps), 7, 7, 2), np.int16)
+    corners = np.zeros((len(maps), 7, 7, 2), np.int16)
     for n, entries in enumerate(maps):
         for i in range(7):
             for j in range(7):
                 window = entries[i * 3 : i * 3 + 3, j * 3 : j * 3 + 3]
                 x, y = divmod(int(np.argmax(window)), 3)
-                found[n, i, j] = [int((1.5 + i * 3 + x) / 24 * 768), int((1.5 + j * 3 + y) / 24 * 768)]
-    return found
+                corners[n, i, j] = [int((1.5 + i * 3 + x) / 24 * 768), int((1.5 + j * 3 + y) / 24 * 768)]
+    return corners
 
 
 def original(backbone: Weights, fusion: Weights, global_view: Tensor, mosaic: Tensor) -> Tensor:

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 
 from convert import __main__ as convert
-from convert import adapt
 from tests.conftest import Command
-from vtiqa_jax import checkpoint, params, resize
-from vtiqa_jax.config import ModelConfig, small
+from vtiqa_jax.convert import timm_vit
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.models import checkpoint
+from vtiqa_jax.models.adapt import resize_pos_embed, view_size_config, with_readout, with_view_size
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.params import Params, init_params, param_shapes
+from vtiqa_jax.models.vtiqa import ModelConfig
 
 WIDTH, DEPTH = 64, 2
 
@@ -22,7 +25,7 @@ def dinov2(patch: int = 14, side: int = 37, *, seed: int = 0) -> dict[str, np.nd
     """A small ViT in the layout of timm's vit_small_patch14_dinov2."""
     rng = np.random.default_rng(seed)
 
-    def drawn(*shape: int) -> np.ndarray:
+    def normal(*shape: int) -> np.ndarray:
         return (0.1 * rng.standard_normal(shape)).astype(np.float32)
 
     # Smooth positions, as trained ones are.
@@ -30,17 +33,17 @@ def dinov2(patch: int = 14, side: int = 37, *, seed: int = 0) -> dict[str, np.nd
     waves = [np.sin(2 * np.pi * (k * rows + (k % 3) * cols)) for k in rng.uniform(0, 2, WIDTH)]
     grid = np.stack(waves, -1).reshape(1, -1, WIDTH)
     arrays = {
-        "cls_token": drawn(1, 1, WIDTH),
-        "mask_token": drawn(1, WIDTH),
-        "pos_embed": np.concatenate([drawn(1, 1, WIDTH), grid], 1).astype(np.float32),
-        "patch_embed.proj.weight": drawn(WIDTH, 3, patch, patch),
-        "patch_embed.proj.bias": drawn(WIDTH),
-        "norm.weight": 1 + drawn(WIDTH),
-        "norm.bias": drawn(WIDTH),
+        "cls_token": normal(1, 1, WIDTH),
+        "mask_token": normal(1, WIDTH),
+        "pos_embed": np.concatenate([normal(1, 1, WIDTH), grid], 1).astype(np.float32),
+        "patch_embed.proj.weight": normal(WIDTH, 3, patch, patch),
+        "patch_embed.proj.bias": normal(WIDTH),
+        "norm.weight": 1 + normal(WIDTH),
+        "norm.bias": normal(WIDTH),
     }
     for block in range(DEPTH):
         for norm in ("norm1", "norm2"):
-            arrays |= {f"blocks.{block}.{norm}.weight": 1 + drawn(WIDTH), f"blocks.{block}.{norm}.bias": drawn(WIDTH)}
+            arrays |= {f"blocks.{block}.{norm}.weight": 1 + normal(WIDTH), f"blocks.{block}.{norm}.bias": normal(WIDTH)}
         for name, (outputs, inputs) in {
             "attn.qkv": (3 * WIDTH, WIDTH),
             "attn.proj": (WIDTH, WIDTH),
@@ -48,16 +51,16 @@ def dinov2(patch: int = 14, side: int = 37, *, seed: int = 0) -> dict[str, np.nd
             "mlp.fc2": (WIDTH, 4 * WIDTH),
         }.items():
             arrays |= {
-                f"blocks.{block}.{name}.weight": drawn(outputs, inputs),
-                f"blocks.{block}.{name}.bias": drawn(outputs),
+                f"blocks.{block}.{name}.weight": normal(outputs, inputs),
+                f"blocks.{block}.{name}.bias": normal(outputs),
             }
-        arrays |= {f"blocks.{block}.ls{which}.gamma": 1 + 3 * drawn(WIDTH) for which in (1, 2)}
+        arrays |= {f"blocks.{block}.ls{which}.gamma": 1 + 3 * normal(WIDTH) for which in (1, 2)}
     return arrays
 
 
 def test_layer_scale_is_folded_into_what_it_scales() -> None:
     before = dinov2(16, 14)
-    after, notes = adapt.to_deit("it", before)
+    after, notes = timm_vit.to_deit("it", before)
     assert len(notes) == 1
     assert "LayerScale of 4 branches folded" in notes[0]
     assert not [key for key in after if re.search(r"\.ls\d|mask", key)]
@@ -65,11 +68,11 @@ def test_layer_scale_is_folded_into_what_it_scales() -> None:
     for layer, gamma, inputs in (("attn.proj", "ls1", WIDTH), ("mlp.fc2", "ls2", 4 * WIDTH)):
         x = rng.standard_normal((5, inputs)).astype(np.float32)
         name = f"blocks.1.{layer}"
-        wanted = (x @ before[f"{name}.weight"].T + before[f"{name}.bias"]) * before[f"blocks.1.{gamma}.gamma"]
-        found = x @ after[f"{name}.weight"].T + after[f"{name}.bias"]
-        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+        expected = (x @ before[f"{name}.weight"].T + before[f"{name}.bias"]) * before[f"blocks.1.{gamma}.gamma"]
+        result = x @ after[f"{name}.weight"].T + after[f"{name}.bias"]
+        np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
         other = before[f"blocks.1.{'ls2' if gamma == 'ls1' else 'ls1'}.gamma"]
-        assert np.abs(wanted / before[f"blocks.1.{gamma}.gamma"] * other - found).max() > 0.01
+        assert np.abs(expected / before[f"blocks.1.{gamma}.gamma"] * other - result).max() > 0.01
     untouched = set(after) - {
         f"blocks.{b}.{n}.{w}" for b in (0, 1) for n in ("attn.proj", "mlp.fc2") for w in ("weight", "bias")
     }
@@ -78,17 +81,17 @@ def test_layer_scale_is_folded_into_what_it_scales() -> None:
 
 def test_a_resampled_patch_keeps_its_token() -> None:
     before = dinov2()
-    after, notes = adapt.to_deit("it", before)
+    after, notes = timm_vit.to_deit("it", before)
     assert after["patch_embed.proj.weight"].shape == (WIDTH, 3, 16, 16)
     rng = np.random.default_rng(2)
     patches = rng.standard_normal((10, 14, 14, 3)).astype(np.float32)
     larger = np.asarray(jax.image.resize(patches, (10, 16, 16, 3), "cubic", antialias=False))
-    wanted = np.einsum("pyxc,ocyx->po", patches, before["patch_embed.proj.weight"])
-    found = np.einsum("pyxc,ocyx->po", larger, after["patch_embed.proj.weight"])
-    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+    expected = np.einsum("pyxc,ocyx->po", patches, before["patch_embed.proj.weight"])
+    result = np.einsum("pyxc,ocyx->po", larger, after["patch_embed.proj.weight"])
+    np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4)
     # Resizing the kernel as if it were a picture would not do.
     naive = np.asarray(jax.image.resize(before["patch_embed.proj.weight"], (WIDTH, 3, 16, 16), "cubic"))
-    assert np.abs(np.einsum("pyxc,ocyx->po", larger, naive) - wanted).max() > 0.1
+    assert np.abs(np.einsum("pyxc,ocyx->po", larger, naive) - expected).max() > 0.1
     assert any("from 14 to 16 px" in note for note in notes)
 
 
@@ -100,14 +103,14 @@ def test_positions_keep_their_place() -> None:
     grid = np.stack([rows, cols], -1).reshape(1, -1, 2)
     embedding = np.concatenate([np.full((1, 1, 2), 9.0), grid], 1).astype(np.float32)
     for new in (7, 16, 24):
-        found = resize.positions(embedding, new)
-        assert found.shape == (1, new * new + 1, 2)
-        assert (found[0, 0] == 9).all()
-        square = found[0, 1:].reshape(new, new, 2)
+        result = resize_pos_embed(embedding, new)
+        assert result.shape == (1, new * new + 1, 2)
+        assert (result[0, 0] == 9).all()
+        square = result[0, 1:].reshape(new, new, 2)
         np.testing.assert_allclose(square[:, :, 0], square.transpose(1, 0, 2)[:, :, 1], atol=1e-6)
         steps = np.diff(square[2:-2, 0, 0])
         np.testing.assert_allclose(steps, side / (side - 1) / new, rtol=0.05)
-    np.testing.assert_allclose(resize.positions(embedding, side), embedding, atol=1e-6)
+    np.testing.assert_allclose(resize_pos_embed(embedding, side), embedding, atol=1e-6)
 
 
 def test_a_dinov2_becomes_a_starting_point(tmp_path: Path, command: Command) -> None:
@@ -121,8 +124,8 @@ def test_a_dinov2_becomes_a_starting_point(tmp_path: Path, command: Command) -> 
     ):
         assert change in said
     made = checkpoint.load(tmp_path / "out")
-    assert (made.config.patch_size, made.config.tokens, made.config.depth) == (16, 197, 2)
-    assert len(made.source["adapted"]) == 3
+    assert (made.config.patch_size, made.config.num_tokens, made.config.depth) == (16, 197, 2)
+    assert len(made.provenance["adapted"]) == 3
 
 
 def test_vits_without_a_place_for_their_parts_are_refused(tmp_path: Path) -> None:
@@ -134,28 +137,27 @@ def test_vits_without_a_place_for_their_parts_are_refused(tmp_path: Path) -> Non
         "blocks.0.attn.q_norm.weight",
     ):
         with pytest.raises(UserError, match=f"a ViT of another kind: it has {key}"):
-            adapt.to_deit("it", dinov2() | {key: np.zeros(3, np.float32)})
+            timm_vit.to_deit("it", dinov2() | {key: np.zeros(3, np.float32)})
     with pytest.raises(UserError, match="does not look like a timm ViT"):
-        adapt.to_deit("it", {"weight": np.zeros(3)})
+        timm_vit.to_deit("it", {"weight": np.zeros(3)})
 
 
-def test_views_of_another_size(config: ModelConfig, weights: params.Params) -> None:
-    start = checkpoint.read_out(checkpoint.Checkpoint(config, weights, None, {}), (1, 2))
-    larger = resize.to_views_of(start, 56)
-    assert (larger.config.grid, larger.config.cell, larger.config.view_size) == (14, 4, 56)
-    assert larger.config.global_size == 68
-    assert larger.params["backbone.pos_embed"].shape == (1, 197, config.width)
-    graphdef, shapes = params.abstract(larger.config)
-    drawn = params.drawn(larger.config, 0) | larger.params
-    assert {key: array.shape for key, array in drawn.items()} == {key: leaf.shape for key, leaf in shapes.items()}
-    scores = params.merge(graphdef, drawn).score(  # type: ignore[union-attr]
+def test_views_of_another_size(config: ModelConfig, weights: Params) -> None:
+    start = with_readout(Checkpoint(config, weights, None, {}), (1, 2))
+    larger = with_view_size(start, 56)
+    assert (larger.config.mosaic_grid, larger.config.mosaic_patch, larger.config.view_size) == (14, 4, 56)
+    assert larger.config.global_resize == 68
+    assert larger.params["backbone.pos_embed"].shape == (1, 197, config.embed_dim)
+    params = init_params(larger.config, 0) | larger.params
+    assert {name: array.shape for name, array in params.items()} == param_shapes(larger.config)
+    model = Checkpoint(larger.config, params, None, {}).model()
+    scores = jax.jit(model.score)(  # type: ignore[union-attr]
         jnp.zeros((2, 68, 68, 3), jnp.uint8), jnp.zeros((2, 96, 96, 3), jnp.uint8)
     )
     assert scores.shape == (2,)
     for size, said in ((30, "not a multiple"), (0, "not a multiple"), (112, "larger than the stored photos")):
         with pytest.raises(UserError, match=said):
-            resize.to_views_of(start, size)
-    assert resize.for_views_of(ModelConfig(), 256).grid == 8
-    odd = resize.for_views_of(ModelConfig(), 240)
-    assert (odd.grid, odd.cell) == (15, 16)
-    assert small().view_size == 28
+            with_view_size(start, size)
+    assert view_size_config(ModelConfig(), 256).mosaic_grid == 8
+    odd = view_size_config(ModelConfig(), 240)
+    assert (odd.mosaic_grid, odd.mosaic_patch) == (15, 16)

@@ -11,13 +11,16 @@ import pytest
 import safetensors.numpy
 
 from convert import __main__ as program
-from convert import files, translate
-from convert.table import tables
 from tests import standin
 from tests.conftest import Command
-from vtiqa_jax import checkpoint, params
-from vtiqa_jax.config import ModelConfig, deit_base, deit_small, small
+from vtiqa_jax.commands.convert import COMMANDS, _head_count
+from vtiqa_jax.convert import files, translate
+from vtiqa_jax.convert.table import tables
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.models import catalog, checkpoint
+from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.params import Params, param_shapes
+from vtiqa_jax.models.vtiqa import ModelConfig, deit_base, deit_small, tiny_config
 
 GOLDEN = Path(__file__).parent / "golden" / "expected.npz"
 
@@ -28,14 +31,14 @@ def test_the_table_names_every_parameter_once(kind: str) -> None:
         rows = [row for table in tables(config).values() for row in table.expanded()]
         targets = [target for _, target, _ in rows]
         assert len(targets) == len(set(targets))
-        assert set(targets) == set(params.abstract(config)[1])
+        assert set(targets) == set(param_shapes(config))
         for table in tables(config).values():
             sources = [source for source, _, _ in table.expanded()]
             assert len(sources) == len(set(sources))
             assert not set(sources) & set(table.extras)
 
 
-def test_translating_there_and_back_is_the_identity(weights: params.Params, config: ModelConfig) -> None:
+def test_translating_there_and_back_is_the_identity(weights: Params, config: ModelConfig) -> None:
     table = tables(config)[""]
     shapes = {key: array.shape for key, array in weights.items()}
     there = translate.to_torch(weights, table)
@@ -45,7 +48,7 @@ def test_translating_there_and_back_is_the_identity(weights: params.Params, conf
     assert all(np.array_equal(back[key], weights[key]) for key in back)
 
 
-def test_all_problems_are_collected(weights: params.Params, config: ModelConfig) -> None:
+def test_all_problems_are_collected(weights: Params, config: ModelConfig) -> None:
     table = tables(config)[""]
     shapes = {key: array.shape for key, array in weights.items()}
     damaged = translate.to_torch(weights, table)
@@ -63,7 +66,7 @@ def test_all_problems_are_collected(weights: params.Params, config: ModelConfig)
         "cls_token occurs twice",
         "unknown key extra",
         "missing key norm.bias",
-        "head.1.bias has shape (63,), the model wants (64,)",
+        "head.1.bias has shape (63,), the model expects (64,)",
         "head.3.bias holds values that are not finite",
         "head.5.bias holds values that are not finite",
     ):
@@ -100,13 +103,13 @@ def test_a_backbone_is_read_without_torch(kind: str, tmp_path: Path, out: Path, 
         safetensors.numpy.save_file(weights, source)
     assert command(program.main, "backbone", source, out)[0] == 0
     loaded = checkpoint.load(out)
-    assert loaded.config == deit_small(kind="backbone", width=128, heads=2, depth=3)
+    assert loaded.config == deit_small(kind="backbone", embed_dim=128, num_heads=2, depth=3)
     assert loaded.scale is None
     expected = weights["blocks.2.attn.proj.weight"].T
     if kind == "npz":
         expected = expected.astype(np.float16)
     np.testing.assert_array_equal(loaded.params["blocks.2.attn.proj.kernel"], expected)
-    assert loaded.source["converted"] == [{"file": source.name, "sha256": checkpoint.sha256(source)}]
+    assert loaded.provenance["converted"] == [{"file": source.name, "sha256": checkpoint.sha256(source)}]
 
 
 def test_refusals_without_torch(tmp_path: Path, out: Path, command: Command) -> None:
@@ -136,9 +139,9 @@ def test_an_existing_checkpoint_is_kept_without_force(tmp_path: Path, out: Path,
     status, _, error = command(program.main, "backbone", tmp_path / "b.npz", out)
     assert status == 2
     assert "exists already; choose another name, or overwrite it with --force" in error
-    assert checkpoint.load(out).source["converted"][0]["file"] == "a.npz"
+    assert checkpoint.load(out).provenance["converted"][0]["file"] == "a.npz"
     assert command(program.main, "backbone", tmp_path / "b.npz", out, "--force")[0] == 0
-    assert checkpoint.load(out).source["converted"][0]["file"] == "b.npz"
+    assert checkpoint.load(out).provenance["converted"][0]["file"] == "b.npz"
 
 
 def test_bad_arguments_end_with_status_2(command: Command) -> None:
@@ -174,16 +177,16 @@ def test_the_released_file_goes_there_and_back(published: Path, out: Path, tmp_p
     assert "koniq10k scale, 1 to 5, higher is better" in said
     loaded = checkpoint.load(out)
     assert loaded.config == deit_small()
-    assert loaded.source == {"converted": [{"file": "VTIQA_koniq.pt", "sha256": checkpoint.sha256(source)}]}
+    assert loaded.provenance == {"converted": [{"file": "VTIQA_koniq.pt", "sha256": checkpoint.sha256(source)}]}
     assert command(program.main, "export", out, tmp_path / "back.pt")[0] == 0
     assert_same_file(tmp_path / "back.pt", source)
     status, _, error = command(program.main, "export", out, tmp_path / "back.pt")
     assert (status, "exists already" in error) == (2, True)
 
 
-def assert_same_file(found: Path, expected: Path, without: tuple[str, ...] = ()) -> None:
+def assert_same_file(path: Path, expected: Path, without: tuple[str, ...] = ()) -> None:
     """The same keys and, bit for bit, the same arrays."""
-    ours, theirs = files.read(found), files.read(expected)
+    ours, theirs = files.read(path), files.read(expected)
     assert set(ours) == set(theirs) - {f"module.{key}" for key in without}
     for key, array in ours.items():
         assert array.dtype == theirs[key].dtype
@@ -282,7 +285,7 @@ def test_a_transposed_square_matrix_is_noticed_by_computing(
     status, said, error = command(program.main, "vtiqa", right, out, "--expect", GOLDEN)
     assert status == 0, error
     assert "| features_mosaic | relative norm of the difference |" in said
-    assert json.loads(json.dumps(checkpoint.load(out).source["checked"]))["file"] == GOLDEN.name
+    assert json.loads(json.dumps(checkpoint.load(out).provenance["checked"]))["file"] == GOLDEN.name
     shutil.rmtree(out)
     wrong = standin.save_pt(tmp_path / "t.pt", changed(transpose))
     assert_refused(command, out, "vtiqa", wrong, out, "--expect", GOLDEN, said="computes something else than")
@@ -297,5 +300,33 @@ def test_a_backbone_is_not_the_released_model(published: Path, tmp_path: Path, o
     assert_refused(command, out, "vtiqa", source, out, said="missing key head.1.weight")
 
 
-def test_small_sizes_are_not_offered_to_the_released_table() -> None:
-    assert small().view_size == 28
+def test_a_checkpoint_is_quantized_by_either_name(
+    scale: LabelScale, out: Path, tmp_path: Path, command: Command
+) -> None:
+    sizes = tiny_config(embed_dim=64)
+    shapes = param_shapes(sizes)
+    assert COMMANDS["pack"] is COMMANDS["quantize"]
+    checkpoint.save(out, Checkpoint(sizes, {name: np.ones(shape) for name, shape in shapes.items()}, scale, {}))
+    for name in ("quantize", "pack"):
+        target = tmp_path / f"{name}.npz"
+        assert command(program.main, name, out, target)[0] == 0
+        assert catalog.load(target).config == sizes
+        status, _, error = command(program.main, name, out, target)
+        assert (status, "exists already" in error) == (2, True)
+        assert command(program.main, name, out, target, "--force")[0] == 0
+    assert_refused(command, tmp_path / "model.pt", "quantize", out, tmp_path / "model.pt", said="ends in .npz")
+
+
+def test_models_without_a_published_counterpart_are_not_exported(
+    scale: LabelScale, out: Path, tmp_path: Path, command: Command
+) -> None:
+    sizes = tiny_config(readout_blocks=(1, 2))
+    shapes = param_shapes(sizes)
+    checkpoint.save(out, Checkpoint(sizes, {name: np.ones(shape) for name, shape in shapes.items()}, scale, {}))
+    assert_refused(command, tmp_path / "m.pt", "export", out, tmp_path / "m.pt", said="no published counterpart")
+
+
+def test_heads_are_64_channels_wide() -> None:
+    assert [_head_count(width) for width in (192, 384, 768)] == [3, 6, 12]
+    with pytest.raises(ValueError, match="100 is not a multiple of 64"):
+        _head_count(100)

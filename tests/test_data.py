@@ -1,4 +1,4 @@
-"""A person's CSV, its division, and the prepared arrays."""
+"""A person's CSV, and the cache of its decoded photos."""
 
 import os
 import shutil
@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from vtiqa_jax import images, manifest, prepared
-from vtiqa_jax.config import ModelConfig
+from vtiqa_jax.data import images, manifest
+from vtiqa_jax.data.image_cache import build_image_cache
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.models.vtiqa import ModelConfig
 
 
 @pytest.fixture
@@ -27,16 +28,16 @@ def folder(tmp_path: Path, rng: np.random.Generator) -> Path:
 
 
 def test_a_manifest_is_read_in_its_order(folder: Path) -> None:
-    photos = manifest.read(folder / "scores.csv", folder, "part")
+    photos = manifest.read_csv(folder / "scores.csv", folder, "part")
     assert photos.names == tuple(f"p{i}.png" for i in range(6))
     np.testing.assert_array_equal(photos.mos, np.arange(6, dtype=np.float32) / 2)
     assert photos.groups == ("a", "b") * 3
-    assert photos.paths[3] == folder / "p3.png"
+    assert photos.images.path(photos.names[3]) == folder / "p3.png"
 
 
 def test_spreadsheets_put_a_mark_and_spaces(folder: Path) -> None:
     (folder / "excel.csv").write_text("\ufeffimage, mos\r\np0.png, 1\r\np1.png,2\r\n")
-    assert manifest.read(folder / "excel.csv", folder).mos.tolist() == [1, 2]
+    assert manifest.read_csv(folder / "excel.csv", folder).mos.tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -55,79 +56,106 @@ def test_spreadsheets_put_a_mark_and_spaces(folder: Path) -> None:
 def test_a_wrong_manifest_is_refused_with_its_lines(folder: Path, text: str, said: str) -> None:
     (folder / "wrong.csv").write_text(text)
     with pytest.raises(UserError, match=said):
-        manifest.read(folder / "wrong.csv", folder)
+        manifest.read_csv(folder / "wrong.csv", folder)
+
+
+def test_further_numbers_are_read_and_follow_their_photos(folder: Path) -> None:
+    lines = (folder / "scores.csv").read_text().splitlines()
+    more = [f"{line},{index / 10}, {100 - index}" for index, line in enumerate(lines[1:])]
+    (folder / "more.csv").write_text("\n".join([f"{lines[0]},std,votes", *more]))
+    photos = manifest.read_csv(folder / "more.csv", folder, target_columns=("std", "votes"))
+    assert list(photos.targets) == ["std", "votes"]
+    np.testing.assert_array_equal(photos.targets["std"], np.float32([0, 0.1, 0.2, 0.3, 0.4, 0.5]))
+    np.testing.assert_array_equal(photos.targets["votes"], np.float32([100, 99, 98, 97, 96, 95]))
+    assert {values.dtype for values in photos.targets.values()} == {np.dtype(np.float32)}
+    np.testing.assert_array_equal(photos.mos, np.arange(6, dtype=np.float32) / 2)
+    some = photos.select(np.array([4, 1]))
+    assert some.names == ("p4.png", "p1.png")
+    np.testing.assert_array_equal(some.targets["std"], np.float32([0.4, 0.1]))
+    np.testing.assert_array_equal(some.targets["votes"], np.float32([96, 99]))
+    assert manifest.read_csv(folder / "more.csv", folder).targets == {}
+
+
+def test_further_numbers_that_are_none_are_refused_with_line_and_column(folder: Path) -> None:
+    (folder / "wrong.csv").write_text("image,mos,std,votes\np0.png,1,0.5,wide\np1.png,2,inf,3\np2.png,3,0.1\n")
+    said = "line 2: votes is 'wide', not a number; line 3: std is 'inf', not a number; line 4: votes is '', not"
+    with pytest.raises(UserError, match=said):
+        manifest.read_csv(folder / "wrong.csv", folder, target_columns=("std", "votes"))
+    with pytest.raises(UserError, match=r"no column `spread`.*found: image, mos, std, votes"):
+        manifest.read_csv(folder / "wrong.csv", folder, target_columns=("spread",))
 
 
 def test_missing_files_are_named(folder: Path) -> None:
     with pytest.raises(UserError, match=r"missing\.csv cannot be read: No such file"):
-        manifest.read(folder / "missing.csv", folder)
+        manifest.read_csv(folder / "missing.csv", folder)
     with pytest.raises(UserError, match="nowhere is not a folder"):
-        manifest.read(folder / "scores.csv", folder / "nowhere")
+        manifest.read_csv(folder / "scores.csv", folder / "nowhere")
 
 
-def test_prepared_arrays_are_the_photos_versions(folder: Path, config: ModelConfig) -> None:
-    photos = manifest.read(folder / "scores.csv", folder)
-    arrays = prepared.prepare(photos.paths, folder / "prepared", config)
-    for row, path in enumerate(photos.paths):
-        small, large = images.versions(images.read(path), config)
-        np.testing.assert_array_equal(arrays.global_versions[row], small)
-        np.testing.assert_array_equal(arrays.local_versions[row], large)
+def test_cached_arrays_are_the_resized_photos(folder: Path, config: ModelConfig) -> None:
+    photos = manifest.read_csv(folder / "scores.csv", folder)
+    arrays = build_image_cache(photos, folder / "cache", config)
+    for row, name in enumerate(photos.names):
+        small, large = images.resize_pair(images.read(folder / name), config)
+        np.testing.assert_array_equal(arrays.global_images[row], small)
+        np.testing.assert_array_equal(arrays.local_images[row], large)
 
 
-def test_preparing_goes_on_where_it_stopped_and_notices_changes(
+def test_building_the_cache_goes_on_where_it_stopped_and_notices_changes(
     folder: Path, config: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    photos = manifest.read(folder / "scores.csv", folder)
+    photos = manifest.read_csv(folder / "scores.csv", folder)
     decoded: list[str] = []
-    read = images.read
+    read = manifest.ImageFolder.read
 
-    def counted(path: Path) -> np.ndarray:
+    def counted(source: manifest.ImageFolder, name: str) -> bytes:
         if len(decoded) == 4 and decoded[-1] != "again":
             raise KeyboardInterrupt
-        decoded.append(path.name)
-        return read(path)
+        decoded.append(name)
+        return read(source, name)
 
-    monkeypatch.setattr(images, "read", counted)
+    monkeypatch.setattr(manifest.ImageFolder, "read", counted)
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     with pytest.raises(KeyboardInterrupt):
-        prepared.prepare(photos.paths, folder / "prepared", config)
+        build_image_cache(photos, folder / "cache", config)
     assert len(decoded) == 4
     decoded.append("again")
-    prepared.prepare(photos.paths, folder / "prepared", config)
+    build_image_cache(photos, folder / "cache", config)
     assert decoded[5:] == ["p4.png", "p5.png"]
-    prepared.prepare(photos.paths, folder / "prepared", config)
+    build_image_cache(photos, folder / "cache", config)
     assert len(decoded) == 7
     cv2.imwrite(str(folder / "p2.png"), np.zeros((9, 9, 3), np.uint8))
-    arrays = prepared.prepare(photos.paths, folder / "prepared", config)
+    arrays = build_image_cache(photos, folder / "cache", config)
     assert decoded[7:] == ["p2.png"]
-    assert not arrays.local_versions[2].any()
+    assert not arrays.local_images[2].any()
     # Without its pixels nothing counts as done.
-    next(folder.glob(f"prepared/*/local_{config.local_size}.npy")).unlink()
-    prepared.prepare(photos.paths, folder / "prepared", config)
+    next(folder.glob(f"cache/*/local_{config.local_resize}.npy")).unlink()
+    build_image_cache(photos, folder / "cache", config)
     assert len(decoded) == 8 + 6
 
 
 def test_arrays_that_were_cut_off_are_made_again(folder: Path, config: ModelConfig) -> None:
-    photos, shared = manifest.read(folder / "scores.csv", folder), folder / "prepared"
-    before = np.array(prepared.prepare(photos.paths, shared, config).local_versions)
+    photos, shared = manifest.read_csv(folder / "scores.csv", folder), folder / "cache"
+    before = np.array(build_image_cache(photos, shared, config).local_images)
     for left in (0, 10, 1000):
-        path = next(folder.glob(f"prepared/*/local_{config.local_size}.npy"))
+        path = next(folder.glob(f"cache/*/local_{config.local_resize}.npy"))
         path.write_bytes(path.read_bytes()[:left])
-        np.testing.assert_array_equal(prepared.prepare(photos.paths, shared, config).local_versions, before)
+        np.testing.assert_array_equal(build_image_cache(photos, shared, config).local_images, before)
 
 
-def test_other_photos_and_other_sizes_do_not_disturb_prepared_ones(folder: Path, config: ModelConfig) -> None:
-    photos, shared = manifest.read(folder / "scores.csv", folder), folder / "prepared"
-    arrays = prepared.prepare(photos.paths, shared, config)
-    before = np.array(arrays.local_versions)
-    larger = config.replace(local_size=2 * config.local_size)
-    for paths, other in ((photos.paths[:3], config), (photos.paths[::-1], config), (photos.paths, larger)):
-        prepared.prepare(paths, shared, other)
-    np.testing.assert_array_equal(arrays.local_versions, before)
+def test_other_photos_and_other_sizes_do_not_disturb_cached_ones(folder: Path, config: ModelConfig) -> None:
+    photos, shared = manifest.read_csv(folder / "scores.csv", folder), folder / "cache"
+    arrays = build_image_cache(photos, shared, config)
+    before = np.array(arrays.local_images)
+    larger = config.replace(local_resize=2 * config.local_resize)
+    rows = np.arange(6)
+    for some, other in ((photos.select(rows[:3]), config), (photos.select(rows[::-1]), config), (photos, larger)):
+        build_image_cache(some, shared, other)
+    np.testing.assert_array_equal(arrays.local_images, before)
     # A change seen at one size does not count as seen at the other.
     cv2.imwrite(str(folder / "p2.png"), np.zeros((9, 9, 3), np.uint8))
-    prepared.prepare(photos.paths, shared, larger)
-    assert not prepared.prepare(photos.paths, shared, config).local_versions[2].any()
+    build_image_cache(photos, shared, larger)
+    assert not build_image_cache(photos, shared, config).local_images[2].any()
 
 
 def test_a_full_disk_is_noticed_before_anything_is_written(
@@ -135,15 +163,15 @@ def test_a_full_disk_is_noticed_before_anything_is_written(
 ) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 9, 1000))
-    with pytest.raises(UserError, match=r"preparing 6 photos needs 0\.0 GB in .*prepared"):
-        prepared.prepare(manifest.read(folder / "scores.csv", folder).paths, folder / "prepared", config)
-    assert not list(folder.glob("prepared/*/*"))
+    with pytest.raises(UserError, match=r"preparing 6 photos needs 0\.0 GB in .*cache"):
+        build_image_cache(manifest.read_csv(folder / "scores.csv", folder), folder / "cache", config)
+    assert not list(folder.glob("cache/*/*"))
 
 
 def test_unreadable_photos_are_named_after_the_others_are_done(folder: Path, config: ModelConfig) -> None:
-    photos = manifest.read(folder / "scores.csv", folder)
+    photos = manifest.read_csv(folder / "scores.csv", folder)
     (folder / "p1.png").write_bytes(b"no picture")
     with pytest.raises(UserError, match=r"1 of 6 photos cannot be read: .*p1\.png: not an image"):
-        prepared.prepare(photos.paths, folder / "prepared", config)
-    done = np.load(next(folder.glob("prepared/*/done.npy")))
+        build_image_cache(photos, folder / "cache", config)
+    done = np.load(next(folder.glob("cache/*/done.npy")))
     assert (done != b"").tolist() == [True, False, True, True, True, True]

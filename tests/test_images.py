@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vtiqa_jax import images
-from vtiqa_jax.config import deit_small
+from vtiqa_jax.data import images
+from vtiqa_jax.models.vtiqa import deit_small
 
 
 @pytest.fixture
@@ -114,9 +114,9 @@ def test_arrays_and_pillow_images_are_photos_too(picture: np.ndarray, tmp_path: 
             images.as_rgb(wrong)
 
 
-def test_stored_versions_are_opencvs_cubic(rng: np.random.Generator) -> None:
+def test_stored_sizes_are_opencvs_cubic(rng: np.random.Generator) -> None:
     photo = cv2.GaussianBlur(rng.integers(0, 256, (500, 400, 3), np.uint8), (0, 0), 1)
-    small, large = images.versions(photo, deit_small())
+    small, large = images.resize_pair(photo, deit_small())
     assert np.array_equal(small, cv2.resize(photo, (244, 244), interpolation=cv2.INTER_CUBIC))
     assert np.array_equal(large, cv2.resize(photo, (768, 768), interpolation=cv2.INTER_CUBIC))
     pillow = np.asarray(Image.fromarray(photo).resize((244, 244), Image.Resampling.BICUBIC))
@@ -125,7 +125,7 @@ def test_stored_versions_are_opencvs_cubic(rng: np.random.Generator) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 3000, 3), (5, 2, 3)])
 def test_any_size_can_be_stored(shape: tuple[int, int, int]) -> None:
-    small, large = images.versions(np.full(shape, 9, np.uint8), deit_small())
+    small, large = images.resize_pair(np.full(shape, 9, np.uint8), deit_small())
     assert small.shape == (244, 244, 3)
     assert large.shape == (768, 768, 3)
     assert (large == 9).all()
@@ -135,5 +135,5 @@ def test_folders_are_searched_at_any_depth_in_order(tmp_path: Path) -> None:
     (tmp_path / "b" / "deep").mkdir(parents=True)
     for name in ("z.jpg", "b/deep/a.PNG", "b/notes.txt", "b/c.tiff"):
         (tmp_path / name).touch()
-    found = images.find([tmp_path, tmp_path / "b" / "notes.txt"])
+    found = images.find_images([tmp_path, tmp_path / "b" / "notes.txt"])
     assert [str(path.relative_to(tmp_path)) for path in found] == ["b/c.tiff", "b/deep/a.PNG", "z.jpg", "b/notes.txt"]

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from vtiqa_jax import metrics
-from vtiqa_jax.metrics import correlations, within_groups
+from vtiqa_jax.evaluation import metrics
+from vtiqa_jax.evaluation.metrics import correlations, within_groups
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
@@ -64,15 +64,15 @@ def test_the_logistic_undoes_a_logistic() -> None:
     scores = rng.uniform(-3, 3, 200)
     mos = 4 / (1 + np.exp(-(scores - 0.5) / 0.7)) + 1
     assert metrics.correlations(scores, mos).plcc < 0.98
-    fitted = metrics.logistic(scores, mos)
+    fitted = metrics.fit_logistic(scores, mos)
     np.testing.assert_allclose(fitted, mos, atol=1e-4)
-    assert np.isnan(metrics.logistic(scores[:3], mos[:3])).all(), "four parameters need more than three photos"
+    assert np.isnan(metrics.fit_logistic(scores[:3], mos[:3])).all(), "four parameters need more than three photos"
 
 
 def test_the_logistic_keeps_the_order() -> None:
     rng = np.random.default_rng(1)
     scores = rng.standard_normal(100)
-    fitted = metrics.logistic(scores, scores + 0.5 * rng.standard_normal(100))
+    fitted = metrics.fit_logistic(scores, scores + 0.5 * rng.standard_normal(100))
     assert (np.diff(fitted[np.argsort(scores)]) >= 0).all()
 
 
@@ -83,10 +83,10 @@ def test_bootstrap_intervals_hold_what_they_promise() -> None:
     for seed in range(60):
         mos = rng.standard_normal(80)
         scores = 0.8 * mos + 0.6 * rng.standard_normal(80)
-        found = metrics.intervals(scores, mos, resamples=300, seed=seed)
+        found = metrics.bootstrap_ci(scores, mos, resamples=300, seed=seed)
         held += found["plcc"][0] <= 0.8 <= found["plcc"][1]
         widths.append(np.subtract(*found["srcc"][::-1]))
         figures.append(metrics.correlations(scores, mos).srcc)
     assert held >= 51
     assert np.mean(widths) == pytest.approx(2 * 1.96 * np.std(figures), rel=0.35)
-    assert np.isnan(metrics.intervals(mos[:2], mos[:2])["srcc"]).all()
+    assert np.isnan(metrics.bootstrap_ci(mos[:2], mos[:2])["srcc"]).all()

@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 
 from tests import made_up
-from vtiqa_jax import checkpoint, devices, params
-from vtiqa_jax.config import ModelConfig
+from vtiqa_jax import sharding
+from vtiqa_jax.models import checkpoint, params
+from vtiqa_jax.models.vtiqa import ModelConfig
 
 REPOSITORY = Path(__file__).parents[1]
 
 
 def test_a_process_provides_its_own_devices_rows() -> None:
-    mesh = devices.data_mesh(jax.devices()[:4])
-    assert devices.share(8, mesh) == slice(0, 8)
+    mesh = sharding.data_mesh(jax.devices()[:4])
+    assert sharding.local_slice(8, mesh) == slice(0, 8)
 
 
 def started(arguments: list[object], count: int) -> subprocess.Popen[str]:
@@ -48,9 +49,10 @@ def ended(running: list[subprocess.Popen[str]]) -> list[str]:
     return [out for out, _ in said]
 
 
+@pytest.mark.slow
 def test_two_processes_are_as_one(config: ModelConfig, tmp_path: Path) -> None:
     made_up.koniq10k(tmp_path / "koniq10k")
-    checkpoint.save(tmp_path / "init", checkpoint.Checkpoint(config, params.drawn(config, 0), None, {}))
+    checkpoint.save(tmp_path / "init", checkpoint.Checkpoint(config, params.init_params(config, 0), None, {}))
 
     def arguments(workdir: str) -> list[object]:
         return [
@@ -77,15 +79,16 @@ def test_two_processes_are_as_one(config: ModelConfig, tmp_path: Path) -> None:
         for name in ("one", "two")
     ]
     np.testing.assert_allclose(*([entry["loss"] for entry in history] for history in histories), rtol=1e-5)
-    assert checkpoint.load(tmp_path / "two" / "checkpoint").config == config.replace(mosaics=3)
+    assert checkpoint.load(tmp_path / "two" / "checkpoint").config == config.replace(eval_mosaics=3)
 
 
 READS = """
 import sys
 import jax, numpy as np
 jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))
-from vtiqa_jax import devices, feed
-from vtiqa_jax.prepared import Prepared
+from vtiqa_jax import sharding
+from vtiqa_jax.data import loader
+from vtiqa_jax.data.image_cache import ImageCache
 
 class Noted(np.ndarray):
     def __getitem__(self, rows):
@@ -93,14 +96,15 @@ class Noted(np.ndarray):
         return np.asarray(self)[rows]
 
 pixels = np.arange(24, dtype=np.uint8).reshape(24, 1, 1, 1)
-mesh = devices.data_mesh()
+mesh = sharding.data_mesh()
 chosen = [np.arange(8), np.arange(8, 14)]
-noted = Prepared(pixels.view(Noted), pixels)
-source = feed.Source(noted, mesh)
-assert not source.on_device
-for batch in feed.batches(source, np.arange(24, dtype=np.float32), chosen, 8):
-    print("sum", int(batch.labels.sum()), "photos", int(batch.present.sum()), "shape", batch.labels.shape[0])
-assert devices.agreed(5 + jax.process_index()) == 5
+noted = ImageCache(pixels.view(Noted), pixels)
+store = loader.ImageStore(noted, mesh)
+assert not store.on_device
+for batch in loader.load_batches(store, {"labels": np.arange(24, dtype=np.float32)}, chosen, 8):
+    labels = batch["labels"]
+    print("sum", int(labels.sum()), "photos", int(batch["mask"].sum()), "shape", labels.shape[0])
+assert sharding.broadcast_from_main(5 + jax.process_index()) == 5
 """
 
 

@@ -9,15 +9,17 @@ import pytest
 from PIL import Image
 
 import vtiqa_jax
-from vtiqa_jax import checkpoint, images, params
-from vtiqa_jax.config import LabelScale, ModelConfig
+from vtiqa_jax.data import images
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.scoring import Scorer
+from vtiqa_jax.evaluation.scorer import Scorer
+from vtiqa_jax.models import checkpoint, params
+from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.vtiqa import ModelConfig
 
 
 @pytest.fixture(scope="module")
 def scorer(config: ModelConfig, weights: params.Params, scale: LabelScale) -> Scorer:
-    return Scorer(config, weights, scale, over=jax.devices()[:1])
+    return Scorer(config, weights, scale, devices=jax.devices()[:1])
 
 
 @pytest.fixture
@@ -55,23 +57,23 @@ def test_a_score_that_is_no_number_is_a_failure(
 
 
 def test_every_batch_has_one_shape(scorer: Scorer, photos: list[np.ndarray]) -> None:
-    scorer._score.clear_cache()  # type: ignore[attr-defined]
+    scorer._step.clear_cache()  # type: ignore[attr-defined]
     for batch_size in (4, 100):  # 4, 4, and 1 padded to 4; a CPU takes no more together
         scorer.score(photos, batch_size=batch_size)
-        assert scorer._score._cache_size() == 1  # type: ignore[attr-defined]
+        assert scorer._step._cache_size() == 1  # type: ignore[attr-defined]
 
 
 def test_only_a_few_batches_are_held_at_a_time(scorer: Scorer, photos: list[np.ndarray], monkeypatch) -> None:
     """Photos decoded but not yet yielded never exceed the look-ahead, however long the list."""
     decoded, lock = [0], threading.Lock()
-    real = images.versions
+    real = images.resize_pair
 
-    def counted(*arguments: object) -> images.Versions:
+    def counted(*arguments: object) -> images.ImagePair:
         with lock:
             decoded[0] += 1
         return real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(images, "versions", counted)
+    monkeypatch.setattr(images, "resize_pair", counted)
     ahead = [decoded[0] - given for given, _ in enumerate(scorer.stream(photos * 10, batch_size=3))]
     assert max(ahead) <= 5 * 3
     assert decoded[0] == 90

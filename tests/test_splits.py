@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtiqa_jax import splits
+from vtiqa_jax.data import split_files, splits
+from vtiqa_jax.data.splits import Split
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.splits import Split
 
 
 def parts(split: Split) -> list[list[int]]:
@@ -19,10 +19,10 @@ def parts(split: Split) -> list[list[int]]:
 
 
 def test_a_clean_split_covers_every_row_once() -> None:
-    in_order = splits.clean(10, test_fraction=0.2, val_fraction=0.25, in_order=True, seed=0)
+    in_order = splits.random_split(10, test_fraction=0.2, val_fraction=0.25, in_order=True, seed=0)
     assert parts(in_order) == [[0, 1, 2, 3, 4, 5], [6, 7], [8, 9]]
-    assert in_order.choosing.tolist() == [6, 7]
-    shuffled = [splits.clean(100, test_fraction=0.2, val_fraction=0.1, seed=seed) for seed in (1, 1, 2)]
+    assert in_order.selection.tolist() == [6, 7]
+    shuffled = [splits.random_split(100, test_fraction=0.2, val_fraction=0.1, seed=seed) for seed in (1, 1, 2)]
     for split in shuffled:
         assert sorted(row for rows in parts(split) for row in rows) == list(range(100))
         assert list(map(len, parts(split))) == [72, 8, 20]
@@ -35,14 +35,14 @@ def test_a_clean_split_covers_every_row_once() -> None:
         (0.5, 0.2, "1 would be left to validate on"),
     ):
         with pytest.raises(UserError, match=said):
-            splits.clean(10, test_fraction=test, val_fraction=val, in_order=True, seed=0)
+            splits.random_split(10, test_fraction=test, val_fraction=val, in_order=True, seed=0)
 
 
 @given(st.lists(st.integers(0, 12), min_size=60, max_size=200), st.integers(0, 5))
 def test_no_scene_is_in_two_parts(scenes: list[int], seed: int) -> None:
     names = [str(scene) for scene in [*scenes, *range(13)]]
     try:
-        split = splits.clean(len(names), test_fraction=0.2, val_fraction=0.2, seed=seed, scenes=names)
+        split = splits.random_split(len(names), test_fraction=0.2, val_fraction=0.2, seed=seed, scenes=names)
     except UserError as error:
         assert "would be left" in str(error)  # one scene may be too large for any part
         return
@@ -54,7 +54,7 @@ def test_no_scene_is_in_two_parts(scenes: list[int], seed: int) -> None:
 
 def test_scenes_and_the_files_order_exclude_each_other() -> None:
     with pytest.raises(UserError, match="leave out --in-order"):
-        splits.clean(9, test_fraction=0.3, val_fraction=0.3, seed=0, in_order=True, scenes=["a", "b", "c"] * 3)
+        splits.random_split(9, test_fraction=0.3, val_fraction=0.3, seed=0, in_order=True, scenes=["a", "b", "c"] * 3)
 
 
 def authors(names: list[str], repetition: int) -> tuple[set[str], set[str]]:
@@ -77,15 +77,15 @@ def authors(names: list[str], repetition: int) -> tuple[set[str], set[str]]:
 
 def test_the_authors_splits_of_koniq() -> None:
     names = [f"{number}.jpg" for number in np.random.default_rng(3).permutation(10**6)[:10073]]
-    released = splits.released("koniq10k", names)
+    released = splits.authors_split("koniq10k", names)
     assert (len(released.train), len(released.test)) == (8058, 2015)
-    assert released.chosen_on_test
-    assert released.choosing is released.test
+    assert released.select_on_test
+    assert released.selection is released.test
     assert "TEST" in released.note
     assert "assum" not in released.note
     found = []
     for index in range(10):
-        split = splits.released("koniq10k", names, index)
+        split = splits.authors_split("koniq10k", names, index)
         train, test = ({names[row] for row in rows} for rows in (split.train, split.test))
         assert (train, test) == authors(names, index)
         found.append(test)
@@ -95,12 +95,12 @@ def test_the_authors_splits_of_koniq() -> None:
 
 def test_assumed_splits_say_so_and_keep_the_releases_seed() -> None:
     names = [f"{number}.bmp" for number in range(1169)][::-1]
-    split = splits.released("livew", names)
+    split = splits.authors_split("livew", names)
     assert "assumption" in split.note
     order = np.random.RandomState(0).permutation(1169)[np.random.RandomState(4).permutation(1169)]
     assert split.test.tolist() == sorted(order[935:])
     with pytest.raises(UserError, match="the paper did not use biq2021"):
-        splits.released("biq2021", names)
+        splits.authors_split("biq2021", names)
 
 
 NAMES = [f"folder/{number:02d}.jpg" for number in range(20)]
@@ -109,20 +109,23 @@ NAMES = [f"folder/{number:02d}.jpg" for number in range(20)]
 def test_our_file_gives_the_split_back(tmp_path: Path) -> None:
     path = tmp_path / "split.json"
     for split in (
-        splits.clean(20, test_fraction=0.2, val_fraction=0.2, seed=3),
-        splits.released("koniq10k", NAMES),
-        splits.clean(20, test_fraction=0.2, val_fraction=0.0, seed=3),
+        splits.random_split(20, test_fraction=0.2, val_fraction=0.2, seed=3),
+        splits.authors_split("koniq10k", NAMES),
+        splits.random_split(20, test_fraction=0.2, val_fraction=0.0, seed=3),
     ):
-        path.write_text(json.dumps(splits.names_of(split, NAMES)))
-        again = splits.load(path, NAMES[::-1], val_fraction=0.0, seed=0)
+        path.write_text(json.dumps(splits.to_json(split, NAMES)))
+        again = split_files.load(path, NAMES[::-1], val_fraction=0.0, seed=0)
         assert [[19 - row for row in rows][::-1] for rows in parts(again)] == parts(split)
-        assert again.chosen_on_test == split.chosen_on_test
-    told = json.loads(path.read_text())
-    swapped = {"train": [told["test"][0], *told["train"][1:]], "test": [told["train"][0], *told["test"][1:]]}
+        assert again.select_on_test == split.select_on_test
+    content = json.loads(path.read_text())
+    swapped = {
+        "train": [content["test"][0], *content["train"][1:]],
+        "test": [content["train"][0], *content["test"][1:]],
+    }
     for changed in (swapped, {"chosen_on_test": True}):
-        path.write_text(json.dumps(told | changed))
+        path.write_text(json.dumps(content | changed))
         with pytest.raises(UserError, match="its hash does not fit"):
-            splits.load(path, NAMES, val_fraction=0.1, seed=0)
+            split_files.load(path, NAMES, val_fraction=0.1, seed=0)
 
 
 def test_a_file_keeps_scenes_together_or_is_refused(tmp_path: Path) -> None:
@@ -130,43 +133,43 @@ def test_a_file_keeps_scenes_together_or_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "official.csv"
     lines = [f"{name},{'test' if row >= 16 else 'train'}" for row, name in enumerate(NAMES)]
     path.write_text("\n".join(["img_name,official_split", *lines]))
-    split = splits.load(path, NAMES, val_fraction=0.25, seed=0, scenes=scenes)
+    split = split_files.load(path, NAMES, val_fraction=0.25, seed=0, scenes=scenes)
     assert len({scenes[row] for row in split.val}) == 1
     assert len(split.val) == 4
     with pytest.raises(UserError, match="puts photos of the scene 4 into test and train"):
-        splits.load(path, NAMES, val_fraction=0.0, seed=0, scenes=["4"] * 20)
+        split_files.load(path, NAMES, val_fraction=0.0, seed=0, scenes=["4"] * 20)
 
 
 def test_other_projects_files_are_read(tmp_path: Path) -> None:
     labels = ["train"] * 12 + ["val"] * 3 + ["test"] * 5
-    wanted = [list(range(12)), [12, 13, 14], [15, 16, 17, 18, 19]]
+    expected = [list(range(12)), [12, 13, 14], [15, 16, 17, 18, 19]]
     short = [name.split("/")[1] for name in NAMES]
     # pyiqa's meta information
     meta = tmp_path / "meta_info.csv"
     rows = [f"{name},{index},1.0,{label}" for index, (name, label) in enumerate(zip(short, labels, strict=True))]
     meta.write_text("\n".join(["img_name,mos,std,ratio802_seed123_split_01", *rows]))
     given = {"val_fraction": 0.2, "seed": 0}
-    assert parts(splits.load(meta, NAMES, column="ratio802_seed123_split_01", **given)) == wanted
+    assert parts(split_files.load(meta, NAMES, column="ratio802_seed123_split_01", **given)) == expected
     with pytest.raises(UserError, match=r"no column `official_split` \(found: img_name, mos"):
-        splits.load(meta, NAMES, **given)
+        split_files.load(meta, NAMES, **given)
     # pyiqa's pickles of row numbers
     pickled = tmp_path / "split.pkl"
     with pickled.open("wb") as file:
-        pickle.dump({1: {}, 2: dict(zip(("train", "val", "test"), wanted, strict=True))}, file)
-    assert parts(splits.load(pickled, NAMES, column="2", meta=meta, **given)) == wanted
+        pickle.dump({1: {}, 2: dict(zip(("train", "val", "test"), expected, strict=True))}, file)
+    assert parts(split_files.load(pickled, NAMES, column="2", meta=meta, **given)) == expected
     with pytest.raises(UserError, match="--split-names"):
-        splits.load(pickled, NAMES, column="2", **given)
+        split_files.load(pickled, NAMES, column="2", **given)
     # LIQE's lists
     folder = tmp_path / "1"
     folder.mkdir()
-    for part, numbers in zip(("train", "val", "test"), wanted, strict=True):
+    for part, numbers in zip(("train", "val", "test"), expected, strict=True):
         lines = [f"ImageDatabase/{short[number]}\t{number}.5" for number in numbers]
         (folder / f"bid_{part}.txt").write_text("\n".join(lines) + "\n")
-    assert parts(splits.load(folder, NAMES, **given)) == wanted
+    assert parts(split_files.load(folder, NAMES, **given)) == expected
     # Without validation photos some of the training photos are drawn.
     (folder / "bid_val.txt").unlink()
-    drawn = splits.load(folder, NAMES, **given)
-    assert (len(drawn.train), len(drawn.val), drawn.test.tolist()) == (10, 2, wanted[2])
+    drawn = split_files.load(folder, NAMES, **given)
+    assert (len(drawn.train), len(drawn.val), drawn.test.tolist()) == (10, 2, expected[2])
     assert "drawn" in drawn.note
 
 
@@ -188,39 +191,59 @@ def test_pickles_are_not_trusted(content: bytes, said: str, tmp_path: Path) -> N
     (tmp_path / "meta.csv").write_text("img_name,mos\na,1\n")
     (tmp_path / "split.pkl").write_bytes(content)
     with pytest.raises(UserError, match=said):
-        splits.load(tmp_path / "split.pkl", NAMES, meta=tmp_path / "meta.csv", val_fraction=0.0, seed=0)
+        split_files.load(tmp_path / "split.pkl", NAMES, meta=tmp_path / "meta.csv", val_fraction=0.0, seed=0)
 
 
 def test_a_split_of_other_photos_is_refused(tmp_path: Path) -> None:
-    split = splits.clean(20, test_fraction=0.2, val_fraction=0.2, seed=3)
+    split = splits.random_split(20, test_fraction=0.2, val_fraction=0.2, seed=3)
     path = tmp_path / "split.json"
-    path.write_text(json.dumps(splits.names_of(split, NAMES)))
+    path.write_text(json.dumps(splits.to_json(split, NAMES)))
     with pytest.raises(UserError, match="which is not among the 19 photos"):
-        splits.load(path, NAMES[1:], val_fraction=0.1, seed=0)
-    assert len(splits.load(path, NAMES[1:], val_fraction=0.1, seed=0, partial=True).train) >= 12
+        split_files.load(path, NAMES[1:], val_fraction=0.1, seed=0)
+    assert len(split_files.load(path, NAMES[1:], val_fraction=0.1, seed=0, partial=True).train) >= 12
     meta = tmp_path / "twice.csv"
     meta.write_text("img_name,official_split\n00.jpg,train\n00.jpg,test\n")
     with pytest.raises(UserError, match=r"lists 00\.jpg in train and in test"):
-        splits.load(meta, NAMES, val_fraction=0.1, seed=0)
+        split_files.load(meta, NAMES, val_fraction=0.1, seed=0)
     with pytest.raises(UserError, match="its kind is not known"):
-        splits.load(tmp_path / "split.yaml", NAMES, val_fraction=0.1, seed=0)
+        split_files.load(tmp_path / "split.yaml", NAMES, val_fraction=0.1, seed=0)
 
 
 def test_a_part_of_the_photos_is_divided_as_the_whole_is() -> None:
     listed = [f"{number:05d}.jpg" for number in range(1000)]
-    whole = splits.released("koniq10k", listed)
+    whole = splits.authors_split("koniq10k", listed)
     there = listed[::-7]  # in another order
-    split = splits.among(whole, listed, there)
+    split = splits.restrict_to(whole, listed, there)
     for part in ("train", "test"):
         kept = {listed[row] for row in getattr(whole, part)} & set(there)
         assert {there[row] for row in getattr(split, part)} == kept
     assert "857 of its 1000 photos are not there" in split.note
-    assert split.chosen_on_test
+    assert split.select_on_test
     with pytest.raises(UserError, match="0 to train and 0 to test on are there"):
-        splits.among(whole, listed, ["other.jpg"])
+        splits.restrict_to(whole, listed, ["other.jpg"])
+
+
+def test_names_in_another_case_are_matched_where_that_is_unambiguous(tmp_path: Path) -> None:
+    listed = ["b.jpg", "B.JPG", "c.jpg", "d.jpg", "e.jpg"]
+    none = np.empty(0, np.int64)
+    split = Split(np.array([0, 2]), none, np.array([1, 3, 4]))
+    part = splits.restrict_to(split, listed, ["e.JPG", "D.jpg", "C.JPG", "B.JPG", "b.jpg"])
+    assert parts(part) == [[2, 4], [], [0, 1, 3]]
+    # A photo that is not there is not taken for another one.
+    assert parts(splits.restrict_to(split, [*listed[:4], "a.jpg"], ["b.jpg", "c.jpg", "D.jpg", "A.jpg"]))[2] == [2, 3]
+    path = tmp_path / "official.csv"
+    path.write_text("img_name,official_split\nA.JPG,train\nb.jpg,train\nC.jpg,test\nd.jpg,test\n")
+    given = {"val_fraction": 0.0, "seed": 0}
+    assert parts(split_files.load(path, ["x/d.JPG", "x/c.jpg", "x/b.jpg", "x/a.jpg"], **given)) == [[2, 3], [], [0, 1]]
+    assert parts(split_files.load(path, ["d.jpg", "C.jpg", "c.jpg", "b.jpg", "A.JPG"], **given)) == [[3, 4], [], [0, 1]]
+    with pytest.raises(UserError, match=r"official\.csv: C\.jpg could be C\.JPG or c\.jpg, which differ"):
+        split_files.load(path, ["d.jpg", "C.JPG", "c.jpg", "b.jpg", "A.JPG"], **given)
+    path.write_text("img_name,official_split\nA.JPG,train\na.jpg,test\n")
+    with pytest.raises(UserError, match=r"a\.JPG could be A\.JPG or a\.jpg"):
+        split_files.load(path, ["a.JPG", "b.jpg"], **given)
 
 
 def test_a_table_cut_off_does_not_give_the_authors_split() -> None:
     names = [f"{number:05d}.jpg" for number in range(100)]
-    assert "so NOT the authors' split" in splits.released("koniq10k", names, complete=False).note
-    assert "NOT" not in splits.released("koniq10k", names).note
+    assert "so NOT the authors' split" in splits.authors_split("koniq10k", names, complete=False).note
+    assert "NOT" not in splits.authors_split("koniq10k", names).note

@@ -2,29 +2,66 @@
 
 import vtiqa_jax
 
-model = vtiqa_jax.load()                      # the packaged model; or load("checkpoints/koniq")
-model.score(["a.jpg", array_uint8_hwc])       # float32 [n], on model.scale
+scorer = vtiqa_jax.load()                     # the packaged model; or load("checkpoints/koniq")
+scorer.score(["a.jpg", array_uint8_hwc])      # float32 [n], on scorer.scale
+model = vtiqa_jax.load_model()                # the same as a Flax module: to call, to differentiate, to train
 """
 
 from pathlib import Path
 
-from vtiqa_jax import models
-from vtiqa_jax.config import LabelScale, ModelConfig
+from vtiqa_jax.data.images import ImageError
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.images import ImageError
-from vtiqa_jax.model import ComputeDtype
-from vtiqa_jax.scoring import Scored, Scorer
+from vtiqa_jax.evaluation.scorer import Scorer, ScoreResult
+from vtiqa_jax.models import catalog
+from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.params import Model
+from vtiqa_jax.models.vtiqa import VTIQA, ComputeDtype, Implementation, ModelConfig
 
-__all__ = ["ImageError", "LabelScale", "ModelConfig", "Scored", "Scorer", "UserError", "load"]
+__all__ = [
+    "VTIQA",
+    "ImageError",
+    "LabelScale",
+    "ModelConfig",
+    "ScoreResult",
+    "Scorer",
+    "UserError",
+    "load",
+    "load_model",
+]
 
 
 def load(path: str | Path = "default", *, compute_dtype: ComputeDtype = "float32") -> Scorer:
-    """A model ready to score: a checkpoint's folder, a packed file, or "default" for the one in the package.
+    """A model ready to score photos.
 
-    `compute_dtype` "bfloat16" is faster where the hardware multiplies it, and less exact. Errors: UserError when
-    `path` is no checkpoint or a backbone without a head.
+    Args:
+        path: a checkpoint's folder, a quantized file (.npz), or "default" for the model in the package.
+        compute_dtype: "bfloat16" is faster where the hardware multiplies it, and less exact.
+
+    Raises:
+        UserError: `path` is no checkpoint, or a backbone without a head.
     """
-    loaded = models.load(path)
+    loaded = catalog.load(path)
     if loaded.scale is None:
-        raise UserError(f"{path} is a backbone without a head; train one with: train.py manifest ... --init {path}")
+        raise UserError(f"{path} is a backbone without a head; train one with: vtiqa train manifest ... --init {path}")
     return Scorer(loaded.config, loaded.params, loaded.scale, compute_dtype=compute_dtype)
+
+
+def load_model(
+    path: str | Path = "default", *, dtype: ComputeDtype = "float32", implementation: Implementation = "xla"
+) -> Model:
+    """A model as a Flax module, an `nnx.Module` of real parameters.
+
+    Args:
+        path: as of `load`; a backbone will do.
+        dtype: what the transformer multiplies in.
+        implementation: see `vtiqa_jax.models.vtiqa`; "cpu" and "cudnn" are faster on their devices and have no
+            forward-mode derivative.
+
+    Returns:
+        `VTIQA`, whose call takes normalised views and whose `score` takes stored photos; `OriginalVTIQA` for the
+        paper's model, `VisionTransformer` for a backbone.
+
+    Raises:
+        UserError: `path` is no checkpoint.
+    """
+    return catalog.load(path).model(dtype, implementation)

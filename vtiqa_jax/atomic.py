@@ -9,7 +9,11 @@ from pathlib import Path
 
 
 def make_folder(path: Path) -> None:
-    """Makes a folder and those above it. Errors: OSError with the reason, when there can be none."""
+    """Makes a folder and those above it.
+
+    Raises:
+        OSError: there can be none; with the reason.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except FileNotFoundError as error:  # what /proc says for "forbidden"
@@ -24,42 +28,44 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def part_of(path: Path) -> Path:
-    """What `path` is called until it is complete."""
+def temporary_name(path: Path) -> Path:
+    """The name under which `path` is written until it is complete."""
     return path.with_name(f".{path.name}.part")
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write a file or a folder to; what is there then takes `path`'s place, or nothing
-    changes."""
-    part, old = part_of(path), path.with_name(f".{path.name}.old")
+def atomic_replace(path: Path) -> Iterator[Path]:
+    """Yields a name to write a file or a folder to, which then takes `path`'s place; after an error nothing changed."""
+    temporary, old = temporary_name(path), path.with_name(f".{path.name}.old")
     if old.exists() and not path.exists():  # killed between the two renamings below
         old.rename(path)
-    remove(part)
+    remove(temporary)
     remove(old)
     try:
-        yield part
+        yield temporary
         if path.is_dir():  # only a file can be renamed onto another
             path.rename(old)
-        part.rename(path)
+        temporary.rename(path)
     finally:
         if old.exists() and not path.exists():  # interrupted there
             old.rename(path)
-        remove(part)
+        remove(temporary)
         remove(old)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file."""
-    with replacing(path) as part:
-        part.write_text(text, encoding="utf-8", newline="")
+    """Writes a text file, complete or not at all."""
+    with atomic_replace(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
 
 
-def reserve(folder: Path, size: int) -> None:
-    """Errors: OSError, with the folder's name, when `size` bytes cannot be written into it now.
+def check_disk_space(folder: Path, size: int) -> None:
+    """Checks that `size` bytes can be written into a folder now.
 
     Asked before Orbax writes: its threads print tracebacks of their own when the disk is full.
+
+    Raises:
+        OSError: they cannot; with the folder's name.
     """
     probe = folder / ".space"
     try:

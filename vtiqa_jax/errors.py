@@ -2,9 +2,11 @@
 
 
 class UserError(Exception):
-    """A person's mistake: says what is wrong, where, and what to do; exit status 2. Never a bug of ours: those keep
-    their traceback."""
+    """A person's mistake: says what is wrong, where, and what to do. Exit status 2.
+
+    Never a bug of ours: those keep their traceback.
+    """
 
 
 class Terminated(Exception):
-    """SIGTERM came, and what a later call goes on from is saved; exit status 143."""
+    """SIGTERM came, and the run's state is saved. Exit status 143."""

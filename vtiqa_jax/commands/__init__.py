@@ -1,0 +1,1 @@
+"""The subcommands of `vtiqa`: what a command line says, turned into calls."""

@@ -1,0 +1,39 @@
+"""`vtiqa info`: what a model is and where it came from."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from tyro.conf import Positional
+
+from vtiqa_jax.models import catalog
+
+SHOWN = 200
+"""Characters of one entry that are shown."""
+
+
+def _flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    lines: dict[str, str] = {}
+    for name, value in content.items():
+        if isinstance(value, Mapping):
+            lines |= _flatten(value, f"{prefix}{name}.")
+        else:
+            text = value if isinstance(value, str) else json.dumps(value)
+            lines[prefix + name] = text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+    return lines
+
+
+def info(model: Positional[str] = "default") -> None:
+    """Prints a model's card: its kind, sizes, label scale, and what it was made from.
+
+    Args:
+        model: a checkpoint's folder, a quantized file, or "default" for the model that comes with the package.
+    """
+    loaded = catalog.load(model)
+    count = sum(int(np.prod(array.shape)) for array in loaded.params.values())
+    lines = {"model": model, "parameters": f"{count:,}", "scale": str(loaded.scale or "a backbone without a head")}
+    lines |= _flatten(vars(loaded.config), "config.") | _flatten(loaded.provenance, "provenance.")
+    width = max(map(len, lines))
+    for name, value in lines.items():
+        print(f"{name:<{width}}  {value}")

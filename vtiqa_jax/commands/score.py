@@ -1,0 +1,86 @@
+"""`vtiqa score`: photos and folders to scores."""
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Annotated
+
+from tqdm import tqdm
+from tyro.conf import Positional, arg
+
+import vtiqa_jax
+from vtiqa_jax.data import images
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.evaluation.scorer import ScoreResult, pass_size
+from vtiqa_jax.models.vtiqa import ComputeDtype
+
+
+@contextmanager
+def _open_output(path: Path | None) -> Iterator[IO[str] | None]:
+    """A file that takes its name once it is complete; what an interrupted run had written stays beside it."""
+    if path is None:
+        yield None
+        return
+    part = path.with_name(path.name + ".part")
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(None, "Is a directory")
+        with part.open("w", newline="", encoding="utf-8") as file:
+            yield file
+    except BrokenPipeError:  # of standard output, not of this file
+        raise
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+    part.replace(path)
+
+
+def score(
+    paths: Positional[tuple[Path, ...]],
+    checkpoint: Annotated[str, arg(metavar="DIR")] = "default",
+    csv_file: Annotated[Path | None, arg(name="csv")] = None,
+    json_file: Annotated[Path | None, arg(name="json")] = None,
+    batch_size: int | None = None,
+    compute_dtype: ComputeDtype = "float32",
+) -> int:
+    """Scores photos. Exit status: 0 all scored, 1 some could not be read, 2 bad arguments.
+
+    Args:
+        paths: photos, and folders that are searched for photos at any depth.
+        checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
+        csv_file: write a CSV with the header `image,score,error`.
+        json_file: write the scores and their scale as JSON.
+        batch_size: photos computed together; 4 at most on a CPU, and 64 on a GPU when not given.
+        compute_dtype: bfloat16 is faster where the hardware multiplies it, and less exact.
+    """
+    photos = images.find_images(list(paths))
+    if not photos:
+        raise UserError(f"no photos in {', '.join(map(str, paths)) or 'an empty list of paths'}")
+    model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype)
+    size = pass_size(model.mesh, len(photos), batch_size)
+    if batch_size is not None and size < min(batch_size, len(photos)):
+        print(f"--batch-size {batch_size}: a CPU computes {size} photos together, more are slower", file=sys.stderr)
+    results: list[ScoreResult] = []
+    with _open_output(csv_file) as csv_output, _open_output(json_file) as json_output:
+        rows = csv.writer(csv_output) if csv_output else None
+        if rows:
+            rows.writerow(["image", "score", "error"])
+        print(f"score ({model.scale})  image")
+        stream = model.stream(photos, batch_size=batch_size)
+        for result in tqdm(stream, "scoring", len(photos), unit="photo", disable=None, leave=False):
+            results.append(result)
+            shown = "    failed" if result.score is None else f"{result.score:10.4f}"
+            reason = f": {result.error}" if result.error else ""
+            tqdm.write(f"{shown}  {result.image}{reason}", file=sys.stdout)
+            if rows:
+                exact = "" if result.score is None else f"{result.score:.6f}"
+                rows.writerow([result.image, exact, result.error or ""])
+        if json_output:
+            scores = [{"image": str(r.image), "score": r.score, "error": r.error} for r in results]
+            json.dump({"scale": vars(model.scale), "scores": scores}, json_output, indent=1)
+    failed = sum(result.error is not None for result in results)
+    if failed:
+        print(f"{failed} of {len(photos)} photos could not be read", file=sys.stderr)
+    return 1 if failed else 0

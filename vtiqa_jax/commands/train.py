@@ -1,0 +1,196 @@
+"""Train a VT-IQA. Without arguments: a demonstration on distorted photographs that come inside ordinary wheels."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from vtiqa_jax import sharding
+from vtiqa_jax.data import datasets, demo, manifest, split_files, splits
+from vtiqa_jax.data.datasets.info import Dataset
+from vtiqa_jax.data.manifest import Manifest
+from vtiqa_jax.data.splits import Split
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.evaluation import report
+from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.train import say, train
+from vtiqa_jax.training.finetune import FinetuneRecipe
+from vtiqa_jax.training.options import TrainOptions
+from vtiqa_jax.training.run_checkpointer import lock_workdir
+from vtiqa_jax.training.start import load_start
+
+DEMO_RECIPE = FinetuneRecipe(epochs=4, batch_size=16, freeze_blocks=6, peak_lr=3e-4, head_lr=6e-3)
+
+Options = Annotated[TrainOptions, tyro.conf.arg(name="")]
+
+
+def train_splits(
+    photos: Manifest,
+    make_split: Callable[[int], Split],
+    scale: LabelScale,
+    options: TrainOptions,
+    provenance: dict[str, Any],
+    partial: bool = False,
+) -> None:
+    """Trains on each split; of several, each in a folder of its own, also reports their median and quartiles.
+
+    Args:
+        photos: all photos.
+        make_split: gives split number 0, 1, ...
+        scale: what the labels mean.
+        options: see `TrainOptions`.
+        provenance: JSON kept with the model: what it was trained on.
+        partial: whether --split-file may list photos that are not there.
+
+    Raises:
+        UserError: a person's mistake.
+    """
+    wanted, count = options.split, options.split.splits
+    if count < 1 or (count > 1 and wanted.split_file):
+        raise UserError("--splits must be at least 1, and --split-file names one split")
+    if min(options.machine.save_every, options.machine.log_every) < 1:
+        raise UserError("--save-every and --log-every must be at least 1")
+    if min(wanted.split_seed, options.recipe.seed) < 0:
+        raise UserError("--split-seed and --recipe.seed must be at least 0")
+    start = load_start(options)
+    with lock_workdir(options.workdir):
+        if count == 1:
+            split = make_split(0)
+            if wanted.split_file:
+                split = split_files.load(
+                    wanted.split_file, photos.names, column=wanted.split_column, meta=wanted.split_names,
+                    val_fraction=wanted.val_fraction, seed=wanted.split_seed, partial=partial, scenes=photos.scenes,
+                )  # fmt: skip
+            train(photos, split, scale, start, options, options.workdir, provenance)
+            return
+        results = []
+        for index in range(count):
+            say(f"---- split {index} ----")
+            folder = options.workdir / f"split-{index}"
+            results.append(train(photos, make_split(index), scale, start, options, folder, provenance))
+        if sharding.is_main_process() and results[0].get("plcc") is not None:
+            report.write_splits_summary(options.workdir, results)
+
+
+def run_demo(workdir: Path = Path("runs/demo"), recipe: FinetuneRecipe = DEMO_RECIPE) -> None:
+    """Photographs distorted by rule, at known levels: learns to order them, in under 3 minutes on 2 CPU cores.
+
+    Args:
+        workdir: where the results go; an earlier demonstration there is replaced.
+        recipe: how to train.
+    """
+    for left_over in ("checkpoint", "result.json"):
+        path = workdir / left_over
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    photos, split = demo.make(workdir / "photos")
+    provenance = {"data": "demo", "labels": demo.LABELS}
+    train_splits(photos, lambda _: split, demo.SCALE, TrainOptions(workdir=workdir, recipe=recipe), provenance)
+
+
+def train_manifest(
+    scores: Path,
+    images: Path,
+    options: Options = TrainOptions(),
+    in_order: bool = False,
+    group_column: str | None = None,
+    scene_column: str | None = None,
+    target_columns: tuple[str, ...] = (),
+    low: float | None = None,
+    high: float | None = None,
+    name: str | None = None,
+) -> None:
+    """Your own photos, listed with their scores in a CSV with the header `image,mos`.
+
+    Args:
+        scores: the CSV file; photos are named relative to --images.
+        images: the folder of the photos.
+        options: see `TrainOptions`.
+        in_order: take the test photos, and before them the validation photos, from the end of the file.
+        group_column: a column of the CSV; the results within each of its groups are reported too.
+        scene_column: a column of the CSV; photos with the same entry, near-duplicates say, stay in one part.
+        target_columns: columns of the CSV with further numbers that the recipe's loss uses.
+        low: lower end of the label range; the lowest score in the CSV when not given.
+        high: upper end of the label range; the highest score in the CSV when not given.
+        name: what the label scale is called; the CSV's name when not given.
+    """
+    machine, dividing = options.machine, options.split
+    sharding.initialize_distributed(machine.coordinator, machine.processes, machine.process_id)
+    photos = manifest.read_csv(scores, images, group_column, scene_column, target_columns)
+    lowest = float(photos.mos.min()) if low is None else low
+    highest = float(photos.mos.max()) if high is None else high
+    if not lowest < highest:
+        raise UserError(f"a label range must rise, not go from {lowest:g} to {highest:g}; see --low and --high")
+    if lowest > photos.mos.min() or highest < photos.mos.max():
+        raise UserError(
+            f"{scores} has scores from {photos.mos.min():g} to {photos.mos.max():g}, outside of --low {lowest:g} and"
+            f" --high {highest:g}"
+        )
+
+    def make_split(index: int) -> Split:
+        return splits.random_split(
+            len(photos.names), test_fraction=dividing.test_fraction, val_fraction=dividing.val_fraction,
+            seed=dividing.split_seed + index, in_order=in_order, scenes=photos.scenes,
+        )  # fmt: skip
+
+    train_splits(photos, make_split, LabelScale(name or scores.stem, lowest, highest), options, {"data": scores.name})
+
+
+def _read_dataset(name: str, release: Path, source: Literal["files", "tfds"], partial: bool) -> Dataset:
+    if source == "files":
+        return datasets.read(name, release, partial=partial)
+    from vtiqa_jax.data.datasets import tfds
+
+    return tfds.read_prepared(name, release)
+
+
+def train_dataset(
+    name: tyro.conf.Positional[str],
+    release: Path,
+    options: Options = TrainOptions(),
+    protocol: splits.Protocol = "clean",
+    source: Annotated[Literal["files", "tfds"], tyro.conf.arg(name="from")] = "files",
+    partial: bool = False,
+) -> None:
+    """A public data set, as its owners distribute it; labels are mapped to the scale from 1 to 5 common to all.
+
+    Args:
+        name: koniq10k, spaq, livew, rbid, cid2013 or biq2021.
+        release: the folder it was unpacked into; with --from tfds the folder that its builder prepared it in.
+        options: see `TrainOptions`.
+        protocol: clean: train, validation, test, scenes kept together; paper: the authors' splits, the best epoch
+            selected on the test photos as they did; official: the split that comes with the data set.
+        source: files, or tfds: what tensorflow-datasets prepared from them.
+        partial: accept a part of the release; photos that are not there are left out.
+    """
+    machine, dividing = options.machine, options.split
+    sharding.initialize_distributed(machine.coordinator, machine.processes, machine.process_id)
+    found = _read_dataset(name, release, source, partial)
+    if protocol == "paper" and source == "tfds" and name == "livew":
+        raise UserError("the authors' split of LIVE in the Wild needs the order of its table; leave out --from tfds")
+    # The authors' group keeps LIVE in the Wild's practice photos; nobody else does.
+    dataset = found if protocol == "paper" else found.without_practice()
+    photos = dataset.on_common_scale()
+
+    def make_split(index: int) -> Split:
+        seed = dividing.split_seed + index
+        if protocol == "paper":
+            number = None if dividing.splits == 1 else index
+            split = splits.authors_split(name, found.all_names, number, complete=found.complete)
+            return splits.restrict_to(split, found.all_names, photos.names)
+        if protocol == "official":
+            if not dataset.official:
+                raise UserError(f"{found.info.title} has no official split, or its table is missing in {release}")
+            note = f"the official split of {found.info.title}"
+            return splits.from_parts(dataset.official, val_fraction=dividing.val_fraction, seed=seed, note=note)
+        return splits.random_split(
+            len(photos.names), test_fraction=dividing.test_fraction, val_fraction=dividing.val_fraction, seed=seed,
+            scenes=photos.scenes,
+        )  # fmt: skip
+
+    provenance = {"data": found.info.title, "protocol": protocol}
+    train_splits(photos, make_split, found.info.scale, options, provenance, partial)
+
+
+COMMANDS = {"demo": run_demo, "manifest": train_manifest, "dataset": train_dataset}

@@ -1,0 +1,1 @@
+"""Weights in and out: published PyTorch files to parameters of ours, and back."""

@@ -1,0 +1,66 @@
+"""Applies a table to arrays, in either direction, and refuses whatever does not fit it exactly."""
+
+import numpy as np
+
+from vtiqa_jax.convert.files import Arrays
+from vtiqa_jax.convert.table import FileTable, Shape
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.models.params import Params
+
+SHOWN = 12
+"""Problems listed in one message; a file of another model has hundreds."""
+
+
+def _refuse(name: str, problems: list[str]) -> None:
+    if problems:
+        more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
+        listed = "; ".join(problems[:SHOWN] + more)
+        raise UserError(f"{name} does not fit the model, {len(problems)} problem(s): {listed}")
+
+
+def to_jax(name: str, source: Arrays, table: FileTable, shapes: dict[str, Shape]) -> Params:
+    """The parameters of ours that one file fills, float32.
+
+    Args:
+        name: the file's name, for the message.
+        source: its arrays by key.
+        table: which key is which parameter.
+        shapes: the shape of each of our parameters.
+
+    Raises:
+        UserError: lists every unknown key, missing key, key that occurs both with and without the `module.` prefix,
+            wrong shape, and array of anything but finite numbers.
+    """
+    problems: list[str] = []
+    bare: dict[str, np.ndarray] = {}
+    for key, array in source.items():
+        short = key.removeprefix("module.")
+        if short in bare:
+            problems.append(f"{short} occurs twice, with and without `module.`")
+        bare[short] = array
+    rows = list(table.expanded())
+    known = {key for key, _, _ in rows}
+    problems += [f"unknown key {key}" for key in bare if key not in known and key not in table.extras]
+    params: Params = {}
+    for key, target, transform in rows:
+        expected = transform.torch_shape(shapes[target])
+        if key not in bare:
+            problems.append(f"missing key {key}")
+        elif bare[key].shape != expected:
+            problems.append(f"{key} has shape {bare[key].shape}, the model expects {expected}")
+        elif bare[key].dtype.kind != "f" or not np.isfinite(bare[key]).all():
+            problems.append(f"{key} holds values that are not finite floating point numbers")
+        elif target in params:
+            problems.append(f"{key} fills {target} a second time")
+        else:
+            params[target] = np.ascontiguousarray(transform.to_jax(bare[key].astype(np.float32)))
+    _refuse(name, problems)
+    return params
+
+
+def to_torch(params: Params, table: FileTable) -> Arrays:
+    """One published file's arrays, under its own keys, from our parameters."""
+    return {
+        table.prefix + key: np.ascontiguousarray(transform.to_torch(params[target]))
+        for key, target, transform in table.expanded()
+    }

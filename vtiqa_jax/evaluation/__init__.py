@@ -1,0 +1,1 @@
+"""From a model to scores, and from scores to figures: scoring, correlations, reports."""

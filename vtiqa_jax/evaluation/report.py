@@ -1,0 +1,96 @@
+"""The results of one evaluation: printed, and as predictions.csv and scatter.png."""
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from vtiqa_jax import atomic
+from vtiqa_jax.data.manifest import Manifest
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.evaluation import metrics, plots
+from vtiqa_jax.models.checkpoint import LabelScale
+
+
+def format_table(results: dict[str, Any]) -> str:
+    """The results of `write_report` as lines: all photos, then each group."""
+    if "plcc" not in results:
+        return "no test photos"
+    lines = [f"{'':<12}{'photos':>7}{'PLCC':>9}{'SRCC':>9}{'KRCC':>9}{'RMSE':>10}"]
+    for name, row in {"all": results, **results.get("within", {})}.items():
+        values = "".join(
+            f"{'-' if row[key] is None else format(row[key], '.4f'):>9}" for key in ("plcc", "srcc", "krcc")
+        )
+        lines.append(f"{name:<12}{row['n']:>7}{values}{row['rmse']:>10.4g}")
+    return "\n".join(lines)
+
+
+def _without_nan(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no NaN: a correlation that does not exist is null."""
+    return {name: None if np.isnan(value) else value for name, value in values.items()}
+
+
+def write_report(
+    folder: Path, photos: Manifest, rows: Int[np.ndarray, " n"], scores: Float[np.ndarray, " n"], scale: LabelScale
+) -> dict[str, Any]:
+    """Compares scores with MOS: prints a table, writes predictions.csv and scatter.png.
+
+    Args:
+        folder: where they go.
+        photos: all photos.
+        rows: those that were scored.
+        scores: their scores.
+        scale: what the scores mean.
+
+    Returns:
+        The metrics, as JSON, for `result.json`.
+
+    Raises:
+        UserError: there are fewer than two photos.
+    """
+    if len(rows) < 2:
+        raise UserError(f"a correlation needs at least 2 photos, not {len(rows)}")
+    mos = photos.mos[rows]
+    total = metrics.correlations(scores, mos)
+    groups = [photos.groups[row] for row in rows] if photos.groups else []
+    within = metrics.within_groups(scores, mos, groups)
+    lines = io.StringIO()
+    writer = csv.writer(lines)
+    columns = [(name, values) for name, values in (("group", photos.groups), ("scene", photos.scenes)) if values]
+    writer.writerow(["image", "mos", "score", *(name for name, _ in columns)])
+    for row, label, score in zip(rows, mos, scores, strict=True):
+        writer.writerow([photos.names[row], f"{label:.6g}", f"{score:.6g}", *(values[row] for _, values in columns)])
+    atomic.write_text(folder / "predictions.csv", lines.getvalue())
+    plots.scatter(folder / "scatter.png", scores, mos, total, scale)
+    result = _without_nan(dataclasses.asdict(total))
+    if within:
+        result |= _without_nan({"within_mean_srcc": float(np.mean([group.srcc for group in within.values()]))})
+        result["within"] = {name: _without_nan(dataclasses.asdict(group)) for name, group in within.items()}
+    print(format_table(result))
+    return result
+
+
+def write_splits_summary(folder: Path, results: Sequence[dict[str, Any]]) -> None:
+    """The results of several splits, their median and interquartile range: printed, splits.csv and splits.json."""
+    names = ("plcc", "srcc", "krcc", "rmse")
+    values = {name: np.array([result[name] for result in results], float) for name in names}
+    quartiles = {name: np.nanpercentile(array, [25, 50, 75]).tolist() for name, array in values.items()}
+    table = io.StringIO()
+    writer = csv.writer(table)
+    writer.writerow(["split", *names])
+    writer.writerows([index, *(result[name] for name in names)] for index, result in enumerate(results))
+    atomic.write_text(folder / "splits.csv", table.getvalue())
+    selected_on = results[0]["selected_on"]
+    summary = {name: dict(zip(("q25", "median", "q75"), three, strict=True)) for name, three in quartiles.items()}
+    content = {"selected_on": selected_on, "splits": len(results)} | summary
+    atomic.write_text(folder / "splits.json", json.dumps(content, indent=2) + "\n")
+    print(f"{len(results)} splits, best epoch selected on {selected_on} photos: median (interquartile range)")
+    for name in ("plcc", "srcc"):
+        low, median, high = quartiles[name]
+        print(f"{name.upper():>6} {median:.4f} ({low:.4f} to {high:.4f})")

@@ -1,0 +1,229 @@
+"""From photos to scores: decoding in threads while the devices compute, every batch of one shape."""
+
+import dataclasses
+import functools
+import math
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, Int
+
+from vtiqa_jax import sharding
+from vtiqa_jax.data import images
+from vtiqa_jax.data.loader import ImageStore, pad_rows
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.models import params as parameters
+from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.params import Params, ScoringModel
+from vtiqa_jax.models.vtiqa import ComputeDtype, ModelConfig, select_implementation
+
+CPU_BATCH = 4
+"""Photos that a CPU computes together at most: more of them leave its caches (docs/performance.md)."""
+ACCELERATOR_BATCH = 64
+"""Photos that a GPU or TPU computes together when no batch size is given."""
+
+ScoreStep = Callable[[Params, Array, Array], Array]
+
+
+@functools.cache
+def make_score_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh) -> ScoreStep:
+    """The jitted `(params, global_images, local_images) -> scores`, compiled once for all models of this kind.
+
+    The batch is sharded over the mesh, every device gets all scores.
+    """
+    implementation = select_implementation(mesh.devices.flat[0], dtype)
+    graphdef, _ = parameters.abstract_model(config, dtype, implementation)
+
+    @jax.jit(out_shardings=sharding.replicated_sharding(mesh))
+    def score_step(params: Params, global_images: Array, local_images: Array) -> Array:
+        model: ScoringModel = parameters.merge_params(graphdef, params)  # type: ignore[assignment]
+        return model.score(global_images, local_images)
+
+    return score_step
+
+
+@functools.partial(jax.jit, static_argnames="dtype")
+def round_weights(params: Params, dtype: ComputeDtype) -> Params:
+    """The parameters with every matrix in the dtype it is multiplied in: rounded once, and not for each batch."""
+    return {name: a.astype(dtype) if parameters.is_matmul_weight(name) else a for name, a in params.items()}
+
+
+def pass_size(mesh: Mesh, count: int, batch_size: int | None = None) -> int:
+    """Photos of one pass over all devices.
+
+    Args:
+        mesh: the devices.
+        count: photos there are to score.
+        batch_size: photos asked for; a CPU takes CPU_BATCH of them at most.
+
+    Raises:
+        UserError: the batch size is below 1.
+    """
+    if batch_size is not None and batch_size < 1:
+        raise UserError(f"the batch size must be at least 1, not {batch_size}")
+    if mesh.devices.flat[0].platform == "cpu":
+        size = min(batch_size or math.inf, CPU_BATCH * mesh.size)
+    else:
+        size = batch_size or ACCELERATOR_BATCH * mesh.size
+    return sharding.round_up(int(min(size, count)), mesh)
+
+
+def score_store(
+    step: ScoreStep,
+    params: Params,
+    store: ImageStore,
+    rows: Int[np.ndarray, " rows"],
+    batch_size: int | None = None,
+) -> Float[np.ndarray, " rows"]:
+    """Scores of stored photos.
+
+    Args:
+        step: of `make_score_step`, for the store's mesh.
+        params: on the devices of the mesh.
+        store: the photos.
+        rows: which of them. Of several processes each reads its share, and all get all scores.
+        batch_size: see `pass_size`.
+
+    Returns:
+        float32 scores.
+    """
+    size = pass_size(store.mesh, max(1, len(rows)), batch_size)
+    pending: deque[tuple[Array, int]] = deque()
+    scores: list[np.ndarray] = []
+    for start in range(0, len(rows), size):
+        selected = rows[start : start + size]
+        batch = store.read(pad_rows(selected, size))
+        pending.append((step(params, batch["global_images"], batch["local_images"]), len(selected)))
+        while len(pending) > int(start + size < len(rows)):  # the next batch is read while this one is computed
+            values, count = pending.popleft()
+            scores.append(np.asarray(values)[:count])
+    return np.concatenate(scores) if scores else np.empty(0, np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreResult:
+    """One photo's score, on the model's label scale, or why there is none."""
+
+    image: Any
+    score: float | None
+    error: str | None
+
+
+class Scorer:
+    """A trained model ready to score photos, the batch sharded over all devices of this machine or the given ones."""
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        params: Params,
+        scale: LabelScale,
+        *,
+        compute_dtype: ComputeDtype = "float32",
+        devices: Sequence[jax.Device] | None = None,
+    ) -> None:
+        """Puts the model on the devices.
+
+        Args:
+            config: the model's sizes.
+            params: its parameters by name.
+            scale: what its scores mean.
+            compute_dtype: "bfloat16" is faster where the hardware multiplies it, and less exact.
+            devices: all of this machine when not given.
+
+        Raises:
+            UserError: the model has no head to score with.
+        """
+        if config.kind == "backbone":
+            raise UserError("this checkpoint is a backbone without a head; train one with: vtiqa train ... --init DIR")
+        self.config = config
+        self.scale = scale
+        self.mesh = sharding.data_mesh(devices)
+        self._params = round_weights(sharding.replicate(params, self.mesh), compute_dtype)
+        self._step = make_score_step(config, compute_dtype, self.mesh)
+
+    def _dispatch(self, pairs: Sequence[images.ImagePair], size: int) -> Array:
+        """Starts one batch, padded to `size` by repeating the last photo; its scores come when they are ready."""
+        padded = [*pairs, *[pairs[-1]] * (size - len(pairs))]
+        small, large = (np.stack([pair[which] for pair in padded]) for which in (0, 1))
+        return self._step(self._params, sharding.shard_batch(small, self.mesh), sharding.shard_batch(large, self.mesh))
+
+    def stream(self, photos: Sequence[Any], *, batch_size: int | None = None) -> Iterator[ScoreResult]:
+        """Scores photos in their order, two batches decoded ahead; memory does not grow with their number.
+
+        Args:
+            photos: see `images.as_rgb` for what a photo may be.
+            batch_size: photos computed together, see `pass_size`.
+
+        Yields:
+            A result for each photo. One that cannot be read has its reason and stops no other.
+
+        Raises:
+            UserError: the batch size is below 1.
+        """
+        if not photos:
+            return
+        size = pass_size(self.mesh, len(photos), batch_size)
+        running: deque[tuple[list[tuple[int, str | None]], Array | None]] = deque()
+        waiting: deque[Future[images.ImagePair]] = deque()
+
+        def load(photo: Any) -> images.ImagePair:
+            return images.resize_pair(images.as_rgb(photo), self.config)
+
+        def finish() -> Iterator[ScoreResult]:
+            rows, scores = running.popleft()
+            values = iter([] if scores is None else np.asarray(scores).tolist())
+            for index, error in rows:
+                value = None if error else next(values)
+                if value is not None and not math.isfinite(value):
+                    value, error = None, "its score is not a finite number; the weights may be damaged"
+                yield ScoreResult(photos[index], value, error)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            position = 0
+            try:
+                while position < len(photos):
+                    ahead = min(len(photos), position + 3 * size)
+                    waiting.extend(pool.submit(load, photo) for photo in photos[position + len(waiting) : ahead])
+                    rows: list[tuple[int, str | None]] = []
+                    ready: list[images.ImagePair] = []
+                    while waiting and len(ready) < size:
+                        try:
+                            ready.append(waiting.popleft().result())
+                            rows.append((position, None))
+                        except images.ImageError as error:
+                            rows.append((position, str(error)))
+                        position += 1
+                    running.append((rows, self._dispatch(ready, size) if ready else None))
+                    if len(running) > 1:  # the device works on the newest batch while the one before is read back
+                        yield from finish()
+                while running:
+                    yield from finish()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def score(self, photos: Sequence[Any], *, batch_size: int | None = None) -> Float[np.ndarray, " n"]:
+        """Scores of photos: paths, uint8 arrays [height, width, 3] in RGB, or Pillow images; float32.
+
+        Raises:
+            ImageError: names the first photo that cannot be read; `stream` goes on instead.
+        """
+        scores = []
+        for position, result in enumerate(self.stream(photos, batch_size=batch_size)):
+            if result.score is None:
+                name = result.image if isinstance(result.image, str | os.PathLike) else f"photo {position}"
+                raise images.ImageError(f"{name}: {result.error}")
+            scores.append(result.score)
+        return np.array(scores, np.float32)
+
+    def score_store(
+        self, store: ImageStore, rows: Int[np.ndarray, " rows"], *, batch_size: int | None = None
+    ) -> Float[np.ndarray, " rows"]:
+        """Scores of stored photos, see `score_store`; the store has this scorer's devices."""
+        return score_store(self._step, self._params, store, rows, batch_size)

@@ -1,0 +1,74 @@
+"""A checkpoint brought into another shape before training: fewer blocks, several readouts, another view size."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.params import layer_index, param_group
+from vtiqa_jax.models.vtiqa import ModelConfig
+
+
+def resize_pos_embed(embedding: Float[np.ndarray, "1 tokens dim"], side: int) -> Float[np.ndarray, "1 new_tokens dim"]:
+    """The position embedding for `side` x `side` patches, as timm and DeiT resample it: bicubic, antialiased; the class
+    token's stays."""
+    dim, before = embedding.shape[-1], round((embedding.shape[1] - 1) ** 0.5)
+    square = jnp.asarray(embedding[:, 1:]).reshape(1, before, before, dim)
+    resized = jax.image.resize(square, (1, side, side, dim), "cubic", antialias=True)
+    return np.concatenate([embedding[:, :1], np.asarray(resized).reshape(1, side * side, dim)], axis=1)
+
+
+def view_size_config(config: ModelConfig, size: int) -> ModelConfig:
+    """The config for views of `size` px: mosaics of patches of 32 px where they fit, otherwise of the transformer's.
+
+    Raises:
+        UserError: `size` is no multiple of the transformer's patches, or too large for the stored photos.
+    """
+    if size % config.patch_size or size <= 0:
+        raise UserError(f"--view-size {size} is not a multiple of the patches of {config.patch_size} px")
+    patch = config.mosaic_patch if size % config.mosaic_patch == 0 else config.patch_size
+    if size > config.local_resize:
+        raise UserError(f"--view-size {size} is larger than the stored photos of {config.local_resize} px")
+    global_resize = round(size * config.global_resize / config.view_size)
+    return config.replace(mosaic_grid=size // patch, mosaic_patch=patch, global_resize=global_resize)
+
+
+def with_view_size(start: Checkpoint, size: int) -> Checkpoint:
+    """The same VT-IQA for views of `size` px.
+
+    Raises:
+        UserError: see `view_size_config`.
+    """
+    config, name = view_size_config(start.config, size), "backbone.pos_embed"
+    resampled = resize_pos_embed(np.asarray(start.params[name]), size // config.patch_size)
+    return dataclasses.replace(start, config=config, params=start.params | {name: resampled})
+
+
+def with_readout(start: Checkpoint, blocks: Sequence[int]) -> Checkpoint:
+    """The backbone of a model for a VT-IQA whose head sees the class tokens of `blocks`, counted from 1.
+
+    The blocks after the last of them are dropped, and so is the head.
+
+    Raises:
+        UserError: there are no such blocks.
+    """
+    config = start.config
+    if list(blocks) != sorted(set(blocks)) or not blocks or blocks[0] < 1 or blocks[-1] > config.depth:
+        raise UserError(
+            f"--readout-blocks takes rising numbers of the checkpoint's {config.depth} blocks, not {list(blocks)}"
+        )
+    depth, readout = blocks[-1], tuple(blocks) if len(blocks) > 1 else ()
+    prefix = "backbone." if config.kind == "backbone" else ""
+    params = {prefix + name: array for name, array in start.params.items()}
+    params = {
+        name: array
+        for name, array in params.items()
+        if param_group(name)[0] == "norm" or layer_index(name, config.depth) <= depth
+    }
+    config = config.replace(kind="vtiqa", depth=depth, readout_blocks=readout, eval_mosaics=1)
+    return dataclasses.replace(start, config=config, params=params)

@@ -1,0 +1,117 @@
+"""Models and their parameters by name: "backbone.blocks.0.attn.qkv.kernel" and the array.
+
+Checkpoints, conversion, freezing and learning rates by depth all work on this flat form. What the names mean is known
+here alone (`param_group`, `layer_index`, `is_matmul_weight`) and in the converter's table.
+"""
+
+import functools
+import hashlib
+from typing import Any
+
+import flax.traverse_util
+import jax
+import numpy as np
+from flax import nnx
+
+from vtiqa_jax.models.original import OriginalVTIQA
+from vtiqa_jax.models.vtiqa import VTIQA, ComputeDtype, Implementation, ModelConfig, VisionTransformer
+
+Params = dict[str, Any]
+"""Arrays by dotted name."""
+
+Model = VTIQA | OriginalVTIQA | VisionTransformer
+ScoringModel = VTIQA | OriginalVTIQA
+
+
+def create_model(
+    config: ModelConfig,
+    *,
+    rngs: nnx.Rngs,
+    dtype: ComputeDtype = "float32",
+    implementation: Implementation = "xla",
+    drop_path: float = 0.0,
+) -> Model:
+    """A freshly initialised model of the kind that the config names; `drop_path` is not used by the paper's model."""
+    if config.kind == "original":
+        return OriginalVTIQA(config, dtype=dtype, implementation=implementation, rngs=rngs)
+    model = VTIQA if config.kind == "vtiqa" else VisionTransformer
+    return model(config, dtype=dtype, implementation=implementation, drop_path=drop_path, rngs=rngs)
+
+
+def flatten_params(model: Model) -> Params:
+    """The model's parameters by name."""
+    nested: Any = nnx.to_pure_dict(nnx.state(model, nnx.Param))
+    return {".".join(map(str, path)): leaf for path, leaf in flax.traverse_util.flatten_dict(nested).items()}
+
+
+@functools.cache
+def abstract_model(
+    config: ModelConfig,
+    dtype: ComputeDtype = "float32",
+    implementation: Implementation = "xla",
+    drop_path: float = 0.0,
+) -> tuple[nnx.GraphDef[Model], dict[str, jax.ShapeDtypeStruct]]:
+    """The model's structure, and shape and dtype of each parameter; nothing is computed."""
+    model = nnx.eval_shape(
+        lambda: create_model(config, rngs=nnx.Rngs(0), dtype=dtype, implementation=implementation, drop_path=drop_path)
+    )
+    return nnx.split(model, nnx.Param)[0], flatten_params(model)
+
+
+def param_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """The shape of each parameter."""
+    return {name: leaf.shape for name, leaf in abstract_model(config)[1].items()}
+
+
+def merge_params(graphdef: nnx.GraphDef[Model], params: Params) -> Model:
+    """The model with these parameters; works inside `jax.jit`."""
+    paths = {tuple(int(part) if part.isdigit() else part for part in name.split(".")): name for name in params}
+    nested = flax.traverse_util.unflatten_dict({path: params[name] for path, name in paths.items()})
+    return nnx.merge(graphdef, nested)
+
+
+def init_params(config: ModelConfig, seed: int) -> Params:
+    """Freshly initialised parameters."""
+    return flatten_params(create_model(config, rngs=nnx.Rngs(seed)))
+
+
+def hash_params(params: Params) -> str:
+    """SHA-256 of names, shapes and values."""
+    digest = hashlib.sha256()
+    for name in sorted(params):
+        array = np.ascontiguousarray(params[name])
+        digest.update(f"{name} {array.shape} {array.dtype}".encode() + array.tobytes())
+    return digest.hexdigest()
+
+
+def param_group(name: str) -> tuple[str, int]:
+    """Where a parameter of a VT-IQA or of its backbone belongs.
+
+    Returns:
+        ("embed", 0), ("block", i) counted from 0, ("norm", 0) for the backbone's last norm, or ("head", 0).
+    """
+    parts = name.removeprefix("backbone.").split(".")
+    if parts[0] == "blocks":
+        return "block", int(parts[1])
+    if parts[0] in ("patch_embed", "cls_token", "pos_embed"):
+        return "embed", 0
+    return ("norm", 0) if parts[0] == "norm" else ("head", 0)
+
+
+def layer_index(name: str, depth: int) -> int:
+    """How early a parameter acts: 0 for the embedding, i + 1 for block i, depth + 1 for the last norm and the head."""
+    group, block = param_group(name)
+    return {"embed": 0, "block": block + 1}.get(group, depth + 1)
+
+
+def is_matmul_weight(name: str) -> bool:
+    """Whether a parameter is a matrix that is multiplied in the compute dtype. Heads always compute in float32."""
+    return name.endswith(".kernel") and "head" not in name.split(".")
+
+
+def rescale_head(config: ModelConfig, params: Params, slope: float, intercept: float) -> Params:
+    """The parameters of the VT-IQA whose scores are `slope` times these plus `intercept`, on the host."""
+    model = merge_params(abstract_model(config)[0], jax.tree.map(jax.numpy.asarray, params))
+    assert isinstance(model, VTIQA)
+    model.head.rescale(slope, intercept)
+    return jax.device_get(flatten_params(model))

@@ -1,0 +1,91 @@
+"""A model in one small file: matrices as 8-bit integers with a scale for each group of inputs of an output channel.
+
+For models that travel inside a wheel. Everything else uses `checkpoint.py`.
+"""
+
+import json
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Float16, Int8
+
+from vtiqa_jax import atomic
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.models.checkpoint import Checkpoint, from_metadata, to_metadata
+from vtiqa_jax.models.params import is_matmul_weight, param_group
+
+GROUP_SIZE = 32
+"""Inputs that share a scale. Smaller groups are more exact and cost 2 bytes each."""
+METADATA_FILE = "card.json"
+
+
+def quantize(
+    kernel: Float[np.ndarray, "inputs outputs"],
+) -> tuple[Int8[np.ndarray, "groups group outputs"], Float16[np.ndarray, "groups outputs"]]:
+    """Rounds a matrix to 8 bits.
+
+    Returns:
+        Integers in -127..127, and the scales they are multiplied with.
+
+    Raises:
+        ValueError: GROUP_SIZE does not divide the number of inputs.
+    """
+    grouped = kernel.reshape(-1, GROUP_SIZE, kernel.shape[1])
+    # Rounded up to float16, so that no quotient exceeds 127; a group of zeros keeps the scale 1.
+    greatest = np.abs(grouped).max(1)
+    scales = np.nextafter((greatest / 127).astype(np.float16), np.float16(np.inf))
+    scales = np.where(greatest > 0, scales, np.float16(1))
+    return np.rint(grouped / scales[:, None].astype(np.float32)).astype(np.int8), scales
+
+
+def dequantize(
+    integers: Int8[np.ndarray, "groups group outputs"], scales: Float16[np.ndarray, "groups outputs"]
+) -> Float[np.ndarray, "inputs outputs"]:
+    """The matrix that `quantize` rounded, float32."""
+    return (integers.astype(np.float32) * scales[:, None].astype(np.float32)).reshape(-1, integers.shape[2])
+
+
+def _is_quantized(name: str, depth: int) -> bool:
+    """All matrices but those whose rounding moves scores the most (docs/default-model.md): the patch embedding, and
+    attention's projection in the first half of the blocks."""
+    group, block = param_group(name)
+    early_projection = group == "block" and block < depth // 2 and name.endswith("attn.proj.kernel")
+    return is_matmul_weight(name) and group != "embed" and not early_projection
+
+
+def save(path: Path, checkpoint: Checkpoint) -> None:
+    """Writes most of the backbone's matrices as 8-bit integers and all else as float16; complete or not at all."""
+    arrays: dict[str, np.ndarray] = {}
+    for name, array in checkpoint.params.items():
+        if _is_quantized(name, checkpoint.config.depth):
+            arrays[f"{name}.int8"], arrays[f"{name}.scale"] = quantize(np.asarray(array, np.float32))
+        else:
+            arrays[name] = np.asarray(array, np.float16)
+    arrays[METADATA_FILE] = np.frombuffer(json.dumps(to_metadata(checkpoint)).encode(), np.uint8)
+    with atomic.atomic_replace(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def load(path: Path) -> Checkpoint:
+    """Reads the model back, float32.
+
+    Raises:
+        UserError: the file is missing, damaged or something else.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        metadata = json.loads(arrays.pop(METADATA_FILE).tobytes())
+        params = {}
+        for name, array in arrays.items():
+            if name.endswith(".int8"):
+                matrix = name.removesuffix(".int8")
+                params[matrix] = dequantize(array, arrays[f"{matrix}.scale"])
+            elif not name.endswith(".kernel.scale"):
+                params[name] = array.astype(np.float32)
+        return from_metadata(metadata, params)
+    # What NumPy raises for a file that is no .npz, is cut off, or holds other arrays.
+    except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path} is not a quantized model of this project, or damaged: {error}") from error

@@ -1,0 +1,117 @@
+"""The two views of a photo, from uint8 pixels, on the device (paper, section III-A; release, test scripts).
+
+All functions are pure, work under `jax.jit` and take a batch of photos [batch, height, width, 3]. Offsets may be
+given once for the batch or once per photo.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Shaped, UInt8
+
+IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
+
+Photos = Shaped[Array, "batch height width channels"]
+Views = Shaped[Array, "batch size size channels"]
+Offset = Int[Array, ""] | Int[Array, " batch"]
+Offsets = Int[Array, " grid"] | Int[Array, "batch grid"]
+
+
+def normalize(images: UInt8[Array, "batch height width 3"]) -> Float[Array, "batch height width 3"]:
+    """Pixels 0..255 to zero mean and unit variance over ImageNet, float32."""
+    return (images.astype(jnp.float32) / 255 - IMAGENET_MEAN.reshape(1, 1, 1, 3)) / IMAGENET_STD.reshape(1, 1, 1, 3)
+
+
+def crop(images: Photos, top: Offset, left: Offset, size: int) -> Views:
+    """The size x size window whose upper left corner is (top, left), pixels."""
+    batch, _, _, channels = images.shape
+    top, left = jnp.broadcast_to(top, (batch,)), jnp.broadcast_to(left, (batch,))
+
+    def one(image: Array, row: Array, col: Array) -> Array:
+        return jax.lax.dynamic_slice(image, (row, col, np.int32(0)), (size, size, channels))
+
+    return jax.vmap(one)(images, top, left)
+
+
+def flip(images: Photos, where: Bool[Array, ""] | Bool[Array, " batch"]) -> Photos:
+    """Mirrors left and right the photos for which `where` holds."""
+    where = jnp.broadcast_to(where, images.shape[:1]).reshape(-1, 1, 1, 1)
+    return jnp.where(where, images[:, :, ::-1], images)
+
+
+def _indices(length: int, offsets: Int[Array, " grid"], patch: int) -> Int[Array, " size"]:
+    """Which of `length` pixels along one axis the mosaic keeps: `patch` of each cell, starting at its offset."""
+    grid = offsets.shape[0]
+    starts = jnp.arange(grid, dtype=jnp.int32) * (length // grid) + offsets
+    return (starts[:, None] + jnp.arange(patch, dtype=jnp.int32)[None, :]).reshape(-1)
+
+
+def mosaic(images: Photos, row_offsets: Offsets, col_offsets: Offsets, patch: int) -> Views:
+    """One patch from each cell of a grid x grid division, side by side; no pixel is resampled.
+
+    Args:
+        images: photos [batch, height, width, channels].
+        row_offsets: row i of patches starts so many pixels below the top of its cell, in [0, height // grid - patch].
+            [grid] for the whole batch, or [batch, grid].
+        col_offsets: column j starts so many pixels right of its cell's left edge.
+        patch: side of one patch, pixels.
+
+    Returns:
+        [batch, grid * patch, grid * patch, channels]. Rows and columns are independent, so one gather with two index
+        vectors makes the whole mosaic.
+    """
+    batch, height, width, _ = images.shape
+    grid = row_offsets.shape[-1]
+
+    def one(image: Array, rows: Array, cols: Array) -> Array:
+        rows, cols = _indices(height, rows, patch), _indices(width, cols, patch)
+        return image[rows[:, None], cols[None, :]]
+
+    if row_offsets.ndim == 1 and col_offsets.ndim == 1:
+        rows, cols = _indices(height, row_offsets, patch), _indices(width, col_offsets, patch)
+        return images[:, rows[:, None], cols[None, :]]
+    rows, cols = jnp.broadcast_to(row_offsets, (batch, grid)), jnp.broadcast_to(col_offsets, (batch, grid))
+    return jax.vmap(one)(images, rows, cols)
+
+
+def patches_at(images: Photos, positions: Int[Array, "batch grid grid 2"], patch: int) -> Views:
+    """A mosaic of the patches whose upper left corners, (row, column) in pixels, are given one by one."""
+    grid = positions.shape[1]
+    steps = jnp.arange(patch, dtype=jnp.int32)
+
+    def one(image: Array, corners: Array) -> Array:
+        rows = corners[:, None, :, None, 0] + steps[None, :, None, None]
+        cols = corners[:, None, :, None, 1] + steps[None, None, None, :]
+        return image[rows, cols].reshape(grid * patch, grid * patch, -1)
+
+    return jax.vmap(one)(images, positions)
+
+
+def center_crop(images: Photos, size: int) -> Views:
+    """The middle of each photo: at test time the global view is [10:234, 10:234] of the photo shrunk to 244 px."""
+    margin = jnp.int32((images.shape[1] - size) // 2)
+    return crop(images, margin, margin, size)
+
+
+R2_SEQUENCE = np.array([0.7548776662466927, 0.5698402909980532])
+"""Steps of the R2 sequence (M. Roberts, "The unreasonable effectiveness of quasirandom sequences", 2018): multiples of
+these, modulo 1, cover the unit square evenly."""
+
+
+def eval_mosaic(images: Photos, grid: int, patch: int, number: int = 0) -> Views:
+    """Mosaic `number` at test time.
+
+    Args:
+        images: photos [batch, height, width, channels].
+        grid: cells along a side.
+        patch: side of one patch, pixels.
+        number: 0 is the released mosaic, the centre of each cell (offset 38 in cells of 109 px, for a photo of 768);
+            further ones spread over all places of a patch in its cell.
+    """
+    _, height, width, _ = images.shape
+    fractions = (0.5 + number * R2_SEQUENCE) % 1
+    rows, cols = (
+        int(fraction * (length // grid - patch)) for fraction, length in zip(fractions, (height, width), strict=True)
+    )
+    return mosaic(images, jnp.full(grid, rows, jnp.int32), jnp.full(grid, cols, jnp.int32), patch)

@@ -1,0 +1,403 @@
+"""The trainer, to be read from top to bottom and forked.
+
+`train` is one run: data, model, state, steps, loop, results. What it calls is out of its way: what a recipe decides is
+in `training/finetune.py` and `training/published.py`, batches come from `data/loader.py`, states are kept by
+`training/run_checkpointer.py`, logs written by `training/logger.py`. `vtiqa train` and `python train.py` get here
+through `commands/train.py`, which reads photos and options.
+
+Killed anywhere and started again, a run ends with the same bits as one that never was.
+"""
+
+import dataclasses
+import functools
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, Int
+from tqdm import tqdm
+
+from vtiqa_jax import atomic, sharding
+from vtiqa_jax.data import image_cache, loader, splits
+from vtiqa_jax.data.loader import Batch, ImageStore
+from vtiqa_jax.data.manifest import Manifest
+from vtiqa_jax.data.splits import Split
+from vtiqa_jax.errors import Terminated, UserError
+from vtiqa_jax.evaluation import metrics, report
+from vtiqa_jax.evaluation.scorer import Scorer, make_score_step, round_weights, score_store
+from vtiqa_jax.models import checkpoint, views
+from vtiqa_jax.models import params as parameters
+from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.params import Params
+from vtiqa_jax.models.vtiqa import VTIQA, ModelConfig, select_implementation
+from vtiqa_jax.training.logger import HEADER, MetricLogger, epochs_of, format_epoch
+from vtiqa_jax.training.options import TrainOptions
+from vtiqa_jax.training.recipe import Recipe
+from vtiqa_jax.training.run_checkpointer import RunCheckpointer, SavedState
+from vtiqa_jax.training.run_state import RunState, diff_settings, finished_result, run_identity
+from vtiqa_jax.training.signals import stop_on_sigterm
+
+# ---- state and step ----
+
+
+class TrainState(NamedTuple):
+    """Everything on the devices that a run resumes from. Parameters are those that the recipe trains at some time."""
+
+    params: Params
+    opt_state: optax.OptState
+    ema_params: Params
+    """Exponential moving average of `params`; empty when the recipe has none."""
+    best_params: Params
+    """Those of the best epoch so far."""
+    step: Int[Array, ""]
+
+    @property
+    def eval_params(self) -> Params:
+        """What is evaluated and kept: the average where there is one."""
+        return self.ema_params or self.params
+
+
+TrainStep = Callable[[TrainState, Params, Array, np.float32, Batch], tuple[TrainState, dict[str, Array]]]
+
+
+def init_state(recipe: Recipe, config: ModelConfig, params: Params, mesh: Mesh) -> tuple[TrainState, Params]:
+    """The state before the first step, and the frozen parameters; both replicated over the mesh."""
+    trainable = {k: v for k, v in params.items() if recipe.is_trainable(k, config, head_only=False)}
+    frozen = {k: v for k, v in params.items() if k not in trainable}
+    opt_state = recipe.optimizer(config).init(trainable)
+    state = TrainState(trainable, opt_state, trainable if recipe.ema else {}, trainable, jnp.int32(0))
+    return sharding.replicate(state, mesh), sharding.replicate(frozen, mesh)
+
+
+@functools.cache
+def make_train_step(recipe: Recipe, config: ModelConfig, mesh: Mesh, head_only: bool = False) -> TrainStep:
+    """The jitted `(state, frozen, key, lr, batch) -> (state, metrics)`.
+
+    What does not learn is a constant of the loss, so that its backward pass is never built. `nnx.jit` is not used: its
+    Python overhead is 20 ms a step at this number of parameters.
+    """
+    optimizer = recipe.optimizer(config)
+    implementation = select_implementation(mesh.devices.flat[0], recipe.compute_dtype)
+    graphdef, _ = parameters.abstract_model(config, recipe.compute_dtype, implementation, recipe.drop_path)
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def train_step(
+        state: TrainState, frozen: Params, key: Array, lr: Array, batch: Batch
+    ) -> tuple[TrainState, dict[str, Array]]:
+        view_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step))
+        global_view, mosaic = map(views.normalize, recipe.augment(view_key, batch, config))
+        trainable = {k: v for k, v in state.params.items() if recipe.is_trainable(k, config, head_only=head_only)}
+        fixed = frozen | {k: v for k, v in state.params.items() if k not in trainable}
+
+        def loss_fn(trainable: Params) -> tuple[Array, dict[str, Array]]:
+            model: VTIQA = parameters.merge_params(graphdef, fixed | trainable)  # type: ignore[assignment]
+            return recipe.loss(model(global_view, mosaic, rngs=nnx.Rngs(dropout=dropout_key)), batch)
+
+        (loss, logged), grads = jax.value_and_grad(loss_fn, has_aux=True)(trainable)
+        updates, opt_state = optimizer.update(grads, state.opt_state, trainable)
+        params = state.params | jax.tree.map(lambda param, update: param - lr * update, trainable, updates)
+        ema_params = state.ema_params
+        if recipe.ema:
+            # Young averages forget faster, or the first weights would stay in them.
+            count = state.step.astype(jnp.float32)
+            decay = jnp.minimum(jnp.float32(recipe.ema), (1 + count) / (10 + count))
+            ema_params = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, ema_params, params)
+        logged = {"loss": loss, **logged, "grad_norm": optax.tree.norm(grads)}
+        return TrainState(params, opt_state, ema_params, state.best_params, state.step + 1), logged
+
+    return train_step
+
+
+# ---- one run ----
+
+
+def initial_params(
+    start: Checkpoint, recipe: Recipe, scale: LabelScale, stats: tuple[float, float], keep_head: bool
+) -> Params:
+    """The start's backbone with a fresh head, or with its own head moved to the standardised labels of `scale`."""
+    if not keep_head:
+        fresh = recipe.init_head(parameters.init_params(start.config, recipe.seed))
+        return fresh | {k: v for k, v in start.params.items() if parameters.param_group(k)[0] != "head"}
+    assert start.scale is not None
+    (mean, std), old = stats, start.scale
+    slope = (scale.high - scale.low) / (old.high - old.low)
+    if old.higher_is_better == scale.higher_is_better:
+        intercept = scale.low - slope * old.low
+    else:
+        slope, intercept = -slope, scale.high + slope * old.low
+    return parameters.rescale_head(start.config, start.params, slope / std, (intercept - mean) / std)
+
+
+def require_finite(values: dict[str, float], run: RunState, names: list[str], states: RunCheckpointer) -> None:
+    """Stops the run when a step's loss or gradient is not finite.
+
+    Raises:
+        UserError: names the step, its photos and the last good state.
+    """
+    if all(math.isfinite(values[name]) for name in ("loss", "grad_norm")):
+        return
+    file = states.folder.parent / "failed-batch.txt"
+    if sharding.is_main_process():
+        atomic.write_text(file, "".join(f"{name}\n" for name in names))
+    saved = states.latest_valid()
+    good = "no state was saved before"
+    if saved is not None and saved.step >= 0:
+        good = f"the last good state, of step {saved.step}, is in {states.folder}"
+    bad = "the loss is {loss}" if not math.isfinite(values["loss"]) else "the gradient's norm is {grad_norm}"
+    raise UserError(
+        f"{bad.format(**values)} in epoch {run.schedule.epoch + 1}, batch {run.batches_done + 1}, on"
+        f" {', '.join(names[:4])}{f', ... (all: {file})' if len(names) > 4 else ''}; {good}; look at these photos and"
+        " their scores, or lower the learning rates of --recipe"
+    )
+
+
+def find_saved_state(states: RunCheckpointer, identity: dict[str, Any]) -> SavedState | None:
+    """The newest whole state in the folder of a run.
+
+    Raises:
+        UserError: it is of a run with other settings.
+    """
+    saved = states.latest_valid()
+    if saved is not None and saved.step >= 0 and saved.metadata["identity"] != identity:
+        raise UserError(
+            f"{states.folder} holds a run with other settings ({diff_settings(identity, saved.metadata['identity'])});"
+            " name another --workdir, or give that run's command to go on with it"
+        )
+    return saved
+
+
+def resume(
+    states: RunCheckpointer, saved: SavedState | None, state: TrainState, run: RunState
+) -> tuple[TrainState, RunState]:
+    """The saved state; what is given when there is none.
+
+    Raises:
+        UserError: the processes see different states.
+    """
+    # Where machines do not share the folder they would resume from different steps.
+    step = sharding.broadcast_from_main(-1 if saved is None else saved.step)
+    if step >= 0 and (saved is None or saved.step != step):
+        raise UserError("the processes see different states of the run; --workdir must be on a file system all share")
+    for problem in saved.problems if saved else ():
+        say(problem)
+    # Damaged ones would count among the newest and push whole ones out.
+    states.delete_after(step)
+    if saved is None or step < 0:
+        if saved is not None:
+            say("no whole state of the run is left: starting anew")
+        return state, run
+    run = RunState.from_json(saved.metadata["run"])
+    where = "trained to the end" if run.schedule.done else f"in epoch {run.schedule.epoch + 1}"
+    say(f"going on after step {step}, {where}")
+    return states.restore(step, state), run
+
+
+def say(text: str) -> None:
+    """Prints in one process of a run."""
+    if sharding.is_main_process():
+        print(text, flush=True)
+
+
+def train(
+    photos: Manifest,
+    split: Split,
+    scale: LabelScale,
+    start: Checkpoint,
+    options: TrainOptions,
+    workdir: Path,
+    provenance: dict[str, Any],
+) -> dict[str, Any]:
+    """Trains one model on one split, to the end, from the beginning or from where an earlier call was stopped.
+
+    Args:
+        photos: all photos with their labels.
+        split: which of them train, select the best epoch, and are tested on.
+        scale: what the labels mean.
+        start: the model to start from, see `training/start.py`.
+        options: everything else.
+        workdir: where results, logs and states go.
+        provenance: JSON to be kept with the model: what it was trained on.
+
+    Returns:
+        The metrics on the test photos, and how they came about: what `result.json` holds.
+
+    Raises:
+        UserError: a person's mistake.
+        Terminated: SIGTERM came, and the state is saved.
+    """
+    recipe, config, started = options.recipe, start.config, time.perf_counter()
+    train_mos, selection = photos.mos[split.train], split.selection
+    identity = run_identity(recipe, config, start.params, photos, split, options.keep_head)
+    if result := finished_result(workdir, identity):
+        say(f"{workdir} is finished: its results are shown again\n{report.format_table(result)}")
+        return result
+
+    # ---- what cannot be is refused before anything is written ----
+    if np.ptp(train_mos) == 0:
+        raise UserError(f"all {len(train_mos)} training photos have the same score, {train_mos[0]:g}: nothing to learn")
+    if len(selection) and np.ptp(photos.mos[selection]) == 0:
+        raise UserError(
+            f"all {len(selection)} {split.selection_part} photos have the same score: they cannot select an epoch"
+        )
+
+    with RunCheckpointer(workdir / "states") as states, stop_on_sigterm() as should_stop:
+        # ---- data: every photo decoded and resized once, labels standardised ----
+        saved = find_saved_state(states, identity)
+        cache = image_cache.build_image_cache(photos, options.machine.image_cache or options.workdir / "images", config)
+        mesh = sharding.data_mesh()
+        store = ImageStore(cache, mesh, on_device=options.machine.photos_on_device)
+        mean, std = recipe.label_stats(train_mos)
+        columns = {"labels": ((photos.mos - mean) / std).astype(np.float32), **photos.targets}
+        batch_size = sharding.round_up(min(recipe.batch_size, len(split.train)), mesh)
+        steps_per_epoch = math.ceil(len(split.train) / recipe.batch_size)
+
+        # ---- model and state ----
+        params = initial_params(start, recipe, scale, (mean, std), options.keep_head)
+        state, frozen = init_state(recipe, config, params, mesh)
+        state, run = resume(states, saved, state, RunState(recipe.init_schedule()))
+        started -= run.seconds
+        key = sharding.replicate(jax.random.key_data(jax.random.key(recipe.seed)), mesh)
+        key = jax.random.wrap_key_data(key)
+        say(
+            f"{len(split.train)} photos to train, {len(split.val)} to validate, {len(split.test)} to test"
+            f" ({split.note}); {config.depth} blocks of width {config.embed_dim} on {jax.device_count()} x"
+            f" {jax.devices()[0].device_kind}{', where the photos stay' if store.on_device else ''}"
+        )
+
+        # ---- evaluation: on the devices, with the parameters as they stand ----
+        score_step = make_score_step(config, recipe.compute_dtype, mesh)
+
+        def evaluate() -> Float[np.ndarray, " n"] | None:
+            if not len(selection):
+                return None
+            eval_params = round_weights(frozen | state.eval_params, recipe.compute_dtype)
+            return score_store(score_step, eval_params, store, selection) * np.float32(std) + np.float32(mean)
+
+        # ---- saving: the state of the run, and the best model on the label scale ----
+        def save_state(step: int) -> None:
+            run.seconds = time.perf_counter() - started
+            states.save(step, state, {"identity": identity, "run": run.to_json()})
+
+        def save_best_model() -> Params:
+            best = parameters.rescale_head(config, frozen | state.best_params, std, mean)
+            trained = provenance | {"recipe": dataclasses.asdict(recipe), "split": split.note}  # type: ignore[call-overload]
+            trained |= {"started from": start.provenance}
+            checkpoint.save(workdir / "checkpoint", Checkpoint(config, best, scale, {"trained": trained}), force=True)
+            return best
+
+        # ---- loop ----
+        if sharding.is_main_process():
+            content = splits.to_json(split, photos.names)
+            atomic.write_text(workdir / "split.json", json.dumps(content, indent=1) + "\n")
+        with MetricLogger(workdir, scale, split.selection_part, run.history) as logger:
+
+            def record(logged: dict[str, Array], rows: Int[np.ndarray, " _"]) -> float:
+                """Adds a step's metrics to the run's; waits for the step. Returns its loss."""
+                values = {name: float(value) for name, value in jax.device_get(logged).items()}
+                require_finite(values, run, [photos.names[row] for row in rows], states)
+                run.batches_done += 1
+                run.totals = {name: run.totals.get(name, 0.0) + value for name, value in values.items()}
+                step = run.schedule.epoch * steps_per_epoch + run.batches_done
+                if step % options.machine.log_every == 0 and run.batches_done < steps_per_epoch:
+                    lr = recipe.learning_rate(run.schedule, step - 1, steps_per_epoch)
+                    run.history.append({"step": step, "epoch": run.schedule.epoch + 1, **values, "lr": lr})
+                    logger.log_step(run.history[-1])
+                return values["loss"]
+
+            if not run.schedule.done:
+                say(HEADER)
+            while not run.schedule.done:
+                schedule, first = run.schedule, run.schedule.epoch * steps_per_epoch
+                begin, epoch_start = run.batches_done, time.perf_counter()
+                order = loader.epoch_batches(split.train, recipe.batch_size, recipe.seed, schedule.epoch)[begin:]
+                train_step = make_train_step(recipe, config, mesh, schedule.head_only)
+                progress = tqdm(
+                    loader.load_batches(store, columns, order, batch_size), f"epoch {schedule.epoch + 1}",
+                    steps_per_epoch, initial=begin, unit="step", leave=False,
+                    disable=None if sharding.is_main_process() else True,
+                )  # fmt: skip
+                pending: tuple[dict[str, Array], np.ndarray] | None = None
+                for index, batch in enumerate(progress):
+                    lr = np.float32(recipe.learning_rate(schedule, first + begin + index, steps_per_epoch))
+                    state, logged = train_step(state, frozen, key, lr, batch)
+                    if pending is not None:  # the step before: reading it never holds the device up
+                        progress.set_postfix(loss=f"{record(*pending):.3f}")
+                    pending = logged, order[index]
+                    step = first + begin + index + 1
+                    if index + 1 == len(order):
+                        break
+                    stop = should_stop(step)
+                    if stop or step % options.machine.save_every == 0:
+                        record(*pending)
+                        pending = None
+                        save_state(step)
+                    if stop:
+                        raise Terminated(f"stopped after step {step} and saved; the same command goes on from there")
+                if pending is not None:
+                    record(*pending)
+                speed = sum(map(len, order)) / (time.perf_counter() - epoch_start)
+
+                # ---- the end of an epoch: evaluate, select, save ----
+                scores = evaluate()
+                found = None
+                if scores is not None and np.isfinite(scores).all():
+                    found = metrics.correlations(scores, photos.mos[selection])
+                selected_by = getattr(found, recipe.selection_metric) if found else math.nan
+                following = recipe.update_schedule(schedule, None if scores is None else selected_by)
+                if following.improved:
+                    state = state._replace(best_params=jax.tree.map(jnp.copy, state.eval_params))
+                if following.restore_best:
+                    state = state._replace(params=jax.tree.map(jnp.copy, state.best_params))
+                step = first + steps_per_epoch
+                entry = {
+                    "step": step,
+                    "epoch": schedule.epoch + 1,
+                    **{name: total / steps_per_epoch for name, total in run.totals.items()},
+                    "plcc": found.plcc if found and math.isfinite(found.plcc) else None,
+                    "srcc": found.srcc if found and math.isfinite(found.srcc) else None,
+                    "lr": recipe.learning_rate(schedule, step - 1, steps_per_epoch),
+                    "note": following.note,
+                    "photos_per_second": speed,
+                    "seconds": time.perf_counter() - started,
+                }
+                run = RunState(following, history=[*run.history, entry])
+                states.wait()  # Orbax confuses two savings at the same time
+                if following.improved:
+                    save_best_model()
+                save_state(step)
+                logger.log_epoch(run.history, scores if following.improved else None, photos.mos[selection])
+                left = recipe.remaining_epochs(following)
+                say(format_epoch(entry, None if left is None else left * entry["seconds"] / entry["epoch"]))
+                if not following.done and should_stop(step):
+                    raise Terminated(f"stopped after step {step} and saved; the same command goes on from there")
+
+        epochs = epochs_of(run.history)
+        if len(selection) and all(entry["srcc"] is None for entry in epochs):
+            raise UserError(
+                f"in no epoch did the scores of the {split.selection_part} photos differ, so no best model was found;"
+                " lower the learning rates of --recipe"
+            )
+
+        # ---- results: the test photos of a clean split are scored once, here, in float32 ----
+        best = save_best_model()
+        result = {"epochs": len(epochs), "split": split.note, "selected_on": split.selection_part}
+        if len(split.test):
+            scores = Scorer(config, best, scale).score_store(store, split.test)
+            if sharding.is_main_process():
+                result |= report.write_report(workdir, photos, split.test, scores, scale)
+        if sharding.is_main_process():
+            result |= {"seconds": round(time.perf_counter() - started, 1), "identity": identity}
+            atomic.write_text(workdir / "result.json", json.dumps(result, indent=2) + "\n")
+            files = sorted({path.name for path in workdir.iterdir()} - {"states", ".lock"})
+            print(f"{workdir}/: {', '.join(files)}; {result['seconds']:.0f} s")
+        states.delete_all()
+        return result

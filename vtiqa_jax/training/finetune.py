@@ -1,0 +1,139 @@
+"""The recipe of this project: AdamW, cosine, one learning rate per depth; docs/experiments.md says why each piece."""
+
+import dataclasses
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float
+
+from vtiqa_jax.data.loader import Batch
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.models import views
+from vtiqa_jax.models.params import layer_index, param_group
+from vtiqa_jax.models.vtiqa import ComputeDtype, ModelConfig
+from vtiqa_jax.training.recipe import Recipe, ScheduleState
+
+
+@dataclasses.dataclass(frozen=True)
+class FinetuneRecipe(Recipe):
+    """AdamW with warm-up and cosine, a learning rate per depth, L1 and PLCC loss."""
+
+    epochs: int = 8
+    """Passes over the training photos."""
+    batch_size: int = 32
+    """Photos a step, over all devices together."""
+    peak_lr: float = 1e-4
+    """Peak learning rate of the backbone's last block."""
+    head_lr: float = 1e-3
+    """Peak learning rate of the head."""
+    layer_decay: float = 0.8
+    """Each block learns this much slower than the one after it."""
+    freeze_blocks: int = 0
+    """Freeze the embedding and the first N blocks; their backward pass is not computed."""
+    weight_decay: float = 0.05
+    """AdamW's, on matrices only."""
+    warmup: float = 0.1
+    """Share of the steps in which the learning rate rises; it falls along a cosine afterwards."""
+    plcc_weight: float = 1.0
+    """Weight of 1 - PLCC of the batch beside the L1 loss on standardised labels."""
+    drop_path: float = 0.0
+    """Rate at which a photo skips a branch of the last block; it falls in even steps to 0 at the first."""
+    ema: float = 0.0
+    """Decay of the average of the weights that is evaluated and kept; 0 keeps the weights themselves."""
+    compute_dtype: ComputeDtype = "bfloat16"
+    """What the transformer multiplies in; parameters and sums are float32."""
+    seed: int = 0
+    """Of the head's initialisation, the order of the photos, the augmentation and the dropout."""
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 2:
+            raise UserError("--recipe.epochs must be at least 1 and --recipe.batch-size at least 2")
+        if min(self.peak_lr, self.head_lr) <= 0 or self.freeze_blocks < 0:
+            raise UserError("learning rates must be above 0 and --recipe.freeze-blocks at least 0")
+        if not (0 <= self.drop_path < 1 and 0 <= self.ema < 1):
+            raise UserError("--recipe.drop-path and --recipe.ema must be at least 0 and below 1")
+
+    def label_stats(self, mos: Float[np.ndarray, " n"]) -> tuple[float, float]:
+        """Labels are standardised, so that one learning rate fits every label scale."""
+        return float(mos.mean()), float(mos.std())
+
+    def is_trainable(self, name: str, config: ModelConfig, *, head_only: bool) -> bool:
+        """Everything after the frozen blocks learns."""
+        return self.freeze_blocks == 0 or layer_index(name, config.depth) > self.freeze_blocks
+
+    def optimizer(self, config: ModelConfig) -> optax.GradientTransformation:
+        """AdamW with clipping; each parameter scaled to its own share of the head's learning rate."""
+        if self.freeze_blocks > config.depth:
+            raise UserError(f"--recipe.freeze-blocks {self.freeze_blocks}, but the model has {config.depth} blocks")
+
+        def peak(name: str) -> float:
+            if param_group(name)[0] == "head":
+                return self.head_lr
+            return self.peak_lr * self.layer_decay ** max(0, config.depth - layer_index(name, config.depth))
+
+        def matrices(params: Any) -> Any:
+            return {name: array.ndim == 2 for name, array in params.items()}
+
+        def scale_by_depth(updates: Any, _: Any) -> Any:
+            return {name: update * (peak(name) / self.head_lr) for name, update in updates.items()}
+
+        return optax.chain(
+            optax.clip_by_global_norm(1.0),
+            optax.scale_by_adam(),
+            optax.add_decayed_weights(self.weight_decay, matrices),
+            optax.stateless(scale_by_depth),
+        )
+
+    def augment(self, key: Array, batch: Batch, config: ModelConfig) -> tuple[Array, Array]:
+        """Random crop, mosaic offsets and one flip for both views, drawn for each photo by itself."""
+        small, large = batch["global_images"], batch["local_images"]
+        count, height, width, _ = large.shape
+        grid, patch = config.mosaic_grid, config.mosaic_patch
+        keys = jax.random.split(key, 4)
+        corner = jax.random.randint(keys[0], (count, 2), 0, config.global_resize - config.view_size + 1)
+        rows = jax.random.randint(keys[1], (count, grid), 0, height // grid - patch + 1)
+        cols = jax.random.randint(keys[2], (count, grid), 0, width // grid - patch + 1)
+        flipped = jax.random.bernoulli(keys[3], shape=(count,))
+        global_view = views.crop(small, corner[:, 0], corner[:, 1], config.view_size)
+        return views.flip(global_view, flipped), views.flip(views.mosaic(large, rows, cols, patch), flipped)
+
+    def loss(self, outputs: Float[Array, " batch"], batch: Batch) -> tuple[Float[Array, ""], dict[str, Array]]:
+        """Mean absolute error plus `plcc_weight` times 1 - PLCC of the batch."""
+        labels, mask = batch["labels"], batch["mask"]
+        weights = mask / mask.sum()
+        centred, centred_labels = outputs - (weights * outputs).sum(), labels - (weights * labels).sum()
+        # The sums of squares may be 0 (equal labels in a small batch): the constant keeps the gradient finite.
+        norms = jnp.sqrt((mask * centred**2).sum() * (mask * centred_labels**2).sum() + 1e-6)
+        plcc = (mask * centred * centred_labels).sum() / norms
+        l1 = (weights * jnp.abs(outputs - labels)).sum()
+        return l1 + self.plcc_weight * (1 - plcc), {"l1": l1, "batch_plcc": plcc}
+
+    def update_schedule(self, state: ScheduleState, metric: float | None) -> ScheduleState:
+        """Counts the epochs and remembers the best."""
+        better = state.is_better(metric)
+        return dataclasses.replace(
+            state,
+            epoch=state.epoch + 1,
+            best=metric if better and metric is not None else state.best,
+            epochs_since_best=0 if better else state.epochs_since_best + 1,
+            note="best" if better and metric is not None else "",
+            improved=better,
+            done=state.epoch + 1 == self.epochs,
+        )
+
+    def learning_rate(self, state: ScheduleState, step: int, steps_per_epoch: int) -> float:
+        """The head's: up along a line, down along a cosine."""
+        steps = self.epochs * steps_per_epoch
+        warmup = max(1, round(steps * self.warmup))
+        # Plain floats: Optax's schedules would start half a dozen operations on the device for each step.
+        if step < warmup:
+            return self.head_lr * (step + 1) / warmup
+        return self.head_lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+    def remaining_epochs(self, state: ScheduleState) -> int | None:
+        """Known from the start."""
+        return self.epochs - state.epoch

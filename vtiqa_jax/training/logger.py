@@ -1,0 +1,117 @@
+"""What a person sees of a run: metrics.jsonl, TensorBoard, a curve and a scatter plot, refreshed as it goes.
+
+All of it is made from the run's history, which is part of its saved state: a run that is resumed repeats nothing and
+leaves nothing out.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from tensorboardX import SummaryWriter
+
+from vtiqa_jax import atomic, sharding
+from vtiqa_jax.evaluation import metrics, plots
+from vtiqa_jax.models.checkpoint import LabelScale
+
+History = list[dict[str, Any]]
+"""Entries with `step` and `epoch` (from 1). Within an epoch: `loss`, what the recipe's loss logs, and `lr`. After each
+epoch also `plcc` and `srcc` (None without photos to select on), `note`, `photos_per_second` and `seconds`. Only the
+last two differ between runs of the same settings."""
+
+HEADER = f"{'epoch':>6}{'loss':>9}{'PLCC':>9}{'SRCC':>9}{'lr':>10}{'photos/s':>10}{'left':>9}"
+
+
+def format_duration(seconds: float) -> str:
+    """Hours and minutes, or minutes and seconds when below an hour."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60} h {minutes % 60:02d}" if minutes >= 60 else f"{minutes} min {rest:02d}"
+
+
+def format_epoch(entry: dict[str, Any], seconds_left: float | None) -> str:
+    """One epoch as a line under `HEADER`."""
+
+    def number(name: str) -> str:
+        value = entry[name]
+        return "-" if value is None else f"{value:.4f}"
+
+    left = "-" if seconds_left is None else format_duration(seconds_left)
+    columns = f"{entry['epoch']:>6}{entry['loss']:>9.4f}{number('plcc'):>9}{number('srcc'):>9}{entry['lr']:>10.2e}"
+    return f"{columns}{entry['photos_per_second']:>10.1f}{left:>9}  {entry['note']}".rstrip()
+
+
+def epochs_of(history: History) -> History:
+    """The entries of whole epochs."""
+    return [entry for entry in history if "srcc" in entry]
+
+
+class MetricLogger:
+    """The log files of one run in its folder. Of several processes the main one writes them."""
+
+    def __init__(self, workdir: Path, scale: LabelScale, selection_part: str, history: History) -> None:
+        """Opens the files.
+
+        Args:
+            workdir: the run's folder.
+            scale: what scores mean.
+            selection_part: whose correlations are logged: validation or test.
+            history: of the run so far.
+        """
+        self._workdir, self._scale, self._selection_part = workdir, scale, selection_part
+        self._enabled = sharding.is_main_process()
+        if not self._enabled:
+            return
+        # Written anew by a run that is resumed: what a killed one had not yet flushed is in its history.
+        atomic.remove(workdir / "tensorboard")
+        self._events = SummaryWriter(str(workdir / "tensorboard"))
+        for entry in history:
+            self._add(entry)
+        if history:
+            self._refresh(history)
+
+    def __enter__(self) -> "MetricLogger":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Closes the TensorBoard file, however the run ends."""
+        if self._enabled:
+            self._events.close()
+
+    def _add(self, entry: dict[str, Any]) -> None:
+        kind = "epoch" if "srcc" in entry else "train"
+        for name, value in entry.items():
+            if isinstance(value, float) and name != "seconds":
+                self._events.add_scalar(f"{kind}/{name}", value, entry["step"])
+
+    def _refresh(self, history: History) -> None:
+        atomic.write_text(self._workdir / "metrics.jsonl", "".join(json.dumps(entry) + "\n" for entry in history))
+        if epochs := epochs_of(history):
+            plots.training_curve(self._workdir / "curve.png", epochs, self._selection_part)
+
+    def log_step(self, entry: dict[str, Any]) -> None:
+        """Logs an entry within an epoch: appended to metrics.jsonl, and to TensorBoard."""
+        if not self._enabled:
+            return
+        with (self._workdir / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+        self._add(entry)
+        self._events.flush()
+
+    def log_epoch(self, history: History, scores: Float[np.ndarray, " n"] | None, mos: Float[np.ndarray, " n"]) -> None:
+        """Refreshes everything after an epoch.
+
+        Args:
+            history: its last entry is the epoch's.
+            scores: of the selection photos, when the epoch is the best so far.
+            mos: theirs.
+        """
+        if not self._enabled:
+            return
+        self._refresh(history)
+        self._add(history[-1])
+        self._events.flush()
+        if scores is not None and np.isfinite(scores).all():
+            found = metrics.correlations(scores, mos)
+            plots.scatter(self._workdir / f"scatter-{self._selection_part}.png", scores, mos, found, self._scale)

@@ -1,0 +1,84 @@
+"""Where a run stands, and which run it is: what is saved beside the arrays, as JSON."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from vtiqa_jax.data import image_cache, splits
+from vtiqa_jax.data.manifest import Manifest
+from vtiqa_jax.data.splits import Split
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.models.params import Params, hash_params
+from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.training.logger import History
+from vtiqa_jax.training.recipe import Recipe, ScheduleState
+
+
+@dataclasses.dataclass
+class RunState:
+    """Where a run stands within and between epochs."""
+
+    schedule: ScheduleState
+    batches_done: int = 0
+    """Of the present epoch."""
+    totals: dict[str, float] = dataclasses.field(default_factory=dict)
+    """Their metrics, summed up."""
+    history: History = dataclasses.field(default_factory=list)
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON."""
+        return dataclasses.asdict(self)
+
+    @staticmethod
+    def from_json(content: dict[str, Any]) -> "RunState":
+        """The inverse of `to_json`."""
+        return RunState(**{**content, "schedule": ScheduleState(**content["schedule"])})
+
+
+def run_identity(
+    recipe: Recipe, config: ModelConfig, params: Params, photos: Manifest, split: Split, keep_head: bool
+) -> dict[str, Any]:
+    """What makes two runs the same, as JSON: settings, start, photos, labels and split."""
+    settings = dataclasses.asdict(recipe)  # type: ignore[call-overload]
+    identity = {
+        "recipe": type(recipe).__name__,
+        **{f"recipe.{name}": value for name, value in settings.items()},
+        **{f"model.{name}": value for name, value in dataclasses.asdict(config).items()},
+        "init": hash_params(params),
+        "keep head": keep_head,
+        "split": splits.to_json(split, photos.names)["sha256"],
+        "selected on": split.selection_part,
+        "labels": hashlib.sha256(photos.mos.tobytes()).hexdigest(),
+        "photos": image_cache.fingerprint(photos),
+    }
+    return json.loads(json.dumps(identity))
+
+
+def diff_settings(one: dict[str, Any], other: dict[str, Any]) -> str:
+    """The settings in which two runs differ, for people."""
+    return ", ".join(sorted(key for key in one.keys() | other if one.get(key) != other.get(key))) + " differ"
+
+
+def finished_result(workdir: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
+    """The result of the run in a folder, when it is finished.
+
+    Raises:
+        UserError: it is another run's, or damaged.
+    """
+    file = workdir / "result.json"
+    if not file.exists():
+        return None
+    try:
+        result = json.loads(file.read_text())
+        before = result["identity"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file} is damaged, or not of a training; remove it and start again") from error
+    if before != identity:
+        raise UserError(
+            f"{workdir} holds the results of another run ({diff_settings(identity, before)}); name another with"
+            " --workdir"
+        )
+    return result
