@@ -448,7 +448,7 @@ def test_the_demonstration_divides_by_photograph_and_runs(
     for distortion in demo.DISTORTIONS:
         rows = [row for row in division.test if photos.names[row].startswith(f"chelsea_{distortion}")]
         assert (np.diff(photos.mos[rows]) < 0).all()
-        pixels = [cv2.imread(str(photos.paths[row])).astype(float) for row in rows]
+        pixels = [cv2.imread(str(workdir / "photos" / photos.names[row])).astype(float) for row in rows]
         original = cv2.imread(str(workdir / "photos" / "chelsea.png")).astype(float)
         distances = [np.abs(version - original).mean() for version in pixels]
         assert (np.diff(distances) > 0).all(), distortion

@@ -307,7 +307,8 @@ def program(folder: Path, workdir: Path, limit: str = "unlimited") -> subprocess
 
 
 def newest(workdir: Path) -> int:
-    return max((int(path.name) for path in (workdir / "states").glob("[0-9]*")), default=0)
+    states = (workdir / "states").glob("[0-9]*")  # also what Orbax is writing, N.orbax-checkpoint-tmp
+    return max((int(path.name) for path in states if path.name.isdigit()), default=0)
 
 
 @pytest.fixture(scope="module")
