@@ -1,12 +1,12 @@
-"""`python -m convert`: the converter's commands, see vtiqa_jax/commands/convert.py."""
+"""`python -m convert`: the same as `vtiqa convert`. The code is vtiqa_jax/commands/convert.py."""
 
 from vtiqa_jax import cli
-from vtiqa_jax.commands import convert
+from vtiqa_jax.__main__ import CONVERT
 
 
 def main() -> None:
     """Entry point."""
-    cli.run(convert.COMMANDS, "python -m convert", convert.__doc__)
+    cli.run(CONVERT.subcommands, "python -m convert", CONVERT.description)
 
 
 if __name__ == "__main__":

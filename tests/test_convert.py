@@ -13,7 +13,8 @@ import safetensors.numpy
 from convert import __main__ as program
 from tests import standin
 from tests.conftest import Command
-from vtiqa_jax.commands.convert import COMMANDS, _head_count
+from vtiqa_jax.__main__ import CONVERT
+from vtiqa_jax.commands.convert import _head_count
 from vtiqa_jax.convert import files, translate
 from vtiqa_jax.convert.table import tables
 from vtiqa_jax.errors import UserError
@@ -305,7 +306,7 @@ def test_a_checkpoint_is_quantized_by_either_name(
 ) -> None:
     sizes = tiny_config(embed_dim=64)
     shapes = param_shapes(sizes)
-    assert COMMANDS["pack"] is COMMANDS["quantize"]
+    assert CONVERT.subcommands["pack"] == CONVERT.subcommands["quantize"]
     checkpoint.save(out, Checkpoint(sizes, {name: np.ones(shape) for name, shape in shapes.items()}, scale, {}))
     for name in ("quantize", "pack"):
         target = tmp_path / f"{name}.npz"

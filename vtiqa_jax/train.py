@@ -15,7 +15,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -287,6 +287,9 @@ def train(
             run.seconds = time.perf_counter() - started
             states.save(step, state, {"identity": identity, "run": run.to_json()})
 
+        def stop_after(step: int) -> NoReturn:
+            raise Terminated(f"stopped after step {step} and saved; the same command goes on from there")
+
         def save_best_model() -> Params:
             best = parameters.rescale_head(config, frozen | state.best_params, std, mean)
             trained = provenance | {"recipe": dataclasses.asdict(recipe), "split": split.note}  # type: ignore[call-overload]
@@ -341,7 +344,7 @@ def train(
                         pending = None
                         save_state(step)
                     if stop:
-                        raise Terminated(f"stopped after step {step} and saved; the same command goes on from there")
+                        stop_after(step)
                 if pending is not None:
                     record(*pending)
                 speed = sum(map(len, order)) / (time.perf_counter() - epoch_start)
@@ -378,7 +381,7 @@ def train(
                 left = recipe.remaining_epochs(following)
                 say(format_epoch(entry, None if left is None else left * entry["seconds"] / entry["epoch"]))
                 if not following.done and should_stop(step):
-                    raise Terminated(f"stopped after step {step} and saved; the same command goes on from there")
+                    stop_after(step)
 
         epochs = epochs_of(run.history)
         if len(selection) and all(entry["srcc"] is None for entry in epochs):

@@ -1,7 +1,7 @@
 """Published PyTorch weights to an Orbax checkpoint, and back."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -195,13 +195,3 @@ def quantize(source: Positional[Path], out: Positional[Path], force: Force = Fal
         raise UserError(f"{out} exists already; choose another name, or overwrite it with --force")
     quantized.save(out, checkpoint.load(source))
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
-
-
-COMMANDS: dict[str, Callable[..., None]] = {
-    "vtiqa": vtiqa,
-    "original": original,
-    "backbone": backbone,
-    "export": export,
-    "quantize": quantize,
-    "pack": quantize,  # its old name
-}

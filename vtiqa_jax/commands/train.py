@@ -191,6 +191,3 @@ def train_dataset(
 
     provenance = {"data": found.info.title, "protocol": protocol}
     train_splits(photos, make_split, found.info.scale, options, provenance, partial)
-
-
-COMMANDS = {"demo": run_demo, "manifest": train_manifest, "dataset": train_dataset}

@@ -188,9 +188,10 @@ def load(path: Path) -> Checkpoint:
     try:
         if json.loads((path / HASHES).read_text()) != file_hashes(path):
             raise ValueError("a file is missing, cut off or changed")
-        described = from_metadata(ocp.metadata(str(path)).custom_metadata, {})
+        metadata = ocp.metadata(str(path))
+        described = from_metadata(metadata.custom_metadata, {})
         expected = parameters.param_shapes(described.config)
-        stored = {name: leaf.shape for name, leaf in ocp.metadata(str(path)).metadata.items()}
+        stored = {name: leaf.shape for name, leaf in metadata.metadata.items()}
         if stored != expected:
             different = sorted(name for name in stored.keys() | expected if stored.get(name) != expected.get(name))
             raise ValueError(f"its arrays are not those of its config ({', '.join(different[:3])})")
