@@ -308,20 +308,20 @@ def koniq(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_ten_splits_of_the_paper_by_its_own_recipe(koniq: Path, model: Path, tmp_path: Path, command: Command) -> None:
+def test_splits_of_the_paper_by_its_own_recipe(koniq: Path, model: Path, tmp_path: Path, command: Command) -> None:
     """Through the head-only stage into the next one; selected on the test photos, and every output says so."""
     status, said, error = command(
         train_program.main,
         *("dataset", "koniq10k", "--release", koniq / "koniq10k", "--partial", "--protocol", "paper"),
-        *("--init", model, "--workdir", tmp_path / "run", "--splits", 10, "--eval-mosaics", 1),
+        *("--init", model, "--workdir", tmp_path / "run", "--splits", 3, "--eval-mosaics", 1),
         *("recipe:published", "--recipe.max-epochs", 12, "--recipe.batch-size", 8),
     )
     assert status == 0, error
-    assert said.count("the best epoch is selected on the TEST photos") == 10
-    assert said.count("all layers from now on") == 10
-    assert "10 splits, best epoch selected on test photos: median (interquartile range)" in said
+    assert said.count("the best epoch is selected on the TEST photos") == 3
+    assert said.count("all layers from now on") == 3
+    assert "3 splits, best epoch selected on test photos: median (interquartile range)" in said
     told = json.loads((tmp_path / "run" / "splits.json").read_text())
-    assert (told["splits"], told["selected_on"]) == (10, "test")
+    assert (told["splits"], told["selected_on"]) == (3, "test")
     with (tmp_path / "run" / "splits.csv").open() as file:
         rows = list(csv.DictReader(file))
     plcc = [float(row["plcc"]) for row in rows]
@@ -338,9 +338,10 @@ def test_ten_splits_of_the_paper_by_its_own_recipe(koniq: Path, model: Path, tmp
         assert result["plcc"] == pytest.approx(max(entry["plcc"] for entry in history if "plcc" in entry), abs=1e-4)
         assert "TEST" in checkpoint.load(folder / "checkpoint").provenance["trained"]["split"]
         tests.add(tuple(json.loads((folder / "split.json").read_text())["test"]))
-    assert len(tests) == 10
+    assert len(tests) == 3
 
 
+@pytest.mark.slow
 def test_clean_splits_by_the_modern_recipe(koniq: Path, model: Path, tmp_path: Path, command: Command) -> None:
     given = (
         *("dataset", "koniq10k", "--release", koniq / "koniq10k", "--partial", "--init", model),
@@ -425,6 +426,7 @@ def test_several_data_sets_in_one_table(koniq: Path, model: Path, tmp_path: Path
     assert "--split-files takes NAME=FILE" in error
 
 
+@pytest.mark.slow
 def test_the_demonstration_divides_by_photograph_and_runs(
     config: ModelConfig, weights: params.Params, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -456,6 +458,7 @@ def test_the_demonstration_divides_by_photograph_and_runs(
     assert command(eval_program.main, "demo", *given)[0] == 0
 
 
+@pytest.mark.slow
 def test_programs_tell_how_they_are_used() -> None:
     for program in (["train.py"], ["eval.py"], ["-m", "convert"], ["-m", "vtiqa_jax", "score"]):
         shown = subprocess.run(

@@ -161,7 +161,10 @@ def reversed_patches(weights: Params) -> Params:
     }
 
 
-@pytest.mark.parametrize("mistake", [swapped, transposed, reversed_patches])
+@pytest.mark.parametrize(
+    "mistake",
+    [swapped, pytest.param(transposed, marks=pytest.mark.slow), pytest.param(reversed_patches, marks=pytest.mark.slow)],
+)
 def test_misplaced_weights_break_everything_after_them(
     released: Params, original: Params, mistake: Callable[[Params], Params]
 ) -> None:
@@ -171,6 +174,7 @@ def test_misplaced_weights_break_everything_after_them(
     assert wrong == {"sensitivity_original", "positions_original", "score_original"}
 
 
+@pytest.mark.slow
 def test_the_golden_file_is_what_the_reference_returns_today(expected: dict[str, np.ndarray]) -> None:
     pytest.importorskip("torch", reason="the PyTorch reference needs torch (the extra `convert`)")
     from tests import reference

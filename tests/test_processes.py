@@ -119,6 +119,7 @@ def test_each_process_reads_its_share_only(tmp_path: Path) -> None:
         assert [line for line in process if "sum" in line] == ["sum 28 photos 8 shape 8", "sum 79 photos 6 shape 8"]
 
 
+@pytest.mark.slow
 def test_processes_that_cannot_be_joined_say_so() -> None:
     for arguments, said in (
         (["--coordinator", "auto"], "--coordinator auto: the processes of this run cannot be joined"),

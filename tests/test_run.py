@@ -126,8 +126,22 @@ def breaking(monkeypatch: pytest.MonkeyPatch, at: int, deed: Callable[[], None])
     monkeypatch.setattr(loader, "load_batches", load_batches)
 
 
-@pytest.mark.parametrize("recipe", [FINETUNE, PUBLISHED], ids=["finetune", "published"])
-@pytest.mark.parametrize("at", [1, 6, 8])
+@pytest.mark.parametrize(
+    ("at", "recipe"),
+    [
+        pytest.param(6, FINETUNE, id="6-finetune"),
+        pytest.param(8, PUBLISHED, id="8-published"),
+        *(
+            pytest.param(at, recipe, marks=pytest.mark.slow, id=f"{at}-{kind}")
+            for at, recipe, kind in [
+                (1, FINETUNE, "finetune"),
+                (8, FINETUNE, "finetune"),
+                (1, PUBLISHED, "published"),
+                (6, PUBLISHED, "published"),
+            ]
+        ),
+    ],
+)
 def test_after_sigterm_the_same_bits(bench: Bench, recipe: Any, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.stopped(monkeypatch, at, recipe)
     assert bench.states()[-1].name == str(at)

@@ -40,10 +40,7 @@ def load(path: str | Path = "default", *, compute_dtype: ComputeDtype = "float32
     Raises:
         UserError: `path` is no checkpoint, or a backbone without a head.
     """
-    loaded = catalog.load(path)
-    if loaded.scale is None:
-        raise UserError(f"{path} is a backbone without a head; train one with: vtiqa train manifest ... --init {path}")
-    return Scorer(loaded.config, loaded.params, loaded.scale, compute_dtype=compute_dtype)
+    return Scorer.load(path, compute_dtype=compute_dtype)
 
 
 def load_model(

@@ -74,7 +74,7 @@ def run(
     """
     try:
         words = sys.argv[1:] if arguments is None else list(arguments)
-        call = _chosen(Group(subcommands, description or "", default), program, words)
+        call = parse(Group(subcommands, description or "", default), program, words)
         status, told = call() or 0, ""
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read the output, `head` say, has seen enough
@@ -93,8 +93,17 @@ def run(
     sys.exit(status)
 
 
-def _chosen(group: Group, program: str, words: list[str]) -> Callable[[], int | None]:
-    """What the words ask for, ready to be called. Errors: UserError for a mistake."""
+def parse(group: Group, program: str, words: list[str]) -> Callable[[], int | None]:
+    """What a command line asks for, ready to be called.
+
+    Args:
+        group: the subcommands to choose from.
+        program: how the program is called.
+        words: the command line.
+
+    Raises:
+        UserError: a mistake on the command line.
+    """
     options = ["--version", "--print-completion"][: 1 + program.isidentifier()]  # none for `python -m`: all of Python
     option = words[0] if words and words[0] in options else ""
     if option == "--version":
@@ -137,7 +146,7 @@ def _parsed(cli: Callable[..., Any], path: str, words: list[str]) -> Callable[[]
 
 
 def _ordered(words: list[str]) -> list[str]:
-    """`recipe:released` before the first `--recipe.` option, where tyro wants it."""
+    """`recipe:published` before the first `--recipe.` option, where tyro wants it."""
     for at, word in enumerate(words):
         name, colon, _ = word.partition(":")
         early = [bool(colon) and option.startswith(f"--{name}.") for option in words[:at]]

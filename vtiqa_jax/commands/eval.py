@@ -20,7 +20,6 @@ from vtiqa_jax.data.manifest import ImageFolder, Manifest
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation import metrics, report
 from vtiqa_jax.evaluation.scorer import Scorer
-from vtiqa_jax.models import catalog
 
 
 def _score_rows(
@@ -146,11 +145,8 @@ def eval_datasets(
     files = {pair.partition("=")[0]: Path(pair.partition("=")[2]) for pair in split_files}
     for name in [*names, *files]:
         datasets.dataset_info(name)
-    loaded = catalog.load(checkpoint)
-    if loaded.scale is None:
-        raise UserError(f"{checkpoint} is a backbone without a head: it has no scores to evaluate")
-    model = Scorer(loaded.config, loaded.params, loaded.scale)
-    trained = loaded.provenance.get("trained", {})
+    model = Scorer.load(checkpoint)
+    trained = model.provenance.get("trained", {})
     rows_out: list[dict[str, Any]] = []
     failed = 0
     for name in names:

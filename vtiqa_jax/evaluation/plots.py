@@ -4,19 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from jaxtyping import Float
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from vtiqa_jax import atomic
 from vtiqa_jax.evaluation.metrics import Correlations
 from vtiqa_jax.models.checkpoint import LabelScale
-
-# Draws to files without a display. Chosen before pyplot is imported.
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 
 def scatter(
@@ -27,7 +22,8 @@ def scatter(
     scale: LabelScale,
 ) -> None:
     """Predicted scores over mean opinion scores, with their regression line and the line of equality."""
-    figure, axes = plt.subplots(figsize=(5.5, 5.5), layout="constrained")
+    figure = Figure(figsize=(5.5, 5.5))
+    axes = figure.add_axes((0.13, 0.1, 0.84, 0.84))
     axes.scatter(mos, scores, s=14, alpha=0.6, linewidths=0, label=f"{len(mos)} photos")
     ends = np.array([np.min(mos), np.max(mos)])
     if np.ptp(mos) > 0:
@@ -42,7 +38,8 @@ def scatter(
 
 def training_curve(path: Path, epochs_log: Sequence[dict[str, Any]], selection_part: str) -> None:
     """The training loss of each epoch, and PLCC and SRCC on the photos that select the best epoch, if there are any."""
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    figure = Figure(figsize=(7, 4))
+    axes = figure.add_axes((0.1, 0.12, 0.8, 0.8))
     epochs = [entry["epoch"] for entry in epochs_log]
     axes.plot(epochs, [entry["loss"] for entry in epochs_log], color="C0", marker=".", label="training loss")
     axes.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
@@ -64,4 +61,3 @@ def training_curve(path: Path, epochs_log: Sequence[dict[str, Any]], selection_p
 def _save(figure: Figure, path: Path) -> None:
     with atomic.atomic_replace(path) as temporary:
         figure.savefig(temporary, dpi=120, format="png")
-    plt.close(figure)

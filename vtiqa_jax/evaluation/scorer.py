@@ -7,6 +7,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -18,6 +19,7 @@ from vtiqa_jax import sharding
 from vtiqa_jax.data import images
 from vtiqa_jax.data.loader import ImageStore, pad_rows
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.models import catalog
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.models.params import Params, ScoringModel
@@ -124,6 +126,7 @@ class Scorer:
         params: Params,
         scale: LabelScale,
         *,
+        provenance: dict[str, Any] | None = None,
         compute_dtype: ComputeDtype = "float32",
         devices: Sequence[jax.Device] | None = None,
     ) -> None:
@@ -133,19 +136,30 @@ class Scorer:
             config: the model's sizes.
             params: its parameters by name.
             scale: what its scores mean.
+            provenance: what the model was made from.
             compute_dtype: "bfloat16" is faster where the hardware multiplies it, and less exact.
             devices: all of this machine when not given.
-
-        Raises:
-            UserError: the model has no head to score with.
         """
-        if config.kind == "backbone":
-            raise UserError("this checkpoint is a backbone without a head; train one with: vtiqa train ... --init DIR")
         self.config = config
         self.scale = scale
+        self.provenance = provenance or {}
         self.mesh = sharding.data_mesh(devices)
         self._params = round_weights(sharding.replicate(params, self.mesh), compute_dtype)
         self._step = make_score_step(config, compute_dtype, self.mesh)
+
+    @classmethod
+    def load(cls, path: str | Path = "default", *, compute_dtype: ComputeDtype = "float32") -> "Scorer":
+        """A model read from disk, see `vtiqa_jax.load`.
+
+        Raises:
+            UserError: `path` is no checkpoint, or a backbone without a head.
+        """
+        made = catalog.load(path)
+        if made.scale is None:
+            raise UserError(
+                f"{path} is a backbone without a head; train one with: vtiqa train manifest ... --init {path}"
+            )
+        return cls(made.config, made.params, made.scale, provenance=made.provenance, compute_dtype=compute_dtype)
 
     def _dispatch(self, pairs: Sequence[images.ImagePair], size: int) -> Array:
         """Starts one batch, padded to `size` by repeating the last photo; its scores come when they are ready."""

@@ -74,5 +74,5 @@ class TrainOptions:
     """Side of both views, pixels, a multiple of the patch; positions are interpolated. As --init's when not given."""
     recipe: AnyRecipe = FinetuneRecipe()
     """How to train."""
-    split: Annotated[SplitOptions, tyro.conf.arg(name="")] = SplitOptions()
-    machine: Annotated[MachineOptions, tyro.conf.arg(name="")] = MachineOptions()
+    split: Annotated[SplitOptions, tyro.conf.OmitArgPrefixes] = SplitOptions()
+    machine: Annotated[MachineOptions, tyro.conf.OmitArgPrefixes] = MachineOptions()

@@ -88,6 +88,9 @@ class RunCheckpointer:
             preservation_policy=ocp.training.preservation_policies.LatestN(KEPT),  # type: ignore[arg-type]
             cleanup_tmp_directories=True,
         )
+        self._context = ocp.Context()
+        # One replica writes: to divide small arrays among eight devices takes longer than to write them.
+        self._context.array.saving.use_replica_parallel = False
         self._hasher = ThreadPoolExecutor(1)
         self._saving: Future[None] | None = None
 
@@ -107,7 +110,8 @@ class RunCheckpointer:
         if sharding.is_main_process():
             with self._explain_write_errors(OSError):
                 atomic.check_disk_space(self.folder, sum(leaf.nbytes for leaf in jax.tree.leaves(state)) + MARGIN)
-        response = self._checkpointer.save_async(step, state, custom_metadata=metadata)
+        with self._context:
+            response = self._checkpointer.save_async(step, state, custom_metadata=metadata)
         if response is None:
             raise RuntimeError(f"Orbax skipped the state of step {step}")
         self._saving = self._hasher.submit(self._add_hashes, response, step)
