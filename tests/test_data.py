@@ -1,15 +1,17 @@
 """A person's CSV, and the cache of its decoded photos."""
 
+import errno
 import os
 import shutil
 from collections import namedtuple
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from vtiqa_jax.data import images, manifest
+from vtiqa_jax.data import image_cache, images, manifest
 from vtiqa_jax.data.image_cache import build_image_cache
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models.vtiqa import ModelConfig
@@ -17,11 +19,12 @@ from vtiqa_jax.models.vtiqa import ModelConfig
 
 @pytest.fixture
 def folder(tmp_path: Path, rng: np.random.Generator) -> Path:
-    """Six photos and a scores.csv."""
+    """Six photos, one of them larger than the stored sizes, and a scores.csv."""
     lines = ["image,mos,part"]
     for index in range(6):
         name = f"p{index}.png"
-        cv2.imwrite(str(tmp_path / name), rng.integers(0, 256, (20, 25, 3), np.uint8))
+        size = (130, 120) if index == 3 else (20, 25)
+        cv2.imwrite(str(tmp_path / name), rng.integers(0, 256, (*size, 3), np.uint8))
         lines.append(f"{name},{index / 2},{'ab'[index % 2]}")
     (tmp_path / "scores.csv").write_text("\n".join(lines) + "\n")
     return tmp_path
@@ -98,7 +101,7 @@ def test_cached_arrays_are_the_resized_photos(folder: Path, config: ModelConfig)
     for row, name in enumerate(photos.names):
         small, large = images.resize_pair(images.read(folder / name), config)
         np.testing.assert_array_equal(arrays.global_images[row], small)
-        np.testing.assert_array_equal(arrays.local_images[row], large)
+        np.testing.assert_array_equal(arrays.local_images[row : row + 1][0], large)
 
 
 def test_building_the_cache_goes_on_where_it_stopped_and_notices_changes(
@@ -127,45 +130,83 @@ def test_building_the_cache_goes_on_where_it_stopped_and_notices_changes(
     cv2.imwrite(str(folder / "p2.png"), np.zeros((9, 9, 3), np.uint8))
     arrays = build_image_cache(photos, folder / "cache", config)
     assert decoded[7:] == ["p2.png"]
-    assert not arrays.local_images[2].any()
+    assert not arrays.local_images[2:3].any()
     # Without its pixels nothing counts as done.
-    next(folder.glob(f"cache/*/local_{config.local_resize}.npy")).unlink()
+    next(folder.glob("cache/*/local.npy")).unlink()
     build_image_cache(photos, folder / "cache", config)
     assert len(decoded) == 8 + 6
 
 
 def test_arrays_that_were_cut_off_are_made_again(folder: Path, config: ModelConfig) -> None:
     photos, shared = manifest.read_csv(folder / "scores.csv", folder), folder / "cache"
-    before = np.array(build_image_cache(photos, shared, config).local_images)
+    before = build_image_cache(photos, shared, config).local_images[:]
     for left in (0, 10, 1000):
-        path = next(folder.glob(f"cache/*/local_{config.local_resize}.npy"))
+        path = next(folder.glob("cache/*/local.npy"))
         path.write_bytes(path.read_bytes()[:left])
-        np.testing.assert_array_equal(build_image_cache(photos, shared, config).local_images, before)
+        np.testing.assert_array_equal(build_image_cache(photos, shared, config).local_images[:], before)
 
 
 def test_other_photos_and_other_sizes_do_not_disturb_cached_ones(folder: Path, config: ModelConfig) -> None:
     photos, shared = manifest.read_csv(folder / "scores.csv", folder), folder / "cache"
     arrays = build_image_cache(photos, shared, config)
-    before = np.array(arrays.local_images)
+    before = arrays.local_images[:]
     larger = config.replace(local_resize=2 * config.local_resize)
     rows = np.arange(6)
     for some, other in ((photos.select(rows[:3]), config), (photos.select(rows[::-1]), config), (photos, larger)):
         build_image_cache(some, shared, other)
-    np.testing.assert_array_equal(arrays.local_images, before)
+    np.testing.assert_array_equal(arrays.local_images[:], before)
     # A change seen at one size does not count as seen at the other.
     cv2.imwrite(str(folder / "p2.png"), np.zeros((9, 9, 3), np.uint8))
     build_image_cache(photos, shared, larger)
-    assert not build_image_cache(photos, shared, config).local_images[2].any()
+    assert not build_image_cache(photos, shared, config).local_images[2:3].any()
 
 
-def test_a_full_disk_is_noticed_before_anything_is_written(
+def test_a_disk_that_is_too_small_is_noticed_after_the_first_photos(
     folder: Path, config: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 9, 1000))
-    with pytest.raises(UserError, match=r"preparing 6 photos needs 0\.0 GB in .*cache"):
-        build_image_cache(manifest.read_csv(folder / "scores.csv", folder), folder / "cache", config)
-    assert not list(folder.glob("cache/*/*"))
+    monkeypatch.setattr(image_cache, "SAMPLED", 2)
+    photos = manifest.read_csv(folder / "scores.csv", folder)
+    with pytest.raises(UserError, match=r"preparing the other 4 photos needs about 0\.0 GB in .*cache"):
+        build_image_cache(photos, folder / "cache", config)
+    monkeypatch.undo()
+    build_image_cache(photos, folder / "cache", config)
+
+
+def test_a_disk_that_becomes_full_is_told_and_nothing_counts_as_done_that_is_not(
+    folder: Path, config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos, write, written = manifest.read_csv(folder / "scores.csv", folder), image_cache._Writer._write, []
+
+    def full(writer: Any, name: str, row: int, values: np.ndarray) -> None:
+        written.append(name)
+        if len(written) == 13:  # the third photo's pixels
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(writer, name, row, values)
+
+    monkeypatch.setattr(image_cache._Writer, "_write", full)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    with pytest.raises(UserError, match=r"cache.*: No space left on device; make room and give the same command"):
+        build_image_cache(photos, folder / "cache", config)
+    done = np.load(next(folder.glob("cache/*/done.npy")))
+    assert (done != b"").tolist()[:3] == [True, True, False]
+    monkeypatch.undo()
+    test_cached_arrays_are_the_resized_photos(folder, config)
+
+
+def test_small_photos_take_no_more_room_than_their_own_pixels(tmp_path: Path, config: ModelConfig) -> None:
+    """Not what the same photos take when they are enlarged before they are stored."""
+    rng, names = np.random.default_rng(0), [f"{row}.png" for row in range(8)]
+    for name in names:
+        cv2.imwrite(str(tmp_path / name), rng.integers(0, 256, (64, 96, 3), np.uint8))
+    photos = manifest.Manifest(tuple(names), np.zeros(8, np.float32), manifest.ImageFolder(tmp_path))
+    large = config.replace(local_resize=768)
+    build_image_cache(photos, tmp_path / "cache", large)
+    file = next(tmp_path.glob("cache/*/local.npy"))
+    page = 4096
+    assert file.stat().st_blocks * 512 <= 8 * (64 * 96 * 3 + 2 * page) + page
+    assert file.stat().st_size > 8 * 768 * 768 * 3
 
 
 def test_unreadable_photos_are_named_after_the_others_are_done(folder: Path, config: ModelConfig) -> None:

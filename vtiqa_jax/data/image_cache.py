@@ -1,19 +1,25 @@
-"""Photos decoded and resized once, into memory-mapped arrays that training reads batch by batch.
+"""Photos decoded once, into memory-mapped files that training reads batch by batch.
 
 Stopping in the middle loses nothing: each photo is marked done after its pixels are written, with a fingerprint of
 its file, so running again decodes only what is missing or has changed since.
+
+A photo with fewer pixels than the large stored size is kept as it is and enlarged whenever it is read (some 2 ms): its
+slot in the file is sparse and takes no more room on the disk than its own pixels.
 """
 
+import contextlib
 import dataclasses
+import errno
 import hashlib
 import os
 import shutil
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int, Int32, UInt8
 from tqdm import tqdm
 
 from vtiqa_jax import atomic, sharding
@@ -22,22 +28,59 @@ from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models.vtiqa import ModelConfig
 
+SAMPLED = 64
+"""Photos after which it is known how much room all of them need."""
+
+
+class LocalImages:
+    """The large stored size of every photo, as an array [n, large, large, 3] that is read by rows."""
+
+    def __init__(self, slots: UInt8[np.ndarray, "n bytes"], sizes: Int32[np.ndarray, "n 2"], side: int) -> None:
+        """Opens the photos.
+
+        Args:
+            slots: their pixels, `3 * side * side` bytes each; what a smaller photo does not fill is not used.
+            sizes: height and width of photos that are kept as they are; (0, 0) for those stored at the large size.
+            side: of the large size, pixels.
+        """
+        self._slots, self._sizes = slots, sizes
+        self.shape = (len(slots), side, side, 3)
+        self.dtype = slots.dtype
+        self.nbytes = slots.nbytes
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def __getitem__(self, rows: slice | Int[np.ndarray, " m"]) -> UInt8[np.ndarray, "m large large 3"]:
+        """The given photos."""
+        numbers = np.arange(len(self))[rows]
+        photos = np.empty((len(numbers), *self.shape[1:]), self.dtype)
+        for photo, row in zip(photos, numbers, strict=True):
+            height, width = self._sizes[row].tolist()
+            if height:
+                photo[:] = images.resize_square(
+                    self._slots[row, : height * width * 3].reshape(height, width, 3), len(photo)
+                )
+            else:
+                photo[:] = self._slots[row].reshape(photo.shape)
+        return photos
+
 
 @dataclasses.dataclass(frozen=True)
 class ImageCache:
     """Both stored sizes of every photo, uint8, on disk."""
 
     global_images: UInt8[np.ndarray, "n small small 3"]
-    local_images: UInt8[np.ndarray, "n large large 3"]
+    local_images: UInt8[np.ndarray, "n large large 3"] | LocalImages
 
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _fingerprint(photos: Manifest, row: int) -> bytes:
+def _fingerprint(photos: Manifest, row: int) -> str:
     name = photos.names[row]
-    return _hash(f"{photos.images} {name} {photos.images.version(name)}").encode()
+    return _hash(f"{photos.images} {name} {photos.images.version(name)}")
 
 
 def fingerprint(photos: Manifest) -> str:
@@ -45,14 +88,22 @@ def fingerprint(photos: Manifest) -> str:
     return _hash(repr([(name, photos.images.version(name)) for name in photos.names]))
 
 
-def _sizes(config: ModelConfig) -> dict[str, int]:
-    return {"global": config.global_resize, "local": config.local_resize}
-
-
 def _cache_folder(photos: Manifest, folder: Path, config: ModelConfig) -> Path:
     """The folder of these photos, in this order, at these sizes."""
     listed = _hash("\n".join([str(photos.images), *photos.names]))[:12]
     return folder / f"{len(photos.names)}-photos-{config.global_resize}-{config.local_resize}-{listed}"
+
+
+def _layout(count: int, config: ModelConfig) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Shape and type of each file. The marks come first: were they to survive new pixels, empty photos would count as
+    done."""
+    small, large = config.global_resize, config.local_resize
+    return {
+        "done": ((count,), "S64"),
+        "global": ((count, small, small, 3), "u1"),
+        "local": ((count, large * large * 3), "u1"),
+        "sizes": ((count, 2), "i4"),
+    }
 
 
 def _is_complete(path: Path, shape: tuple[int, ...], dtype: str) -> bool:
@@ -64,75 +115,128 @@ def _is_complete(path: Path, shape: tuple[int, ...], dtype: str) -> bool:
     return array.shape == shape and array.dtype == np.dtype(dtype)
 
 
-def _open_array(path: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray:
-    """The array in `path`, made anew (sparse, zero) where it is missing or damaged."""
-    mode = "r+" if _is_complete(path, shape, dtype) else "w+"
-    return np.lib.format.open_memmap(path, mode=mode, dtype=np.dtype(dtype), shape=shape)
+def _open_cache(folder: Path, config: ModelConfig) -> ImageCache:
+    """The files of a folder whose photos are all done."""
+    small, slots, sizes = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("global", "local", "sizes"))
+    return ImageCache(small, LocalImages(slots, sizes, config.local_resize))
 
 
 def _wait_for_cache(photos: Manifest, folder: Path, config: ModelConfig) -> ImageCache:
-    """The arrays that the main process builds, once they are complete."""
+    """The files that the main process builds, once they are complete."""
     count = len(photos.names)
     expected = [_fingerprint(photos, row) for row in range(count)]
     while True:
         try:
             done = np.load(folder / "done.npy", mmap_mode="r")
-            if done.shape == (count,) and all(mark == want for mark, want in zip(done, expected, strict=True)):
-                break
+            if done.shape == (count,) and all(mark == want.encode() for mark, want in zip(done, expected, strict=True)):
+                return _open_cache(folder, config)
         except (OSError, ValueError, EOFError):  # not there yet, or its header is being written
             pass
         time.sleep(0.2)
-    return ImageCache(*(np.load(folder / f"{name}_{side}.npy", mmap_mode="r") for name, side in _sizes(config).items()))
+
+
+class _Writer:
+    """The files of a folder, written photo by photo."""
+
+    def __init__(self, folder: Path, count: int, config: ModelConfig) -> None:
+        """Opens the files, and makes them anew (sparse, zero) where one is missing or damaged."""
+        self._folder, self._config, layout = folder, config, _layout(count, config)
+        files = {name: folder / f"{name}.npy" for name in layout}
+        if not all(_is_complete(files[name], *kind) for name, kind in layout.items()):
+            files["done"].unlink(missing_ok=True)
+            for name, (shape, dtype) in layout.items():
+                np.lib.format.open_memmap(files[name], mode="w+", dtype=np.dtype(dtype), shape=shape)
+        self.done: np.ndarray = np.load(files["done"])
+        self._offsets = {name: np.load(file, mmap_mode="r").offset for name, file in files.items()}
+        self._files = {name: file.open("r+b", buffering=0) for name, file in files.items()}
+        self._lock = threading.Lock()
+        self.bytes_written = 0
+
+    def close(self) -> None:
+        """Closes the files."""
+        for file in self._files.values():
+            file.close()
+
+    def _write(self, name: str, row: int, values: np.ndarray) -> None:
+        # Not through the memory map: on a full disk that would end the process with a signal.
+        shape, dtype = _layout(len(self.done), self._config)[name]
+        start = self._offsets[name] + row * int(np.prod(shape[1:])) * np.dtype(dtype).itemsize
+        data, file = np.ascontiguousarray(values).tobytes(), self._files[name]
+        with self._lock:
+            file.seek(start)
+            if file.write(data) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self.bytes_written += len(data)
+
+    def write(self, row: int, pixels: images.Rgb, mark: bytes) -> None:
+        """Stores one photo; its mark is written last.
+
+        Raises:
+            UserError: the disk takes no more.
+        """
+        height, width, _ = pixels.shape
+        kept = height * width < self._config.local_resize**2
+        small, large = images.resize_pair(pixels, self._config)
+        try:
+            self._write("done", row, np.array(b"", "S64"))
+            self._write("global", row, small)
+            self._write("local", row, pixels if kept else large)
+            self._write("sizes", row, np.array((height, width) if kept else (0, 0), np.int32))
+            self._write("done", row, np.array(mark, "S64"))
+        except OSError as error:
+            raise UserError(
+                f"{self._folder}: {error.strerror}; make room and give the same command again: it goes on from there"
+            ) from error
 
 
 def build_image_cache(photos: Manifest, folder: Path, config: ModelConfig) -> ImageCache:
-    """Builds or completes the arrays of these photos, on all cores, in a folder of their own below `folder`.
+    """Builds or completes the files of these photos, on all cores, in a folder of their own below `folder`.
 
     Other photos, another order or other sizes have another folder there: runs do not disturb each other. Of several
     processes the main one builds, and the others wait for it; they must share the folder.
 
     Raises:
-        UserError: the disk is too small (before anything is written), or photos cannot be read (after all others are
+        UserError: the disk is too small (told after the first photos), or photos cannot be read (after all others are
             done).
     """
     folder = _cache_folder(photos, folder, config)
     if not sharding.is_main_process():
         return _wait_for_cache(photos, folder, config)
     atomic.make_folder(folder)
-    count, sizes = len(photos.names), _sizes(config)
-    files = {name: folder / f"{name}_{side}.npy" for name, side in sizes.items()}
-    needed = sum(count * side * side * 3 for side in sizes.values())
-    present = sum(file.stat().st_blocks * 512 for file in files.values() if file.exists())
-    free = shutil.disk_usage(folder).free
-    if needed - present > free:
-        raise UserError(
-            f"preparing {count} photos needs {needed / 1e9:.1f} GB in {folder}, where {free / 1e9:.1f} GB are"
-            " free; make room or name another folder with --image-cache"
-        )
-    # The marks first: were they to survive new pixel arrays, empty photos would count as done.
-    shapes = {name: (count, side, side, 3) for name, side in sizes.items()}
-    if not all(_is_complete(files[name], shape, "u1") for name, shape in shapes.items()):
-        (folder / "done.npy").unlink(missing_ok=True)
-    arrays = {name: _open_array(files[name], shape, "u1") for name, shape in shapes.items()}
-    done = _open_array(folder / "done.npy", (count,), "S64")
-    expected = [_fingerprint(photos, row) for row in range(count)]
-    missing = [row for row in range(count) if done[row] != expected[row]]
+    writer, count = _Writer(folder, len(photos.names), config), len(photos.names)
+    expected = [_fingerprint(photos, row).encode() for row in range(count)]
+    missing = [row for row in range(count) if writer.done[row] != expected[row]]
 
     def decode(row: int) -> str | None:
         try:
             pixels = images.decode(photos.images.read(photos.names[row]))
         except (images.ImageError, OSError) as error:
             return f"{photos.images}/{photos.names[row]}: {getattr(error, 'strerror', None) or error}"
-        done[row] = b""
-        arrays["global"][row], arrays["local"][row] = images.resize_pair(pixels, config)
-        done[row] = expected[row]
+        writer.write(row, pixels, expected[row])
         return None
 
-    if missing:
-        print(f"preparing {len(missing)} of {count} photos in {folder}: {needed / 1e9:.1f} GB when complete")
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+    def check_room(finished: int) -> None:
+        needed = writer.bytes_written / finished * (len(missing) - finished)
+        free = shutil.disk_usage(folder).free
+        if needed > free:
+            raise UserError(
+                f"preparing the other {len(missing) - finished} photos needs about {needed / 1e9:.1f} GB in {folder},"
+                f" where {free / 1e9:.1f} GB are free; make room or name another folder with --image-cache"
+            )
+
+    failed: list[str] = []
+    with contextlib.closing(writer), ThreadPoolExecutor(os.cpu_count()) as pool:
+        if missing:
+            print(f"preparing {len(missing)} of {count} photos in {folder}")
+        try:
             results = tqdm(pool.map(decode, missing), "preparing photos", len(missing), unit="photo", disable=None)
-            failed = [error for error in results if error]
-        if failed:
-            raise UserError(f"{len(failed)} of {count} photos cannot be read: {'; '.join(failed[:5])}")
-    return ImageCache(arrays["global"], arrays["local"])
+            for finished, error in enumerate(results, start=1):
+                failed += [error] if error else []
+                if finished == SAMPLED:
+                    check_room(finished)
+        except UserError:
+            pool.shutdown(cancel_futures=True)
+            raise
+    if failed:
+        raise UserError(f"{len(failed)} of {count} photos cannot be read: {'; '.join(failed[:5])}")
+    return _open_cache(folder, config)

@@ -111,14 +111,15 @@ def as_rgb(image: Any) -> Rgb:
     return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else np.ascontiguousarray(image[:, :, :3])
 
 
-def resize_pair(pixels: Rgb, config: ModelConfig) -> ImagePair:
-    """The photo resized to two squares, aspect ratio discarded (release, data preparation).
+def resize_square(pixels: Rgb, side: int) -> UInt8[np.ndarray, "side side 3"]:
+    """The photo resized to a square, aspect ratio discarded (release, data preparation).
 
     OpenCV's INTER_CUBIC (a = -0.75, no antialiasing) is part of the published model: Pillow's bicubic differs by up
     to 18 grey levels.
     """
+    return cv2.resize(pixels, (side, side), interpolation=cv2.INTER_CUBIC)
 
-    def square(side: int) -> np.ndarray:
-        return cv2.resize(pixels, (side, side), interpolation=cv2.INTER_CUBIC)
 
-    return square(config.global_resize), square(config.local_resize)
+def resize_pair(pixels: Rgb, config: ModelConfig) -> ImagePair:
+    """The photo in both stored sizes."""
+    return resize_square(pixels, config.global_resize), resize_square(pixels, config.local_resize)

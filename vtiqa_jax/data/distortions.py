@@ -1,0 +1,253 @@
+"""Photos made worse, as cameras, programs and networks make them worse; the order of the levels is all that is known.
+
+Every distortion takes a photo (uint8 RGB), a level from 0 (just visible) to 1 (gross) and a generator, and returns a
+photo of the same size. Sizes in pixels are meant for photos of some 500 px.
+"""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from vtiqa_jax.data import images
+
+Photo = UInt8[np.ndarray, "height width 3"]
+Light = Float[np.ndarray, "height width 3"]
+Distortion = Callable[[Photo, float, np.random.Generator], Photo]
+
+
+def _between(low: float, high: float, level: float) -> float:
+    """From `low` at level 0 to `high` at level 1, by equal factors."""
+    return low * (high / low) ** level
+
+
+def _rounded(values: Light) -> Photo:
+    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
+
+
+def _linear(photo: Photo) -> Light:
+    """Light, 0..1, from sRGB's gamma (taken as 2.2)."""
+    return (photo / np.float32(255)) ** np.float32(2.2)
+
+
+def _pixels(light: Light) -> Photo:
+    return np.rint(255 * np.clip(light, 0, 1) ** (1 / 2.2)).astype(np.uint8)
+
+
+# ---- sharpness ----
+
+
+def defocus(photo: Photo, level: float, _: np.random.Generator) -> Photo:
+    """Light spread over a disc of up to 7 px radius."""
+    radius = _between(0.6, 7, level)
+    reach = int(np.ceil(radius))
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    disc = np.clip(radius + 0.5 - np.hypot(x, y), 0, 1).astype(np.float32)
+    return _pixels(cv2.filter2D(_linear(photo), -1, disc / disc.sum(), borderType=cv2.BORDER_REFLECT))
+
+
+def motion(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
+    """Light smeared along a line of up to 31 px in a random direction."""
+    length = _between(2, 31, level)
+    angle, reach = rng.uniform(0, np.pi), int(np.ceil(length / 2))
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+    line = (np.clip(length / 2 + 0.5 - np.abs(along), 0, 1) * np.clip(1 - np.abs(across), 0, 1)).astype(np.float32)
+    return _pixels(cv2.filter2D(_linear(photo), -1, line / line.sum(), borderType=cv2.BORDER_REFLECT))
+
+
+def enlarged(photo: Photo, level: float, _: np.random.Generator) -> Photo:
+    """Shrunk up to 10 times and enlarged again."""
+    height, width, _ = photo.shape
+    factor = _between(1.6, 10, level)
+    small = max(1, round(width / factor)), max(1, round(height / factor))
+    shrunk = cv2.resize(photo, small, interpolation=cv2.INTER_AREA)
+    return cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def pixelated(photo: Photo, level: float, _: np.random.Generator) -> Photo:
+    """Squares of one colour, of up to 14 px."""
+    height, width, _ = photo.shape
+    side = _between(2, 14, level)
+    small = max(1, round(width / side)), max(1, round(height / side))
+    shrunk = cv2.resize(photo, small, interpolation=cv2.INTER_AREA)
+    return cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_NEAREST)
+
+
+def sharpened(photo: Photo, level: float, _: np.random.Generator) -> Photo:
+    """Sharpened too much: halos around every edge."""
+    soft = cv2.GaussianBlur(photo, (0, 0), 1.5 + level)
+    amount = np.float32(_between(1.2, 12, level))
+    return _rounded(photo + amount * (photo.astype(np.float32) - soft))
+
+
+# ---- noise ----
+
+
+def noise(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
+    """A sensor's shot noise and read noise, of up to a very dark scene's."""
+    strength = _between(0.02, 0.35, level)
+    light = _linear(photo)
+    spread = strength * np.sqrt(0.3 * light + 0.02).astype(np.float32)
+    return _pixels(light + spread * rng.standard_normal(light.shape, np.float32))
+
+
+def white_noise(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
+    """Gaussian noise in every pixel, of up to 90 grey levels."""
+    return _rounded(photo + np.float32(_between(8, 90, level)) * rng.standard_normal(photo.shape, np.float32))
+
+
+def grain(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
+    """Grey noise whose grains are larger than a pixel, of up to 60 grey levels."""
+    height, width, _ = photo.shape
+    grains = cv2.GaussianBlur(rng.standard_normal((height, width), np.float32), (0, 0), rng.uniform(0.7, 2))
+    return _rounded(photo + np.float32(_between(6, 60, level)) * (grains / grains.std())[:, :, None])
+
+
+def chroma_noise(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
+    """Coloured blotches, of up to 60 levels, with the brightness left alone."""
+    height, width, _ = photo.shape
+    blotches = cv2.GaussianBlur(rng.standard_normal((height, width, 3), np.float32), (0, 0), rng.uniform(0.5, 3))
+    blotches -= blotches.mean(axis=2, keepdims=True)
+    return _rounded(photo + np.float32(_between(8, 60, level)) * blotches / blotches.std())
+
+
+def salt_and_pepper(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
+    """Up to a third of the pixels black or white."""
+    share, drawn = _between(0.005, 0.35, level), rng.random(photo.shape[:2])
+    changed = photo.copy()
+    changed[drawn < share / 2] = 0
+    changed[drawn > 1 - share / 2] = 255
+    return changed
+
+
+def row_noise(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
+    """Every row of pixels brighter or darker by up to 60 grey levels."""
+    rows = rng.standard_normal((photo.shape[0], 1, 1), np.float32)
+    return _rounded(photo + np.float32(_between(5, 60, level)) * rows)
+
+
+# ---- compression ----
+
+
+def _coded(photo: Photo, ending: str, option: int, value: int) -> Photo:
+    return images.decode(cv2.imencode(ending, photo[:, :, ::-1], [option, value])[1].tobytes())
+
+
+def jpeg(photo: Photo, level: float, _: np.random.Generator) -> Photo:
+    """JPEG compression from quality 60 down to 4."""
+    return _coded(photo, ".jpg", cv2.IMWRITE_JPEG_QUALITY, round(_between(60, 4, level)))
+
+
+def jpeg2000(photo: Photo, level: float, _: np.random.Generator) -> Photo:
+    """JPEG 2000 compression, from a tenth down to a 300th."""
+    return _coded(photo, ".jp2", cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, round(_between(100, 3, level)))
+
+
+def webp(photo: Photo, level: float, _: np.random.Generator) -> Photo:
+    """WebP compression from quality 40 down to 1, the photo shrunk up to 3 times before, as messengers do it."""
+    height, width, _ = photo.shape
+    factor = _between(1, 3, level)
+    small = cv2.resize(photo, (round(width / factor), round(height / factor)), interpolation=cv2.INTER_AREA)
+    coded = _coded(small, ".webp", cv2.IMWRITE_WEBP_QUALITY, round(_between(40, 1, level)))
+    return cv2.resize(coded, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def lost_blocks(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
+    """Up to half of the blocks of 16 px replaced by their left neighbour, as when packets of a video are lost."""
+    changed = photo.copy()
+    for top in range(0, photo.shape[0], 16):
+        for left in range(16, photo.shape[1], 16):
+            if rng.random() < _between(0.02, 0.5, level):
+                width = min(16, photo.shape[1] - left)
+                changed[top : top + 16, left : left + width] = changed[top : top + 16, left - 16 : left - 16 + width]
+    return changed
+
+
+# ---- light and colour ----
+
+
+def overexposed(photo: Photo, level: float, _: np.random.Generator) -> Photo:
+    """Up to 4 stops too much light, cut off at white."""
+    return _pixels(_linear(photo) * np.float32(2 ** (0.4 + 3.6 * level)))
+
+
+def underexposed(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
+    """Up to 6 stops too little light, with the noise that is left."""
+    light = _linear(photo) * np.float32(2 ** -(0.6 + 5.4 * level))
+    return _pixels(light + np.float32(0.002) * rng.standard_normal(light.shape, np.float32))
+
+
+def faded(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
+    """Contrast down to a 30th, towards any grey."""
+    grey, contrast = np.float32(rng.uniform(60, 220)), np.float32(_between(0.6, 0.03, level))
+    return _rounded(grey + contrast * (photo.astype(np.float32) - grey))
+
+
+def hazy(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
+    """Behind fog that is denser on one side."""
+    height, width, _ = photo.shape
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    angle = rng.uniform(0, 2 * np.pi)
+    side = (x / width - 0.5) * np.float32(np.cos(angle)) + (y / height - 0.5) * np.float32(np.sin(angle))
+    clear = np.exp(-np.float32(_between(0.3, 3.5, level)) * (1 + side))[:, :, None]
+    return _rounded(clear * photo + (1 - clear) * np.float32(225))
+
+
+def harsh(photo: Photo, level: float, _: np.random.Generator) -> Photo:
+    """Contrast up to 8 times as high, cut off at black and white."""
+    mean = np.float32(photo.mean())
+    return _rounded(mean + np.float32(_between(1.6, 8, level)) * (photo.astype(np.float32) - mean))
+
+
+def posterized(photo: Photo, level: float, _: np.random.Generator) -> Photo:
+    """From 12 down to 2 levels a channel: bands in every sky."""
+    steps = np.float32(max(1, round(_between(12, 2, level)) - 1))
+    return _rounded(np.rint(photo / np.float32(255) * steps) * (255 / steps))
+
+
+def colour_cast(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
+    """The channels brighter and darker by up to 7 times against each other."""
+    gains = rng.permutation(np.array([1.0, 0.0, -1.0]) + rng.uniform(-0.3, 0.3, 3))
+    return _pixels(_linear(photo) * (_between(1.3, 7, level) ** (gains - gains.max())).astype(np.float32))
+
+
+# ---- no photo left ----
+
+
+def striped(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
+    """Stripes in two colours laid over it, up to hiding it."""
+    height, width, _ = photo.shape
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    angle, period = rng.uniform(0, np.pi), rng.uniform(4, 60)
+    wave = np.sin(2 * np.pi / period * (x * np.cos(angle) + y * np.sin(angle)))[:, :, None] > 0
+    colours = rng.uniform(0, 255, (2, 3)).astype(np.float32)
+    cover = np.float32(_between(0.15, 1, level))
+    return _rounded((1 - cover) * photo + cover * np.where(wave, colours[0], colours[1]))
+
+
+def drowned(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
+    """Replaced by noise, grey or coloured, up to noise alone."""
+    height, width, _ = photo.shape
+    chaos = rng.uniform(0, 255, (height, width, int(rng.choice([1, 3])))).astype(np.float32)
+    cover = np.float32(_between(0.2, 1, level))
+    return _rounded((1 - cover) * photo + cover * chaos)
+
+
+def covered(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
+    """Replaced by one colour, often black or white, up to that colour alone."""
+    colour = rng.uniform(0, 255, 3) if rng.random() < 0.5 else np.full(3, rng.choice([0, 255]))
+    cover = np.float32(_between(0.4, 1, level))
+    return _rounded((1 - cover) * photo + cover * colour.astype(np.float32))
+
+
+DISTORTIONS: dict[str, Distortion] = {
+    function.__name__: function
+    for function in (
+        defocus, motion, enlarged, pixelated, sharpened, noise, white_noise, grain, chroma_noise, salt_and_pepper,
+        row_noise, jpeg, jpeg2000, webp, lost_blocks, overexposed, underexposed, faded, hazy, harsh, posterized,
+        colour_cast, striped, drowned, covered,
+    )
+}  # fmt: skip
+"""By name."""
