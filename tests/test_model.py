@@ -101,6 +101,34 @@ def test_both_views_go_through_one_backbone_and_are_kept_apart(model: VTIQA, con
     assert np.abs(np.asarray(score(second, first) - together)).max() > 1e-3
 
 
+def test_several_blocks_are_read_out_in_their_order_and_several_mosaics_averaged(rng: np.random.Generator) -> None:
+    config = tiny_config(depth=3, readout_blocks=(1, 3), eval_mosaics=3)
+    model = create_model(config, rngs=nnx.Rngs(0))
+    assert isinstance(model, VTIQA)
+    view, _ = random_views(config, 2)
+
+    @jax.jit
+    def by_hand(view: jax.Array) -> jax.Array:
+        x, tokens = model.backbone.embed(view), []
+        for block in model.backbone.blocks:
+            x = block(x)
+            tokens.append(model.backbone.norm(x)[:, 0])
+        return jnp.concatenate([tokens[0], tokens[2]], axis=1)
+
+    wanted = by_hand(view)
+    np.testing.assert_allclose(compiled(model.backbone)(view), wanted, atol=1e-5)
+    half = config.embed_dim
+    assert np.abs(wanted[:, :half] - wanted[:, half:]).max() > 0.1  # the other order would be seen
+
+    small, large = (jnp.asarray(rng.integers(0, 256, (2, side, side, 3), np.uint8)) for side in (34, 96))
+    seen = [views.center_crop(small, 28), *(views.eval_mosaic(large, 7, 4, number) for number in range(3))]
+    features = [by_hand(views.normalize(images)) for images in seen]
+    averaged = (features[1] + features[2] + features[3]) / jnp.float32(3)
+    score = model.head(jnp.concatenate([features[0], averaged], axis=1))
+    np.testing.assert_allclose(compiled(model.score)(small, large), score, atol=1e-5)
+    assert all(np.abs(averaged - features[number]).max() > 0.05 for number in (1, 2, 3))  # none of them alone
+
+
 def test_dropout_acts_in_training_only(model: VTIQA, config: ModelConfig) -> None:
     pair = random_views(config, 2)
     score = compiled(model)

@@ -23,6 +23,8 @@ from vtiqa_jax.data import loader
 from vtiqa_jax.data.manifest import ImageFolder, Manifest
 from vtiqa_jax.data.splits import Split
 from vtiqa_jax.errors import Terminated, UserError
+from vtiqa_jax.evaluation import metrics
+from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import checkpoint, params
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
 from vtiqa_jax.models.vtiqa import ModelConfig
@@ -35,7 +37,10 @@ from vtiqa_jax.training.published import PublishedRecipe
 pytestmark = pytest.mark.usefixtures("usual_promotion")
 
 REPOSITORY = Path(__file__).parents[1]
-FINETUNE = FinetuneRecipe(epochs=4, batch_size=6, ema=0.5, drop_path=0.1, compute_dtype="float32")
+FINETUNE = FinetuneRecipe(
+    epochs=4, batch_size=6, ema=0.5, drop_path=0.1, compute_dtype="float32", chains=3, chains_per_batch=2
+)
+HEAD = replace(FINETUNE, freeze_backbone=True)
 PUBLISHED = PublishedRecipe(batch_size=6, max_epochs=13)
 COUNT, TRAINED = 24, 18  # 3 batches an epoch
 NAMES = tuple(f"photo{row:02}.png" for row in range(COUNT))
@@ -131,6 +136,7 @@ def breaking(monkeypatch: pytest.MonkeyPatch, at: int, deed: Callable[[], None])
     [
         pytest.param(6, FINETUNE, id="6-finetune"),
         pytest.param(8, PUBLISHED, id="8-published"),
+        pytest.param(8, HEAD, id="8-head"),
         *(
             pytest.param(at, recipe, marks=pytest.mark.slow, id=f"{at}-{kind}")
             for at, recipe, kind in [
@@ -148,6 +154,37 @@ def test_after_sigterm_the_same_bits(bench: Bench, recipe: Any, at: int, monkeyp
     bench(recipe)
     assert_same(bench.folder, uninterrupted(bench, recipe))
     assert not (bench.folder / "states").exists()
+
+
+def test_the_best_epochs_model_is_kept(bench: Bench) -> None:
+    """And not the last one's: the learning rate is far too high."""
+    bench(replace(FINETUNE, peak_lr=0.05, head_lr=0.2, ema=0.0, seed=2))
+    history = [json.loads(line) for line in (bench.folder / "metrics.jsonl").read_text().splitlines()]
+    epochs = [entry["srcc"] for entry in history if "srcc" in entry]
+    best = max(epoch for epoch in epochs if epoch is not None)
+    assert epochs[-1] is None or epochs[-1] < best - 0.05
+    scorer = Scorer.load(bench.folder / "checkpoint")
+    rows = range(TRAINED, COUNT)
+    scores = scorer.score([bench.photos.images.path(NAMES[row]) for row in rows])  # type: ignore[attr-defined]
+    assert metrics.correlations(scores, bench.photos.mos[TRAINED:]).srcc == pytest.approx(best, abs=1e-4)
+
+
+@pytest.mark.parametrize("mosaics", [1, 3])
+def test_a_head_alone_learns_from_what_the_model_sees(bench: Bench, mosaics: int) -> None:
+    """The scores during such a training, from features, are those of the model that it leaves."""
+    start = replace(bench.start, config=bench.start.config.replace(eval_mosaics=mosaics))
+    bench = replace(bench, start=start)
+    bench(replace(HEAD, epochs=6, head_lr=0.02))
+    history = [json.loads(line) for line in (bench.folder / "metrics.jsonl").read_text().splitlines()]
+    assert history[0]["order"] > 0
+    trained = checkpoint.load(bench.folder / "checkpoint")
+    for name, array in bench.start.params.items():
+        np.testing.assert_array_equal(trained.params[name], array)
+    paths = [bench.photos.images.path(NAMES[row]) for row in range(TRAINED, COUNT)]  # type: ignore[attr-defined]
+    scores = Scorer.load(bench.folder / "checkpoint").score(paths)
+    found = metrics.correlations(scores, bench.photos.mos[TRAINED:])
+    selected = next(entry for entry in reversed(history) if entry.get("note") == "best")
+    assert found.plcc == pytest.approx(selected["plcc"], abs=1e-4)
 
 
 def test_after_a_crash_the_same_bits_and_the_right_words(

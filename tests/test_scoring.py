@@ -10,6 +10,8 @@ from PIL import Image
 
 import vtiqa_jax
 from vtiqa_jax.data import images
+from vtiqa_jax.data.image_cache import ImageCache
+from vtiqa_jax.data.loader import ImageStore
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import checkpoint, params
@@ -102,3 +104,17 @@ def test_a_score_does_not_depend_on_the_order(scorer: Scorer, photos: list[np.nd
     np.testing.assert_allclose(
         scorer.score([photos[i] for i in order], batch_size=4), scorer.score(photos, batch_size=4)[order], atol=1e-5
     )
+
+
+def test_photos_that_fill_a_batch_get_no_score(
+    config: ModelConfig, weights: params.Params, scale: LabelScale, rng: np.random.Generator
+) -> None:
+    """Nine photos on eight devices are two batches of eight."""
+    small, large = (rng.integers(0, 256, (9, s, s, 3), np.uint8) for s in (config.global_resize, config.local_resize))
+    scorer = Scorer(config, weights, scale)
+    store = ImageStore(ImageCache(small, large), scorer.mesh, on_device=False)
+    together = scorer.score_store(store, np.arange(9), batch_size=8)
+    assert together.shape == (9,)
+    alone = [scorer.score_store(store, np.array([row]))[0] for row in range(9)]
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    assert np.ptp(alone) > 1e-3

@@ -71,6 +71,15 @@ def test_the_test_time_mosaic_starts_at_38_in_cells_of_109(rng: np.random.Genera
     assert not np.array_equal(expected, slow_mosaic(photo[0], offsets + 1, offsets, 32))
 
 
+def test_further_mosaics_lie_elsewhere_in_their_cells(rng: np.random.Generator) -> None:
+    """Patches of 32 px in cells of 109: mosaic 1 at 1.2549 and 1.0698 of the 77 px, modulo 1."""
+    photos = jnp.asarray(rng.integers(0, 256, (1, 768, 768, 3), np.uint8))
+    corners = {1: (int(0.2548776662466927 * 77), int(0.0698402909980532 * 77)), 2: (0, int(0.6396805819961064 * 77))}
+    for number, (row, col) in corners.items():
+        cut = views.eval_mosaic(photos, 7, 32, number)
+        np.testing.assert_array_equal(cut[0, :32, :32], photos[0, row : row + 32, col : col + 32])
+
+
 @pytest.mark.parametrize(("stored", "start"), [(244, 10), (224, 0)])
 def test_the_test_time_global_view_is_the_middle(rng: np.random.Generator, stored: int, start: int) -> None:
     photo = rng.integers(0, 256, (1, stored, stored, 3), np.uint8)

@@ -27,8 +27,8 @@ from jaxtyping import Array, Float, Int
 from tqdm import tqdm
 
 from vtiqa_jax import atomic, sharding
-from vtiqa_jax.data import image_cache, loader, splits
-from vtiqa_jax.data.loader import Batch, ImageStore
+from vtiqa_jax.data import distorted, image_cache, loader, splits
+from vtiqa_jax.data.loader import Batch, ImageStore, Store
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.data.splits import Split
 from vtiqa_jax.errors import Terminated, UserError
@@ -38,10 +38,11 @@ from vtiqa_jax.models import checkpoint, views
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import VTIQA, ModelConfig, select_implementation
+from vtiqa_jax.models.vtiqa import ModelConfig, select_implementation
+from vtiqa_jax.training.features import FeatureStore, draw_mosaic, features_key
 from vtiqa_jax.training.logger import HEADER, MetricLogger, epochs_of, format_epoch
 from vtiqa_jax.training.options import TrainOptions
-from vtiqa_jax.training.recipe import Recipe
+from vtiqa_jax.training.recipe import Recipe, order_loss
 from vtiqa_jax.training.run_checkpointer import RunCheckpointer, SavedState
 from vtiqa_jax.training.run_state import RunState, diff_settings, finished_result, run_identity
 from vtiqa_jax.training.signals import stop_on_sigterm
@@ -94,13 +95,27 @@ def make_train_step(recipe: Recipe, config: ModelConfig, mesh: Mesh, head_only: 
         state: TrainState, frozen: Params, key: Array, lr: Array, batch: Batch
     ) -> tuple[TrainState, dict[str, Array]]:
         view_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step))
-        global_view, mosaic = map(views.normalize, recipe.augment(view_key, batch, config))
+        if recipe.freeze_backbone:
+            seen = (draw_mosaic(view_key, batch["features"]),)
+        else:
+            seen = tuple(map(views.normalize, recipe.augment(view_key, batch, config)))
         trainable = {k: v for k, v in state.params.items() if recipe.is_trainable(k, config, head_only=head_only)}
         fixed = frozen | {k: v for k, v in state.params.items() if k not in trainable}
 
         def loss_fn(trainable: Params) -> tuple[Array, dict[str, Array]]:
-            model: VTIQA = parameters.merge_params(graphdef, fixed | trainable)  # type: ignore[assignment]
-            return recipe.loss(model(global_view, mosaic, rngs=nnx.Rngs(dropout=dropout_key)), batch)
+            params = fixed | trainable
+            # What sees features is the head alone.
+            model: Any = (
+                parameters.merge_head(config, params)
+                if recipe.freeze_backbone
+                else parameters.merge_params(graphdef, params)
+            )
+            outputs = model(*seen, rngs=nnx.Rngs(dropout=dropout_key))
+            loss, logged = recipe.loss(outputs, batch)
+            if recipe.chains:
+                order = order_loss(outputs, batch["chains"], batch["levels"], recipe.order_margin)
+                loss, logged = loss + recipe.order_weight * order, logged | {"order": order}
+            return loss, logged
 
         (loss, logged), grads = jax.value_and_grad(loss_fn, has_aux=True)(trainable)
         updates, opt_state = optimizer.update(grads, state.opt_state, trainable)
@@ -252,17 +267,27 @@ def train(
     with RunCheckpointer(workdir / "states") as states, stop_on_sigterm() as should_stop:
         # ---- data: every photo decoded and resized once, labels standardised ----
         saved = find_saved_state(states, identity)
+        chains = np.empty((0, 0), np.int64)
+        if recipe.chains:
+            photos, chains = distorted.add_chains(photos, split.train, recipe.chains, recipe.seed, recipe.leave_out)
         cache = image_cache.build_image_cache(photos, options.machine.image_cache or options.workdir / "images", config)
         mesh = sharding.data_mesh()
-        store = ImageStore(cache, mesh, on_device=options.machine.photos_on_device)
+        images = ImageStore(cache, mesh, on_device=options.machine.photos_on_device)
         mean, std = recipe.label_stats(train_mos)
         columns = {"labels": ((photos.mos - mean) / std).astype(np.float32), **photos.targets}
-        batch_size = sharding.round_up(min(recipe.batch_size, len(split.train)), mesh)
+        if recipe.chains:
+            columns |= distorted.chain_columns(chains, len(photos.names))
+        labelled = min(recipe.batch_size, len(split.train))
+        batch_size = sharding.round_up(labelled + recipe.chains_per_batch * chains.shape[1], mesh)
         steps_per_epoch = math.ceil(len(split.train) / recipe.batch_size)
 
         # ---- model and state ----
         params = initial_params(start, recipe, scale, (mean, std), options.keep_head)
         state, frozen = init_state(recipe, config, params, mesh)
+        store: Store = images
+        if recipe.freeze_backbone:
+            folder = options.workdir / "features" / features_key(identity, photos)
+            store = FeatureStore(images, len(photos.names), frozen | state.params, config, recipe.compute_dtype, folder)
         state, run = resume(states, saved, state, RunState(recipe.init_schedule()))
         started -= run.seconds
         key = sharding.replicate(jax.random.key_data(jax.random.key(recipe.seed)), mesh)
@@ -270,7 +295,7 @@ def train(
         say(
             f"{len(split.train)} photos to train, {len(split.val)} to validate, {len(split.test)} to test"
             f" ({split.note}); {config.depth} blocks of width {config.embed_dim} on {jax.device_count()} x"
-            f" {jax.devices()[0].device_kind}{', where the photos stay' if store.on_device else ''}"
+            f" {jax.devices()[0].device_kind}{', where the photos stay' if images.on_device else ''}"
         )
 
         # ---- evaluation: on the devices, with the parameters as they stand ----
@@ -279,8 +304,12 @@ def train(
         def evaluate() -> Float[np.ndarray, " n"] | None:
             if not len(selection):
                 return None
-            eval_params = round_weights(frozen | state.eval_params, recipe.compute_dtype)
-            return score_store(score_step, eval_params, store, selection) * np.float32(std) + np.float32(mean)
+            if isinstance(store, FeatureStore):
+                scores = store.score(state.eval_params, selection)
+            else:
+                eval_params = round_weights(frozen | state.eval_params, recipe.compute_dtype)
+                scores = score_store(score_step, eval_params, images, selection)
+            return scores * np.float32(std) + np.float32(mean)
 
         # ---- saving: the state of the run, and the best model on the label scale ----
         def save_state(step: int) -> None:
@@ -321,7 +350,10 @@ def train(
             while not run.schedule.done:
                 schedule, first = run.schedule, run.schedule.epoch * steps_per_epoch
                 begin, epoch_start = run.batches_done, time.perf_counter()
-                order = loader.epoch_batches(split.train, recipe.batch_size, recipe.seed, schedule.epoch)[begin:]
+                order = loader.epoch_batches(split.train, recipe.batch_size, recipe.seed, schedule.epoch)
+                if recipe.chains:
+                    order = loader.add_chains(order, chains, recipe.chains_per_batch, recipe.seed, schedule.epoch)
+                order = order[begin:]
                 train_step = make_train_step(recipe, config, mesh, schedule.head_only)
                 progress = tqdm(
                     loader.load_batches(store, columns, order, batch_size), f"epoch {schedule.epoch + 1}",
@@ -394,7 +426,7 @@ def train(
         best = save_best_model()
         result = {"epochs": len(epochs), "split": split.note, "selected_on": split.selection_part}
         if len(split.test):
-            scores = Scorer(config, best, scale).score_store(store, split.test)
+            scores = Scorer(config, best, scale).score_store(images, split.test)
             if sharding.is_main_process():
                 result |= report.write_report(workdir, photos, split.test, scores, scale)
         if sharding.is_main_process():

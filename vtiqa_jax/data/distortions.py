@@ -40,7 +40,7 @@ def _pixels(light: Light) -> Photo:
 
 def defocus(photo: Photo, level: float, _: np.random.Generator) -> Photo:
     """Light spread over a disc of up to 7 px radius."""
-    radius = _between(0.6, 7, level)
+    radius = _between(0.6, 7.0, level)
     reach = int(np.ceil(radius))
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     disc = np.clip(radius + 0.5 - np.hypot(x, y), 0, 1).astype(np.float32)
@@ -49,7 +49,7 @@ def defocus(photo: Photo, level: float, _: np.random.Generator) -> Photo:
 
 def motion(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
     """Light smeared along a line of up to 31 px in a random direction."""
-    length = _between(2, 31, level)
+    length = _between(2.0, 31.0, level)
     angle, reach = rng.uniform(0, np.pi), int(np.ceil(length / 2))
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
@@ -60,7 +60,7 @@ def motion(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
 def enlarged(photo: Photo, level: float, _: np.random.Generator) -> Photo:
     """Shrunk up to 10 times and enlarged again."""
     height, width, _ = photo.shape
-    factor = _between(1.6, 10, level)
+    factor = _between(1.6, 10.0, level)
     small = max(1, round(width / factor)), max(1, round(height / factor))
     shrunk = cv2.resize(photo, small, interpolation=cv2.INTER_AREA)
     return cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_CUBIC)
@@ -69,7 +69,7 @@ def enlarged(photo: Photo, level: float, _: np.random.Generator) -> Photo:
 def pixelated(photo: Photo, level: float, _: np.random.Generator) -> Photo:
     """Squares of one colour, of up to 14 px."""
     height, width, _ = photo.shape
-    side = _between(2, 14, level)
+    side = _between(2.0, 14.0, level)
     small = max(1, round(width / side)), max(1, round(height / side))
     shrunk = cv2.resize(photo, small, interpolation=cv2.INTER_AREA)
     return cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_NEAREST)
@@ -78,7 +78,7 @@ def pixelated(photo: Photo, level: float, _: np.random.Generator) -> Photo:
 def sharpened(photo: Photo, level: float, _: np.random.Generator) -> Photo:
     """Sharpened too much: halos around every edge."""
     soft = cv2.GaussianBlur(photo, (0, 0), 1.5 + level)
-    amount = np.float32(_between(1.2, 12, level))
+    amount = np.float32(_between(1.2, 12.0, level))
     return _rounded(photo + amount * (photo.astype(np.float32) - soft))
 
 
@@ -95,14 +95,14 @@ def noise(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
 
 def white_noise(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
     """Gaussian noise in every pixel, of up to 90 grey levels."""
-    return _rounded(photo + np.float32(_between(8, 90, level)) * rng.standard_normal(photo.shape, np.float32))
+    return _rounded(photo + np.float32(_between(8.0, 90.0, level)) * rng.standard_normal(photo.shape, np.float32))
 
 
 def grain(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
     """Grey noise whose grains are larger than a pixel, of up to 60 grey levels."""
     height, width, _ = photo.shape
     grains = cv2.GaussianBlur(rng.standard_normal((height, width), np.float32), (0, 0), rng.uniform(0.7, 2))
-    return _rounded(photo + np.float32(_between(6, 60, level)) * (grains / grains.std())[:, :, None])
+    return _rounded(photo + np.float32(_between(6.0, 60.0, level)) * (grains / grains.std())[:, :, None])
 
 
 def chroma_noise(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
@@ -110,7 +110,7 @@ def chroma_noise(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
     height, width, _ = photo.shape
     blotches = cv2.GaussianBlur(rng.standard_normal((height, width, 3), np.float32), (0, 0), rng.uniform(0.5, 3))
     blotches -= blotches.mean(axis=2, keepdims=True)
-    return _rounded(photo + np.float32(_between(8, 60, level)) * blotches / blotches.std())
+    return _rounded(photo + np.float32(_between(8.0, 60.0, level)) * blotches / blotches.std())
 
 
 def salt_and_pepper(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
@@ -125,7 +125,7 @@ def salt_and_pepper(photo: Photo, level: float, rng: np.random.Generator) -> Pho
 def row_noise(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
     """Every row of pixels brighter or darker by up to 60 grey levels."""
     rows = rng.standard_normal((photo.shape[0], 1, 1), np.float32)
-    return _rounded(photo + np.float32(_between(5, 60, level)) * rows)
+    return _rounded(photo + np.float32(_between(5.0, 60.0, level)) * rows)
 
 
 # ---- compression ----
@@ -137,20 +137,20 @@ def _coded(photo: Photo, ending: str, option: int, value: int) -> Photo:
 
 def jpeg(photo: Photo, level: float, _: np.random.Generator) -> Photo:
     """JPEG compression from quality 60 down to 4."""
-    return _coded(photo, ".jpg", cv2.IMWRITE_JPEG_QUALITY, round(_between(60, 4, level)))
+    return _coded(photo, ".jpg", cv2.IMWRITE_JPEG_QUALITY, round(_between(60.0, 4.0, level)))
 
 
 def jpeg2000(photo: Photo, level: float, _: np.random.Generator) -> Photo:
     """JPEG 2000 compression, from a tenth down to a 300th."""
-    return _coded(photo, ".jp2", cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, round(_between(100, 3, level)))
+    return _coded(photo, ".jp2", cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, round(_between(100.0, 3.0, level)))
 
 
 def webp(photo: Photo, level: float, _: np.random.Generator) -> Photo:
     """WebP compression from quality 40 down to 1, the photo shrunk up to 3 times before, as messengers do it."""
     height, width, _ = photo.shape
-    factor = _between(1, 3, level)
+    factor = _between(1.0, 3.0, level)
     small = cv2.resize(photo, (round(width / factor), round(height / factor)), interpolation=cv2.INTER_AREA)
-    coded = _coded(small, ".webp", cv2.IMWRITE_WEBP_QUALITY, round(_between(40, 1, level)))
+    coded = _coded(small, ".webp", cv2.IMWRITE_WEBP_QUALITY, round(_between(40.0, 1.0, level)))
     return cv2.resize(coded, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
@@ -198,19 +198,19 @@ def hazy(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
 def harsh(photo: Photo, level: float, _: np.random.Generator) -> Photo:
     """Contrast up to 8 times as high, cut off at black and white."""
     mean = np.float32(photo.mean())
-    return _rounded(mean + np.float32(_between(1.6, 8, level)) * (photo.astype(np.float32) - mean))
+    return _rounded(mean + np.float32(_between(1.6, 8.0, level)) * (photo.astype(np.float32) - mean))
 
 
 def posterized(photo: Photo, level: float, _: np.random.Generator) -> Photo:
     """From 12 down to 2 levels a channel: bands in every sky."""
-    steps = np.float32(max(1, round(_between(12, 2, level)) - 1))
+    steps = np.float32(max(1, round(_between(12.0, 2.0, level)) - 1))
     return _rounded(np.rint(photo / np.float32(255) * steps) * (255 / steps))
 
 
 def colour_cast(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
     """The channels brighter and darker by up to 7 times against each other."""
     gains = rng.permutation(np.array([1.0, 0.0, -1.0]) + rng.uniform(-0.3, 0.3, 3))
-    return _pixels(_linear(photo) * (_between(1.3, 7, level) ** (gains - gains.max())).astype(np.float32))
+    return _pixels(_linear(photo) * (_between(1.3, 7.0, level) ** (gains - gains.max())).astype(np.float32))
 
 
 # ---- no photo left ----
@@ -223,7 +223,7 @@ def striped(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
     angle, period = rng.uniform(0, np.pi), rng.uniform(4, 60)
     wave = np.sin(2 * np.pi / period * (x * np.cos(angle) + y * np.sin(angle)))[:, :, None] > 0
     colours = rng.uniform(0, 255, (2, 3)).astype(np.float32)
-    cover = np.float32(_between(0.15, 1, level))
+    cover = np.float32(_between(0.15, 1.0, level))
     return _rounded((1 - cover) * photo + cover * np.where(wave, colours[0], colours[1]))
 
 
@@ -231,14 +231,14 @@ def drowned(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
     """Replaced by noise, grey or coloured, up to noise alone."""
     height, width, _ = photo.shape
     chaos = rng.uniform(0, 255, (height, width, int(rng.choice([1, 3])))).astype(np.float32)
-    cover = np.float32(_between(0.2, 1, level))
+    cover = np.float32(_between(0.2, 1.0, level))
     return _rounded((1 - cover) * photo + cover * chaos)
 
 
 def covered(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
     """Replaced by one colour, often black or white, up to that colour alone."""
     colour = rng.uniform(0, 255, 3) if rng.random() < 0.5 else np.full(3, rng.choice([0, 255]))
-    cover = np.float32(_between(0.4, 1, level))
+    cover = np.float32(_between(0.4, 1.0, level))
     return _rounded((1 - cover) * photo + cover * colour.astype(np.float32))
 
 

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,8 @@ CHUNK = 64
 
 Batch = dict[str, Array]
 """Arrays by name, their leading axis sharded over the devices: `global_images` and `local_images` (uint8, the two
-stored sizes), `labels` and other columns (float32), and `mask`, 0 for photos that only pad the batch."""
+stored sizes) or `features`, `labels` and other columns (float32), and `mask`, 0 for photos without a label: those that
+only pad the batch, and distorted versions."""
 
 
 def epoch_batches(rows: Int[np.ndarray, " n"], size: int, seed: int, epoch: int) -> list[Int[np.ndarray, " _"]]:
@@ -28,6 +30,22 @@ def epoch_batches(rows: Int[np.ndarray, " n"], size: int, seed: int, epoch: int)
     shuffled = np.random.default_rng((seed, epoch)).permutation(rows)
     # Sorted within the batch: neighbours on disk are read together.
     return [np.sort(shuffled[start : start + size]) for start in range(0, len(rows), size)]
+
+
+def add_chains(
+    batches: Sequence[Int[np.ndarray, " _"]],
+    chains: Int[np.ndarray, "chains levels"],
+    count: int,
+    seed: int,
+    epoch: int,
+) -> list[Int[np.ndarray, " _"]]:
+    """The batches, each with the rows of `count` chains; every chain takes its turn, in an order that is drawn."""
+    rng, needed = np.random.default_rng((seed, epoch, 1)), len(batches) * count
+    order = np.concatenate([rng.permutation(len(chains)) for _ in range(-(-needed // len(chains)))])[:needed]
+    return [
+        np.concatenate([rows, chains[some].ravel()])
+        for rows, some in zip(batches, order.reshape(-1, count), strict=True)
+    ]
 
 
 def pad_rows(rows: Int[np.ndarray, " n"], size: int) -> Int[np.ndarray, " size"]:
@@ -105,8 +123,19 @@ class ImageStore:
         return {name: sharding.shard_batch(array[local], self.mesh) for name, array in self._arrays.items()}
 
 
+@runtime_checkable
+class Store(Protocol):
+    """What batches are read from: photos, or features of them."""
+
+    mesh: Mesh
+
+    def read(self, rows: Int[np.ndarray, " n"]) -> Batch:
+        """Arrays of the given photos (a multiple of the mesh), sharded over it."""
+        ...
+
+
 def load_batches(
-    store: ImageStore,
+    store: Store,
     columns: Mapping[str, Float[np.ndarray, " n"]],
     batches: Sequence[Int[np.ndarray, " _"]],
     size: int,
@@ -115,7 +144,7 @@ def load_batches(
 
     Args:
         store: the photos.
-        columns: further numbers of every photo, `labels` say.
+        columns: further numbers of every photo, `labels` say; `mask` is multiplied by 0 for those that pad.
         batches: the rows of each batch.
         size: photos in every batch, a multiple of the mesh.
 
@@ -127,7 +156,7 @@ def load_batches(
     def read(rows: np.ndarray) -> Batch:
         padded = pad_rows(rows, size)
         numbers = {name: values[padded] for name, values in columns.items()}
-        numbers["mask"] = (np.arange(size) < len(rows)).astype(np.float32)
+        numbers["mask"] = numbers.get("mask", np.float32(1)) * (np.arange(size) < len(rows)).astype(np.float32)
         return store.read(padded) | {
             name: sharding.shard_batch(values[local], store.mesh) for name, values in numbers.items()
         }

@@ -6,7 +6,7 @@ here alone (`param_group`, `layer_index`, `is_matmul_weight`) and in the convert
 
 import functools
 import hashlib
-from typing import Any
+from typing import Any, TypeVar
 
 import flax.traverse_util
 import jax
@@ -14,11 +14,12 @@ import numpy as np
 from flax import nnx
 
 from vtiqa_jax.models.original import OriginalVTIQA
-from vtiqa_jax.models.vtiqa import VTIQA, ComputeDtype, Implementation, ModelConfig, VisionTransformer
+from vtiqa_jax.models.vtiqa import VTIQA, ComputeDtype, Implementation, ModelConfig, QualityHead, VisionTransformer
 
 Params = dict[str, Any]
 """Arrays by dotted name."""
 
+Module = TypeVar("Module", bound=nnx.Module)
 Model = VTIQA | OriginalVTIQA | VisionTransformer
 ScoringModel = VTIQA | OriginalVTIQA
 
@@ -63,11 +64,18 @@ def param_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     return {name: leaf.shape for name, leaf in abstract_model(config)[1].items()}
 
 
-def merge_params(graphdef: nnx.GraphDef[Model], params: Params) -> Model:
+def merge_params(graphdef: nnx.GraphDef[Module], params: Params) -> Module:
     """The model with these parameters; works inside `jax.jit`."""
     paths = {tuple(int(part) if part.isdigit() else part for part in name.split(".")): name for name in params}
     nested = flax.traverse_util.unflatten_dict({path: params[name] for path, name in paths.items()})
     return nnx.merge(graphdef, nested)
+
+
+def merge_head(config: ModelConfig, params: Params) -> QualityHead:
+    """The head of a VT-IQA from these parameters, whose others are left out; works inside `jax.jit`."""
+    head = nnx.eval_shape(lambda: QualityHead(2 * config.feature_dim, rngs=nnx.Rngs(0)))
+    named = {name.removeprefix("head."): array for name, array in params.items() if param_group(name)[0] == "head"}
+    return merge_params(nnx.split(head, nnx.Param)[0], named)
 
 
 def init_params(config: ModelConfig, seed: int) -> Params:

@@ -10,6 +10,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
+from vtiqa_jax.data.distortions import DISTORTIONS
 from vtiqa_jax.data.loader import Batch
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import views
@@ -34,6 +35,9 @@ class FinetuneRecipe(Recipe):
     """Each block learns this much slower than the one after it."""
     freeze_blocks: int = 0
     """Freeze the embedding and the first N blocks; their backward pass is not computed."""
+    freeze_backbone: bool = False
+    """Train the head alone, on features that are computed once: minutes instead of hours. For --init and --keep-head
+    of a second training."""
     weight_decay: float = 0.05
     """AdamW's, on matrices only."""
     warmup: float = 0.1
@@ -44,6 +48,16 @@ class FinetuneRecipe(Recipe):
     """Rate at which a photo skips a branch of the last block; it falls in even steps to 0 at the first."""
     ema: float = 0.0
     """Decay of the average of the weights that is evaluated and kept; 0 keeps the weights themselves."""
+    chains: int = 0
+    """Make so many series of distorted versions of training photos; their order is learned beside the labels."""
+    leave_out: tuple[str, ...] = ()
+    """Distortions that no series shows, to see whether the model notices what it was not taught."""
+    chains_per_batch: int = 4
+    """Such series in a step, beside --recipe.batch-size photos with labels."""
+    order_weight: float = 0.5
+    """Weight of the hinge loss on neighbours of a series."""
+    order_margin: float = 0.4
+    """What each level has to lose against the one before, in standard deviations of the training labels."""
     compute_dtype: ComputeDtype = "bfloat16"
     """What the transformer multiplies in; parameters and sums are float32."""
     seed: int = 0
@@ -56,13 +70,21 @@ class FinetuneRecipe(Recipe):
             raise UserError("learning rates must be above 0 and --recipe.freeze-blocks at least 0")
         if not (0 <= self.drop_path < 1 and 0 <= self.ema < 1):
             raise UserError("--recipe.drop-path and --recipe.ema must be at least 0 and below 1")
+        if unknown := set(self.leave_out) - set(DISTORTIONS):
+            raise UserError(
+                f"--recipe.leave-out: no distortion {sorted(unknown)[0]}; they are {', '.join(DISTORTIONS)}"
+            )
+        if self.chains < 0 or self.chains_per_batch < 1:
+            raise UserError("--recipe.chains must be at least 0 and --recipe.chains-per-batch at least 1")
 
     def label_stats(self, mos: Float[np.ndarray, " n"]) -> tuple[float, float]:
         """Labels are standardised, so that one learning rate fits every label scale."""
         return float(mos.mean()), float(mos.std())
 
     def is_trainable(self, name: str, config: ModelConfig, *, head_only: bool) -> bool:
-        """Everything after the frozen blocks learns."""
+        """Everything after the frozen blocks learns, or the head alone."""
+        if self.freeze_backbone:
+            return param_group(name)[0] == "head"
         return self.freeze_blocks == 0 or layer_index(name, config.depth) > self.freeze_blocks
 
     def optimizer(self, config: ModelConfig) -> optax.GradientTransformation:

@@ -5,6 +5,8 @@ import dataclasses
 import math
 from typing import Any, ClassVar, Literal
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float
@@ -39,6 +41,23 @@ class ScheduleState:
         return metric is None or (math.isfinite(metric) and metric > self.best)
 
 
+def order_loss(
+    outputs: Float[Array, " batch"], chains: Float[Array, " batch"], levels: Float[Array, " batch"], margin: float
+) -> Float[Array, ""]:
+    """Hinge loss over the pairs of neighbouring levels of a chain: the lower level has to score `margin` higher.
+
+    Args:
+        outputs: standardised scores.
+        chains: the chain that each photo belongs to; -1 for none.
+        levels: its place there: 0 for untouched, 1, 2, ... for the distorted ones.
+        margin: standard deviations of the training scores.
+    """
+    one, other = (slice(None), None), (None, slice(None))
+    pairs = (chains[one] == chains[other]) & (chains[one] >= 0) & (levels[one] + 1 == levels[other])
+    missing = jax.nn.relu(margin - (outputs[one] - outputs[other]))
+    return jnp.where(pairs, missing, 0).sum() / jnp.maximum(pairs.sum(dtype=jnp.float32), 1)
+
+
 class Recipe(abc.ABC):
     """How a model is trained. A recipe is a frozen dataclass whose fields are its settings."""
 
@@ -54,6 +73,18 @@ class Recipe(abc.ABC):
     """Decay of the average of the weights that is evaluated and kept; 0 for the weights themselves."""
     drop_path: float = 0.0
     """Rate at which the last block's branches are skipped."""
+    freeze_backbone: bool = False
+    """The head alone learns, on features that are computed once."""
+    chains: int = 0
+    """Training photos that are also shown untouched and at rising levels of a distortion, see `data/distorted.py`."""
+    leave_out: tuple[str, ...] = ()
+    """Distortions that no chain shows."""
+    chains_per_batch: int = 4
+    """Chains in a step."""
+    order_weight: float = 0.0
+    """Weight of `order_loss` beside the recipe's loss, when there are chains."""
+    order_margin: float = 0.0
+    """See `order_loss`."""
 
     def init_head(self, params: Params) -> Params:
         """The parameters of a freshly initialised model, with the head as this recipe initialises it."""

@@ -1,0 +1,180 @@
+"""Does a model notice what everybody notices? Good photos, made worse in known ways, and pictures that are no photo.
+
+    python benchmarks/common_sense.py --photos DIR [--checkpoint default] [--count 40] [--out table.json]
+
+For each way to make a photo worse: the share of photos whose version at the weak, the middle and the strong level is
+scored below the untouched photo, and the share whose score falls from each level to the next. The first six ways are
+written here, independently of `vtiqa_jax/data/distortions.py`, whose own, which training may have shown to the model,
+follow. Last, the share of the photos that score higher than each picture that is no photo.
+"""
+
+import dataclasses
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import tyro
+from jaxtyping import Float, UInt8
+
+import vtiqa_jax
+from vtiqa_jax import Scorer, UserError
+from vtiqa_jax.data import images
+from vtiqa_jax.data.distortions import DISTORTIONS
+
+Photo = UInt8[np.ndarray, "height width 3"]
+LEVELS = 3
+GENERATOR_LEVELS = (0.25, 0.6, 0.95)
+"""Of the distortions that training can show: weak, middle, strong."""
+SIDE = 512
+"""Photos are shrunk to this longer side first, pixels: the levels below are meant for it."""
+
+
+def _blur(photo: Photo, level: int, _: np.random.Generator) -> Photo:
+    return cv2.GaussianBlur(photo, (0, 0), (1.5, 3, 6)[level])
+
+
+def _motion(photo: Photo, level: int, _: np.random.Generator) -> Photo:
+    length = (9, 17, 33)[level]
+    return cv2.blur(photo, (length, 1))
+
+
+def _noise(photo: Photo, level: int, rng: np.random.Generator) -> Photo:
+    return _clipped(photo + (15, 30, 60)[level] * rng.standard_normal(photo.shape))
+
+
+def _jpeg(photo: Photo, level: int, _: np.random.Generator) -> Photo:
+    quality = (25, 12, 5)[level]
+    return images.decode(cv2.imencode(".jpg", photo[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes())
+
+
+def _dark(photo: Photo, level: int, _: np.random.Generator) -> Photo:
+    return _clipped(photo * (0.4, 0.2, 0.08)[level])
+
+
+def _light(photo: Photo, level: int, _: np.random.Generator) -> Photo:
+    return _clipped(photo * (1.6, 2.5, 5.0)[level])
+
+
+def _clipped(values: np.ndarray) -> Photo:
+    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
+
+
+WAYS: dict[str, Callable[[Photo, int, np.random.Generator], Photo]] = {
+    "Gaussian blur 1.5 / 3 / 6 px": _blur,
+    "motion 9 / 17 / 33 px": _motion,
+    "white noise, sigma 15 / 30 / 60": _noise,
+    "JPEG quality 25 / 12 / 5": _jpeg,
+    "light x .4 / .2 / .08": _dark,
+    "light x 1.6 / 2.5 / 5, clipped": _light,
+}
+
+
+def no_photos() -> Iterator[tuple[str, Photo]]:
+    """Pictures that are no photo, 512 x 512, by kind."""
+    rng, y, x = np.random.default_rng(0), *np.mgrid[0:SIDE, 0:SIDE]
+    yield "noise", rng.integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+    yield "noise", rng.integers(0, 256, (SIDE, SIDE, 1), np.uint8).repeat(3, axis=2)
+    yield "noise", _clipped(rng.normal(128, 40, (SIDE, SIDE, 3)))
+    for colour in ((0, 0, 0), (255, 255, 255), (128, 128, 128), (200, 30, 30), (30, 60, 200), (240, 220, 40)):
+        yield "one colour", np.full((SIDE, SIDE, 3), colour, np.uint8)
+    for side in (2, 8, 32):
+        yield "stripes", (x // side % 2 * 255).astype(np.uint8)[:, :, None].repeat(3, axis=2)
+        yield "stripes", (y // side % 2 * 255).astype(np.uint8)[:, :, None].repeat(3, axis=2)
+        yield "chequerboard", ((x // side + y // side) % 2 * 255).astype(np.uint8)[:, :, None].repeat(3, axis=2)
+    yield "gradient", (x // 2).astype(np.uint8)[:, :, None].repeat(3, axis=2)
+
+
+def versions(photo: Photo, name: str, way: str) -> list[Photo]:
+    """A photo made worse in one way, at the three levels; every level draws the same noise."""
+
+    def rng() -> np.random.Generator:
+        return np.random.default_rng(zlib.crc32(f"{name} {way}".encode()))
+
+    if way in WAYS:
+        return [WAYS[way](photo, level, rng()) for level in range(LEVELS)]
+    return [DISTORTIONS[way](photo, level, rng()) for level in GENERATOR_LEVELS]
+
+
+def noticed(clean: Float[np.ndarray, " n"], worse: Float[np.ndarray, "n levels"]) -> dict[str, Any]:
+    """The shares of photos of whose versions the scores speak the truth.
+
+    Args:
+        clean: scores of the untouched photos; higher is better.
+        worse: of their versions, from weak to strong.
+    """
+    steps = np.diff(np.concatenate([clean[:, None], worse], axis=1), axis=1)
+    return {
+        "below clean": (worse < clean[:, None]).mean(axis=0).round(4).tolist(),
+        "falling": round(float((steps < 0).all(axis=1).mean()), 4),
+        "strong drop": round(float(np.median(clean - worse[:, -1])), 4),
+    }
+
+
+def examine(scorer: Scorer, photos: dict[str, Photo], ways: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """`noticed` of each way, and of each kind of no photo the share of photos that score higher than all of its kind.
+
+    Args:
+        scorer: the model.
+        photos: good ones, by name.
+        ways: of `WAYS` and `DISTORTIONS`.
+    """
+    sign = 1 if scorer.scale.higher_is_better else -1
+    clean = sign * scorer.score(list(photos.values()))
+    found: dict[str, dict[str, Any]] = {}
+    for way in ways:
+        worse = [scorer.score(versions(photo, name, way)) for name, photo in photos.items()]
+        found[way] = noticed(clean, sign * np.stack(worse))
+    kinds: dict[str, list[Photo]] = {}
+    for kind, picture in no_photos():
+        kinds.setdefault(kind, []).append(picture)
+    for kind, pictures in kinds.items():
+        scores = sign * scorer.score(pictures)
+        found[kind] = {"photos above": round(float((clean > scores.max()).mean()), 4), "highest": float(scores.max())}
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """What to measure."""
+
+    photos: Path
+    """A folder of good photos that the model was not trained on."""
+    checkpoint: str = "default"
+    count: int = 40
+    """Photos to take, evenly over the folder."""
+    out: Path | None = None
+    """Also writes the table as JSON."""
+
+
+def main(arguments: Arguments) -> None:
+    """Prints the table."""
+    files = images.find_images([arguments.photos])
+    files = files[:: max(1, len(files) // arguments.count)][: arguments.count]
+    if not files:
+        raise UserError(f"{arguments.photos} holds no photos")
+    photos = {}
+    for file in files:
+        pixels = images.read(file)
+        shrink = min(1.0, SIDE / max(pixels.shape))
+        size = round(pixels.shape[1] * shrink), round(pixels.shape[0] * shrink)
+        photos[file.name] = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    found = examine(vtiqa_jax.load(arguments.checkpoint), photos, (*WAYS, *DISTORTIONS))
+    print("| made worse | scored below the clean photo, weak / middle / strong | falling at every level |")
+    print("|---|---|---|")
+    for name, row in found.items():
+        if "falling" in row:
+            print(f"| {name} | {' / '.join(f'{share:.2f}' for share in row['below clean'])} | {row['falling']:.2f} |")
+    print(f"\n| no photo | share of the {len(photos)} photos that score higher than all of its kind |\n|---|---|")
+    for name, row in found.items():
+        if "falling" not in row:
+            print(f"| {name} | {row['photos above']:.2f} |")
+    if arguments.out:
+        arguments.out.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Arguments, description=__doc__))

@@ -1,0 +1,963 @@
+"""Plants faults in a copy of the source, one at a time, and shows for each the test that finds it.
+
+    python tests/faults.py [--only NAME ...] [--tree PATH] [--list]
+
+First all named tests must pass in the untouched copy. Then each fault is edited into the copy, its test is run and must
+fail, and the file is put back. A test that cannot be collected or set up has found nothing. Prints a Markdown table;
+the exit status is 1 when a fault is not found. Progress goes to standard error, with the first line of each failure.
+
+JAX_COMPILATION_CACHE_DIR may name a folder for compiled programs, to be kept; otherwise it is a temporary one.
+"""
+
+import dataclasses
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+COPIED = ("vtiqa_jax", "tests", "convert", "train.py", "eval.py", "pyproject.toml")
+LEFT_OUT = ("__pycache__", ".pytest_cache", ".hypothesis", ".ruff_cache")
+TIMEOUT = 900
+"""Seconds that the test of one fault may take. A test that hangs has found nothing."""
+TIMEOUT_ALL = 3600
+"""Seconds that all tests may take in the untouched copy, compiling included."""
+BROKEN_EDITS = ("NameError", "UnboundLocalError", "ImportError", "ModuleNotFoundError", "SyntaxError")
+"""What a careless entry of the list below raises. No test has found anything then."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """A mistake that somebody could make, and the test that finds it."""
+
+    name: str
+    """In plain words."""
+    file: str
+    """Relative to the tree."""
+    old: str
+    """Source text, exactly once in the file."""
+    new: str
+    """What the mistake makes of it."""
+    test: str
+    """The pytest node id."""
+
+
+FAULTS = (
+    # ---- the model ----
+    Fault(
+        "blocks are read out last to first",
+        "vtiqa_jax/models/vtiqa.py",
+        "features.append(self.norm(x[:, 0]))",
+        "features.insert(0, self.norm(x[:, 0]))",
+        "tests/test_model.py::test_several_blocks_are_read_out_in_their_order_and_several_mosaics_averaged",
+    ),
+    Fault(
+        "of several mosaics the last one counts alone",
+        "vtiqa_jax/models/vtiqa.py",
+        "features[1:].mean(0)",
+        "features[-1]",
+        "tests/test_model.py::test_several_blocks_are_read_out_in_their_order_and_several_mosaics_averaged",
+    ),
+    Fault(
+        "further mosaics are all the first",
+        "vtiqa_jax/models/views.py",
+        "(0.5 + number * R2_SEQUENCE)",
+        "(0.5 + 0 * number * R2_SEQUENCE)",
+        "tests/test_views.py::test_further_mosaics_lie_elsewhere_in_their_cells",
+    ),
+    Fault(
+        "the head alone learns from the first mosaic only",
+        "vtiqa_jax/training/features.py",
+        "features[:, 1:].mean(1)",
+        "features[:, 1]",
+        "tests/test_run.py::test_a_head_alone_learns_from_what_the_model_sees[3]",
+    ),
+    Fault(
+        "distorted versions count as photos with a score of 0",
+        "vtiqa_jax/data/distorted.py",
+        'columns["mask"][chains] = 0',
+        'columns["mask"][chains] = 1',
+        "tests/test_distorted.py::test_chains_are_of_good_training_photos_and_change_nothing_else",
+    ),
+    Fault(
+        "test photos are distorted and learned",
+        "vtiqa_jax/data/distorted.py",
+        "good = rng.permutation(rows[photos.mos[rows] >= np.median(photos.mos[rows])])",
+        "good = rng.permutation(np.flatnonzero(photos.mos >= np.median(photos.mos[rows])))",
+        "tests/test_distorted.py::test_chains_are_of_good_training_photos_and_change_nothing_else",
+    ),
+    Fault(
+        "the stronger distortion is wanted to score higher",
+        "vtiqa_jax/training/recipe.py",
+        "margin - (outputs[one] - outputs[other])",
+        "margin - (outputs[other] - outputs[one])",
+        "tests/test_distorted.py::test_the_order_loss_by_hand",
+    ),
+    Fault(
+        "small photos are read with height and width exchanged",
+        "vtiqa_jax/data/image_cache.py",
+        "reshape(height, width, 3)",
+        "reshape(width, height, 3)",
+        "tests/test_data.py::test_cached_arrays_are_the_resized_photos",
+    ),
+    Fault(
+        "PLCC loses its sign",
+        "vtiqa_jax/evaluation/metrics.py",
+        "return Correlations(plcc, srcc, krcc",
+        "return Correlations(abs(plcc), srcc, krcc",
+        "tests/test_metrics.py::test_rank_figures_ignore_a_monotonic_change_and_plcc_does_not",
+    ),
+    Fault(
+        "q and k are swapped in the textbook attention",
+        "vtiqa_jax/models/vtiqa.py",
+        "q, k, v = qkv[:, :queries, 0], qkv[:, :, 1], qkv[:, :, 2]",
+        "q, k, v = qkv[:, :queries, 1], qkv[:, :, 0], qkv[:, :, 2]",
+        "tests/test_model.py::test_attention_is_softmax_attention[xla]",
+    ),
+    Fault(
+        "the textbook GELU is the tanh approximation",
+        "vtiqa_jax/models/vtiqa.py",
+        "jax.nn.gelu(x.astype(jnp.float32), approximate=False)",
+        "jax.nn.gelu(x.astype(jnp.float32), approximate=True)",
+        "tests/test_parity.py::test_every_layer_of_both_models_is_within_its_tolerance[xla]",
+    ),
+    Fault(
+        "LayerNorm's epsilon is torch's default",
+        "vtiqa_jax/models/vtiqa.py",
+        "LAYER_NORM_EPSILON = 1e-6",
+        "LAYER_NORM_EPSILON = 1e-5",
+        "tests/test_parity.py::test_every_layer_of_both_models_is_within_its_tolerance[xla]",
+    ),
+    Fault(
+        "the class token comes after the patches",
+        "vtiqa_jax/models/vtiqa.py",
+        "jnp.concatenate([cls_token, patches], axis=1)",
+        "jnp.concatenate([patches, cls_token], axis=1)",
+        "tests/test_parity.py::test_every_layer_of_both_models_is_within_its_tolerance[xla]",
+    ),
+    Fault(
+        "patches are numbered by columns",
+        "vtiqa_jax/models/vtiqa.py",
+        "channels).transpose(0, 1, 3, 2, 4, 5)",
+        "channels).transpose(0, 3, 1, 2, 4, 5)",
+        "tests/test_parity.py::test_every_layer_of_both_models_is_within_its_tolerance[xla]",
+    ),
+    Fault(
+        "the last block passes on its input's second token",
+        "vtiqa_jax/models/vtiqa.py",
+        "x = (x[:, :1] if cls_only else x) + attended",
+        "x = (x[:, 1:2] if cls_only else x) + attended",
+        "tests/test_model.py::test_the_last_block_computes_what_is_read[xla]",
+    ),
+    Fault(
+        "the head sees the global view twice and the mosaic never",
+        "vtiqa_jax/models/vtiqa.py",
+        "return features[: len(global_view)], features[len(global_view) :]",
+        "return features[: len(global_view)], features[: len(global_view)]",
+        "tests/test_model.py::test_both_views_go_through_one_backbone_and_are_kept_apart",
+    ),
+    Fault(
+        "the head's dropout never acts",
+        "vtiqa_jax/models/vtiqa.py",
+        "x = self.dropout(features, deterministic=rngs is None, rngs=rngs)",
+        "x = self.dropout(features, deterministic=True, rngs=rngs)",
+        "tests/test_model.py::test_dropout_acts_in_training_only",
+    ),
+    # ---- the kernels for the CPU ----
+    Fault(
+        "q and k are swapped in attention",
+        "vtiqa_jax/models/cpu_kernels.py",
+        "q, k, v = jax.lax.optimization_barrier(",
+        "k, q, v = jax.lax.optimization_barrier(",
+        "tests/test_cpu_kernels.py::test_attention[7-float32-arguments0]",
+    ),
+    Fault(
+        "the scale of attention is missing",
+        "vtiqa_jax/models/cpu_kernels.py",
+        "scale = np.array([qkv.shape[-1] ** -0.5, 1, 1], np.float32)",
+        "scale = np.array([1, 1, 1], np.float32)",
+        "tests/test_cpu_kernels.py::test_attention[7-float32-arguments0]",
+    ),
+    Fault(
+        "softmax does not shift its logits, so large ones overflow",
+        "vtiqa_jax/models/cpu_kernels.py",
+        "jnp.exp(logits - logits.max(-1, keepdims=True))",
+        "jnp.exp(logits)",
+        "tests/test_cpu_kernels.py::test_attention_of_large_logits",
+    ),
+    Fault(
+        "attention's derivative lacks the term of the softmax's sum",
+        "vtiqa_jax/models/cpu_kernels.py",
+        ", rounded, v) - (grad_out * out).sum(-1, keepdims=True)",
+        ", rounded, v)",
+        "tests/test_cpu_kernels.py::test_attention[7-float32-arguments0]",
+    ),
+    Fault(
+        "the last block's attention sums over the wrong axis",
+        "vtiqa_jax/models/cpu_kernels.py",
+        "(jax.nn.softmax(logits, axis=1) * v).sum(1)",
+        "(jax.nn.softmax(logits, axis=2) * v).sum(1)",
+        "tests/test_cpu_kernels.py::test_attention_of_the_class_token",
+    ),
+    Fault(
+        "an odd number of rows is not provided for in bfloat16",
+        "vtiqa_jax/models/cpu_kernels.py",
+        "if x.dtype == jnp.float32 or rows % 2:",
+        "if x.dtype == jnp.float32:",
+        "tests/test_cpu_kernels.py::test_products[matmul-odd inputs-bfloat16]",
+    ),
+    Fault(
+        "the transpose in bfloat16 mixes its rows up",
+        "vtiqa_jax/models/cpu_kernels.py",
+        "x.reshape(2, rows // 2, columns).transpose(2, 0, 1)",
+        "x.reshape(2, rows // 2, columns).transpose(2, 1, 0)",
+        "tests/test_cpu_kernels.py::test_products[matmul-even-bfloat16]",
+    ),
+    Fault(
+        "GELU is the tanh approximation",
+        "vtiqa_jax/models/cpu_kernels.py",
+        "return 0.5 * x * (1 + jax.lax.erf(x * np.float32(0.5**0.5)))",
+        "return jax.nn.gelu(x)",
+        "tests/test_cpu_kernels.py::test_gelu[32]",
+    ),
+    Fault(
+        "LayerNorm's derivative lacks the mean's",
+        "vtiqa_jax/models/cpu_kernels.py",
+        "inverse * (scaled - scaled.mean(-1, keepdims=True) - along * normalized)",
+        "inverse * (scaled - along * normalized)",
+        "tests/test_cpu_kernels.py::test_layer_norm[rows]",
+    ),
+    # ---- photos and views ----
+    Fault(
+        "photos are decoded to BGR",
+        "vtiqa_jax/data/images.py",
+        "cv2.IMREAD_COLOR_RGB)",
+        "cv2.IMREAD_COLOR)",
+        "tests/test_images.py::test_every_kind_of_pixels_becomes_rgb",
+    ),
+    Fault(
+        "EXIF orientation is ignored in files",
+        "vtiqa_jax/data/images.py",
+        "cv2.IMREAD_COLOR_RGB)",
+        "cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)",
+        "tests/test_images.py::test_exif_orientation_is_applied[6]",
+    ),
+    Fault(
+        "EXIF orientation is ignored in Pillow images",
+        "vtiqa_jax/data/images.py",
+        "ImageOps.exif_transpose(image).convert",
+        "image.convert",
+        "tests/test_images.py::test_arrays_and_pillow_images_are_photos_too",
+    ),
+    Fault(
+        "a truncated JPEG is accepted",
+        "vtiqa_jax/data/images.py",
+        r'if data.startswith(b"\xff\xd8") and _is_truncated_jpeg(data):',
+        r'if data.startswith(b"\xff\xd9") and _is_truncated_jpeg(data):',
+        "tests/test_images.py::test_damaged_files_give_a_reason",
+    ),
+    Fault(
+        "a truncated JPEG is accepted when its thumbnail is whole",
+        "vtiqa_jax/data/images.py",
+        r'return data.find(b"\xff\xd9", position) < 0',
+        r'return data.find(b"\xff\xd9") < 0',
+        "tests/test_images.py::test_damaged_files_give_a_reason",
+    ),
+    Fault(
+        "photos are resized with INTER_AREA",
+        "vtiqa_jax/data/images.py",
+        "interpolation=cv2.INTER_CUBIC",
+        "interpolation=cv2.INTER_AREA",
+        "tests/test_images.py::test_stored_sizes_are_opencvs_cubic",
+    ),
+    Fault(
+        "a photo that changed is not prepared anew",
+        "vtiqa_jax/data/manifest.py",
+        'return f"{status.st_size} {status.st_mtime_ns}"',
+        'return f"{status.st_mode}"',
+        "tests/test_data.py::test_building_the_cache_goes_on_where_it_stopped_and_notices_changes",
+    ),
+    Fault(
+        "the mosaic is cut one pixel off",
+        "vtiqa_jax/models/views.py",
+        "int(fraction * (length // grid - patch))",
+        "int(fraction * (length // grid - patch + 1))",
+        "tests/test_views.py::test_the_test_time_mosaic_starts_at_38_in_cells_of_109",
+    ),
+    Fault(
+        "the mosaic's cells are one pixel too wide",
+        "vtiqa_jax/models/views.py",
+        "jnp.arange(grid, dtype=jnp.int32) * (length // grid)",
+        "jnp.arange(grid, dtype=jnp.int32) * (length // grid + 1)",
+        "tests/test_views.py::test_the_test_time_mosaic_starts_at_38_in_cells_of_109",
+    ),
+    Fault(
+        "the global view is cut one pixel off",
+        "vtiqa_jax/models/views.py",
+        "margin = jnp.int32((images.shape[1] - size) // 2)",
+        "margin = jnp.int32((images.shape[1] - size) // 2 + 1)",
+        "tests/test_views.py::test_the_test_time_global_view_is_the_middle[244-10]",
+    ),
+    Fault(
+        "only the global view is mirrored",
+        "vtiqa_jax/training/finetune.py",
+        "return views.flip(global_view, flipped), views.flip(views.mosaic(large, rows, cols, patch), flipped)",
+        "return views.flip(global_view, flipped), views.mosaic(large, rows, cols, patch)",
+        "tests/test_views.py::test_augmentation_stays_inside_and_reaches_every_offset",
+    ),
+    Fault(
+        "the random crop never reaches the last offset",
+        "vtiqa_jax/training/finetune.py",
+        "(count, 2), 0, config.global_resize - config.view_size + 1)",
+        "(count, 2), 0, config.global_resize - config.view_size)",
+        "tests/test_views.py::test_augmentation_stays_inside_and_reaches_every_offset",
+    ),
+    Fault(
+        "pixels are normalised with the means of BGR",
+        "vtiqa_jax/models/views.py",
+        "IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)",
+        "IMAGENET_MEAN = np.array([0.406, 0.456, 0.485], np.float32)",
+        "tests/test_views.py::test_normalize_is_the_networks_input",
+    ),
+    # ---- weights in ----
+    Fault(
+        "the square matrix is not transposed from torch to JAX",
+        "vtiqa_jax/convert/table.py",
+        '"blocks.{block}.attn.proj.kernel", LINEAR)',
+        '"blocks.{block}.attn.proj.kernel", KEEP)',
+        "tests/test_convert.py::test_a_backbone_is_read_without_torch[npz]",
+    ),
+    Fault(
+        "the converter passes over a missing key",
+        "vtiqa_jax/convert/translate.py",
+        '            problems.append(f"missing key {key}")',
+        "            continue",
+        "tests/test_convert.py::test_all_problems_are_collected",
+    ),
+    Fault(
+        "the converter passes over a key that no model has",
+        "vtiqa_jax/convert/translate.py",
+        "for key in bare if key not in known and key not in table.extras]",
+        "for key in bare if key not in known and key in table.extras]",
+        "tests/test_convert.py::test_all_problems_are_collected",
+    ),
+    Fault(
+        "code in a PyTorch file is run",
+        "vtiqa_jax/convert/files.py",
+        "weights_only=True",
+        "weights_only=False",
+        "tests/test_convert.py::test_code_in_a_file_is_refused_by_name_and_not_run",
+    ),
+    Fault(
+        "pickled objects in an .npz file of weights are loaded",
+        "vtiqa_jax/convert/files.py",
+        "allow_pickle=False",
+        "allow_pickle=True",
+        "tests/test_convert.py::test_refusals_without_torch",
+    ),
+    Fault(
+        "code in a pickled split is run",
+        "vtiqa_jax/data/split_files.py",
+        'raise pickle.UnpicklingError(f"it carries code ({module}.{name})")',
+        "return super().find_class(module, name)",
+        "tests/test_splits.py::test_pickles_are_not_trusted",
+    ),
+    # ---- files on disk ----
+    Fault(
+        "a checkpoint's hashes are not compared",
+        "vtiqa_jax/models/checkpoint.py",
+        "if json.loads((path / HASHES).read_text()) != file_hashes(path):",
+        "if not (path / HASHES).is_file():",
+        "tests/test_checkpoint.py::test_what_is_no_whole_checkpoint_is_refused",
+    ),
+    Fault(
+        "the hashes of a run's state are not compared",
+        "vtiqa_jax/training/run_checkpointer.py",
+        "if json.loads((path / HASHES).read_text()) != file_hashes(path):",
+        "if not (path / HASHES).read_text():",
+        "tests/test_run.py::test_a_damaged_state_is_passed_over",
+    ),
+    Fault(
+        "the hash of a split's file is not compared",
+        "vtiqa_jax/data/split_files.py",
+        'if content["format"] != FORMAT or content["sha256"] != hash_parts(parts, select_on_test):',
+        'if content["format"] != FORMAT:',
+        "tests/test_splits.py::test_our_file_gives_the_split_back",
+    ),
+    Fault(
+        "what is replaced goes before the new data are written",
+        "vtiqa_jax/atomic.py",
+        "        yield temporary\n        if path.is_dir():  # only a file can be renamed onto another\n"
+        "            path.rename(old)\n",
+        "        remove(path)\n        yield temporary\n",
+        "tests/test_checkpoint.py::test_a_checkpoint_is_replaced_only_when_asked_and_only_by_a_whole_one",
+    ),
+    Fault(
+        "the old folder does not come back when its replacing is interrupted",
+        "vtiqa_jax/atomic.py",
+        "        if old.exists() and not path.exists():  # interrupted there\n            old.rename(path)\n",
+        "",
+        "tests/test_run.py::test_interrupted_while_replacing_the_old_one_stays",
+    ),
+    Fault(
+        "the patch embedding is quantized too",
+        "vtiqa_jax/models/quantized.py",
+        'is_matmul_weight(name) and group != "embed" and not early_projection',
+        "is_matmul_weight(name) and not early_projection",
+        "tests/test_checkpoint.py::test_a_quantized_model_is_near_and_small",
+    ),
+    # ---- splits ----
+    Fault(
+        "validation photos are drawn without regard to their scenes",
+        "vtiqa_jax/data/splits.py",
+        "val = _sample_scenes(rest, names[rest], val_fraction, rng)",
+        "val = np.sort(rng.permutation(rest)[: round(val_fraction * len(rest))])",
+        "tests/test_splits.py::test_no_scene_is_in_two_parts",
+    ),
+    Fault(
+        "validation photos are taken from the test photos",
+        "vtiqa_jax/data/splits.py",
+        "        parts.append(np.sort(order[end - size : end]))\n        end -= size\n    return",
+        "        parts.append(np.sort(order[end - size : end]))\n    end -= sum(sizes)\n    return",
+        "tests/test_splits.py::test_a_clean_split_covers_every_row_once",
+    ),
+    Fault(
+        "test photos are trained on",
+        "vtiqa_jax/data/splits.py",
+        "return [*parts, np.sort(order[:end])]",
+        "return [*parts, np.sort(order)]",
+        "tests/test_splits.py::test_a_clean_split_covers_every_row_once",
+    ),
+    Fault(
+        "the seed of a split is ignored",
+        "vtiqa_jax/data/splits.py",
+        "    rng = np.random.default_rng(seed)\n    if scenes:\n        if in_order:",
+        "    rng = np.random.default_rng(0)\n    if scenes:\n        if in_order:",
+        "tests/test_splits.py::test_a_clean_split_covers_every_row_once",
+    ),
+    Fault(
+        "the missing validation part of a given split is drawn from its test part",
+        "vtiqa_jax/data/splits.py",
+        "val = np.sort(rng.permutation(train)[: round(val_fraction * len(train))])",
+        "val = np.sort(rng.permutation(test)[: round(val_fraction * len(train))])",
+        "tests/test_splits.py::test_other_projects_files_are_read",
+    ),
+    Fault(
+        "the test photos choose the best epoch of a clean split",
+        "vtiqa_jax/data/splits.py",
+        "return self.test if self.select_on_test else self.val",
+        "return self.test",
+        "tests/test_splits.py::test_a_clean_split_covers_every_row_once",
+    ),
+    Fault(
+        "the seeds of the paper's split are in the wrong order",
+        "vtiqa_jax/data/splits.py",
+        "seeds = [0, RELEASED_SEEDS[dataset]] if index is None",
+        "seeds = [RELEASED_SEEDS[dataset], 0] if index is None",
+        "tests/test_splits.py::test_assumed_splits_say_so_and_keep_the_releases_seed",
+    ),
+    Fault(
+        "the paper's repeated splits forget the first shuffle",
+        "vtiqa_jax/data/splits.py",
+        "else [0, *range(index + 1)]",
+        "else [*range(index + 1)]",
+        "tests/test_splits.py::test_the_authors_splits_of_koniq",
+    ),
+    Fault(
+        "the paper's split rounds the number of training photos instead of cutting it off",
+        "vtiqa_jax/data/splits.py",
+        "train_size = int(TRAIN_SHARE * count)",
+        "train_size = round(TRAIN_SHARE * count)",
+        "tests/test_commands.py::test_several_data_sets_in_one_table",
+    ),
+    # ---- data sets ----
+    Fault(
+        "a photo may be listed twice",
+        "vtiqa_jax/data/manifest.py",
+        "if not name or normalized in seen:",
+        "if not name:",
+        "tests/test_data.py::test_a_wrong_manifest_is_refused_with_its_lines",
+    ),
+    Fault(
+        "labels are not mapped to the common scale",
+        "vtiqa_jax/data/datasets/info.py",
+        "return dataclasses.replace(self.photos, mos=self.info.on_common_scale(self.photos.mos))",
+        "return self.photos",
+        "tests/test_datasets.py::test_every_photo_has_its_score[spaq]",
+    ),
+    Fault(
+        "the common scale runs the wrong way",
+        "vtiqa_jax/data/datasets/info.py",
+        "return (self.slope * mos + self.intercept).astype(np.float32)",
+        "return (6 - self.slope * mos - self.intercept).astype(np.float32)",
+        "tests/test_datasets.py::test_every_photo_has_its_score[spaq]",
+    ),
+    Fault(
+        "the scores of CID2013 are read from the column of each image set",
+        "vtiqa_jax/data/datasets/cid2013.py",
+        'row["Realigned MOS"]',
+        'row["Image set specific  MOS"]',
+        "tests/test_datasets.py::test_every_photo_has_its_score[cid2013]",
+    ),
+    Fault(
+        "the practice photos of LIVE in the Wild are counted by its reader",
+        "vtiqa_jax/data/datasets/livew.py",
+        "partial=partial, practice=practice)",
+        "partial=partial, practice=0)",
+        "tests/test_datasets.py::test_what_the_sets_alone_have[livew]",
+    ),
+    Fault(
+        "the practice photos of LIVE in the Wild are counted by eval.py",
+        "vtiqa_jax/commands/eval.py",
+        'dataset = found if part == "paper" or split_file else found.without_practice()',
+        "dataset = found",
+        "tests/test_commands.py::test_several_data_sets_in_one_table",
+    ),
+    # ---- training ----
+    Fault(
+        "every epoch has the same order of photos",
+        "vtiqa_jax/data/loader.py",
+        "np.random.default_rng((seed, epoch))",
+        "np.random.default_rng(seed)",
+        "tests/test_training.py::test_every_epoch_sees_every_photo_once_in_an_order_of_its_own",
+    ),
+    Fault(
+        "photos that only fill the batch count as present",
+        "vtiqa_jax/data/loader.py",
+        "(np.arange(size) < len(rows)).astype(np.float32)",
+        "np.ones(size, np.float32)",
+        "tests/test_training.py::test_every_epoch_sees_every_photo_once_in_an_order_of_its_own",
+    ),
+    Fault(
+        "photos that only fill the batch count in the loss",
+        "vtiqa_jax/training/finetune.py",
+        "l1 = (weights * jnp.abs(outputs - labels)).sum()",
+        "l1 = jnp.abs(outputs - labels).mean()",
+        "tests/test_recipes.py::test_the_loss_is_l1_and_plcc_of_the_photos_present",
+    ),
+    Fault(
+        "the loss rewards a low PLCC",
+        "vtiqa_jax/training/finetune.py",
+        "return l1 + self.plcc_weight * (1 - plcc)",
+        "return l1 + self.plcc_weight * (1 + plcc)",
+        "tests/test_recipes.py::test_the_loss_is_l1_and_plcc_of_the_photos_present",
+    ),
+    Fault(
+        "the last of the frozen blocks learns",
+        "vtiqa_jax/training/finetune.py",
+        "layer_index(name, config.depth) > self.freeze_blocks",
+        "layer_index(name, config.depth) >= self.freeze_blocks",
+        "tests/test_training.py::test_frozen_means_bit_equal_and_the_rest_moves",
+    ),
+    Fault(
+        "the head-only stage trains everything",
+        "vtiqa_jax/training/published.py",
+        'return param_group(name)[0] == "head" or not head_only',
+        "return True",
+        "tests/test_training.py::test_the_published_head_stage_moves_the_head_alone",
+    ),
+    Fault(
+        "weight decay acts on biases",
+        "vtiqa_jax/training/finetune.py",
+        "return {name: array.ndim == 2 for name, array in params.items()}",
+        "return {name: array.ndim >= 1 for name, array in params.items()}",
+        "tests/test_recipes.py::test_only_matrices_decay",
+    ),
+    Fault(
+        "earlier blocks learn faster than later ones",
+        "vtiqa_jax/training/finetune.py",
+        "self.layer_decay ** max(0, config.depth - layer_index(name, config.depth))",
+        "self.layer_decay ** layer_index(name, config.depth)",
+        "tests/test_recipes.py::test_earlier_blocks_learn_more_slowly",
+    ),
+    Fault(
+        "a plateau of the released recipe ends an epoch early",
+        "vtiqa_jax/training/published.py",
+        "plateau = since > PATIENCE",
+        "plateau = since >= PATIENCE",
+        "tests/test_recipes.py::test_the_released_recipe_by_hand",
+    ),
+    Fault(
+        "the average of the weights takes old for new",
+        "vtiqa_jax/train.py",
+        "decay * old + (1 - decay) * new",
+        "decay * new + (1 - decay) * old",
+        "tests/test_training.py::test_the_average_follows_the_weights",
+    ),
+    Fault(
+        "the average of the weights is not used",
+        "vtiqa_jax/train.py",
+        "return self.ema_params or self.params",
+        "return self.params",
+        "tests/test_training.py::test_the_average_follows_the_weights",
+    ),
+    Fault(
+        "scores are not brought back to the label scale's spread",
+        "vtiqa_jax/models/vtiqa.py",
+        "self.fc3.kernel[...] = kernel * jnp.float32(slope)",
+        "self.fc3.kernel[...] = kernel",
+        "tests/test_training.py::test_rescaling_moves_scores_to_the_label_scale",
+    ),
+    Fault(
+        "a kept head forgets that lower scores were better",
+        "vtiqa_jax/train.py",
+        "if old.higher_is_better == scale.higher_is_better:",
+        "if old.higher_is_better or scale.higher_is_better:",
+        "tests/test_training.py::test_a_kept_head_begins_with_the_starts_scores_on_the_new_scale[False]",
+    ),
+    # ---- runs ----
+    Fault(
+        "a resumed run forgets the optimizer's state",
+        "vtiqa_jax/train.py",
+        "return states.restore(step, state), run",
+        "return states.restore(step, state)._replace(opt_state=state.opt_state), run",
+        "tests/test_run.py::test_after_sigterm_the_same_bits[8-finetune]",
+    ),
+    Fault(
+        "a resumed run begins its epoch again",
+        "vtiqa_jax/train.py",
+        "order = order[begin:]",
+        "order = order[0:]",
+        "tests/test_run.py::test_after_sigterm_the_same_bits[8-finetune]",
+    ),
+    Fault(
+        "a run goes on with the state of other settings",
+        "vtiqa_jax/train.py",
+        'saved.step >= 0 and saved.metadata["identity"] != identity:',
+        'saved.step >= 0 and saved.metadata["identity"].keys() != identity.keys():',
+        "tests/test_run.py::test_a_run_with_other_settings_is_not_gone_on_with",
+    ),
+    Fault(
+        "a loss that is NaN is not noticed",
+        "vtiqa_jax/train.py",
+        'if all(math.isfinite(values[name]) for name in ("loss", "grad_norm")):',
+        'if not math.isinf(values["loss"]):',
+        "tests/test_run.py::test_no_state_is_saved_after_a_gradient_that_is_no_number",
+    ),
+    Fault(
+        "the last epoch is kept and not the best",
+        "vtiqa_jax/train.py",
+        "                if following.improved:\n                    state = state._replace(best_params",
+        "                if following.epoch:\n                    state = state._replace(best_params",
+        "tests/test_run.py::test_the_best_epochs_model_is_kept",
+    ),
+    Fault(
+        "a second run is let into the same folder",
+        "vtiqa_jax/training/run_checkpointer.py",
+        '        with FileLock(folder / ".lock", blocking=False):\n            yield\n',
+        "        yield\n",
+        "tests/test_commands.py::test_two_runs_do_not_share_a_folder",
+    ),
+    Fault(
+        "the results of another run are taken for this one's",
+        "vtiqa_jax/training/run_state.py",
+        "if before != identity:",
+        "if before.keys() != identity.keys():",
+        "tests/test_commands.py::test_what_stands_in_a_folder_is_not_written_over",
+    ),
+    # ---- scores and figures ----
+    Fault(
+        "SRCC is computed as PLCC",
+        "vtiqa_jax/evaluation/metrics.py",
+        "[scipy.stats.pearsonr, scipy.stats.spearmanr, scipy.stats.kendalltau]",
+        "[scipy.stats.pearsonr, scipy.stats.pearsonr, scipy.stats.kendalltau]",
+        "tests/test_metrics.py::test_figures_are_their_definitions",
+    ),
+    Fault(
+        "SRCC gives equal values different ranks",
+        "vtiqa_jax/evaluation/metrics.py",
+        "plcc, srcc, krcc = (float(test(scores, mos).statistic) for test in tests)\n",
+        "plcc, srcc, krcc = (float(test(scores, mos).statistic) for test in tests)\n"
+        "    srcc = float(np.corrcoef(scores.argsort().argsort(), mos.argsort().argsort())[0, 1])\n",
+        "tests/test_metrics.py::test_figures_are_their_definitions",
+    ),
+    Fault(
+        "PLCC has the wrong sign",
+        "vtiqa_jax/evaluation/metrics.py",
+        "return Correlations(plcc, srcc, krcc, rmse, len(scores))",
+        "return Correlations(-plcc, srcc, krcc, rmse, len(scores))",
+        "tests/test_metrics.py::test_figures_are_their_definitions",
+    ),
+    Fault(
+        "scores of photos that only fill the batch are returned",
+        "vtiqa_jax/evaluation/scorer.py",
+        "scores.append(np.asarray(values)[:count])",
+        "scores.append(np.asarray(values))",
+        "tests/test_run.py::test_only_the_newest_states_are_kept",
+    ),
+    Fault(
+        "an incomplete batch is filled up at its front",
+        "vtiqa_jax/evaluation/scorer.py",
+        "padded = [*pairs, *[pairs[-1]] * (size - len(pairs))]",
+        "padded = [*[pairs[-1]] * (size - len(pairs)), *pairs]",
+        "tests/test_model.py::test_eight_devices_score_as_one",
+    ),
+    Fault(
+        "a photo that cannot be read stops the others",
+        "vtiqa_jax/evaluation/scorer.py",
+        "except images.ImageError as error:",
+        "except images.cv2.error as error:",
+        "tests/test_scoring.py::test_failures_are_told_and_stop_nothing",
+    ),
+    Fault(
+        "a score that is NaN is returned as a score",
+        "vtiqa_jax/evaluation/scorer.py",
+        "if value is not None and not math.isfinite(value):",
+        "if value is not None and math.isinf(value):",
+        "tests/test_scoring.py::test_a_score_that_is_no_number_is_a_failure",
+    ),
+    # ---- several devices ----
+    Fault(
+        "each process provides the first process's rows",
+        "vtiqa_jax/sharding.py",
+        "return slice(min(start for start, _, _ in rows), max(stop for _, stop, _ in rows))",
+        "return slice(0, max(stop for _, stop, _ in rows) - min(start for start, _, _ in rows))",
+        "tests/test_processes.py::test_each_process_reads_its_share_only",
+    ),
+    Fault(
+        "devices take the photos of their neighbours",
+        "vtiqa_jax/data/loader.py",
+        "places = sharding.shard_batch(rows.astype(np.int32), self.mesh)",
+        "places = sharding.shard_batch(np.roll(rows, len(rows) // self.mesh.size).astype(np.int32), self.mesh)",
+        "tests/test_training.py::test_photos_that_stay_on_the_devices_change_no_bit",
+    ),
+    # ---- the commands ----
+    Fault(
+        "a person's mistake ends in a traceback",
+        "vtiqa_jax/cli.py",
+        "except (UserError, Terminated) as error:",
+        "except Terminated as error:",
+        "tests/test_cli.py::test_an_exception_is_one_line_and_a_status",
+    ),
+    Fault(
+        "a person's mistake ends with the exit status of an unreadable photo",
+        "vtiqa_jax/cli.py",
+        "status, told = 2 if isinstance(error, UserError) else 143, str(error)",
+        "status, told = 1 if isinstance(error, UserError) else 143, str(error)",
+        "tests/test_cli.py::test_an_exception_is_one_line_and_a_status",
+    ),
+    Fault(
+        "an unreadable photo ends with exit status 0",
+        "vtiqa_jax/commands/score.py",
+        "return 1 if failed else 0",
+        "return 0",
+        "tests/test_commands.py::test_score_goes_on_after_a_bad_photo_and_says_so",
+    ),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What pytest said, and how long it took."""
+
+    status: int | None
+    """Its exit status; None when it was stopped."""
+    output: str
+    seconds: float
+
+    @property
+    def reason(self) -> str:
+        """The first line of pytest's explanation, or its last line."""
+        found = re.search(r"^E +(\S.*)$", self.output, re.MULTILINE)
+        return found[1] if found else (self.output.strip().splitlines() or ["nothing was said"])[-1]
+
+    @property
+    def found(self) -> bool:
+        """Whether a test ran and failed, and not for a broken edit."""
+        failed = self.status == 1 and re.search(r"^FAILED ", self.output, re.MULTILINE) is not None
+        return failed and not self.reason.startswith(BROKEN_EDITS)
+
+
+def say(text: str) -> None:
+    """Prints to standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def copy_tree(tree: Path, copy: Path) -> None:
+    """Copies what the tests need.
+
+    Args:
+        tree: the source.
+        copy: a new folder.
+    """
+    copy.mkdir()
+    for name in COPIED:
+        if (tree / name).is_dir():
+            shutil.copytree(tree / name, copy / name, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        else:
+            shutil.copy2(tree / name, copy / name)
+
+
+def run(copy: Path, *arguments: str, limit: float = TIMEOUT) -> Outcome:
+    """Runs Python in a copy of the tree, on the package in the copy.
+
+    Args:
+        copy: the folder of the copy.
+        arguments: those of Python.
+        limit: seconds after which it is stopped, with all processes that it started.
+
+    Returns:
+        What it said.
+    """
+    # With compiled modules pytest starts in half the time. Kept beside the copy, they are nobody else's.
+    environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONPYCACHEPREFIX": str(copy.with_name("compiled"))}
+    environment.setdefault("JAX_COMPILATION_CACHE_DIR", str(copy.with_name("programs")))
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    begun = time.monotonic()
+    with subprocess.Popen(
+        [sys.executable, *arguments], cwd=copy, env=environment, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ) as process:  # fmt: skip
+        try:
+            output, _ = process.communicate(timeout=limit)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            return Outcome(None, f"no end after {limit:g} s", time.monotonic() - begun)
+    return Outcome(process.returncode, output, time.monotonic() - begun)
+
+
+def run_tests(copy: Path, tests: Sequence[str], limit: float) -> Outcome:
+    """Runs tests in a copy of the tree.
+
+    Args:
+        copy: the folder of the copy.
+        tests: their node ids.
+        limit: seconds after which they are stopped.
+
+    Returns:
+        What pytest said.
+    """
+    folder = str(copy.with_name("temporary"))
+    options = ("-q", "-n0", "-p", "no:cacheprovider", "-m", "slow or not slow", "--basetemp", folder)
+    return run(copy, "-m", "pytest", *options, *tests, limit=limit)
+
+
+def plant(fault: Fault, source: str) -> str:
+    """The source with the fault in it.
+
+    Args:
+        fault: what to plant.
+        source: the text of the fault's file.
+
+    Returns:
+        The changed text.
+
+    Raises:
+        ValueError: the text to change does not occur exactly once, or the changed text is no Python.
+    """
+    count = source.count(fault.old)
+    if count != 1:
+        raise ValueError(f"{fault.name}: the text to change occurs {count} times in {fault.file}, not once")
+    changed = source.replace(fault.old, fault.new)
+    try:
+        compile(changed, fault.file, "exec")
+    except SyntaxError as error:
+        raise ValueError(f"{fault.name}: what it makes of {fault.file} is no Python: {error}") from error
+    return changed
+
+
+def try_fault(copy: Path, fault: Fault) -> Outcome:
+    """Plants a fault, runs its test and puts the file back.
+
+    Args:
+        copy: the folder of the copy.
+        fault: what to plant.
+
+    Returns:
+        What pytest said.
+    """
+    file = copy / fault.file
+    source = file.read_text(encoding="utf-8")
+    file.write_text(plant(fault, source), encoding="utf-8")
+    try:
+        return run_tests(copy, [fault.test], TIMEOUT)
+    finally:
+        file.write_text(source, encoding="utf-8")
+
+
+def try_all(tree: Path, faults: Sequence[Fault], folder: Path) -> list[Outcome]:
+    """Tries faults one after another.
+
+    Args:
+        tree: the source.
+        faults: what to plant.
+        folder: an empty one, for the copy.
+
+    Returns:
+        What pytest said of each.
+
+    Raises:
+        SystemExit: a test fails without a fault, or Python would not import the copy.
+    """
+    copy = folder / "copy"
+    copy_tree(tree, copy)
+    where = run(copy, "-c", "import vtiqa_jax; print(vtiqa_jax.__file__)").output.strip()
+    if not Path(where).is_relative_to(copy):
+        raise SystemExit(f"the tests would import {where}, not the copy in {copy}")
+    tests = list(dict.fromkeys(fault.test for fault in faults))
+    clean = run_tests(copy, tests, TIMEOUT_ALL)
+    if clean.status != 0:
+        say(clean.output[-6000:])
+        raise SystemExit("a test fails without a fault")
+    say(f"{len(tests)} tests pass in {copy} without a fault ({clean.seconds:.0f} s): {clean.output.split(chr(10))[-2]}")
+    outcomes = []
+    for fault in faults:
+        outcome = try_fault(copy, fault)
+        outcomes.append(outcome)
+        say(f"{'found' if outcome.found else 'NOT FOUND'} ({outcome.seconds:.0f} s): {fault.name}: {outcome.reason}")
+        if not outcome.found:
+            say(outcome.output[-3000:])
+    return outcomes
+
+
+def main(
+    only: tuple[str, ...] = (),
+    tree: Path = REPOSITORY,
+    show: Annotated[bool, tyro.conf.arg(name="list")] = False,
+) -> None:
+    """Plants faults in a copy of the source and shows for each the test that finds it.
+
+    Args:
+        only: names of faults, or parts of names; all faults when not given.
+        tree: the source; it is not changed.
+        show: print which faults there are, and run nothing.
+    """
+    unknown = [name for name in only if not any(name in fault.name for fault in FAULTS)]
+    if unknown:
+        raise SystemExit(f"no fault is called {unknown[0]!r}; see --list")
+    faults = [fault for fault in FAULTS if not only or any(name in fault.name for name in only)]
+    problems = []
+    for fault in faults:
+        try:
+            plant(fault, (tree / fault.file).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            problems.append(str(error))
+    if problems:
+        raise SystemExit("\n".join(problems))
+    if show:
+        print("\n".join(f"{fault.name} ({fault.file}; {fault.test})" for fault in faults))
+        return
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+        outcomes = try_all(tree.resolve(), faults, Path(folder).resolve())
+    print("| fault | file | test | found | seconds |\n|---|---|---|---|---|")
+    for fault, outcome in zip(faults, outcomes, strict=True):
+        cells = (fault.name, f"`{fault.file}`", f"`{fault.test}`", "yes" if outcome.found else "NO")
+        print(f"| {' | '.join(cells)} | {outcome.seconds:.0f} |")
+    count = sum(outcome.found for outcome in outcomes)
+    print(f"\n{count} of {len(faults)} faults found.")
+    sys.exit(0 if count == len(faults) else 1)
+
+
+if __name__ == "__main__":
+    tyro.cli(main, config=(tyro.conf.FlagCreatePairsOff,))

@@ -1,0 +1,117 @@
+"""Distorted versions of photos: what they look like, whose they are, and what the loss makes of their order."""
+
+from pathlib import Path
+
+import cv2
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vtiqa_jax.data import distorted, distortions, images, loader
+from vtiqa_jax.data.distorted import DistortedImages
+from vtiqa_jax.data.manifest import ImageFolder, Manifest
+from vtiqa_jax.training.recipe import order_loss
+
+
+@pytest.fixture(scope="module")
+def photo() -> np.ndarray:
+    """Shapes, colours and a smooth ground, so that every distortion has something to work on."""
+    rng = np.random.default_rng(0)
+    canvas = cv2.resize(rng.integers(40, 215, (5, 6, 3), np.uint8), (192, 160), interpolation=cv2.INTER_CUBIC)
+    for _ in range(30):
+        corner, colour = rng.integers(0, 150, 2), rng.integers(0, 256, 3).tolist()
+        cv2.rectangle(canvas, corner.tolist(), (corner + rng.integers(4, 30, 2)).tolist(), colour, -1)
+    return canvas
+
+
+@pytest.mark.parametrize("name", distortions.DISTORTIONS)
+def test_a_higher_level_is_further_from_the_photo(name: str, photo: np.ndarray) -> None:
+    versions = [
+        distortions.DISTORTIONS[name](photo, level, np.random.default_rng(3)) for level in (0.0, 0.25, 0.5, 0.75, 1.0)
+    ]
+    assert {(version.shape, version.dtype) for version in versions} == {(photo.shape, np.dtype(np.uint8))}
+    distances = [np.abs(version.astype(int) - photo).mean() for version in versions]
+    assert distances[0] > 0
+    assert (np.diff(distances) > 0).all(), distances
+    again = distortions.DISTORTIONS[name](photo, 0.5, np.random.default_rng(3))
+    np.testing.assert_array_equal(again, versions[2])
+
+
+@pytest.fixture
+def photos(tmp_path: Path, photo: np.ndarray) -> Manifest:
+    names = ("a.png", "b|noise|0.500", "c|d.png", "huge.png", "e.png", "f.png")
+    for number, name in enumerate(names):
+        pixels = np.roll(photo, number, axis=0)
+        if name == "huge.png":
+            pixels = cv2.resize(pixels, (1200, 1000), interpolation=cv2.INTER_NEAREST)
+        (tmp_path / name).write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+    return Manifest(names, np.array([5, 4, 3, 6, 1, 2], np.float32), ImageFolder(tmp_path), groups=tuple("xyxyxy"))
+
+
+def test_versions_are_read_by_name(photos: Manifest) -> None:
+    source = DistortedImages(photos.images)
+    for name in ("a.png", "c|d.png"):
+        assert source.read(name) == photos.images.read(name)
+        pixels = images.decode(photos.images.read(name))
+        np.testing.assert_array_equal(images.decode(source.read(f"{name}|untouched|0.000")), pixels)
+        noisy = images.decode(source.read(f"{name}|white_noise|0.500"))
+        assert 10 < np.abs(noisy.astype(int) - pixels).mean() < 40
+        assert source.read(f"{name}|white_noise|0.500") == source.read(f"{name}|white_noise|0.500")
+        assert source.version(f"{name}|white_noise|0.500") == photos.images.version(name)
+    assert images.decode(source.read("huge.png|untouched|0.000")).shape == (640, 768, 3)
+    with pytest.raises(FileNotFoundError):
+        source.read("a.png|no_such_distortion|0.500")
+
+
+def test_chains_are_of_good_training_photos_and_change_nothing_else(photos: Manifest) -> None:
+    train = np.array([0, 1, 2, 4, 5])
+    longer, chains = distorted.add_chains(photos, train, 7, seed=0)
+    assert chains.shape == (7, 1 + len(distorted.LEVELS))
+    assert longer.names[:6] == photos.names
+    assert len(longer.names) == len(longer.mos) == len(longer.groups) == 6 + chains.size
+    assert sorted(chains.ravel()) == list(range(6, 6 + chains.size))
+    kinds = []
+    for chain in chains:
+        parts = [longer.names[row].rsplit("|", 2) for row in chain]
+        assert len({part[0] for part in parts}) == 1
+        assert parts[0][0] in ("a.png", "b|noise|0.500", "c|d.png")  # not the test photo, not the worse half
+        assert parts[0][1:] == ["untouched", "0.000"]
+        levels = [float(part[2]) for part in parts]
+        assert levels == sorted(levels)
+        assert len({part[1] for part in parts[1:]}) == 1
+        kinds.append(parts[1][1])
+        for row in chain:
+            assert images.decode(longer.images.read(longer.names[row])).dtype == np.uint8
+    assert len(set(kinds)) == 7
+    few, rows = distorted.add_chains(photos, train, 9, 0, [name for name in distortions.DISTORTIONS if name != "noise"])
+    assert {few.names[row].rsplit("|", 2)[1] for row in rows[:, 1:].ravel()} == {"noise"}
+    again, _ = distorted.add_chains(photos, train, 7, seed=0)
+    other, _ = distorted.add_chains(photos, train, 7, seed=1)
+    assert again.names == longer.names != other.names
+    columns = distorted.chain_columns(chains, len(longer.names))
+    assert columns["mask"].tolist() == [1] * 6 + [0] * chains.size
+    assert columns["chains"].tolist() == [-1] * 6 + np.repeat(np.arange(7), 5).tolist()
+    assert columns["levels"].tolist() == [0] * 6 + list(range(5)) * 7
+
+
+def test_every_chain_takes_its_turn() -> None:
+    batches, chains = [np.arange(3)] * 7, np.arange(10, 25).reshape(5, 3)
+    longer = loader.add_chains(batches, chains, 2, seed=0, epoch=0)
+    assert all(rows[:3].tolist() == [0, 1, 2] and len(rows) == 9 for rows in longer)
+    firsts = np.concatenate([rows[3::3] for rows in longer])
+    counts = np.unique(firsts, return_counts=True)[1]
+    assert counts.sum() == 14
+    assert counts.max() - counts.min() <= 1
+    other = loader.add_chains(batches, chains, 2, seed=0, epoch=1)
+    assert any((one != two).any() for one, two in zip(longer, other, strict=True))
+
+
+def test_the_order_loss_by_hand() -> None:
+    """Two chains of three, and two photos of none, whose scores do not count."""
+    chains, levels = jnp.array([0.0, 0, 0, 1, 1, 1, -1, -1]), jnp.array([0.0, 1, 2, 2, 0, 1, 0, 1])
+    scores = jnp.array([1.0, 0.5, 0.4, -1.0, 0.0, 0.3, -9.0, 9.0])
+    # Steps down: 0.5 and 0.1 in the first; -0.3 and 1.3 in the second, whose photos come in another order.
+    wanted = (0 + 0.3 + 0.7 + 0) / 4
+    assert order_loss(scores, chains, levels, 0.4) == pytest.approx(wanted, abs=1e-6)
+    assert order_loss(scores, chains, levels, 0.0) == pytest.approx(0.3 / 4, abs=1e-6)
+    assert order_loss(scores[:1], chains[:1], levels[:1], 0.4) == 0

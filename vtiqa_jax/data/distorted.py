@@ -1,0 +1,113 @@
+"""Distorted versions of training photos: nobody scored them, but their order is known.
+
+A chain is one photo, untouched and at rising levels of one distortion. Few people's scores tell a model what noise or
+clipping does, since hardly a photo of a data set shows it; chains tell it, without more opinions.
+"""
+
+import dataclasses
+import re
+import zlib
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Int
+
+from vtiqa_jax.data import images
+from vtiqa_jax.data.distortions import DISTORTIONS
+from vtiqa_jax.data.manifest import ImageSource, Manifest
+
+LEVELS = (0.08, 0.36, 0.64, 0.92)
+"""Levels of the versions of a chain, each moved at random by up to `JITTER`."""
+JITTER = 0.08
+UNTOUCHED = "untouched"
+LARGEST = 768
+"""Longer side, pixels, that photos are shrunk to before they are distorted: the distortions are meant for such."""
+
+_VERSION = re.compile(rf"(.*)\|({'|'.join([UNTOUCHED, *DISTORTIONS])})\|(\d\.\d{{3}})", re.DOTALL)
+
+
+@dataclasses.dataclass(frozen=True)
+class DistortedImages:
+    """Another source's photos, and distorted versions of them by name: `holiday.jpg|noise|0.350`."""
+
+    source: ImageSource
+
+    def read(self, name: str) -> bytes:
+        """See `ImageSource`. A version is a BMP file, made anew each time; every level draws the same noise."""
+        match = _VERSION.fullmatch(name)
+        if match is None:
+            return self.source.read(name)
+        photo, distortion, level = match.groups()
+        pixels = images.decode(self.source.read(photo))
+        shrink = LARGEST / max(pixels.shape)
+        if shrink < 1:
+            size = [max(1, round(side * shrink)) for side in (pixels.shape[1], pixels.shape[0])]
+            pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+        if distortion != UNTOUCHED:
+            rng = np.random.default_rng(zlib.crc32(f"{photo}|{distortion}".encode()))
+            pixels = DISTORTIONS[distortion](pixels, float(level), rng)
+        return cv2.imencode(".bmp", pixels[:, :, ::-1])[1].tobytes()
+
+    def version(self, name: str) -> str:
+        """See `ImageSource`."""
+        match = _VERSION.fullmatch(name)
+        return self.source.version(match.group(1) if match else name)
+
+    def __str__(self) -> str:
+        return str(self.source)
+
+
+def add_chains(
+    photos: Manifest, rows: Int[np.ndarray, " rows"], count: int, seed: int, leave_out: Sequence[str] = ()
+) -> tuple[Manifest, Int[np.ndarray, "chains levels"]]:
+    """Adds the versions of some photos to a manifest, with a score of 0.
+
+    Args:
+        photos: all photos.
+        rows: those that may be distorted, training photos say. The better half of them is: a bad photo hardly becomes
+            worse.
+        count: chains to make; photos and distortions take turns, in an order that is drawn.
+        seed: draws them.
+        leave_out: distortions that are not used.
+
+    Returns:
+        The longer manifest, and its rows of each chain, from untouched to the strongest level.
+    """
+    rng = np.random.default_rng(seed)
+    good = rng.permutation(rows[photos.mos[rows] >= np.median(photos.mos[rows])])
+    used = sorted(set(DISTORTIONS) - set(leave_out))
+    kinds = np.concatenate([rng.permutation(used) for _ in range(-(-count // len(used)))])
+    names: list[str] = []
+    for number in range(count):
+        photo = photos.names[good[number % len(good)]]
+        levels = np.clip(np.array(LEVELS) + rng.uniform(-JITTER, JITTER, len(LEVELS)), 0, 1)
+        names += [f"{photo}|{UNTOUCHED}|0.000", *(f"{photo}|{kinds[number]}|{level:.3f}" for level in levels)]
+    first, added = len(photos.names), len(names)
+
+    def extend(column: tuple[str, ...]) -> tuple[str, ...]:
+        return (*column, *[""] * added) if column else ()
+
+    longer = Manifest(
+        (*photos.names, *names),
+        np.concatenate([photos.mos, np.zeros(added, np.float32)]),
+        DistortedImages(photos.images),
+        extend(photos.groups),
+        extend(photos.scenes),
+        {name: np.concatenate([values, np.zeros(added, np.float32)]) for name, values in photos.targets.items()},
+    )
+    return longer, np.arange(first, first + added).reshape(count, 1 + len(LEVELS))
+
+
+def chain_columns(chains: Int[np.ndarray, "chains levels"], count: int) -> dict[str, Float[np.ndarray, " n"]]:
+    """What the loss has to know of `count` photos with these chains among them.
+
+    Returns:
+        `mask`, 0 for photos of chains, which nobody scored; `chains`, the number of the chain, -1 for none; `levels`,
+        the place in it, from 0.
+    """
+    columns = {"mask": np.ones(count), "chains": np.full(count, -1.0), "levels": np.zeros(count)}
+    columns["mask"][chains] = 0
+    columns["chains"][chains] = np.arange(len(chains))[:, None]
+    columns["levels"][chains] = np.arange(chains.shape[1])
+    return {name: values.astype(np.float32) for name, values in columns.items()}

@@ -1,0 +1,109 @@
+"""A frozen backbone computes the features of a photo once; the head then learns from them in minutes."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+from tqdm import tqdm
+
+from vtiqa_jax import atomic, sharding
+from vtiqa_jax.data import image_cache
+from vtiqa_jax.data.loader import Batch, ImageStore, pad_rows
+from vtiqa_jax.data.manifest import Manifest
+from vtiqa_jax.evaluation.scorer import pass_size
+from vtiqa_jax.models import params as parameters
+from vtiqa_jax.models import views
+from vtiqa_jax.models.params import Params
+from vtiqa_jax.models.vtiqa import VTIQA, ComputeDtype, ModelConfig, select_implementation
+
+CHUNK = 256
+"""Photos whose features are in one file. A run that is stopped loses no more than these."""
+
+Features = Float[Array, "batch views features"]
+"""Of the global view, and of each mosaic that the model scores a photo by."""
+
+
+class FeatureStore:
+    """The features of stored photos by row, as sharded arrays."""
+
+    def __init__(
+        self, images: ImageStore, count: int, params: Params, config: ModelConfig, dtype: ComputeDtype, folder: Path
+    ) -> None:
+        """Computes what is not in the folder yet. The global view is the centre crop, the mosaics are the model's own.
+
+        Args:
+            images: the photos.
+            count: how many there are.
+            params: of the whole model, on the devices.
+            config: of the model.
+            dtype: what the transformer multiplies in.
+            folder: of these photos and this backbone; all processes of a run share it.
+        """
+        self.mesh, self._config = images.mesh, config
+        files = [folder / f"{start:07}.npy" for start in range(0, count, CHUNK)]
+        if sharding.is_main_process():
+            atomic.make_folder(folder)
+        # The main process says which there are: a file system may show them to the others later.
+        done = sharding.broadcast_from_main(next((n for n, file in enumerate(files) if not file.exists()), len(files)))
+        graphdef, _ = parameters.abstract_model(config, dtype, select_implementation(self.mesh.devices.flat[0], dtype))
+
+        @jax.jit(out_shardings=sharding.replicated_sharding(self.mesh))
+        def encode(params: Params, batch: Batch) -> Features:
+            model: VTIQA = parameters.merge_params(graphdef, params)  # type: ignore[assignment]
+            small, large = batch["global_images"], batch["local_images"]
+            seen = [views.center_crop(small, config.view_size)] + [
+                views.eval_mosaic(large, config.mosaic_grid, config.mosaic_patch, number)
+                for number in range(config.eval_mosaics)
+            ]
+            features = model.backbone(views.normalize(jnp.concatenate(seen)))
+            return features.reshape(len(seen), -1, config.feature_dim).swapaxes(0, 1)
+
+        chunks = [np.load(file) for file in files[:done]]
+        size = pass_size(self.mesh, count, None)
+        for number in tqdm(range(done, len(files)), "features", len(files), initial=done, unit="chunk", disable=None):
+            rows = np.arange(number * CHUNK, min(count, (number + 1) * CHUNK))
+            parts = [rows[start : start + size] for start in range(0, len(rows), size)]
+            found = [np.asarray(encode(params, images.read(pad_rows(part, size))))[: len(part)] for part in parts]
+            chunks.append(np.concatenate(found))
+            if sharding.is_main_process():
+                with atomic.atomic_replace(files[number]) as temporary, temporary.open("wb") as file:
+                    np.save(file, chunks[-1])
+        self._features = np.concatenate(chunks)
+
+    def read(self, rows: Int[np.ndarray, " n"]) -> Batch:
+        """`features` of the given photos (a multiple of the mesh)."""
+        local = rows[sharding.local_slice(len(rows), self.mesh)]
+        return {"features": sharding.shard_batch(self._features[local], self.mesh)}
+
+    def score(self, params: Params, rows: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """Scores of photos by the head among the parameters."""
+        return np.asarray(_score(self._config, params, self._features[rows]))
+
+
+@jax.jit(static_argnums=0)
+def _score(config: ModelConfig, params: Params, features: Features) -> Float[Array, " batch"]:
+    return parameters.merge_head(config, params)(jnp.concatenate([features[:, 0], features[:, 1:].mean(1)], axis=1))
+
+
+def draw_mosaic(key: Array, features: Features) -> Float[Array, "batch both"]:
+    """What the head sees of each photo in training: the global view and one of the mosaics."""
+    number = jax.random.randint(key, (len(features),), 1, features.shape[1])
+    mosaic = jnp.take_along_axis(features, number[:, None, None], axis=1)[:, 0]
+    return jnp.concatenate([features[:, 0], mosaic], axis=1)
+
+
+def features_key(identity: dict[str, Any], photos: Manifest) -> str:
+    """Names the features of a run: the same for the same photos, backbone and precision.
+
+    Args:
+        identity: of `run_identity`.
+        photos: all photos, distorted versions too.
+    """
+    names = ("init", "recipe.compute_dtype", *(name for name in identity if name.startswith("model.")))
+    made_of = [[name, identity[name]] for name in names] + [image_cache.fingerprint(photos)]
+    return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
