@@ -273,6 +273,7 @@ def test_code_in_a_file_is_refused_by_name_and_not_run(
         assert not (tmp_path / "harmed").exists()
 
 
+@pytest.mark.slow
 def test_a_transposed_square_matrix_is_noticed_by_computing(
     published: Path, tmp_path: Path, out: Path, command: Command
 ) -> None:

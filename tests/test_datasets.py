@@ -233,7 +233,7 @@ def test_a_prepared_data_set_is_the_one_in_the_folder(made: tuple, tmp_path: Pat
     assert len(found.photos.names) == len(there.photos.names)
     assert set(found.photos.names) == set(there.photos.names) == set(found.all_names)
     rows = {photo: row for row, photo in enumerate(found.photos.names)}
-    same = [rows[photo] for photo in there.photos.names]
+    same = np.array([rows[photo] for photo in there.photos.names])
 
     def in_the_folders_order(column: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(column[row] for row in same) if column else ()

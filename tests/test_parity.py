@@ -161,10 +161,8 @@ def reversed_patches(weights: Params) -> Params:
     }
 
 
-@pytest.mark.parametrize(
-    "mistake",
-    [swapped, pytest.param(transposed, marks=pytest.mark.slow), pytest.param(reversed_patches, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("mistake", [swapped, transposed, reversed_patches])
 def test_misplaced_weights_break_everything_after_them(
     released: Params, original: Params, mistake: Callable[[Params], Params]
 ) -> None:

@@ -226,6 +226,7 @@ def test_a_damaged_state_is_passed_over(
     assert f"going on after step {before.name}" in said
 
 
+@pytest.mark.slow
 def test_without_a_whole_state_it_starts_anew_and_says_so(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -241,6 +242,7 @@ def test_without_a_whole_state_it_starts_anew_and_says_so(
     assert "going on after step 2" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_in_one_line_and_loses_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     save, saved = ocp.training.Checkpointer.save_async, [0]
 
@@ -296,6 +298,7 @@ def test_no_state_is_saved_after_a_gradient_that_is_no_number(bench: Bench) -> N
         assert int(states[-1].name) == int(named[1])
 
 
+@pytest.mark.slow
 def test_a_disk_that_cannot_be_read_costs_no_state(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.stopped(monkeypatch, 7)
     before = bench.states()
@@ -312,6 +315,7 @@ def test_a_disk_that_cannot_be_read_costs_no_state(bench: Bench, monkeypatch: py
     assert_same(bench.folder, uninterrupted(bench, FINETUNE))
 
 
+@pytest.mark.slow
 def test_what_a_killed_run_had_not_written_down_is_written(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.stopped(monkeypatch, 8)
     (bench.folder / "metrics.jsonl").write_text("")
