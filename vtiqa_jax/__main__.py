@@ -7,6 +7,7 @@ TRAIN = cli.Group(
         "demo": "vtiqa_jax.commands.train:run_demo",
         "manifest": "vtiqa_jax.commands.train:train_manifest",
         "dataset": "vtiqa_jax.commands.train:train_dataset",
+        "datasets": "vtiqa_jax.commands.train:train_datasets",
     },
     "Train a VT-IQA. Without a further word: a demonstration on photographs that come inside ordinary wheels.",
     default="demo",

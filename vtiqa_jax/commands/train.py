@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from vtiqa_jax import sharding
-from vtiqa_jax.data import datasets, demo, manifest, split_files, splits
+from vtiqa_jax.data import datasets, demo, joint, manifest, split_files, splits
 from vtiqa_jax.data.datasets.info import Dataset
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.data.splits import Split
@@ -191,3 +191,54 @@ def train_dataset(
 
     provenance = {"data": found.info.title, "protocol": protocol}
     train_splits(photos, make_split, found.info.scale, options, provenance, partial)
+
+
+def train_datasets(
+    names: tyro.conf.Positional[str],
+    releases: Path,
+    options: Options = TrainOptions(),
+    protocol: Literal["clean", "official"] = "clean",
+    partial: bool = False,
+) -> None:
+    """Several data sets together, each on its own scale; tested on each.
+
+    Args:
+        names: with commas between them: koniq10k,spaq,mine. Of a public set the release is in a folder by its name; any
+            other name is a folder of photos with a scores.csv that has the header `image,mos`.
+        releases: the folder that holds these folders.
+        options: see `TrainOptions`.
+        protocol: clean: train, validation, test, scenes kept together; official: of sets that come with a split, that.
+        partial: accept parts of the releases; photos that are not there are left out.
+    """
+    machine, dividing = options.machine, options.split
+    sharding.initialize_distributed(machine.coordinator, machine.processes, machine.process_id)
+    if dividing.splits != 1 or dividing.split_file:
+        raise UserError("several data sets are trained on one split of each; leave out --splits and --split-file")
+    wanted = sorted({name.strip() for name in names.split(",")})
+    if len(wanted) < 2:
+        raise UserError(f"name at least two data sets, with a comma between them, not {names!r}")
+    for name in wanted:
+        if name not in datasets.READERS and not (releases / name / "scores.csv").is_file():
+            raise UserError(
+                f"{name!r} is neither one of {', '.join(datasets.READERS)} nor a folder with a scores.csv in {releases}"
+            )
+    sets: dict[str, tuple[Manifest, Split]] = {}
+    for name in wanted:
+        official: tuple[str, ...] = ()
+        if name in datasets.READERS:
+            found = datasets.read(name, releases / name, partial=partial).without_practice()
+            photos, official = found.on_common_scale(), found.official
+        else:
+            photos = manifest.read_csv(releases / name / "scores.csv", releases / name)
+        seed, val_fraction = dividing.split_seed, dividing.val_fraction
+        if protocol == "official" and official:
+            split = splits.from_parts(official, val_fraction=val_fraction, seed=seed, note="official split")
+        else:
+            split = splits.random_split(
+                len(photos.names), test_fraction=dividing.test_fraction, val_fraction=val_fraction, seed=seed,
+                scenes=photos.scenes,
+            )  # fmt: skip
+        sets[name] = photos, split
+    photos, split, scale = joint.join(sets)
+    provenance = {"data": " + ".join(sets), "protocol": protocol}
+    train_splits(photos, lambda _: split, scale, options, provenance, partial)
