@@ -21,7 +21,7 @@ import tyro
 from jaxtyping import Float, UInt8
 
 import vtiqa_jax
-from vtiqa_jax import Scorer, UserError
+from vtiqa_jax import Scorer
 from vtiqa_jax.data import images
 from vtiqa_jax.data.distortions import DISTORTIONS
 
@@ -153,15 +153,15 @@ class Arguments:
 def main(arguments: Arguments) -> None:
     """Prints the table."""
     files = images.find_images([arguments.photos])
-    files = files[:: max(1, len(files) // arguments.count)][: arguments.count]
-    if not files:
-        raise UserError(f"{arguments.photos} holds no photos")
+    if not files or arguments.count < 1:
+        raise SystemExit(f"{arguments.photos} holds {len(files)} photos, of which {arguments.count} are asked for")
+    files = [files[place] for place in np.linspace(0, len(files) - 1, min(arguments.count, len(files))).astype(int)]
     photos = {}
     for file in files:
         pixels = images.read(file)
         shrink = min(1.0, SIDE / max(pixels.shape))
         size = round(pixels.shape[1] * shrink), round(pixels.shape[0] * shrink)
-        photos[file.name] = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+        photos[str(file)] = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     found = examine(vtiqa_jax.load(arguments.checkpoint), photos, (*WAYS, *DISTORTIONS))
     print("| made worse | scored below the clean photo, weak / middle / strong | falling at every level |")
     print("|---|---|---|")

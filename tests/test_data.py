@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import jax
 import numpy as np
 import pytest
 
+from vtiqa_jax import sharding
 from vtiqa_jax.data import image_cache, images, manifest
 from vtiqa_jax.data.image_cache import build_image_cache
+from vtiqa_jax.data.loader import ImageStore
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models.vtiqa import ModelConfig
 
@@ -86,6 +89,20 @@ def test_further_numbers_that_are_none_are_refused_with_line_and_column(folder: 
         manifest.read_csv(folder / "wrong.csv", folder, target_columns=("std", "votes"))
     with pytest.raises(UserError, match=r"no column `spread`.*found: image, mos, std, votes"):
         manifest.read_csv(folder / "wrong.csv", folder, target_columns=("spread",))
+
+
+def test_a_target_column_cannot_replace_what_a_batch_has(folder: Path) -> None:
+    with pytest.raises(UserError, match="a target column cannot be called mask"):
+        manifest.read_csv(folder / "scores.csv", folder, target_columns=("mask",))
+
+
+def test_photos_kept_as_they_are_go_to_the_devices_as_any(folder: Path, config: ModelConfig) -> None:
+    photos = manifest.read_csv(folder / "scores.csv", folder)
+    cache = build_image_cache(photos, folder / "cache", config)
+    mesh, rows = sharding.data_mesh(jax.devices()[:1]), np.array([5, 3, 0])
+    stores = [ImageStore(cache, mesh, on_device=on_device) for on_device in (False, True)]
+    for name, array in stores[0].read(rows).items():
+        np.testing.assert_array_equal(stores[1].read(rows)[name], array)
 
 
 def test_missing_files_are_named(folder: Path) -> None:
@@ -167,6 +184,7 @@ def test_a_disk_that_is_too_small_is_noticed_after_the_first_photos(
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 9, 1000))
     monkeypatch.setattr(image_cache, "SAMPLED", 2)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
     photos = manifest.read_csv(folder / "scores.csv", folder)
     with pytest.raises(UserError, match=r"preparing the other 4 photos needs about 0\.0 GB in .*cache"):
         build_image_cache(photos, folder / "cache", config)

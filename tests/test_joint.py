@@ -11,7 +11,7 @@ import pytest
 from tests import made_up
 from tests.conftest import Command
 from vtiqa_jax import __main__ as program
-from vtiqa_jax.data import joint
+from vtiqa_jax.data import datasets, joint, split_files
 from vtiqa_jax.data.manifest import ImageFolder, Manifest
 from vtiqa_jax.data.splits import Split
 from vtiqa_jax.errors import UserError
@@ -82,6 +82,19 @@ def test_the_order_of_the_names_changes_no_bit(releases: Path, tmp_path: Path, c
         results = json.loads((tmp_path / str(number) / "result.json").read_text())
         assert set(results["within"]) == {"cid2013", "koniq10k", "mine"}
         assert all(f"\n{name} " in said for name in results["within"])
+    for name in ("cid2013",):
+        given = ("--releases", releases, "--partial", "--checkpoint", tmp_path / "0" / "checkpoint")
+        status, _, error = command(program.main, "eval", "datasets", "--on", name, *given, "--out", tmp_path / "all")
+        assert "the model was trained on photos of this set" in error
+        names = datasets.read(name, releases / name, partial=True).photos.names
+        split = json.loads((tmp_path / "0" / "split.json").read_text())
+        file = tmp_path / "0" / "split.json"
+        loaded = split_files.load(file, names, val_fraction=0, seed=0, data_set=name)
+        for part in ("train", "val", "test"):
+            own = {photo.removeprefix(f"{name}/") for photo in split[part] if photo.startswith(f"{name}/")}
+            assert {names[row] for row in getattr(loaded, part)} == own
+        with pytest.raises(UserError, match="which is not among the"):
+            split_files.load(file, names, val_fraction=0, seed=0)
     models = [checkpoint.load(tmp_path / str(number) / "checkpoint") for number in (0, 1)]
     assert str(models[0].scale).startswith("standard deviations of cid2013, koniq10k, mine scale, -3 to 3")
     for name, array in models[0].params.items():

@@ -27,9 +27,9 @@ from vtiqa_jax.evaluation import metrics
 from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import checkpoint, params
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
-from vtiqa_jax.models.vtiqa import ModelConfig
-from vtiqa_jax.train import train
-from vtiqa_jax.training import run_checkpointer
+from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
+from vtiqa_jax.train import has_seen, train
+from vtiqa_jax.training import features, run_checkpointer
 from vtiqa_jax.training.finetune import FinetuneRecipe
 from vtiqa_jax.training.options import MachineOptions, TrainOptions
 from vtiqa_jax.training.published import PublishedRecipe
@@ -40,7 +40,7 @@ REPOSITORY = Path(__file__).parents[1]
 FINETUNE = FinetuneRecipe(
     epochs=4, batch_size=6, ema=0.5, drop_path=0.1, compute_dtype="float32", chains=3, chains_per_batch=2
 )
-HEAD = replace(FINETUNE, freeze_backbone=True)
+HEAD = replace(FINETUNE, freeze_backbone=True, drop_path=0.0)
 PUBLISHED = PublishedRecipe(batch_size=6, max_epochs=13)
 COUNT, TRAINED = 24, 18  # 3 batches an epoch
 NAMES = tuple(f"photo{row:02}.png" for row in range(COUNT))
@@ -185,6 +185,35 @@ def test_a_head_alone_learns_from_what_the_model_sees(bench: Bench, mosaics: int
     found = metrics.correlations(scores, bench.photos.mos[TRAINED:])
     selected = next(entry for entry in reversed(history) if entry.get("note") == "best")
     assert found.plcc == pytest.approx(selected["plcc"], abs=1e-4)
+
+
+def test_sigterm_while_features_are_computed_loses_none_of_them(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "CHUNK", 8)
+    real, files = atomic.atomic_replace, []
+
+    def replace_and_stop(path: Path) -> Any:
+        if path.suffix == ".npy":
+            files.append(path)
+            if len(files) == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+        return real(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic, "atomic_replace", replace_and_stop)
+        with pytest.raises(Terminated, match="while features were computed; the same command goes on"):
+            bench(HEAD)
+    assert sorted(path.name for path in files[0].parent.iterdir()) == ["0000000.npy", "0000008.npy"]
+    files[1].write_bytes(files[1].read_bytes()[:200])  # as after a power cut
+    bench(HEAD)
+    assert_same(bench.folder, uninterrupted(bench, HEAD))
+
+
+def test_a_start_that_has_seen_the_photos_is_told_of() -> None:
+    start = Checkpoint(tiny_config(), {}, None, {"trained": {"data": "X", "split sha256": "1"}})
+    later = replace(start, provenance={"trained": {"data": "Y", "split sha256": "2", "started from": start.provenance}})
+    assert has_seen(start, "X", "1") == has_seen(later, "Y", "2") == ""
+    for seen in (start, later):
+        assert "has seen photos of X" in has_seen(seen, "X", "2")
 
 
 def test_after_a_crash_the_same_bits_and_the_right_words(

@@ -216,6 +216,16 @@ def resume(
     return states.restore(step, state), run
 
 
+def has_seen(start: Checkpoint, data: Any, split: str) -> str:
+    """A warning when the model that a training starts from was trained on the same data by another split."""
+    trained = start.provenance.get("trained", {})
+    while trained:
+        if trained.get("data") == data and trained.get("split sha256") != split:
+            return f"the model of --init has seen photos of {data}, perhaps some that are tested on here: another split"
+        trained = trained.get("started from", {}).get("trained", {})
+    return ""
+
+
 def say(text: str) -> None:
     """Prints in one process of a run."""
     if sharding.is_main_process():
@@ -264,6 +274,11 @@ def train(
             f"all {len(selection)} {split.selection_part} photos have the same score: they cannot select an epoch"
         )
 
+    if recipe.chains and not scale.higher_is_better:
+        raise UserError("--recipe.chains wants scores of which higher ones are better")
+    if note := has_seen(start, provenance.get("data"), identity["split"]):
+        say(note)
+
     with RunCheckpointer(workdir / "states") as states, stop_on_sigterm() as should_stop:
         # ---- data: every photo decoded and resized once, labels standardised ----
         saved = find_saved_state(states, identity)
@@ -287,7 +302,9 @@ def train(
         store: Store = images
         if recipe.freeze_backbone:
             folder = options.workdir / "features" / features_key(identity, photos)
-            store = FeatureStore(images, len(photos.names), frozen | state.params, config, recipe.compute_dtype, folder)
+            store = FeatureStore(
+                images, len(photos.names), frozen | state.params, config, recipe.compute_dtype, folder, should_stop
+            )
         state, run = resume(states, saved, state, RunState(recipe.init_schedule()))
         started -= run.seconds
         key = sharding.replicate(jax.random.key_data(jax.random.key(recipe.seed)), mesh)
@@ -322,6 +339,7 @@ def train(
         def save_best_model() -> Params:
             best = parameters.rescale_head(config, frozen | state.best_params, std, mean)
             trained = provenance | {"recipe": dataclasses.asdict(recipe), "split": split.note}  # type: ignore[call-overload]
+            trained |= {"split sha256": identity["split"]}
             trained |= {"started from": start.provenance}
             checkpoint.save(workdir / "checkpoint", Checkpoint(config, best, scale, {"trained": trained}), force=True)
             return best

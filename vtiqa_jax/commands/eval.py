@@ -101,7 +101,7 @@ def _test_rows(name: str, dataset: Dataset, part: Part, split_file: Path | None,
     """The rows of a data set to test on."""
     names = dataset.photos.names
     if split_file is not None:
-        return split_files.load(split_file, names, val_fraction=0.0, seed=0, partial=partial).test
+        return split_files.load(split_file, names, val_fraction=0.0, seed=0, partial=partial, data_set=name).test
     if part == "paper":
         split = splits.authors_split(name, dataset.all_names, complete=dataset.complete)
         split = splits.restrict_to(split, dataset.all_names, names)
@@ -156,7 +156,10 @@ def eval_datasets(
         dataset = found if part == "paper" or split_file else found.without_practice()
         photos = dataset.on_common_scale()
         rows = _test_rows(name, dataset, part, split_file, partial)
-        if trained.get("data") == dataset.info.title and trained.get("protocol") != part and split_file is None:
+        seen = trained.get("data", [])
+        if dataset.info.title in ([seen] if isinstance(seen, str) else seen) and (
+            trained.get("protocol") != part and split_file is None
+        ):
             print(
                 f"{dataset.info.title}: the model was trained on photos of this set; see --split-files", file=sys.stderr
             )

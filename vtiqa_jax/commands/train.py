@@ -207,7 +207,8 @@ def train_datasets(
             other name is a folder of photos with a scores.csv that has the header `image,mos`.
         releases: the folder that holds these folders.
         options: see `TrainOptions`.
-        protocol: clean: train, validation, test, scenes kept together; official: of sets that come with a split, that.
+        protocol: clean: train, validation, test, scenes kept together; official: the splits that come with the public
+            sets, while folders of one's own are divided as in clean.
         partial: accept parts of the releases; photos that are not there are left out.
     """
     machine, dividing = options.machine, options.split
@@ -218,6 +219,8 @@ def train_datasets(
     if len(wanted) < 2:
         raise UserError(f"name at least two data sets, with a comma between them, not {names!r}")
     for name in wanted:
+        if "/" in name or not name:
+            raise UserError(f"{name!r} is not a name; give the names of folders in --releases")
         if name not in datasets.READERS and not (releases / name / "scores.csv").is_file():
             raise UserError(
                 f"{name!r} is neither one of {', '.join(datasets.READERS)} nor a folder with a scores.csv in {releases}"
@@ -231,14 +234,19 @@ def train_datasets(
         else:
             photos = manifest.read_csv(releases / name / "scores.csv", releases / name)
         seed, val_fraction = dividing.split_seed, dividing.val_fraction
-        if protocol == "official" and official:
-            split = splits.from_parts(official, val_fraction=val_fraction, seed=seed, note="official split")
-        else:
-            split = splits.random_split(
-                len(photos.names), test_fraction=dividing.test_fraction, val_fraction=val_fraction, seed=seed,
-                scenes=photos.scenes,
-            )  # fmt: skip
+        if protocol == "official" and name in datasets.READERS and not official:
+            raise UserError(f"{name} has no official split, or its table is missing in {releases / name}")
+        try:
+            if protocol == "official" and official:
+                split = splits.from_parts(official, val_fraction=val_fraction, seed=seed, note="official split")
+            else:
+                split = splits.random_split(
+                    len(photos.names), test_fraction=dividing.test_fraction, val_fraction=val_fraction, seed=seed,
+                    scenes=photos.scenes,
+                )  # fmt: skip
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from error
         sets[name] = photos, split
     photos, split, scale = joint.join(sets)
-    provenance = {"data": " + ".join(sets), "protocol": protocol}
-    train_splits(photos, lambda _: split, scale, options, provenance, partial)
+    titles = [datasets.READERS[name].INFO.title if name in datasets.READERS else name for name in sets]
+    train_splits(photos, lambda _: split, scale, options, {"data": titles, "protocol": protocol})

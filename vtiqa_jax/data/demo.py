@@ -26,7 +26,12 @@ TRAINING_LEVELS = 8
 HELD_OUT_LEVELS = 5
 
 
-def _originals() -> dict[str, images.Rgb]:
+def originals() -> dict[str, images.Rgb]:
+    """The photographs, by name.
+
+    Raises:
+        UserError: scikit-image or scikit-learn is missing.
+    """
     try:
         import skimage
         import sklearn
@@ -59,7 +64,7 @@ def _write(folder: Path) -> None:
     atomic.make_folder(folder)
     rng = np.random.default_rng(0)
     rows = []
-    for name, original in _originals().items():
+    for name, original in originals().items():
         stem = Path(name).stem
         versions = {f"{stem}.png": (original, 5.0, "none")}
         for distortion, distort in DISTORTIONS.items():

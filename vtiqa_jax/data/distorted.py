@@ -5,15 +5,17 @@ clipping does, since hardly a photo of a data set shows it; chains tell it, with
 """
 
 import dataclasses
+import hashlib
 import re
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
 from jaxtyping import Float, Int
 
-from vtiqa_jax.data import images
+from vtiqa_jax.data import distortions, images
 from vtiqa_jax.data.distortions import DISTORTIONS
 from vtiqa_jax.data.manifest import ImageSource, Manifest
 
@@ -25,6 +27,8 @@ LARGEST = 768
 """Longer side, pixels, that photos are shrunk to before they are distorted: the distortions are meant for such."""
 
 _VERSION = re.compile(rf"(.*)\|({'|'.join([UNTOUCHED, *DISTORTIONS])})\|(\d\.\d{{3}})", re.DOTALL)
+_CODE = hashlib.sha256(b"".join(Path(file).read_bytes() for file in (__file__, distortions.__file__))).hexdigest()
+"""Versions that other code made are not the same."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +56,7 @@ class DistortedImages:
     def version(self, name: str) -> str:
         """See `ImageSource`."""
         match = _VERSION.fullmatch(name)
-        return self.source.version(match.group(1) if match else name)
+        return f"{self.source.version(match.group(1))} {_CODE}" if match else self.source.version(name)
 
     def __str__(self) -> str:
         return str(self.source)

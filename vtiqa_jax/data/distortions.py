@@ -149,7 +149,8 @@ def webp(photo: Photo, level: float, _: np.random.Generator) -> Photo:
     """WebP compression from quality 40 down to 1, the photo shrunk up to 3 times before, as messengers do it."""
     height, width, _ = photo.shape
     factor = _between(1.0, 3.0, level)
-    small = cv2.resize(photo, (round(width / factor), round(height / factor)), interpolation=cv2.INTER_AREA)
+    smaller = max(1, round(width / factor)), max(1, round(height / factor))
+    small = cv2.resize(photo, smaller, interpolation=cv2.INTER_AREA)
     coded = _coded(small, ".webp", cv2.IMWRITE_WEBP_QUALITY, round(_between(40.0, 1.0, level)))
     return cv2.resize(coded, (width, height), interpolation=cv2.INTER_CUBIC)
 

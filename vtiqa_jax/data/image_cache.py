@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 from jaxtyping import Int, Int32, UInt8
 from tqdm import tqdm
 
@@ -106,7 +107,7 @@ def _layout(count: int, config: ModelConfig) -> dict[str, tuple[tuple[int, ...],
     }
 
 
-def _is_complete(path: Path, shape: tuple[int, ...], dtype: str) -> bool:
+def is_complete(path: Path, shape: tuple[int, ...], dtype: str) -> bool:
     """Whether `path` holds an array of this kind; one that was cut off does not count."""
     try:
         array = np.load(path, mmap_mode="r")
@@ -142,15 +143,17 @@ class _Writer:
         """Opens the files, and makes them anew (sparse, zero) where one is missing or damaged."""
         self._folder, self._config, layout = folder, config, _layout(count, config)
         files = {name: folder / f"{name}.npy" for name in layout}
-        if not all(_is_complete(files[name], *kind) for name, kind in layout.items()):
+        if not all(is_complete(files[name], *kind) for name, kind in layout.items()):
             files["done"].unlink(missing_ok=True)
+            for old in folder.glob("*_*.npy"):  # of before small photos were kept as they are
+                old.unlink()
             for name, (shape, dtype) in layout.items():
                 np.lib.format.open_memmap(files[name], mode="w+", dtype=np.dtype(dtype), shape=shape)
         self.done: np.ndarray = np.load(files["done"])
         self._offsets = {name: np.load(file, mmap_mode="r").offset for name, file in files.items()}
         self._files = {name: file.open("r+b", buffering=0) for name, file in files.items()}
         self._lock = threading.Lock()
-        self.bytes_written = 0
+        self.bytes_written = self.photos_written = 0
 
     def close(self) -> None:
         """Closes the files."""
@@ -168,8 +171,8 @@ class _Writer:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self.bytes_written += len(data)
 
-    def write(self, row: int, pixels: images.Rgb, mark: bytes) -> None:
-        """Stores one photo; its mark is written last.
+    def write(self, row: int, pixels: images.Rgb, mark: bytes) -> int:
+        """Stores one photo; its mark is written last. Returns how many are written.
 
         Raises:
             UserError: the disk takes no more.
@@ -187,6 +190,9 @@ class _Writer:
             raise UserError(
                 f"{self._folder}: {error.strerror}; make room and give the same command again: it goes on from there"
             ) from error
+        with self._lock:
+            self.photos_written += 1
+            return self.photos_written
 
 
 def build_image_cache(photos: Manifest, folder: Path, config: ModelConfig) -> ImageCache:
@@ -203,26 +209,33 @@ def build_image_cache(photos: Manifest, folder: Path, config: ModelConfig) -> Im
     if not sharding.is_main_process():
         return _wait_for_cache(photos, folder, config)
     atomic.make_folder(folder)
+    with FileLock(folder / ".lock"):  # another run may prepare the same photos
+        return _build(photos, folder, config)
+
+
+def _build(photos: Manifest, folder: Path, config: ModelConfig) -> ImageCache:
     writer, count = _Writer(folder, len(photos.names), config), len(photos.names)
     expected = [_fingerprint(photos, row).encode() for row in range(count)]
     missing = [row for row in range(count) if writer.done[row] != expected[row]]
+
+    def check_room() -> None:
+        left = len(missing) - writer.photos_written
+        needed = writer.bytes_written / max(1, writer.photos_written) * left
+        free = shutil.disk_usage(folder).free
+        if needed > free:
+            raise UserError(
+                f"preparing the other {left} photos needs about {needed / 1e9:.1f} GB in {folder},"
+                f" where {free / 1e9:.1f} GB are free; make room or name another folder with --image-cache"
+            )
 
     def decode(row: int) -> str | None:
         try:
             pixels = images.decode(photos.images.read(photos.names[row]))
         except (images.ImageError, OSError) as error:
             return f"{photos.images}/{photos.names[row]}: {getattr(error, 'strerror', None) or error}"
-        writer.write(row, pixels, expected[row])
+        if writer.write(row, pixels, expected[row]) == SAMPLED:
+            check_room()
         return None
-
-    def check_room(finished: int) -> None:
-        needed = writer.bytes_written / finished * (len(missing) - finished)
-        free = shutil.disk_usage(folder).free
-        if needed > free:
-            raise UserError(
-                f"preparing the other {len(missing) - finished} photos needs about {needed / 1e9:.1f} GB in {folder},"
-                f" where {free / 1e9:.1f} GB are free; make room or name another folder with --image-cache"
-            )
 
     failed: list[str] = []
     with contextlib.closing(writer), ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -230,10 +243,7 @@ def build_image_cache(photos: Manifest, folder: Path, config: ModelConfig) -> Im
             print(f"preparing {len(missing)} of {count} photos in {folder}")
         try:
             results = tqdm(pool.map(decode, missing), "preparing photos", len(missing), unit="photo", disable=None)
-            for finished, error in enumerate(results, start=1):
-                failed += [error] if error else []
-                if finished == SAMPLED:
-                    check_room(finished)
+            failed = [error for error in results if error]
         except UserError:
             pool.shutdown(cancel_futures=True)
             raise

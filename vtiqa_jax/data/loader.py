@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, UInt8
 from tqdm import tqdm
 
 from vtiqa_jax import sharding
-from vtiqa_jax.data.image_cache import ImageCache
+from vtiqa_jax.data.image_cache import ImageCache, LocalImages
 from vtiqa_jax.errors import UserError
 
 CHUNK = 64
@@ -60,7 +60,7 @@ def _gather(mesh: Mesh) -> Callable[[Array, Array], Array]:
     return jax.jit(lambda array, rows: array.at[rows].get(mode="promise_in_bounds"), out_shardings=sharded)
 
 
-def _copy_to_devices(array: UInt8[np.ndarray, "n side side 3"], mesh: Mesh) -> Array:
+def _copy_to_devices(array: UInt8[np.ndarray, "n side side 3"] | LocalImages, mesh: Mesh) -> Array:
     """The whole array on each device, moved in pieces: the host never holds all of it."""
     replicated = sharding.replicated_sharding(mesh)
     size = min(CHUNK, len(array))

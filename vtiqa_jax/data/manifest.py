@@ -12,6 +12,9 @@ from jaxtyping import Float, Int
 
 from vtiqa_jax.errors import UserError
 
+RESERVED = {"labels", "mask", "chains", "levels", "features", "global_images", "local_images"}
+"""Names in a batch that no column of a CSV may take."""
+
 
 @runtime_checkable
 class ImageSource(Protocol):
@@ -118,6 +121,8 @@ def read_csv(
     """
     if not images.is_dir():
         raise UserError(f"{images} is not a folder; --images names the one that holds the photos")
+    if taken := sorted(RESERVED & set(target_columns)):
+        raise UserError(f"a target column cannot be called {taken[0]}: batches have one of that name; rename it")
     texts = [column for column in (group_column, scene_column) if column]
     numbers = ("mos", *target_columns)
     rows = _read_rows(scores, ("image", *numbers, *texts))

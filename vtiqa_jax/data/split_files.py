@@ -82,6 +82,7 @@ def load(
     seed: int,
     partial: bool = False,
     scenes: Sequence[str] = (),
+    data_set: str = "",
 ) -> Split:
     """Reads a split.
 
@@ -97,6 +98,7 @@ def load(
         seed: see `splits.from_parts`.
         partial: passes over photos that are not in `names`.
         scenes: one for each photo; none may be in two parts.
+        data_set: of the split of a joint training, whose photos are named `data_set/photo`, this one's are taken.
 
     Raises:
         UserError: the file cannot be read, names unknown photos or one in two spellings, or puts a photo or a scene
@@ -107,6 +109,10 @@ def load(
     except (OSError, EOFError, ArithmeticError, MemoryError, RecursionError, csv.Error, *_MALFORMED) as error:
         reason = f"{error} is missing in it" if isinstance(error, KeyError) else error or "it is damaged"
         raise UserError(f"{path} cannot be read as a split: {reason}") from error
+
+    if data_set and any(name.startswith(f"{data_set}/") for part in PARTS for name in parts[part]):
+        own = f"{data_set}/"
+        parts = {part: [name.removeprefix(own) for name in parts[part] if name.startswith(own)] for part in PARTS}
 
     def key(name: str) -> str:
         return name.replace("\\", "/").rsplit("/", 1)[-1] if by_last else name

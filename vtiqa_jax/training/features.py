@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from tqdm import tqdm
 
 from vtiqa_jax import atomic, sharding
 from vtiqa_jax.data import image_cache
+from vtiqa_jax.data.image_cache import is_complete
 from vtiqa_jax.data.loader import Batch, ImageStore, pad_rows
 from vtiqa_jax.data.manifest import Manifest
+from vtiqa_jax.errors import Terminated
 from vtiqa_jax.evaluation.scorer import pass_size
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models import views
@@ -32,7 +35,14 @@ class FeatureStore:
     """The features of stored photos by row, as sharded arrays."""
 
     def __init__(
-        self, images: ImageStore, count: int, params: Params, config: ModelConfig, dtype: ComputeDtype, folder: Path
+        self,
+        images: ImageStore,
+        count: int,
+        params: Params,
+        config: ModelConfig,
+        dtype: ComputeDtype,
+        folder: Path,
+        should_stop: Callable[[int], bool],
     ) -> None:
         """Computes what is not in the folder yet. The global view is the centre crop, the mosaics are the model's own.
 
@@ -43,13 +53,21 @@ class FeatureStore:
             config: of the model.
             dtype: what the transformer multiplies in.
             folder: of these photos and this backbone; all processes of a run share it.
+            should_stop: asked after each file, see `stop_on_sigterm`.
+
+        Raises:
+            Terminated: the run is to stop; the files that are written are kept.
+            OSError: the disk takes no more.
         """
         self.mesh, self._config = images.mesh, config
-        files = [folder / f"{start:07}.npy" for start in range(0, count, CHUNK)]
+        starts = range(0, count, CHUNK)
+        files = [folder / f"{start:07}.npy" for start in starts]
+        shapes = [(min(CHUNK, count - start), 1 + config.eval_mosaics, config.feature_dim) for start in starts]
         if sharding.is_main_process():
             atomic.make_folder(folder)
         # The main process says which there are: a file system may show them to the others later.
-        done = sharding.broadcast_from_main(next((n for n, file in enumerate(files) if not file.exists()), len(files)))
+        whole = [is_complete(file, shape, "f4") for file, shape in zip(files, shapes, strict=True)]
+        done = sharding.broadcast_from_main(whole.index(False) if False in whole else len(files))
         graphdef, _ = parameters.abstract_model(config, dtype, select_implementation(self.mesh.devices.flat[0], dtype))
 
         @jax.jit(out_shardings=sharding.replicated_sharding(self.mesh))
@@ -64,15 +82,21 @@ class FeatureStore:
             return features.reshape(len(seen), -1, config.feature_dim).swapaxes(0, 1)
 
         chunks = [np.load(file) for file in files[:done]]
-        size = pass_size(self.mesh, count, None)
+        size = min(pass_size(self.mesh, count, None), sharding.round_up(CHUNK, self.mesh))
         for number in tqdm(range(done, len(files)), "features", len(files), initial=done, unit="chunk", disable=None):
             rows = np.arange(number * CHUNK, min(count, (number + 1) * CHUNK))
             parts = [rows[start : start + size] for start in range(0, len(rows), size)]
-            found = [np.asarray(encode(params, images.read(pad_rows(part, size))))[: len(part)] for part in parts]
-            chunks.append(np.concatenate(found))
+            found: list[Array] = []
+            for part in parts:
+                found.append(encode(params, images.read(pad_rows(part, size))))
+                jax.block_until_ready(found[-2:-1])  # the next photos are read while these are computed
+            chunks.append(np.concatenate(found)[: len(rows)])
             if sharding.is_main_process():
+                atomic.check_disk_space(folder, chunks[-1].nbytes + 128)  # NumPy does not say why it could not write
                 with atomic.atomic_replace(files[number]) as temporary, temporary.open("wb") as file:
                     np.save(file, chunks[-1])
+            if number + 1 < len(files) and should_stop(number):
+                raise Terminated("stopped while features were computed; the same command goes on from there")
         self._features = np.concatenate(chunks)
 
     def read(self, rows: Int[np.ndarray, " n"]) -> Batch:

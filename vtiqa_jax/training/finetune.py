@@ -74,6 +74,16 @@ class FinetuneRecipe(Recipe):
             raise UserError(
                 f"--recipe.leave-out: no distortion {sorted(unknown)[0]}; they are {', '.join(DISTORTIONS)}"
             )
+        if set(self.leave_out) >= set(DISTORTIONS):
+            raise UserError("--recipe.leave-out leaves no distortion; leave out --recipe.chains instead")
+        if self.leave_out and not self.chains:
+            raise UserError("--recipe.leave-out needs --recipe.chains")
+        if min(self.order_weight, self.order_margin) < 0:
+            raise UserError("--recipe.order-weight and --recipe.order-margin must be at least 0")
+        if self.freeze_backbone and (self.freeze_blocks or self.drop_path):
+            raise UserError(
+                "--recipe.freeze-backbone trains the head alone; leave out --recipe.freeze-blocks and drop-path"
+            )
         if self.chains < 0 or self.chains_per_batch < 1:
             raise UserError("--recipe.chains must be at least 0 and --recipe.chains-per-batch at least 1")
 
