@@ -89,12 +89,12 @@ def test_the_order_of_the_names_changes_no_bit(releases: Path, tmp_path: Path, c
         names = datasets.read(name, releases / name, partial=True).photos.names
         split = json.loads((tmp_path / "0" / "split.json").read_text())
         file = tmp_path / "0" / "split.json"
-        loaded = split_files.load(file, names, val_fraction=0, seed=0, data_set=name)
+        loaded = split_files.load(file, names, val_fraction=0.0, seed=0, data_set=name)
         for part in ("train", "val", "test"):
             own = {photo.removeprefix(f"{name}/") for photo in split[part] if photo.startswith(f"{name}/")}
             assert {names[row] for row in getattr(loaded, part)} == own
         with pytest.raises(UserError, match="which is not among the"):
-            split_files.load(file, names, val_fraction=0, seed=0)
+            split_files.load(file, names, val_fraction=0.0, seed=0)
     models = [checkpoint.load(tmp_path / str(number) / "checkpoint") for number in (0, 1)]
     assert str(models[0].scale).startswith("standard deviations of cid2013, koniq10k, mine scale, -3 to 3")
     for name, array in models[0].params.items():

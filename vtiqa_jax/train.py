@@ -88,7 +88,8 @@ def make_train_step(recipe: Recipe, config: ModelConfig, mesh: Mesh, head_only: 
     """
     optimizer = recipe.optimizer(config)
     implementation = select_implementation(mesh.devices.flat[0], recipe.compute_dtype)
-    graphdef, _ = parameters.abstract_model(config, recipe.compute_dtype, implementation, recipe.drop_path)
+    rates = (recipe.drop_path, recipe.head_dropout)
+    graphdef, _ = parameters.abstract_model(config, recipe.compute_dtype, implementation, *rates)
 
     @functools.partial(jax.jit, donate_argnums=0)
     def train_step(
@@ -106,7 +107,7 @@ def make_train_step(recipe: Recipe, config: ModelConfig, mesh: Mesh, head_only: 
             params = fixed | trainable
             # What sees features is the head alone.
             model: Any = (
-                parameters.merge_head(config, params)
+                parameters.merge_head(config, params, recipe.head_dropout)
                 if recipe.freeze_backbone
                 else parameters.merge_params(graphdef, params)
             )

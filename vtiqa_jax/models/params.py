@@ -14,7 +14,15 @@ import numpy as np
 from flax import nnx
 
 from vtiqa_jax.models.original import OriginalVTIQA
-from vtiqa_jax.models.vtiqa import VTIQA, ComputeDtype, Implementation, ModelConfig, QualityHead, VisionTransformer
+from vtiqa_jax.models.vtiqa import (
+    HEAD_DROPOUT,
+    VTIQA,
+    ComputeDtype,
+    Implementation,
+    ModelConfig,
+    QualityHead,
+    VisionTransformer,
+)
 
 Params = dict[str, Any]
 """Arrays by dotted name."""
@@ -31,12 +39,16 @@ def create_model(
     dtype: ComputeDtype = "float32",
     implementation: Implementation = "xla",
     drop_path: float = 0.0,
+    head_dropout: float = HEAD_DROPOUT,
 ) -> Model:
-    """A freshly initialised model of the kind that the config names; `drop_path` is not used by the paper's model."""
+    """A freshly initialised model of the kind that the config names; rates are for training, see `VTIQA`."""
     if config.kind == "original":
         return OriginalVTIQA(config, dtype=dtype, implementation=implementation, rngs=rngs)
-    model = VTIQA if config.kind == "vtiqa" else VisionTransformer
-    return model(config, dtype=dtype, implementation=implementation, drop_path=drop_path, rngs=rngs)
+    if config.kind == "backbone":
+        return VisionTransformer(config, dtype=dtype, implementation=implementation, drop_path=drop_path, rngs=rngs)
+    return VTIQA(
+        config, dtype=dtype, implementation=implementation, drop_path=drop_path, head_dropout=head_dropout, rngs=rngs
+    )
 
 
 def flatten_params(model: Model) -> Params:
@@ -51,10 +63,18 @@ def abstract_model(
     dtype: ComputeDtype = "float32",
     implementation: Implementation = "xla",
     drop_path: float = 0.0,
+    head_dropout: float = HEAD_DROPOUT,
 ) -> tuple[nnx.GraphDef[Model], dict[str, jax.ShapeDtypeStruct]]:
     """The model's structure, and shape and dtype of each parameter; nothing is computed."""
     model = nnx.eval_shape(
-        lambda: create_model(config, rngs=nnx.Rngs(0), dtype=dtype, implementation=implementation, drop_path=drop_path)
+        lambda: create_model(
+            config,
+            rngs=nnx.Rngs(0),
+            dtype=dtype,
+            implementation=implementation,
+            drop_path=drop_path,
+            head_dropout=head_dropout,
+        )
     )
     return nnx.split(model, nnx.Param)[0], flatten_params(model)
 
@@ -71,9 +91,9 @@ def merge_params(graphdef: nnx.GraphDef[Module], params: Params) -> Module:
     return nnx.merge(graphdef, nested)
 
 
-def merge_head(config: ModelConfig, params: Params) -> QualityHead:
+def merge_head(config: ModelConfig, params: Params, dropout: float = HEAD_DROPOUT) -> QualityHead:
     """The head of a VT-IQA from these parameters, whose others are left out; works inside `jax.jit`."""
-    head = nnx.eval_shape(lambda: QualityHead(2 * config.feature_dim, rngs=nnx.Rngs(0)))
+    head = nnx.eval_shape(lambda: QualityHead(2 * config.feature_dim, dropout=dropout, rngs=nnx.Rngs(0)))
     named = {name.removeprefix("head."): array for name, array in params.items() if param_group(name)[0] == "head"}
     return merge_params(nnx.split(head, nnx.Param)[0], named)
 

@@ -352,10 +352,12 @@ def balanced_lecun_normal() -> Initializer:
 class QualityHead(nnx.Module):
     """Features to one score: dropout, then two hidden layers with ReLU (the release's `head`). Always float32."""
 
-    def __init__(self, in_features: int, hidden_dim: int = HEAD_WIDTH, *, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self, in_features: int, hidden_dim: int = HEAD_WIDTH, *, dropout: float = HEAD_DROPOUT, rngs: nnx.Rngs
+    ) -> None:
         # Unit gain: timm's 0.02 would leave three narrow layers in a row almost without a gradient.
         unit_gain = nnx.initializers.lecun_normal()
-        self.dropout = nnx.Dropout(HEAD_DROPOUT)
+        self.dropout = nnx.Dropout(dropout)
         self.fc1 = linear(in_features, hidden_dim, "float32", "xla", kernel_init=unit_gain, rngs=rngs)
         self.fc2 = linear(hidden_dim, 8, "float32", "xla", kernel_init=unit_gain, rngs=rngs)
         self.fc3 = linear(8, 1, "float32", "xla", kernel_init=balanced_lecun_normal(), rngs=rngs)
@@ -394,6 +396,7 @@ class VTIQA(nnx.Module):
         dtype: ComputeDtype = "float32",
         implementation: Implementation = "xla",
         drop_path: float = 0.0,
+        head_dropout: float = HEAD_DROPOUT,
         rngs: nnx.Rngs,
     ) -> None:
         """Draws the parameters.
@@ -403,13 +406,14 @@ class VTIQA(nnx.Module):
             dtype: what the transformer multiplies in.
             implementation: what computes a block; `select_implementation` knows the fastest one for a device.
             drop_path: rate at which the last block's branches are skipped in training; the others' rise to it evenly.
+            head_dropout: rate at which the head's inputs are dropped in training; 0.5 as released.
             rngs: the stream `params` draws the parameters.
         """
         self.config = config
         self.backbone = VisionTransformer(
             config, dtype=dtype, implementation=implementation, drop_path=drop_path, rngs=rngs
         )
-        self.head = QualityHead(2 * config.feature_dim, rngs=rngs)
+        self.head = QualityHead(2 * config.feature_dim, dropout=head_dropout, rngs=rngs)
 
     def __call__(
         self,

@@ -15,7 +15,7 @@ from vtiqa_jax.data.loader import Batch
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import views
 from vtiqa_jax.models.params import layer_index, param_group
-from vtiqa_jax.models.vtiqa import ComputeDtype, ModelConfig
+from vtiqa_jax.models.vtiqa import HEAD_DROPOUT, ComputeDtype, ModelConfig
 from vtiqa_jax.training.recipe import Recipe, ScheduleState
 
 
@@ -48,6 +48,8 @@ class FinetuneRecipe(Recipe):
     """Rate at which a photo skips a branch of the last block; it falls in even steps to 0 at the first."""
     ema: float = 0.0
     """Decay of the average of the weights that is evaluated and kept; 0 keeps the weights themselves."""
+    head_dropout: float = HEAD_DROPOUT
+    """Rate at which the head's inputs are dropped; 0.5 as released."""
     chains: int = 0
     """Make so many series of distorted versions of training photos; their order is learned beside the labels."""
     leave_out: tuple[str, ...] = ()
@@ -68,8 +70,8 @@ class FinetuneRecipe(Recipe):
             raise UserError("--recipe.epochs must be at least 1 and --recipe.batch-size at least 2")
         if min(self.peak_lr, self.head_lr) <= 0 or self.freeze_blocks < 0:
             raise UserError("learning rates must be above 0 and --recipe.freeze-blocks at least 0")
-        if not (0 <= self.drop_path < 1 and 0 <= self.ema < 1):
-            raise UserError("--recipe.drop-path and --recipe.ema must be at least 0 and below 1")
+        if not all(0 <= rate < 1 for rate in (self.drop_path, self.head_dropout, self.ema)):
+            raise UserError("--recipe.drop-path, --recipe.head-dropout and --recipe.ema must be at least 0 and below 1")
         if unknown := set(self.leave_out) - set(DISTORTIONS):
             raise UserError(
                 f"--recipe.leave-out: no distortion {sorted(unknown)[0]}; they are {', '.join(DISTORTIONS)}"

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from vtiqa_jax.data.loader import Batch
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import ComputeDtype, ModelConfig
+from vtiqa_jax.models.vtiqa import HEAD_DROPOUT, ComputeDtype, ModelConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +73,8 @@ class Recipe(abc.ABC):
     """Decay of the average of the weights that is evaluated and kept; 0 for the weights themselves."""
     drop_path: float = 0.0
     """Rate at which the last block's branches are skipped."""
+    head_dropout: float = HEAD_DROPOUT
+    """Rate at which the head's inputs are dropped."""
     freeze_backbone: bool = False
     """The head alone learns, on features that are computed once."""
     chains: int = 0
