@@ -1,7 +1,7 @@
 """Train a VT-IQA. Without arguments: a demonstration on distorted photographs that come inside ordinary wheels."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,7 +17,7 @@ from vtiqa_jax.evaluation import report
 from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.train import say, train
 from vtiqa_jax.training.finetune import FinetuneRecipe
-from vtiqa_jax.training.options import TrainOptions
+from vtiqa_jax.training.options import SplitOptions, TrainOptions
 from vtiqa_jax.training.run_checkpointer import lock_workdir
 from vtiqa_jax.training.start import load_start
 
@@ -72,6 +72,24 @@ def train_splits(
             results.append(train(photos, make_split(index), scale, start, options, folder, provenance))
         if sharding.is_main_process() and results[0].get("plcc") is not None:
             report.write_splits_summary(options.workdir, results)
+
+
+def _divide(
+    photos: Manifest,
+    options: SplitOptions,
+    seed: int,
+    official: Sequence[str] = (),
+    note: str = "",
+    *,
+    in_order: bool = False,
+) -> Split:
+    """The split into given parts where there are any, a random one otherwise. Raises: UserError, see `splits`."""
+    if official:
+        return splits.from_parts(official, val_fraction=options.val_fraction, seed=seed, note=note)
+    return splits.random_split(
+        len(photos.names), test_fraction=options.test_fraction, val_fraction=options.val_fraction, seed=seed,
+        in_order=in_order, scenes=photos.scenes,
+    )  # fmt: skip
 
 
 def run_demo(workdir: Path = Path("runs/demo"), recipe: FinetuneRecipe = DEMO_RECIPE) -> None:
@@ -129,10 +147,7 @@ def train_manifest(
         )
 
     def make_split(index: int) -> Split:
-        return splits.random_split(
-            len(photos.names), test_fraction=dividing.test_fraction, val_fraction=dividing.val_fraction,
-            seed=dividing.split_seed + index, in_order=in_order, scenes=photos.scenes,
-        )  # fmt: skip
+        return _divide(photos, dividing, dividing.split_seed + index, in_order=in_order)
 
     train_splits(photos, make_split, LabelScale(name or scores.stem, lowest, highest), options, {"data": scores.name})
 
@@ -182,12 +197,8 @@ def train_dataset(
         if protocol == "official":
             if not dataset.official:
                 raise UserError(f"{found.info.title} has no official split, or its table is missing in {release}")
-            note = f"the official split of {found.info.title}"
-            return splits.from_parts(dataset.official, val_fraction=dividing.val_fraction, seed=seed, note=note)
-        return splits.random_split(
-            len(photos.names), test_fraction=dividing.test_fraction, val_fraction=dividing.val_fraction, seed=seed,
-            scenes=photos.scenes,
-        )  # fmt: skip
+            return _divide(photos, dividing, seed, dataset.official, f"the official split of {found.info.title}")
+        return _divide(photos, dividing, seed)
 
     provenance = {"data": found.info.title, "protocol": protocol}
     train_splits(photos, make_split, found.info.scale, options, provenance, partial)
@@ -233,20 +244,13 @@ def train_datasets(
             photos, official = found.on_common_scale(), found.official
         else:
             photos = manifest.read_csv(releases / name / "scores.csv", releases / name)
-        seed, val_fraction = dividing.split_seed, dividing.val_fraction
         if protocol == "official" and name in datasets.READERS and not official:
             raise UserError(f"{name} has no official split, or its table is missing in {releases / name}")
         try:
-            if protocol == "official" and official:
-                split = splits.from_parts(official, val_fraction=val_fraction, seed=seed, note="official split")
-            else:
-                split = splits.random_split(
-                    len(photos.names), test_fraction=dividing.test_fraction, val_fraction=val_fraction, seed=seed,
-                    scenes=photos.scenes,
-                )  # fmt: skip
+            parts = official if protocol == "official" else ()
+            sets[name] = photos, _divide(photos, dividing, dividing.split_seed, parts, "official split")
         except UserError as error:
             raise UserError(f"{name}: {error}") from error
-        sets[name] = photos, split
     photos, split, scale = joint.join(sets)
     titles = [datasets.READERS[name].INFO.title if name in datasets.READERS else name for name in sets]
     train_splits(photos, lambda _: split, scale, options, {"data": titles, "protocol": protocol})

@@ -35,6 +35,18 @@ def _pixels(light: Light) -> Photo:
     return np.rint(255 * np.clip(light, 0, 1) ** (1 / 2.2)).astype(np.uint8)
 
 
+def _spread(photo: Photo, kernel: Float[np.ndarray, "rows cols"]) -> Photo:
+    """Light spread over the shape of a kernel."""
+    return _pixels(cv2.filter2D(_linear(photo), -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT))
+
+
+def _shrunk(photo: Photo, factor: float) -> UInt8[np.ndarray, "rows cols 3"]:
+    """Each side `factor` times shorter, at least one pixel."""
+    height, width, _ = photo.shape
+    size = max(1, round(width / factor)), max(1, round(height / factor))
+    return cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
+
+
 # ---- sharpness ----
 
 
@@ -44,7 +56,7 @@ def defocus(photo: Photo, level: float, _: np.random.Generator) -> Photo:
     reach = int(np.ceil(radius))
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     disc = np.clip(radius + 0.5 - np.hypot(x, y), 0, 1).astype(np.float32)
-    return _pixels(cv2.filter2D(_linear(photo), -1, disc / disc.sum(), borderType=cv2.BORDER_REFLECT))
+    return _spread(photo, disc)
 
 
 def motion(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
@@ -54,25 +66,17 @@ def motion(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
     line = (np.clip(length / 2 + 0.5 - np.abs(along), 0, 1) * np.clip(1 - np.abs(across), 0, 1)).astype(np.float32)
-    return _pixels(cv2.filter2D(_linear(photo), -1, line / line.sum(), borderType=cv2.BORDER_REFLECT))
+    return _spread(photo, line)
 
 
 def enlarged(photo: Photo, level: float, _: np.random.Generator) -> Photo:
     """Shrunk up to 10 times and enlarged again."""
-    height, width, _ = photo.shape
-    factor = _between(1.6, 10.0, level)
-    small = max(1, round(width / factor)), max(1, round(height / factor))
-    shrunk = cv2.resize(photo, small, interpolation=cv2.INTER_AREA)
-    return cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_CUBIC)
+    return cv2.resize(_shrunk(photo, _between(1.6, 10.0, level)), photo.shape[1::-1], interpolation=cv2.INTER_CUBIC)
 
 
 def pixelated(photo: Photo, level: float, _: np.random.Generator) -> Photo:
     """Squares of one colour, of up to 14 px."""
-    height, width, _ = photo.shape
-    side = _between(2.0, 14.0, level)
-    small = max(1, round(width / side)), max(1, round(height / side))
-    shrunk = cv2.resize(photo, small, interpolation=cv2.INTER_AREA)
-    return cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_NEAREST)
+    return cv2.resize(_shrunk(photo, _between(2.0, 14.0, level)), photo.shape[1::-1], interpolation=cv2.INTER_NEAREST)
 
 
 def sharpened(photo: Photo, level: float, _: np.random.Generator) -> Photo:
@@ -147,12 +151,9 @@ def jpeg2000(photo: Photo, level: float, _: np.random.Generator) -> Photo:
 
 def webp(photo: Photo, level: float, _: np.random.Generator) -> Photo:
     """WebP compression from quality 40 down to 1, the photo shrunk up to 3 times before, as messengers do it."""
-    height, width, _ = photo.shape
-    factor = _between(1.0, 3.0, level)
-    smaller = max(1, round(width / factor)), max(1, round(height / factor))
-    small = cv2.resize(photo, smaller, interpolation=cv2.INTER_AREA)
+    small = _shrunk(photo, _between(1.0, 3.0, level))
     coded = _coded(small, ".webp", cv2.IMWRITE_WEBP_QUALITY, round(_between(40.0, 1.0, level)))
-    return cv2.resize(coded, (width, height), interpolation=cv2.INTER_CUBIC)
+    return cv2.resize(coded, photo.shape[1::-1], interpolation=cv2.INTER_CUBIC)
 
 
 def lost_blocks(photo: Photo, level: float, rng: np.random.Generator) -> Photo:

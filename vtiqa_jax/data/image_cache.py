@@ -150,7 +150,8 @@ class _Writer:
             for name, (shape, dtype) in layout.items():
                 np.lib.format.open_memmap(files[name], mode="w+", dtype=np.dtype(dtype), shape=shape)
         self.done: np.ndarray = np.load(files["done"])
-        self._offsets = {name: np.load(file, mmap_mode="r").offset for name, file in files.items()}
+        arrays = {name: np.load(file, mmap_mode="r") for name, file in files.items()}
+        self._places = {name: (array.offset, array.nbytes // count) for name, array in arrays.items()}
         self._files = {name: file.open("r+b", buffering=0) for name, file in files.items()}
         self._lock = threading.Lock()
         self.bytes_written = self.photos_written = 0
@@ -162,11 +163,10 @@ class _Writer:
 
     def _write(self, name: str, row: int, values: np.ndarray) -> None:
         # Not through the memory map: on a full disk that would end the process with a signal.
-        shape, dtype = _layout(len(self.done), self._config)[name]
-        start = self._offsets[name] + row * int(np.prod(shape[1:])) * np.dtype(dtype).itemsize
+        offset, size = self._places[name]
         data, file = np.ascontiguousarray(values).tobytes(), self._files[name]
         with self._lock:
-            file.seek(start)
+            file.seek(offset + row * size)
             if file.write(data) < len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self.bytes_written += len(data)
@@ -179,11 +179,12 @@ class _Writer:
         """
         height, width, _ = pixels.shape
         kept = height * width < self._config.local_resize**2
-        small, large = images.resize_pair(pixels, self._config)
+        small = images.resize_square(pixels, self._config.global_resize)
+        large = pixels if kept else images.resize_square(pixels, self._config.local_resize)
         try:
             self._write("done", row, np.array(b"", "S64"))
             self._write("global", row, small)
-            self._write("local", row, pixels if kept else large)
+            self._write("local", row, large)
             self._write("sizes", row, np.array((height, width) if kept else (0, 0), np.int32))
             self._write("done", row, np.array(mark, "S64"))
         except OSError as error:
@@ -237,7 +238,6 @@ def _build(photos: Manifest, folder: Path, config: ModelConfig) -> ImageCache:
             check_room()
         return None
 
-    failed: list[str] = []
     with contextlib.closing(writer), ThreadPoolExecutor(os.cpu_count()) as pool:
         if missing:
             print(f"preparing {len(missing)} of {count} photos in {folder}")

@@ -434,6 +434,19 @@ class VTIQA(nnx.Module):
         """
         return self.head(jnp.concatenate(encode_views(self.backbone, global_view, mosaic, rngs), axis=1), rngs=rngs)
 
+    def encode(
+        self,
+        global_images: UInt8[Array, "batch small small 3"],
+        local_images: UInt8[Array, "batch large large 3"],
+    ) -> Float[Array, "views batch features"]:
+        """Features of stored photos, as `score` sees them: of the global view, then of each mosaic."""
+        config, count = self.config, self.config.eval_mosaics
+        mosaics = [
+            views.eval_mosaic(local_images, config.mosaic_grid, config.mosaic_patch, number) for number in range(count)
+        ]
+        images = jnp.concatenate([views.center_crop(global_images, config.view_size), *mosaics])
+        return self.backbone(views.normalize(images)).reshape(1 + count, -1, config.feature_dim)
+
     def score(
         self,
         global_images: UInt8[Array, "batch small small 3"],
@@ -445,10 +458,5 @@ class VTIQA(nnx.Module):
             global_images: the photos at `config.global_resize`, uint8 RGB.
             local_images: the photos at `config.local_resize`, uint8 RGB.
         """
-        config, count = self.config, self.config.eval_mosaics
-        mosaics = [
-            views.eval_mosaic(local_images, config.mosaic_grid, config.mosaic_patch, number) for number in range(count)
-        ]
-        images = jnp.concatenate([views.center_crop(global_images, config.view_size), *mosaics])
-        features = self.backbone(views.normalize(images)).reshape(1 + count, -1, config.feature_dim)
+        features = self.encode(global_images, local_images)
         return self.head(jnp.concatenate([features[0], features[1:].mean(0)], axis=1))

@@ -14,13 +14,11 @@ from tqdm import tqdm
 
 from vtiqa_jax import atomic, sharding
 from vtiqa_jax.data import image_cache
-from vtiqa_jax.data.image_cache import is_complete
 from vtiqa_jax.data.loader import Batch, ImageStore, pad_rows
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import Terminated
 from vtiqa_jax.evaluation.scorer import pass_size
 from vtiqa_jax.models import params as parameters
-from vtiqa_jax.models import views
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vtiqa import VTIQA, ComputeDtype, ModelConfig, select_implementation
 
@@ -66,20 +64,14 @@ class FeatureStore:
         if sharding.is_main_process():
             atomic.make_folder(folder)
         # The main process says which there are: a file system may show them to the others later.
-        whole = [is_complete(file, shape, "f4") for file, shape in zip(files, shapes, strict=True)]
+        whole = [image_cache.is_complete(file, shape, "f4") for file, shape in zip(files, shapes, strict=True)]
         done = sharding.broadcast_from_main(whole.index(False) if False in whole else len(files))
         graphdef, _ = parameters.abstract_model(config, dtype, select_implementation(self.mesh.devices.flat[0], dtype))
 
         @jax.jit(out_shardings=sharding.replicated_sharding(self.mesh))
         def encode(params: Params, batch: Batch) -> Features:
             model: VTIQA = parameters.merge_params(graphdef, params)  # type: ignore[assignment]
-            small, large = batch["global_images"], batch["local_images"]
-            seen = [views.center_crop(small, config.view_size)] + [
-                views.eval_mosaic(large, config.mosaic_grid, config.mosaic_patch, number)
-                for number in range(config.eval_mosaics)
-            ]
-            features = model.backbone(views.normalize(jnp.concatenate(seen)))
-            return features.reshape(len(seen), -1, config.feature_dim).swapaxes(0, 1)
+            return model.encode(batch["global_images"], batch["local_images"]).swapaxes(0, 1)
 
         chunks = [np.load(file) for file in files[:done]]
         size = min(pass_size(self.mesh, count, None), sharding.round_up(CHUNK, self.mesh))
