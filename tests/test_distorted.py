@@ -1,5 +1,6 @@
 """Distorted versions of photos: what they look like, whose they are, and what the loss makes of their order."""
 
+import collections
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,8 @@ import pytest
 from vtiqa_jax.data import distorted, distortions, images, loader
 from vtiqa_jax.data.distorted import DistortedImages
 from vtiqa_jax.data.manifest import ImageFolder, Manifest
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.training import recipe
 from vtiqa_jax.training.recipe import order_loss
 
 
@@ -66,7 +69,7 @@ def test_versions_are_read_by_name(photos: Manifest) -> None:
 
 def test_chains_are_of_good_training_photos_and_change_nothing_else(photos: Manifest) -> None:
     train = np.array([0, 1, 2, 4, 5])
-    longer, chains = distorted.add_chains(photos, train, 7, seed=0)
+    longer, chains = distorted.add_chains(photos, train, 7)
     assert chains.shape == (7, 1 + len(distorted.LEVELS))
     assert longer.names[:6] == photos.names
     assert len(longer.names) == len(longer.mos) == len(longer.groups) == 6 + chains.size
@@ -83,16 +86,22 @@ def test_chains_are_of_good_training_photos_and_change_nothing_else(photos: Mani
         kinds.append(parts[1][1])
         for row in chain:
             assert images.decode(longer.images.read(longer.names[row])).dtype == np.uint8
-    assert len(set(kinds)) == 7
-    few, rows = distorted.add_chains(photos, train, 9, 0, [name for name in distortions.DISTORTIONS if name != "noise"])
-    assert {few.names[row].rsplit("|", 2)[1] for row in rows[:, 1:].ravel()} == {"noise"}
-    again, _ = distorted.add_chains(photos, train, 7, seed=0)
-    other, _ = distorted.add_chains(photos, train, 7, seed=1)
-    assert again.names == longer.names != other.names
+    assert len(set(kinds)) > 4
+    turns = len(distortions.DISTORTIONS) + 2 * len(distorted.HARD)
+    everything, rows = distorted.add_chains(photos, train, 2 * turns)
+    shown = collections.Counter(everything.names[row].rsplit("|", 2)[1] for row in rows[:, 1])
+    assert shown == {name: 6 if name in distorted.HARD else 2 for name in distortions.DISTORTIONS}
+    without = [name for name in distortions.DISTORTIONS if name != "noise"]
+    same, rows = distorted.add_chains(photos, train, 2 * turns, without)
+    assert {same.names[row].rsplit("|", 2)[1] for row in rows[:, 1:].ravel()} == {"noise"}
+    assert rows.shape == (2, 1 + len(distorted.LEVELS))
+    assert same.names == everything.names  # what is stored serves a training without them too
+    with pytest.raises(UserError, match="leaves none of the 1 series"):
+        distorted.add_chains(photos, train, 1, [*distortions.DISTORTIONS])
     columns = distorted.chain_columns(chains, len(longer.names))
     assert columns["mask"].tolist() == [1] * 6 + [0] * chains.size
     assert columns["chains"].tolist() == [-1] * 6 + np.repeat(np.arange(7), 5).tolist()
-    assert columns["levels"].tolist() == [0] * 6 + list(range(5)) * 7
+    assert columns["places"].tolist() == [0] * 6 + list(range(5)) * 7
 
 
 def test_every_chain_takes_its_turn() -> None:
@@ -107,12 +116,13 @@ def test_every_chain_takes_its_turn() -> None:
     assert any((one != two).any() for one, two in zip(longer, other, strict=True))
 
 
-def test_the_order_loss_by_hand() -> None:
+def test_the_order_loss_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two chains of three, and two photos of none, whose scores do not count."""
-    chains, levels = jnp.array([0.0, 0, 0, 1, 1, 1, -1, -1]), jnp.array([0.0, 1, 2, 2, 0, 1, 0, 1])
+    monkeypatch.setattr(recipe, "LEVELS", (0.25, 1.0))
+    chains, places = jnp.array([0.0, 0, 0, 1, 1, 1, -1, -1]), jnp.array([0.0, 1, 2, 2, 0, 1, 0, 1])
     scores = jnp.array([1.0, 0.5, 0.4, -1.0, 0.0, 0.3, -9.0, 9.0])
-    # Steps down: 0.5 and 0.1 in the first; -0.3 and 1.3 in the second, whose photos come in another order.
-    wanted = (0 + 0.3 + 0.7 + 0) / 4
-    assert order_loss(scores, chains, levels, 0.4) == pytest.approx(wanted, abs=1e-6)
-    assert order_loss(scores, chains, levels, 0.0) == pytest.approx(0.3 / 4, abs=1e-6)
-    assert order_loss(scores[:1], chains[:1], levels[:1], 0.4) == 0
+    # The scores fall by 0.5 and 0.1 in the first; by -0.3 and 1.3 in the second, whose photos come in another order.
+    wanted = (0 + (0.3 - 0.1) + (0.1 + 0.3) + 0) / 4
+    assert order_loss(scores, chains, places, 0.4) == pytest.approx(wanted, abs=1e-6)
+    assert order_loss(scores, chains, places, 0.0) == pytest.approx(0.3 / 4, abs=1e-6)
+    assert order_loss(scores[:1], chains[:1], places[:1], 0.4) == 0

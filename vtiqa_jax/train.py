@@ -114,7 +114,7 @@ def make_train_step(recipe: Recipe, config: ModelConfig, mesh: Mesh, head_only: 
             outputs = model(*seen, rngs=nnx.Rngs(dropout=dropout_key))
             loss, logged = recipe.loss(outputs, batch)
             if recipe.chains:
-                order = order_loss(outputs, batch["chains"], batch["levels"], recipe.order_margin)
+                order = order_loss(outputs, batch["chains"], batch["places"], recipe.order_margin)
                 loss, logged = loss + recipe.order_weight * order, logged | {"order": order}
             return loss, logged
 
@@ -285,8 +285,9 @@ def train(
         saved = find_saved_state(states, identity)
         chains = np.empty((0, 0), np.int64)
         if recipe.chains:
-            photos, chains = distorted.add_chains(photos, split.train, recipe.chains, recipe.seed, recipe.leave_out)
-        cache = image_cache.build_image_cache(photos, options.machine.image_cache or options.workdir / "images", config)
+            photos, chains = distorted.add_chains(photos, split.train, recipe.chains, recipe.leave_out)
+        stored = options.machine.image_cache or options.workdir / "images"
+        cache = image_cache.build_image_cache(photos, stored, config)
         mesh = sharding.data_mesh()
         images = ImageStore(cache, mesh, on_device=options.machine.photos_on_device)
         mean, std = recipe.label_stats(train_mos)
@@ -302,7 +303,7 @@ def train(
         state, frozen = init_state(recipe, config, params, mesh)
         store: Store = images
         if recipe.freeze_backbone:
-            folder = options.workdir / "features" / features_key(identity, photos)
+            folder = stored / "features" / features_key(identity, photos)
             store = FeatureStore(
                 images, len(photos.names), frozen | state.params, config, recipe.compute_dtype, folder, should_stop
             )

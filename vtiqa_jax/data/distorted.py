@@ -18,10 +18,13 @@ from jaxtyping import Float, Int
 from vtiqa_jax.data import distortions, images
 from vtiqa_jax.data.distortions import DISTORTIONS
 from vtiqa_jax.data.manifest import ImageSource, Manifest
+from vtiqa_jax.errors import UserError
 
 LEVELS = (0.08, 0.36, 0.64, 0.92)
 """Levels of the versions of a chain, each moved at random by up to `JITTER`."""
 JITTER = 0.08
+HARD = ("overexposed", "brightened", "sharpened", "lost_blocks", "striped")
+"""Distortions that get three times as many chains: their lowest levels are noticed last."""
 UNTOUCHED = "untouched"
 LARGEST = 768
 """Longer side, pixels, that photos are shrunk to before they are distorted: the distortions are meant for such."""
@@ -63,25 +66,32 @@ class DistortedImages:
 
 
 def add_chains(
-    photos: Manifest, rows: Int[np.ndarray, " rows"], count: int, seed: int, leave_out: Sequence[str] = ()
+    photos: Manifest, rows: Int[np.ndarray, " rows"], count: int, leave_out: Sequence[str] = ()
 ) -> tuple[Manifest, Int[np.ndarray, "chains levels"]]:
     """Adds the versions of some photos to a manifest, with a score of 0.
+
+    They depend on the photos and `count` alone: stored sizes and features serve every seed, and whatever is left out.
 
     Args:
         photos: all photos.
         rows: those that may be distorted, training photos say. The better half of them is: a bad photo hardly becomes
             worse.
         count: chains to make; photos and distortions take turns, in an order that is drawn.
-        seed: draws them.
-        leave_out: distortions that are not used.
+        leave_out: distortions whose chains are not returned.
 
     Returns:
         The longer manifest, and its rows of each chain, from untouched to the strongest level.
+
+    Raises:
+        UserError: nothing is left.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     good = rng.permutation(rows[photos.mos[rows] >= np.median(photos.mos[rows])])
-    used = sorted(set(DISTORTIONS) - set(leave_out))
-    kinds = np.concatenate([rng.permutation(used) for _ in range(-(-count // len(used)))])
+    turns = sorted([*DISTORTIONS, *HARD, *HARD])
+    kinds = np.concatenate([rng.permutation(turns) for _ in range(-(-count // len(turns)))])[:count]
+    kept = ~np.isin(kinds, leave_out)
+    if not kept.any():
+        raise UserError(f"--recipe.leave-out leaves none of the {count} series of --recipe.chains: make more")
     names: list[str] = []
     for number in range(count):
         photo = photos.names[good[number % len(good)]]
@@ -100,18 +110,18 @@ def add_chains(
         extend(photos.scenes),
         {name: np.concatenate([values, np.zeros(added, np.float32)]) for name, values in photos.targets.items()},
     )
-    return longer, np.arange(first, first + added).reshape(count, 1 + len(LEVELS))
+    return longer, np.arange(first, first + added).reshape(count, 1 + len(LEVELS))[kept]
 
 
 def chain_columns(chains: Int[np.ndarray, "chains levels"], count: int) -> dict[str, Float[np.ndarray, " n"]]:
     """What the loss has to know of `count` photos with these chains among them.
 
     Returns:
-        `mask`, 0 for photos of chains, which nobody scored; `chains`, the number of the chain, -1 for none; `levels`,
+        `mask`, 0 for photos of chains, which nobody scored; `chains`, the number of the chain, -1 for none; `places`,
         the place in it, from 0.
     """
-    columns = {"mask": np.ones(count), "chains": np.full(count, -1.0), "levels": np.zeros(count)}
+    columns = {"mask": np.ones(count), "chains": np.full(count, -1.0), "places": np.zeros(count)}
     columns["mask"][chains] = 0
     columns["chains"][chains] = np.arange(len(chains))[:, None]
-    columns["levels"][chains] = np.arange(chains.shape[1])
+    columns["places"][chains] = np.arange(chains.shape[1])
     return {name: values.astype(np.float32) for name, values in columns.items()}

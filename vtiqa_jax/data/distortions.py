@@ -82,7 +82,7 @@ def pixelated(photo: Photo, level: float, _: np.random.Generator) -> Photo:
 def sharpened(photo: Photo, level: float, _: np.random.Generator) -> Photo:
     """Sharpened too much: halos around every edge."""
     soft = cv2.GaussianBlur(photo, (0, 0), 1.5 + level)
-    amount = np.float32(_between(1.2, 12.0, level))
+    amount = np.float32(_between(2.0, 12.0, level))
     return _rounded(photo + amount * (photo.astype(np.float32) - soft))
 
 
@@ -136,7 +136,9 @@ def row_noise(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
 
 
 def _coded(photo: Photo, ending: str, option: int, value: int) -> Photo:
-    return images.decode(cv2.imencode(ending, photo[:, :, ::-1], [option, value])[1].tobytes())
+    is_coded, data = cv2.imencode(ending, photo[:, :, ::-1], [option, value])
+    # OpenCV's JPEG 2000 refuses photos of a few pixels: nothing is lost on those.
+    return images.decode(data.tobytes()) if is_coded else photo
 
 
 def jpeg(photo: Photo, level: float, _: np.random.Generator) -> Photo:
@@ -157,11 +159,11 @@ def webp(photo: Photo, level: float, _: np.random.Generator) -> Photo:
 
 
 def lost_blocks(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
-    """Up to half of the blocks of 16 px replaced by their left neighbour, as when packets of a video are lost."""
+    """Up to 60 % of the blocks of 16 px replaced by their left neighbour, as when packets of a video are lost."""
     changed = photo.copy()
     for top in range(0, photo.shape[0], 16):
         for left in range(16, photo.shape[1], 16):
-            if rng.random() < _between(0.02, 0.5, level):
+            if rng.random() < _between(0.05, 0.6, level):
                 width = min(16, photo.shape[1] - left)
                 changed[top : top + 16, left : left + width] = changed[top : top + 16, left - 16 : left - 16 + width]
     return changed
@@ -172,7 +174,12 @@ def lost_blocks(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
 
 def overexposed(photo: Photo, level: float, _: np.random.Generator) -> Photo:
     """Up to 4 stops too much light, cut off at white."""
-    return _pixels(_linear(photo) * np.float32(2 ** (0.4 + 3.6 * level)))
+    return _pixels(_linear(photo) * np.float32(2 ** (0.8 + 3.2 * level)))
+
+
+def brightened(photo: Photo, level: float, _: np.random.Generator) -> Photo:
+    """Grey levels up to 6 times as high, cut off at white, as programs brighten."""
+    return _rounded(photo * np.float32(_between(1.4, 6.0, level)))
 
 
 def underexposed(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
@@ -248,8 +255,8 @@ DISTORTIONS: dict[str, Distortion] = {
     function.__name__: function
     for function in (
         defocus, motion, enlarged, pixelated, sharpened, noise, white_noise, grain, chroma_noise, salt_and_pepper,
-        row_noise, jpeg, jpeg2000, webp, lost_blocks, overexposed, underexposed, faded, hazy, harsh, posterized,
-        colour_cast, striped, drowned, covered,
+        row_noise, jpeg, jpeg2000, webp, lost_blocks, overexposed, brightened, underexposed, faded, hazy, harsh,
+        posterized, colour_cast, striped, drowned, covered,
     )
 }  # fmt: skip
 """By name."""

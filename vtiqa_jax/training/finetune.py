@@ -58,8 +58,9 @@ class FinetuneRecipe(Recipe):
     """Such series in a step, beside --recipe.batch-size photos with labels."""
     order_weight: float = 0.5
     """Weight of the hinge loss on neighbours of a series."""
-    order_margin: float = 0.4
-    """What each level has to lose against the one before, in standard deviations of the training labels."""
+    order_margin: float = 1.4
+    """What the score has to fall from the untouched photo to a gross distortion, in standard deviations of the training
+    labels; each level has its share."""
     compute_dtype: ComputeDtype = "bfloat16"
     """What the transformer multiplies in; parameters and sums are float32."""
     seed: int = 0
@@ -83,9 +84,7 @@ class FinetuneRecipe(Recipe):
         if min(self.order_weight, self.order_margin) < 0:
             raise UserError("--recipe.order-weight and --recipe.order-margin must be at least 0")
         if self.freeze_backbone and (self.freeze_blocks or self.drop_path):
-            raise UserError(
-                "--recipe.freeze-backbone trains the head alone; leave out --recipe.freeze-blocks and drop-path"
-            )
+            raise UserError("--recipe.freeze-backbone is for neither --recipe.freeze-blocks nor --recipe.drop-path")
         if self.chains < 0 or self.chains_per_batch < 1:
             raise UserError("--recipe.chains must be at least 0 and --recipe.chains-per-batch at least 1")
 

@@ -40,7 +40,7 @@ class MachineOptions:
     """Memory, saving, several machines."""
 
     image_cache: Path | None = None
-    """Where decoded photos are kept; share it among runs on the same photos."""
+    """Where decoded photos, and their features, are kept; share it among runs on the same photos."""
     photos_on_device: bool | None = None
     """Keep all photos in the devices' memory; when not given, if they take at most half of what is free."""
     save_every: int = 500
