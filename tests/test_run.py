@@ -167,6 +167,16 @@ def test_the_best_epochs_model_is_kept(bench: Bench) -> None:
     rows = range(TRAINED, COUNT)
     scores = scorer.score([bench.photos.images.path(NAMES[row]) for row in rows])  # type: ignore[attr-defined]
     assert metrics.correlations(scores, bench.photos.mos[TRAINED:]).srcc == pytest.approx(best, abs=1e-4)
+    # What a score is compared with: how the training photos score with this model.
+    known = scorer.score([bench.photos.images.path(name) for name in NAMES[:TRAINED]])  # type: ignore[attr-defined]
+    np.testing.assert_allclose(scorer.percentiles, np.percentile(known, range(101)), atol=1e-4)
+    shares = scorer.percentile(np.array([known.min() - 1, np.median(known), known.max() + 1]))
+    np.testing.assert_allclose(shares, [0, 50, 100], atol=0.1)
+    scorer.scale = replace(scorer.scale, higher_is_better=False)
+    np.testing.assert_allclose(scorer.percentile(known[:1]), 100 - np.interp(known[:1], scorer.percentiles, range(101)))
+    scorer.percentiles = None
+    with pytest.raises(UserError, match="does not say how the photos it was trained on score"):
+        scorer.percentile(known)
 
 
 @pytest.mark.parametrize("mosaics", [1, 3])

@@ -47,6 +47,9 @@ from vtiqa_jax.training.run_checkpointer import RunCheckpointer, SavedState
 from vtiqa_jax.training.run_state import RunState, diff_settings, finished_result, run_identity
 from vtiqa_jax.training.signals import stop_on_sigterm
 
+PERCENTILE_PHOTOS = 1000
+"""Training photos that a trained model scores, at most: what a score is compared with later."""
+
 # ---- state and step ----
 
 
@@ -338,13 +341,13 @@ def train(
         def stop_after(step: int) -> NoReturn:
             raise Terminated(f"stopped after step {step} and saved; the same command goes on from there")
 
-        def save_best_model() -> Params:
-            best = parameters.rescale_head(config, frozen | state.best_params, std, mean)
+        def best_model() -> Params:
+            return parameters.rescale_head(config, frozen | state.best_params, std, mean)
+
+        def save_model(best: Params, **found: Any) -> None:
             trained = provenance | {"recipe": dataclasses.asdict(recipe), "split": split.note}  # type: ignore[call-overload]
-            trained |= {"split sha256": identity["split"]}
-            trained |= {"started from": start.provenance}
+            trained |= {"split sha256": identity["split"], "started from": start.provenance, **found}
             checkpoint.save(workdir / "checkpoint", Checkpoint(config, best, scale, {"trained": trained}), force=True)
-            return best
 
         # ---- loop ----
         if sharding.is_main_process():
@@ -427,7 +430,7 @@ def train(
                 run = RunState(following, history=[*run.history, entry])
                 states.wait()  # Orbax confuses two savings at the same time
                 if following.improved:
-                    save_best_model()
+                    save_model(best_model())
                 save_state(step)
                 logger.log_epoch(run.history, scores if following.improved else None, photos.mos[selection])
                 left = recipe.remaining_epochs(following)
@@ -443,10 +446,15 @@ def train(
             )
 
         # ---- results: the test photos of a clean split are scored once, here, in float32 ----
-        best = save_best_model()
+        best = best_model()
+        scorer = Scorer(config, best, scale)
+        drawn = np.sort(np.random.default_rng(recipe.seed).permutation(split.train)[:PERCENTILE_PHOTOS])
+        known = store.score(best, drawn) if isinstance(store, FeatureStore) else scorer.score_store(images, drawn)
+        compared = {"labels": train_mos, "scores": known}
+        save_model(best, percentiles={k: np.percentile(v, range(101)).tolist() for k, v in compared.items()})
         result = {"epochs": len(epochs), "split": split.note, "selected_on": split.selection_part}
         if len(split.test):
-            scores = Scorer(config, best, scale).score_store(images, split.test)
+            scores = scorer.score_store(images, split.test)
             if sharding.is_main_process():
                 result |= report.write_report(workdir, photos, split.test, scores, scale)
         if sharding.is_main_process():

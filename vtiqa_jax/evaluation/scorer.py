@@ -143,6 +143,9 @@ class Scorer:
         self.config = config
         self.scale = scale
         self.provenance = provenance or {}
+        known = self.provenance.get("trained", {}).get("percentiles")
+        self.percentiles: Float[np.ndarray, " 101"] | None = np.array(known["scores"]) if known else None
+        """Of the scores of training photos; None for a model that was not trained here."""
         self.mesh = sharding.data_mesh(devices)
         self._params = round_weights(sharding.replicate(params, self.mesh), compute_dtype)
         self._step = make_score_step(config, compute_dtype, self.mesh)
@@ -235,6 +238,17 @@ class Scorer:
                 raise images.ImageError(f"{name}: {result.error}")
             scores.append(result.score)
         return np.array(scores, np.float32)
+
+    def percentile(self, scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """The share of training photos that a photo of this score is better than, in percent.
+
+        Raises:
+            UserError: the model does not say how training photos score.
+        """
+        if self.percentiles is None:
+            raise UserError("this model does not say how the photos it was trained on score")
+        below = np.interp(scores, self.percentiles, np.arange(101.0))
+        return below if self.scale.higher_is_better else 100 - below
 
     def score_store(
         self, store: ImageStore, rows: Int[np.ndarray, " rows"], *, batch_size: int | None = None

@@ -1,0 +1,162 @@
+"""How should a head be trained on frozen features, and what does it cost to teach it what distortions do?
+
+    python experiments/heads.py --release biq2021 --features runs/head/images/features/NAME --chains 2100
+
+The features are those that `vtiqa train dataset biq2021 --protocol official --val-fraction 0 --recipe.freeze-backbone
+--recipe.chains 2100` left. The official test split is not used: near-duplicates among the training photos are grouped,
+and 15 % of the groups validate. The table gives, as mean and spread (largest minus smallest) over seeds, how well the
+scores agree with people, and of the series of distorted photos of the validating groups the share whose gross version
+scores below the untouched photo, and whose scores fall from each level to the next. The training step is train.py's.
+"""
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+
+import jax
+import numpy as np
+import tyro
+from jax.sharding import Mesh
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from vtiqa_jax import sharding
+from vtiqa_jax.data import datasets, distorted, loader, splits
+from vtiqa_jax.evaluation import metrics
+from vtiqa_jax.models import params as parameters
+from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.train import init_state, make_train_step
+from vtiqa_jax.training.finetune import FinetuneRecipe
+
+SIMILAR = 0.92
+"""Cosine of the class tokens of the last block, less their mean, above which two photos are near-duplicates."""
+
+BASE = FinetuneRecipe(
+    freeze_backbone=True, epochs=40, batch_size=64, head_lr=3e-3, head_dropout=0.05, chains=1, compute_dtype="float32"
+)
+VARIANTS = {
+    "no series": {"chains": 0},
+    "no series, dropout .5": {"chains": 0, "head_dropout": 0.5},
+    "base: weight .5, margin 1.4, dropout .05": {},
+    "weight .25": {"order_weight": 0.25},
+    "weight 1": {"order_weight": 1.0},
+    "margin .7": {"order_margin": 0.7},
+    "dropout .2": {"head_dropout": 0.2},
+    "20 epochs": {"epochs": 20},
+    "80 epochs": {"epochs": 80},
+    "8 series a step": {"chains_per_batch": 8},
+    "average .999": {"ema": 0.999},
+    "L1 alone": {"plcc_weight": 0.0},
+    "batches of 32": {"batch_size": 32},
+    "rate 1e-3": {"head_lr": 1e-3},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """What to measure."""
+
+    release: Path
+    """BIQ2021 as it is distributed."""
+    features: Path
+    """The folder of .npy files."""
+    chains: int
+    """Series among them."""
+    blocks: tuple[int, ...] = (4, 6, 8)
+    """The blocks whose class tokens the features are."""
+    seeds: int = 3
+    only: tuple[str, ...] = ()
+    """Variants to measure; all when not given."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """A store of features in memory."""
+
+    mesh: Mesh
+    values: np.ndarray
+
+    def read(self, rows: np.ndarray) -> loader.Batch:
+        """Of the given photos."""
+        return {"features": sharding.shard_batch(self.values[rows], self.mesh)}
+
+
+def near_duplicates(tokens: np.ndarray) -> np.ndarray:
+    """The number of the group of each photo: connected by pairs that are more alike than `SIMILAR`."""
+    tokens = tokens - tokens.mean(0)
+    tokens /= np.linalg.norm(tokens, axis=1, keepdims=True)
+    pairs = [
+        np.argwhere(tokens[start : start + 1000] @ tokens.T > SIMILAR) + np.array([start, 0])
+        for start in range(0, len(tokens), 1000)
+    ]
+    rows, columns = np.concatenate(pairs).T
+    shape = len(tokens), len(tokens)
+    return connected_components(coo_array((np.ones(len(rows), bool), (rows, columns)), shape), directed=False)[1]
+
+
+def main(arguments: Arguments) -> None:
+    """Prints the table, row by row."""
+    found = datasets.read("biq2021", arguments.release)
+    photos = found.on_common_scale()
+    split = splits.from_parts(found.official, val_fraction=0, seed=0, note="")
+    longer, chains = distorted.add_chains(photos, split.train, arguments.chains)
+    values = np.concatenate([np.load(file) for file in sorted(arguments.features.glob("*.npy"))])
+    if len(values) != len(longer.names):
+        raise SystemExit(f"{arguments.features} holds {len(values)} photos, not {len(longer.names)}; see --chains")
+    mesh = sharding.data_mesh(jax.devices()[:1])
+    store = Features(mesh, values)
+    embed = values.shape[2] // len(arguments.blocks)
+    config = ModelConfig(embed_dim=embed, depth=max(arguments.blocks), readout_blocks=arguments.blocks)
+
+    groups = near_duplicates(values[split.train, 0, -embed:])
+    drawn = np.random.default_rng(1).permutation(groups.max() + 1)[: round(0.15 * (groups.max() + 1))]
+    validating = np.isin(groups, drawn)
+    train, val = split.train[~validating], split.train[validating]
+    places = {name: place for place, name in enumerate(photos.names)}
+    owners = np.array([places[longer.names[chain[0]].rsplit("|", 2)[0]] for chain in chains])
+    held_out = np.isin(owners, val)
+    sizes = Counter(np.bincount(groups).tolist())
+    print(f"{len(train)} photos train, {len(val)} validate; {dict(sorted(sizes.items()))} groups by size")
+    print(f"{(~held_out).sum()} series train, {held_out.sum()} validate\n")
+    print("| variant | SRCC | spread | PLCC | spread | mean of subsets | gross noticed | falling |")
+    print("|---" * 8 + "|")
+
+    mean, std = photos.mos[train].mean(), photos.mos[train].std()
+    columns = {"labels": ((longer.mos - mean) / std).astype(np.float32)}
+    columns |= distorted.chain_columns(chains, len(longer.names))
+    subsets = [photos.groups[row] for row in val]
+    for name in arguments.only or VARIANTS:
+        rows = []
+        for seed in range(arguments.seeds):
+            recipe = dataclasses.replace(BASE, seed=seed, **VARIANTS[name])
+            head = recipe.init_head(parameters.init_params(config, seed))
+            head = {k: v for k, v in head.items() if parameters.param_group(k)[0] == "head"}
+            state, frozen = init_state(recipe, config, head, mesh)
+            step = make_train_step(recipe, config, mesh)
+            per_epoch, schedule = -(-len(train) // recipe.batch_size), recipe.init_schedule()
+            for epoch in range(recipe.epochs):
+                order, size = loader.epoch_batches(train, recipe.batch_size, seed, epoch), recipe.batch_size
+                if recipe.chains:
+                    order = loader.add_chains(order, chains[~held_out], recipe.chains_per_batch, seed, epoch)
+                    size += recipe.chains_per_batch * chains.shape[1]
+                for number, batch in enumerate(loader.load_batches(store, columns, order, size)):
+                    lr = np.float32(recipe.learning_rate(schedule, epoch * per_epoch + number, per_epoch))
+                    state, _ = step(state, frozen, jax.random.key(seed), lr, batch)
+            seen = np.concatenate([values[:, 0], values[:, 1:].mean(1)], axis=1)
+            scores = np.asarray(parameters.merge_head(config, state.eval_params)(seen))
+            total = metrics.correlations(scores[val], photos.mos[val])
+            within = metrics.within_groups(scores[val], photos.mos[val], subsets)
+            levels = scores[chains[held_out]]
+            noticed = (levels[:, -1] < levels[:, 0]).mean()
+            falling = (np.diff(levels, axis=1) < 0).all(axis=1).mean()
+            rows.append([total.srcc, total.plcc, np.mean([w.srcc for w in within.values()]), noticed, falling])
+        middle, spread = np.mean(rows, axis=0), np.ptp(rows, axis=0)
+        print(
+            f"| {name} | {middle[0]:.4f} | {spread[0]:.4f} | {middle[1]:.4f} | {spread[1]:.4f} | {middle[2]:.3f} |"
+            f" {middle[3]:.3f} | {middle[4]:.3f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Arguments, description=__doc__))
