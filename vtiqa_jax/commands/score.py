@@ -50,7 +50,7 @@ def score(
     Args:
         paths: photos, and folders that are searched for photos at any depth.
         checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
-        csv_file: write a CSV with the header `image,score,error`.
+        csv_file: write a CSV with the header `image,score,percentile,error`.
         json_file: write the scores and their scale as JSON.
         batch_size: photos computed together; 4 at most on a CPU, and 64 on a GPU when not given.
         compute_dtype: bfloat16 is faster where the hardware multiplies it, and less exact.
@@ -66,19 +66,22 @@ def score(
     with _open_output(csv_file) as csv_output, _open_output(json_file) as json_output:
         rows = csv.writer(csv_output) if csv_output else None
         if rows:
-            rows.writerow(["image", "score", "error"])
-        print(f"score ({model.scale})  image")
+            rows.writerow(["image", "score", "percentile", "error"])
+        print(f"score ({model.scale}){'' if model.percentiles is None else '  better than'}  image")
         stream = model.stream(photos, batch_size=batch_size)
         for result in tqdm(stream, "scoring", len(photos), unit="photo", disable=None, leave=False):
             results.append(result)
             shown = "    failed" if result.score is None else f"{result.score:10.4f}"
+            if model.percentiles is not None:
+                shown += " " * 7 if result.percentile is None else f"{result.percentile:5.0f} %"
             reason = f": {result.error}" if result.error else ""
             tqdm.write(f"{shown}  {result.image}{reason}", file=sys.stdout)
             if rows:
                 exact = "" if result.score is None else f"{result.score:.6f}"
-                rows.writerow([result.image, exact, result.error or ""])
+                share = "" if result.percentile is None else f"{result.percentile:.1f}"
+                rows.writerow([result.image, exact, share, result.error or ""])
         if json_output:
-            scores = [{"image": str(r.image), "score": r.score, "error": r.error} for r in results]
+            scores = [vars(result) | {"image": str(result.image)} for result in results]
             json.dump({"scale": vars(model.scale), "scores": scores}, json_output, indent=1)
     failed = sum(result.error is not None for result in results)
     if failed:

@@ -19,10 +19,10 @@ from vtiqa_jax.models.checkpoint import LabelScale
 SCALE = LabelScale("demo (label made by rule)", 1.0, 5.0)
 LABELS = "5 for an untouched photograph down to 1 for the strongest distortion, by rule; not human opinion"
 
-TRAINING = ("astronaut.png", "coffee.png", "rocket.jpg", "china.jpg")
+TRAINING = ("astronaut.png", "coffee.png", "rocket.jpg", "motorcycle_left.png", "china.jpg", "grace_hopper.jpg")
 HELD_OUT = ("chelsea.png", "flower.jpg")
 """Photographs, not versions, are held out: nothing of these is seen in training."""
-TRAINING_LEVELS = 8
+TRAINING_LEVELS = 6
 HELD_OUT_LEVELS = 5
 
 
@@ -32,6 +32,8 @@ def originals() -> dict[str, images.Rgb]:
     Raises:
         UserError: scikit-image or scikit-learn is missing.
     """
+    import matplotlib
+
     try:
         import skimage
         import sklearn
@@ -40,11 +42,15 @@ def originals() -> dict[str, images.Rgb]:
     originals = {}
     for name in (*TRAINING, *HELD_OUT):
         # By path: the packages' own loaders would want network access or Pillow's decoder.
-        folders = (Path(skimage.__file__).parent / "data", Path(sklearn.__file__).parent / "datasets" / "images")
+        folders = (
+            Path(skimage.__file__).parent / "data",
+            Path(sklearn.__file__).parent / "datasets" / "images",
+            Path(matplotlib.get_data_path()) / "sample_data",
+        )
         path = next((folder / name for folder in folders if (folder / name).is_file()), None)
         if path is None:
             raise UserError(
-                f"{name} is in neither scikit-image nor scikit-learn; install the versions of pyproject.toml"
+                f"{name} is in none of scikit-image, scikit-learn, matplotlib; install the versions of pyproject.toml"
             )
         originals[name] = images.read(path)
     return originals

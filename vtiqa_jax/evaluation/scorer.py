@@ -115,6 +115,8 @@ class ScoreResult:
     image: Any
     score: float | None
     error: str | None
+    percentile: float | None = None
+    """See `Scorer.percentile`; None where that is not known."""
 
 
 class Scorer:
@@ -199,7 +201,10 @@ class Scorer:
                 value = None if error else next(values)
                 if value is not None and not math.isfinite(value):
                     value, error = None, "its score is not a finite number; the weights may be damaged"
-                yield ScoreResult(photos[index], value, error)
+                share = None
+                if value is not None and self.percentiles is not None:
+                    share = float(self.percentile(np.array([value]))[0])
+                yield ScoreResult(photos[index], value, error, share)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             position = 0
