@@ -76,9 +76,9 @@ WAYS: dict[str, Callable[[Photo, int, np.random.Generator], Photo]] = {
 def no_photos() -> Iterator[tuple[str, Photo]]:
     """Pictures that are no photo, 512 x 512, by kind."""
     rng, y, x = np.random.default_rng(0), *np.mgrid[0:SIDE, 0:SIDE]
-    yield "noise", rng.integers(0, 256, (SIDE, SIDE, 3), np.uint8)
-    yield "noise", rng.integers(0, 256, (SIDE, SIDE, 1), np.uint8).repeat(3, axis=2)
-    yield "noise", _clipped(rng.normal(128, 40, (SIDE, SIDE, 3)))
+    yield "random noise", rng.integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+    yield "random noise", rng.integers(0, 256, (SIDE, SIDE, 1), np.uint8).repeat(3, axis=2)
+    yield "random noise", _clipped(rng.normal(128, 40, (SIDE, SIDE, 3)))
     for colour in ((0, 0, 0), (255, 255, 255), (128, 128, 128), (200, 30, 30), (30, 60, 200), (240, 220, 40)):
         yield "one colour", np.full((SIDE, SIDE, 3), colour, np.uint8)
     for side in (2, 8, 32):

@@ -21,7 +21,7 @@ from vtiqa_jax.training.options import SplitOptions, TrainOptions
 from vtiqa_jax.training.run_checkpointer import lock_workdir
 from vtiqa_jax.training.start import load_start
 
-DEMO_RECIPE = FinetuneRecipe(freeze_backbone=True, epochs=60, batch_size=16, head_lr=3e-3, head_dropout=0.2)
+DEMO_RECIPE = FinetuneRecipe(freeze_backbone=True, epochs=20, batch_size=8, head_lr=1e-3, head_dropout=0.2)
 
 Options = Annotated[TrainOptions, tyro.conf.arg(name="")]
 
