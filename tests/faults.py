@@ -98,9 +98,30 @@ FAULTS = (
     Fault(
         "the stronger distortion is wanted to score higher",
         "vtiqa_jax/training/recipe.py",
-        "margin - (outputs[one] - outputs[other])",
-        "margin - (outputs[other] - outputs[one])",
+        "margin * steps[one] - (outputs[one] - outputs[other])",
+        "margin * steps[one] - (outputs[other] - outputs[one])",
         "tests/test_distorted.py::test_the_order_loss_by_hand",
+    ),
+    Fault(
+        "every step of a series has the same margin",
+        "vtiqa_jax/training/recipe.py",
+        "margin * steps[one] -",
+        "margin -",
+        "tests/test_distorted.py::test_the_order_loss_by_hand",
+    ),
+    Fault(
+        "a score is compared with what people said, not with scores",
+        "vtiqa_jax/evaluation/scorer.py",
+        'np.array(known["scores"])',
+        'np.array(known["labels"])',
+        "tests/test_run.py::test_the_best_epochs_model_is_kept",
+    ),
+    Fault(
+        "what is left out is shown all the same",
+        "vtiqa_jax/data/distorted.py",
+        "reshape(count, 1 + len(LEVELS))[kept]",
+        "reshape(count, 1 + len(LEVELS))",
+        "tests/test_distorted.py::test_chains_are_of_good_training_photos_and_change_nothing_else",
     ),
     Fault(
         "small photos are read with height and width exchanged",
