@@ -40,6 +40,13 @@ def test_a_higher_level_is_further_from_the_photo(name: str, photo: np.ndarray) 
     np.testing.assert_array_equal(again, versions[2])
 
 
+@pytest.mark.parametrize("name", distortions.DISTORTIONS)
+def test_photos_of_a_few_pixels_are_distorted_too(name: str, photo: np.ndarray) -> None:
+    for level in (0.0, 1.0):
+        changed = distortions.DISTORTIONS[name](photo[:3, :5], level, np.random.default_rng(0))
+        assert (changed.shape, changed.dtype) == ((3, 5, 3), np.dtype(np.uint8))
+
+
 @pytest.fixture
 def photos(tmp_path: Path, photo: np.ndarray) -> Manifest:
     names = ("a.png", "b|noise|0.500", "c|d.png", "huge.png", "e.png", "f.png")
