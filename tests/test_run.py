@@ -327,6 +327,18 @@ def test_a_loss_that_is_no_number_names_the_photos(bench: Bench) -> None:
     assert "\n" not in said
 
 
+def test_a_head_that_died_is_no_result(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without validation photos nothing else would tell."""
+    monkeypatch.setattr(features.FeatureStore, "score", lambda self, params, rows: np.zeros(len(rows), np.float32))
+    split = Split(np.arange(TRAINED), np.empty(0, np.int64), np.arange(TRAINED, COUNT))
+    machine = MachineOptions(image_cache=bench.cache)
+    options = TrainOptions(workdir=bench.folder, recipe=replace(HEAD, epochs=1), machine=machine)
+    bench.folder.mkdir()
+    with pytest.raises(UserError, match="gives every training photo the same score"):
+        train(bench.photos, split, LabelScale("test", 1.0, 5.0), bench.start, options, bench.folder, {})
+    assert not (bench.folder / "result.json").exists()
+
+
 def test_no_state_is_saved_after_a_gradient_that_is_no_number(bench: Bench) -> None:
     """Learning rates that blow the weights up: the last state kept is finite, and the message names it."""
     recipe = replace(FINETUNE, head_lr=1e30, peak_lr=1e30, ema=0.0)

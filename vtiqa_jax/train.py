@@ -450,6 +450,11 @@ def train(
         scorer = Scorer(config, best, scale)
         drawn = np.sort(np.random.default_rng(recipe.seed).permutation(split.train)[:PERCENTILE_PHOTOS])
         known = store.score(best, drawn) if isinstance(store, FeatureStore) else scorer.score_store(images, drawn)
+        if np.ptp(known) == 0:
+            raise UserError(
+                "the model gives every training photo the same score: nothing was learned; lower the learning rates of"
+                " --recipe"
+            )
         compared = {"labels": train_mos, "scores": known}
         save_model(best, percentiles={k: np.percentile(v, range(101)).tolist() for k, v in compared.items()})
         result = {"epochs": len(epochs), "split": split.note, "selected_on": split.selection_part}
