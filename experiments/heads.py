@@ -12,6 +12,7 @@ scores below the untouched photo, and whose scores fall from each level to the n
 import dataclasses
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -34,21 +35,16 @@ SIMILAR = 0.92
 BASE = FinetuneRecipe(
     freeze_backbone=True, epochs=40, batch_size=64, head_lr=3e-3, head_dropout=0.05, chains=1, compute_dtype="float32"
 )
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "no series": {"chains": 0},
-    "no series, dropout .5": {"chains": 0, "head_dropout": 0.5},
-    "base: weight .5, margin 1.4, dropout .05": {},
+    "4 series a step, weight .5, margin 1.4": {},
     "weight .25": {"order_weight": 0.25},
     "weight 1": {"order_weight": 1.0},
-    "margin .7": {"order_margin": 0.7},
-    "dropout .2": {"head_dropout": 0.2},
-    "20 epochs": {"epochs": 20},
-    "80 epochs": {"epochs": 80},
-    "8 series a step": {"chains_per_batch": 8},
-    "average .999": {"ema": 0.999},
-    "L1 alone": {"plcc_weight": 0.0},
-    "batches of 32": {"batch_size": 32},
-    "rate 1e-3": {"head_lr": 1e-3},
+    "margin 2": {"order_margin": 2.0},
+    "8 series": {"chains_per_batch": 8},
+    "8 series, weight 1": {"chains_per_batch": 8, "order_weight": 1.0},
+    "8 series, margin 2": {"chains_per_batch": 8, "order_margin": 2.0},
+    "8 series, weight 1, margin 2": {"chains_per_batch": 8, "order_weight": 1.0, "order_margin": 2.0},
 }
 
 

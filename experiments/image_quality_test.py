@@ -46,8 +46,7 @@ def main(arguments: Arguments) -> None:
         for row in rows[start : start + 4]:
             pixels = images.read(arguments.release / "images" / f"{row['image_name']}.png")
             width = round(pixels.shape[1] * arguments.height / pixels.shape[0])
-            smaller = arguments.height < pixels.shape[0]
-            how = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+            how = cv2.INTER_AREA if arguments.height < pixels.shape[0] else cv2.INTER_CUBIC
             batch.append(cv2.resize(pixels, (width, arguments.height), interpolation=how))
         scores.append(scorer.score(batch))
     for name, values in (("the model", np.concatenate(scores)), ("the height alone", heights)):
