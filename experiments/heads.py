@@ -17,7 +17,6 @@ from typing import Any
 import jax
 import numpy as np
 import tyro
-from jax.sharding import Mesh
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -27,6 +26,7 @@ from vtiqa_jax.evaluation import metrics
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.vtiqa import ModelConfig
 from vtiqa_jax.train import init_state, make_train_step
+from vtiqa_jax.training.features import FeatureStore
 from vtiqa_jax.training.finetune import FinetuneRecipe
 
 SIMILAR = 0.92
@@ -65,18 +65,6 @@ class Arguments:
     """Variants to measure; all when not given."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Features:
-    """A store of features in memory."""
-
-    mesh: Mesh
-    values: np.ndarray
-
-    def read(self, rows: np.ndarray) -> loader.Batch:
-        """Of the given photos."""
-        return {"features": sharding.shard_batch(self.values[rows], self.mesh)}
-
-
 def near_duplicates(tokens: np.ndarray) -> np.ndarray:
     """The number of the group of each photo: connected by pairs that are more alike than `SIMILAR`."""
     tokens = tokens - tokens.mean(0)
@@ -100,9 +88,9 @@ def main(arguments: Arguments) -> None:
     if len(values) != len(longer.names):
         raise SystemExit(f"{arguments.features} holds {len(values)} photos, not {len(longer.names)}; see --chains")
     mesh = sharding.data_mesh(jax.devices()[:1])
-    store = Features(mesh, values)
     embed = values.shape[2] // len(arguments.blocks)
     config = ModelConfig(embed_dim=embed, depth=max(arguments.blocks), readout_blocks=arguments.blocks)
+    store = FeatureStore(values, mesh, config)
 
     groups = near_duplicates(values[split.train, 0, -embed:])
     drawn = np.random.default_rng(1).permutation(groups.max() + 1)[: round(0.15 * (groups.max() + 1))]
@@ -138,8 +126,7 @@ def main(arguments: Arguments) -> None:
                 for number, batch in enumerate(loader.load_batches(store, columns, order, size)):
                     lr = np.float32(recipe.learning_rate(schedule, epoch * per_epoch + number, per_epoch))
                     state, _ = step(state, frozen, jax.random.key(seed), lr, batch)
-            seen = np.concatenate([values[:, 0], values[:, 1:].mean(1)], axis=1)
-            scores = np.asarray(parameters.merge_head(config, state.eval_params)(seen))
+            scores = store.score(state.eval_params, np.arange(len(values)))
             total = metrics.correlations(scores[val], photos.mos[val])
             within = metrics.within_groups(scores[val], photos.mos[val], subsets)
             levels = scores[chains[held_out]]

@@ -39,7 +39,7 @@ from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vtiqa import ModelConfig, select_implementation
-from vtiqa_jax.training.features import FeatureStore, draw_mosaic, features_key
+from vtiqa_jax.training.features import FeatureStore, compute_features, draw_mosaic, features_key
 from vtiqa_jax.training.logger import HEADER, MetricLogger, epochs_of, format_epoch
 from vtiqa_jax.training.options import TrainOptions
 from vtiqa_jax.training.recipe import Recipe, order_loss
@@ -307,9 +307,10 @@ def train(
         store: Store = images
         if recipe.freeze_backbone:
             folder = stored / "features" / features_key(identity, photos)
-            store = FeatureStore(
+            features = compute_features(
                 images, len(photos.names), frozen | state.params, config, recipe.compute_dtype, folder, should_stop
             )
+            store = FeatureStore(features, mesh, config)
         state, run = resume(states, saved, state, RunState(recipe.init_schedule()))
         started -= run.seconds
         key = sharding.replicate(jax.random.key_data(jax.random.key(recipe.seed)), mesh)

@@ -1,5 +1,6 @@
 """A frozen backbone computes the features of a photo once; the head then learns from them in minutes."""
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 from tqdm import tqdm
 
@@ -29,76 +31,85 @@ Features = Float[Array, "batch views features"]
 """Of the global view, and of each mosaic that the model scores a photo by."""
 
 
+def compute_features(
+    images: ImageStore,
+    count: int,
+    params: Params,
+    config: ModelConfig,
+    dtype: ComputeDtype,
+    folder: Path,
+    should_stop: Callable[[int], bool],
+) -> Float[np.ndarray, "n views features"]:
+    """Computes what is not in the folder yet. The global view is the centre crop, the mosaics are the model's own.
+
+    Args:
+        images: the photos.
+        count: how many there are.
+        params: of the whole model, on the devices.
+        config: of the model.
+        dtype: what the transformer multiplies in.
+        folder: of these photos and this backbone; all processes of a run share it.
+        should_stop: asked after each file, see `stop_on_sigterm`.
+
+    Returns:
+        Of the global view, and of each mosaic that the model scores a photo by.
+
+    Raises:
+        Terminated: the run is to stop; the files that are written are kept.
+        OSError: the disk takes no more.
+    """
+    mesh = images.mesh
+    starts = range(0, count, CHUNK)
+    files = [folder / f"{start:07}.npy" for start in starts]
+    shapes = [(min(CHUNK, count - start), 1 + config.eval_mosaics, config.feature_dim) for start in starts]
+    if sharding.is_main_process():
+        atomic.make_folder(folder)
+    # The main process says which there are: a file system may show them to the others later.
+    whole = [image_cache.is_complete(file, shape, "f4") for file, shape in zip(files, shapes, strict=True)]
+    done = sharding.broadcast_from_main(whole.index(False) if False in whole else len(files))
+    graphdef, _ = parameters.abstract_model(config, dtype, select_implementation(mesh.devices.flat[0], dtype))
+
+    @jax.jit(out_shardings=sharding.replicated_sharding(mesh))
+    def encode(params: Params, batch: Batch) -> Features:
+        model: VTIQA = parameters.merge_params(graphdef, params)  # type: ignore[assignment]
+        return model.encode(batch["global_images"], batch["local_images"]).swapaxes(0, 1)
+
+    chunks = [np.load(file) for file in files[:done]]
+    size = min(pass_size(mesh, count, None), sharding.round_up(CHUNK, mesh))
+    for number in tqdm(range(done, len(files)), "features", len(files), initial=done, unit="chunk", disable=None):
+        rows = np.arange(number * CHUNK, min(count, (number + 1) * CHUNK))
+        parts = [rows[start : start + size] for start in range(0, len(rows), size)]
+        found: list[Array] = []
+        for part in parts:
+            found.append(encode(params, images.read(pad_rows(part, size))))
+            jax.block_until_ready(found[-2:-1])  # the next photos are read while these are computed
+        chunks.append(np.concatenate(found)[: len(rows)])
+        if sharding.is_main_process():
+            atomic.check_disk_space(folder, chunks[-1].nbytes + 128)  # NumPy does not say why it could not write
+            with atomic.atomic_replace(files[number]) as temporary, temporary.open("wb") as file:
+                np.save(file, chunks[-1])
+        if number + 1 < len(files) and should_stop(number):
+            raise Terminated("stopped while features were computed; the same command goes on from there")
+    return np.concatenate(chunks)
+
+
+@dataclasses.dataclass
 class FeatureStore:
     """The features of stored photos by row, as sharded arrays."""
 
-    def __init__(
-        self,
-        images: ImageStore,
-        count: int,
-        params: Params,
-        config: ModelConfig,
-        dtype: ComputeDtype,
-        folder: Path,
-        should_stop: Callable[[int], bool],
-    ) -> None:
-        """Computes what is not in the folder yet. The global view is the centre crop, the mosaics are the model's own.
-
-        Args:
-            images: the photos.
-            count: how many there are.
-            params: of the whole model, on the devices.
-            config: of the model.
-            dtype: what the transformer multiplies in.
-            folder: of these photos and this backbone; all processes of a run share it.
-            should_stop: asked after each file, see `stop_on_sigterm`.
-
-        Raises:
-            Terminated: the run is to stop; the files that are written are kept.
-            OSError: the disk takes no more.
-        """
-        self.mesh, self._config = images.mesh, config
-        starts = range(0, count, CHUNK)
-        files = [folder / f"{start:07}.npy" for start in starts]
-        shapes = [(min(CHUNK, count - start), 1 + config.eval_mosaics, config.feature_dim) for start in starts]
-        if sharding.is_main_process():
-            atomic.make_folder(folder)
-        # The main process says which there are: a file system may show them to the others later.
-        whole = [image_cache.is_complete(file, shape, "f4") for file, shape in zip(files, shapes, strict=True)]
-        done = sharding.broadcast_from_main(whole.index(False) if False in whole else len(files))
-        graphdef, _ = parameters.abstract_model(config, dtype, select_implementation(self.mesh.devices.flat[0], dtype))
-
-        @jax.jit(out_shardings=sharding.replicated_sharding(self.mesh))
-        def encode(params: Params, batch: Batch) -> Features:
-            model: VTIQA = parameters.merge_params(graphdef, params)  # type: ignore[assignment]
-            return model.encode(batch["global_images"], batch["local_images"]).swapaxes(0, 1)
-
-        chunks = [np.load(file) for file in files[:done]]
-        size = min(pass_size(self.mesh, count, None), sharding.round_up(CHUNK, self.mesh))
-        for number in tqdm(range(done, len(files)), "features", len(files), initial=done, unit="chunk", disable=None):
-            rows = np.arange(number * CHUNK, min(count, (number + 1) * CHUNK))
-            parts = [rows[start : start + size] for start in range(0, len(rows), size)]
-            found: list[Array] = []
-            for part in parts:
-                found.append(encode(params, images.read(pad_rows(part, size))))
-                jax.block_until_ready(found[-2:-1])  # the next photos are read while these are computed
-            chunks.append(np.concatenate(found)[: len(rows)])
-            if sharding.is_main_process():
-                atomic.check_disk_space(folder, chunks[-1].nbytes + 128)  # NumPy does not say why it could not write
-                with atomic.atomic_replace(files[number]) as temporary, temporary.open("wb") as file:
-                    np.save(file, chunks[-1])
-            if number + 1 < len(files) and should_stop(number):
-                raise Terminated("stopped while features were computed; the same command goes on from there")
-        self._features = np.concatenate(chunks)
+    features: Float[np.ndarray, "n views features"]
+    """See `compute_features`."""
+    mesh: Mesh
+    config: ModelConfig
 
     def read(self, rows: Int[np.ndarray, " n"]) -> Batch:
         """`features` of the given photos (a multiple of the mesh)."""
         local = rows[sharding.local_slice(len(rows), self.mesh)]
-        return {"features": sharding.shard_batch(self._features[local], self.mesh)}
+        return {"features": sharding.shard_batch(self.features[local], self.mesh)}
 
     def score(self, params: Params, rows: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """Scores of photos by the head among the parameters."""
-        return np.asarray(_score(self._config, params, self._features[rows]))
+        return np.asarray(_score(self.config, params, self.features[rows]))
 
 
 @jax.jit(static_argnums=0)
