@@ -82,20 +82,20 @@ def _resample(op: Graph, photos: Value, axis: int, side: int, kept: Indices) -> 
     centre = op.Mul(kept + 0.5, op.Div(op.cast(length, np.float64), np.float64(side)))
     place = op.cast(op.Sub(centre, np.float64(0.5)), np.float32)
     before = op.Floor(place)
-    # The four pixels around: beyond the edge the last one is repeated.
-    nearest = op.Add(op.Unsqueeze(op.cast(before, np.int64), np.array([1])), np.arange(-1, 3))
-    nearest = op.Max(op.Min(nearest, op.Sub(length, np.int64(1))), np.int64(0))
-    # Their weights, a polynomial of the distance each: at 0 to 1 and at 1 to 2 pixels.
-    a, fraction = CUBIC_A, op.Unsqueeze(op.Sub(place, before), np.array([1]))
-    distance = op.Abs(op.Add(fraction, np.array([1, 0, -1, -2], np.float32)))
-    near, far = (a + 2, -a - 3, 0, 1), (a, -5 * a, 8 * a, -4 * a)
-    cubic, square, linear, constant = np.array([far, near, near, far], np.float32).T
-    weights = op.Add(op.Mul(cubic, distance), square)
-    weights = op.Add(op.Mul(weights, distance), linear)
-    weights = op.Add(op.Mul(weights, distance), constant)
-    pixels = op.cast(op.Gather(photos, nearest, axis=axis), np.float32)
-    weighted = op.Mul(pixels, op.Unsqueeze(weights, np.arange(2, 5 - axis)))
-    return op.ReduceSum(weighted, np.array([axis + 1]), keepdims=0)
+    fraction, first = op.Sub(place, before), op.cast(before, np.int64)
+    a, weighted = CUBIC_A, []
+    for offset in (-1, 0, 1, 2):
+        # A pixel's weight is a polynomial of its distance, one for 0 to 1 and one for 1 to 2 pixels.
+        distance = op.Abs(op.Sub(fraction, np.float32(offset)))
+        cubic, *others = (a + 2, -a - 3, 0, 1) if offset in (0, 1) else (a, -5 * a, 8 * a, -4 * a)
+        weight: Value | np.generic = np.float32(cubic)
+        for coefficient in others:
+            weight = op.Add(op.Mul(weight, distance), np.float32(coefficient))
+        # Beyond the edge the last pixel is repeated.
+        index = op.Max(op.Min(op.Add(first, np.int64(offset)), op.Sub(length, np.int64(1))), np.int64(0))
+        pixels = op.cast(op.Gather(photos, index, axis=axis), np.float32)
+        weighted.append(op.Mul(pixels, op.Unsqueeze(weight, np.arange(1, 4 - axis))))
+    return op.Sum(*weighted)
 
 
 def _views_of_pixels(op: Graph, config: ModelConfig) -> Value:
