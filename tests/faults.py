@@ -392,6 +392,49 @@ FAULTS = (
         "return super().find_class(module, name)",
         "tests/test_splits.py::test_pickles_are_not_trusted",
     ),
+    # ---- models out ----
+    Fault(
+        "an .onnx file's GELU is the tanh approximation",
+        "vtiqa_jax/convert/onnx_vtiqa.py",
+        'approximate="none"',
+        'approximate="tanh"',
+        "tests/test_export.py::test_an_onnx_graph_scores_stored_photos",
+    ),
+    Fault(
+        "an .onnx file resizes without rounding to grey levels",
+        "vtiqa_jax/convert/onnx_vtiqa.py",
+        "op.Clip(op.Round(resized), ",
+        "op.Clip(resized, ",
+        "tests/test_export.py::test_views_of_photos_of_any_size",
+    ),
+    Fault(
+        "an .onnx file cuts photos' rows where the columns belong",
+        "vtiqa_jax/convert/onnx_vtiqa.py",
+        'op, "photos", 1, side, rows), 2, side, cols)',
+        'op, "photos", 2, side, rows), 1, side, cols)',
+        "tests/test_export.py::test_views_of_photos_of_any_size",
+    ),
+    Fault(
+        "quantizing again changes a quantized matrix",
+        "vtiqa_jax/models/quantized.py",
+        "127 * scales.astype(np.float32) < greatest",
+        "greatest > 0",
+        "tests/test_checkpoint.py::test_quantizing_survives_zeros_and_keeps_the_greatest",
+    ),
+    Fault(
+        "the length of an open batch is asked for",
+        "vtiqa_jax/models/vtiqa.py",
+        "batch = global_view.shape[0]  #",
+        "batch = len(global_view)  #",
+        "tests/test_export.py::test_a_stablehlo_program_returns_the_same_bits",
+    ),
+    Fault(
+        "Hugging Face's key stands before its query",
+        "vtiqa_jax/convert/hugging_face.py",
+        '("query", "key", "value")]',
+        '("key", "query", "value")]',
+        "tests/test_convert.py::test_hugging_faces_names_are_read",
+    ),
     # ---- files on disk ----
     Fault(
         "a checkpoint's hashes are not compared",

@@ -148,6 +148,7 @@ def test_quantizing_survives_zeros_and_keeps_the_greatest(rng: np.random.Generat
     restored = quantized.dequantize(integers, scales)
     assert not restored[:64, 2].any()
     assert np.abs(restored - kernel).max() <= np.abs(kernel).max() / 127 * 0.51
+    np.testing.assert_array_equal(quantized.dequantize(*quantized.quantize(restored)), restored)
 
 
 def test_a_damaged_quantized_model_is_refused(model: Checkpoint, tmp_path: Path) -> None:

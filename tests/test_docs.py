@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import vtiqa_jax
+from tests.conftest import Command
 from vtiqa_jax import __main__, cli
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.checkpoint import Checkpoint
@@ -122,3 +124,20 @@ def test_the_python_of_the_readme(
         losses = [float(loss) for loss in re.findall(r"^loss (\S+)$", said, re.MULTILINE)]
         assert len(losses) == 10
         assert losses[-1] < losses[0]
+
+
+# ---- docs/export.md ----
+
+
+@pytest.mark.parametrize("ending", ["onnx", "stablehlo"])
+def test_an_exported_file_is_read_as_its_document_says(
+    ending: str, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (block,) = [block for block in blocks(REPOSITORY / "docs" / "export.md", "python") if f"vtiqa.{ending}" in block]
+    monkeypatch.chdir(tmp_path)
+    pixels = cv2.resize(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8), (600, 400))
+    cv2.imwrite("a.jpg", pixels)
+    assert command(__main__.main, "export", "default", f"vtiqa.{ending}")[0] == 0
+    exec(block, {})
+    (score,) = re.findall(r"\d\.\d+", capsys.readouterr().out.split(" on ")[0])
+    assert abs(float(score) - vtiqa_jax.load().score(["a.jpg"])[0]) < 0.002 * (5 - 1)

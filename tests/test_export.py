@@ -1,7 +1,6 @@
 """Exported models compute what the package computes, on other runtimes, and say what they are."""
 
 import json
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +17,6 @@ from jax import export
 
 import vtiqa_jax
 from tests.conftest import Command
-from tests.test_docs import REPOSITORY, blocks
 from vtiqa_jax import __main__ as program
 from vtiqa_jax.convert import onnx_vtiqa, stablehlo
 from vtiqa_jax.convert.card import make_card
@@ -311,21 +309,3 @@ def test_the_papers_model_has_no_onnx_graph() -> None:
     config = tiny_config(kind="original", patch_size=32, mosaic_patch=32, global_resize=244, local_resize=768)
     with pytest.raises(UserError, match="selects regions by a gradient"):
         onnx_vtiqa.build(config, init_params(config, 0))
-
-
-# ---- docs/export.md ----
-
-
-@pytest.mark.parametrize("ending", ["onnx", "stablehlo"])
-def test_the_python_of_the_document(
-    ending: str, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (block,) = [block for block in blocks(REPOSITORY / "docs" / "export.md", "python") if f"vtiqa.{ending}" in block]
-    monkeypatch.chdir(tmp_path)
-    pixels = photo(600, 400)
-    cv2.imwrite("a.jpg", pixels)
-    assert command(program.main, "export", "default", f"vtiqa.{ending}")[0] == 0
-    capsys.readouterr()
-    exec(block, {})
-    (score,) = re.findall(r"\d\.\d+", capsys.readouterr().out.split(" on ")[0])
-    assert abs(float(score) - vtiqa_jax.load().score(["a.jpg"])[0]) < PACKAGED
