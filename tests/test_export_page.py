@@ -1,0 +1,130 @@
+"""The page that `vtiqa export --web` writes."""
+
+import functools
+import gzip
+import json
+import os
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+
+import vtiqa_jax
+from tests.conftest import Command
+from vtiqa_jax import __main__ as program
+from vtiqa_jax.convert import web_page
+from vtiqa_jax.data import demo
+
+REAL = os.environ.get("ONNXRUNTIME_WEB")
+"""The folder of the npm package, for the test in a browser."""
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """Stands for the npm package."""
+    folder = tmp_path / "onnxruntime-web"
+    (folder / "dist").mkdir(parents=True)
+    for name in (*web_page.SCRIPTS, web_page.WASM):
+        (folder / "dist" / name).write_text(f"this is {name}")
+    return folder
+
+
+def test_the_page_is_whole_and_small(package: Path, tmp_path: Path, command: Command) -> None:
+    out = tmp_path / "site"
+    status, said, error = command(program.main, "export", "default", out, "--web", package)
+    assert status == 0, error
+    assert f"python -m http.server --directory {out}" in said
+    files = {path.name: path.read_bytes() for path in out.iterdir()}
+    # With 3.7 MB of the real runtime, a person loads less than 20 MB.
+    assert sum(map(len, files.values())) < 20e6 - 3.8e6
+    assert gzip.decompress(files["runtime.wasm.gzip"]) == b"this is ort-wasm-simd-threaded.wasm"
+    model = onnx.load_from_string(gzip.decompress(files["model.onnx.gzip"]))
+    card = {entry.key: entry.value for entry in model.metadata_props}
+    assert json.loads(files["card.json"]) == card
+    assert card["attribution"]
+    # What the files name is there: scripts, styles, workers, and what is fetched.
+    for name in ("index.html", "page.js", "worker.js"):
+        text = files[name].decode()
+        named = re.findall(r'(?:src|href|from|Worker\(|fetch\()[ =(]*"(?!data:)(?:\./)?([^"]+)"', text)
+        assert named
+        assert set(named) <= files.keys()
+    for identifier in re.findall(r'"(\w+)"', files["page.js"].decode().partition("].map")[0]):
+        assert f'id="{identifier}"' in files["index.html"].decode()
+
+
+def test_refusals(package: Path, tmp_path: Path, command: Command) -> None:
+    out = tmp_path / "site"
+
+    def refused(said: str, *options: object) -> None:
+        status, _, error = command(program.main, "export", "default", out, *options)
+        assert (status, error.count("\n")) == (2, 1), error
+        assert said in error
+
+    refused("is not the npm package onnxruntime-web", "--web", tmp_path)
+    assert not out.exists()
+    out.mkdir()
+    (out / "mine").touch()
+    refused("exists already", "--web", package)
+    refused("remove it yourself", "--web", package, "--force")
+    assert [path.name for path in out.iterdir()] == ["mine"]
+    (out / "card.json").touch()
+    assert command(program.main, "export", "default", out, "--web", package, "--force")[0] == 0
+    assert not (out / "mine").exists()
+
+
+# ---- in a browser ----
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """The address of a plain web server for tmp_path/site."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    handler = functools.partial(Quiet, directory=str(tmp_path / "site"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (REAL and shutil.which("chromium")), reason="needs chromium, and ONNXRUNTIME_WEB=DIR")
+def test_a_browser_gives_the_same_scores(server: str, tmp_path: Path, command: Command) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    assert command(program.main, "export", "default", tmp_path / "site", "--web", REAL)[0] == 0
+    photographs = demo.originals()
+    for name in ("coffee", "astronaut"):
+        Image.fromarray(photographs[f"{name}.png"]).save(tmp_path / f"{name}.png")
+    turned = Image.Exif()
+    turned[274] = 6  # a quarter turn
+    Image.fromarray(photographs["coffee.png"]).save(tmp_path / "turned.jpg", exif=turned, quality=95)
+    (tmp_path / "broken.jpg").write_bytes(b"no photo")
+    names = ["coffee.png", "astronaut.png", "turned.jpg"]
+    asked, messages = [], []
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page()
+        page.on("request", lambda request: asked.append((request.method, request.url)))
+        page.on("console", lambda message: messages.append(message.text))
+        page.goto(server)
+        page.set_input_files("#files", [tmp_path / name for name in [*names, "broken.jpg"]])
+        page.wait_for_selector("#results li:first-child .score:has-text('failed')", timeout=120_000)
+        scores = page.eval_on_selector_all("[data-score]", "all => all.map(one => Number(one.dataset.score))")
+        text = page.inner_text("#results")
+        browser.close()
+    ours = vtiqa_jax.load().score([tmp_path / name for name in reversed(names)])
+    assert np.abs(scores - ours).max() < 0.002 * (5 - 1)
+    assert "better than" in text
+    assert {method for method, url in asked if not url.startswith("blob:")} == {"GET"}
+    assert all(url.startswith((server, "blob:", "data:")) for _, url in asked)
+    assert not messages

@@ -1,0 +1,65 @@
+// Runs the model, so that the page stays alive meanwhile.
+
+import * as ort from "./ort.wasm.min.mjs";
+
+const STALLED = "The model did not load";
+
+async function unpacked(name) {
+  const answer = await fetch(name);
+  if (!answer.ok) throw new Error(`${name}: ${answer.status} ${answer.statusText}`);
+  const stream = answer.body.pipeThrough(new DecompressionStream("gzip"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+async function load() {
+  postMessage({ status: "Loading the model ..." });
+  const [runtime, model] = await Promise.all(["runtime.wasm.gzip", "model.onnx.gzip"].map(unpacked));
+  ort.env.wasm.wasmBinary = runtime;
+  ort.env.wasm.numThreads = 1; // more need headers that plain web servers do not send
+  const session = await ort.InferenceSession.create(model);
+  postMessage({ status: "" });
+  return session;
+}
+
+/** RGB pixels [1, height, width, 3], upright; colours as they are in the file, as OpenCV reads them. */
+async function decode(file) {
+  const bitmap = await createImageBitmap(file, {
+    imageOrientation: "from-image",
+    colorSpaceConversion: "none",
+    premultiplyAlpha: "none",
+  });
+  const { width, height } = bitmap;
+  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  context.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  const { data } = context.getImageData(0, 0, width, height);
+  const rgb = new Uint8Array(3 * width * height);
+  for (let from = 0, to = 0; from < data.length; from += 4, to += 3) {
+    rgb[to] = data[from];
+    rgb[to + 1] = data[from + 1];
+    rgb[to + 2] = data[from + 2];
+  }
+  return new ort.Tensor("uint8", rgb, [1, height, width, 3]);
+}
+
+async function score(file) {
+  const session = await loading;
+  const photos = await decode(file);
+  const [output] = Object.values(await session.run({ photos }));
+  return output.data[0];
+}
+
+const loading = load();
+loading.catch((error) => postMessage({ status: `${STALLED}: ${error.message}` }));
+
+let before = Promise.resolve();
+onmessage = ({ data: { number, file } }) => {
+  // One after the other: a session computes one photo at a time.
+  before = before.then(async () => {
+    try {
+      postMessage({ number, score: await score(file) });
+    } catch (error) {
+      postMessage({ number, error: error.message });
+    }
+  });
+};

@@ -1,0 +1,68 @@
+"""A page of static files that scores photos in a browser: a model as ONNX, its runtime, the templates in `page/`."""
+
+import gzip
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from vtiqa_jax import atomic
+from vtiqa_jax.errors import UserError
+
+TEMPLATES = Path(__file__).with_name("page")
+SCRIPTS = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs")
+"""What the page takes from the npm package onnxruntime-web; the second is loaded by the first."""
+WASM = "ort-wasm-simd-threaded.wasm"
+CARD = "card.json"
+
+
+def check_runtime(package: Path) -> None:
+    """Checks that a folder is the npm package onnxruntime-web.
+
+    Raises:
+        UserError: it is not, or a version of it with other files.
+    """
+    missing = [name for name in (*SCRIPTS, WASM) if not (package / "dist" / name).is_file()]
+    if missing:
+        raise UserError(
+            f"{package} is not the npm package onnxruntime-web: it has no dist/{missing[0]}; get it with"
+            " `npm install onnxruntime-web` and give node_modules/onnxruntime-web"
+        )
+
+
+def check_overwrite(out: Path, *, force: bool) -> None:
+    """Checks that a page may be written to a folder.
+
+    Raises:
+        UserError: there is something else, or a page that is not to be replaced.
+    """
+    if out.exists() and not force:
+        raise UserError(f"{out} exists already; choose another name, or overwrite it with --force")
+    if out.exists() and not (out / CARD).is_file():
+        raise UserError(f"{out} is not a page of this command, so --force does not replace it; remove it yourself")
+
+
+def write(out: Path, package: Path, model: bytes, card: Mapping[str, str]) -> int:
+    """Writes the page, complete or not at all.
+
+    Model and runtime are compressed, which plain web servers do not do; the page unpacks them.
+
+    Args:
+        out: its folder.
+        package: the folder of the npm package onnxruntime-web.
+        model: an .onnx file.
+        card: of the model.
+
+    Returns:
+        Bytes of all files together.
+    """
+    files = {path.name: path.read_bytes() for path in TEMPLATES.iterdir()}
+    files |= {name: (package / "dist" / name).read_bytes() for name in SCRIPTS}
+    files[CARD] = json.dumps(dict(card), indent=1).encode()
+    # Not .gz: some servers say of such a file that the browser is to unpack it.
+    files["runtime.wasm.gzip"] = gzip.compress((package / "dist" / WASM).read_bytes(), mtime=0)
+    files["model.onnx.gzip"] = gzip.compress(model, mtime=0)
+    with atomic.atomic_replace(out) as temporary:
+        temporary.mkdir()
+        for name, data in files.items():
+            (temporary / name).write_bytes(data)
+    return sum(map(len, files.values()))
