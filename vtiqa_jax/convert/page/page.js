@@ -16,12 +16,11 @@ function element(tag, text, className = "") {
   return Object.assign(document.createElement(tag), { textContent: text, className });
 }
 
-/** The share of the photos the model was trained on that a score is better than; both lists have 101 entries. */
+/** The share of the photos the model was trained on, in percent, that a score is better than. */
 function betterThan(score) {
   const above = percentiles.findIndex((value) => value > score);
-  if (above <= 0) return above < 0 ? 100 : 0;
-  const [low, high] = [percentiles[above - 1], percentiles[above]];
-  const below = above - 1 + (score - low) / (high - low);
+  let below = above < 0 ? 100 : 0;
+  if (above > 0) below = above - (percentiles[above] - score) / (percentiles[above] - percentiles[above - 1]);
   return card.higher_is_better === "true" ? below : 100 - below;
 }
 
@@ -29,6 +28,7 @@ function add(chosen) {
   for (const file of chosen) {
     const row = document.createElement("li");
     const picture = Object.assign(document.createElement("img"), { src: URL.createObjectURL(file), alt: "" });
+    picture.onload = () => URL.revokeObjectURL(picture.src);
     const answer = element("span", "waiting", "score");
     row.append(picture, element("span", file.name, "name"), answer);
     results.prepend(row);
