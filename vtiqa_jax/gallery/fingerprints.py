@@ -25,7 +25,7 @@ Fingerprints = Float32[np.ndarray, "photos side side"]
 
 
 def fingerprint(pixels: UInt8[np.ndarray, "height width 3"]) -> Fingerprint:
-    """A photo or its thumbnail, shrunk and grey, with the same brightness and contrast everywhere: what exposure does not change."""
+    """A photo or its thumbnail, shrunk and grey, its brightness and contrast made the same everywhere."""
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
     details = small - cv2.GaussianBlur(small, (0, 0), SIGMA)

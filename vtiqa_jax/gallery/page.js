@@ -5,32 +5,38 @@
   const data = JSON.parse(byId("data").textContent);
   const { low: LOW, high: HIGH, higher_is_better: HIGHER } = data.scale;
   const photos = data.photos;
-  photos.forEach((photo, index) => {
-    photo.index = index;
-    photo.haystack = `${photo.folder}/${photo.name}`.toLowerCase();
-    photo.ratio = photo.width ? photo.width / photo.height : 4 / 3;
-    photo.scored = photo.score !== undefined;
-  });
-  const better = HIGHER ? (a, b) => b.score - a.score : (a, b) => a.score - b.score;
-  const groups = Map.groupBy
-    ? Map.groupBy(photos.filter((photo) => photo.group !== undefined), (photo) => photo.group)
-    : photos.reduce((all, photo) => (photo.group === undefined ? all : all.set(photo.group, [...(all.get(photo.group) ?? []), photo])), new Map());
-  const scored = photos.filter((photo) => photo.scored);
-  for (const members of groups.values()) {
-    const first = members.filter((photo) => photo.scored).sort(better)[0];
-    if (first) first.best = true;
-  }
-
   const number = (value) => value.toLocaleString("en");
   const plural = (count, word) => `${number(count)} ${word}${count === 1 ? "" : "s"}`;
   const picture = (kind, photo) => `${kind}/${String(photo.index).padStart(5, "0")}.jpg`;
-  const path = (photo) => (photo.folder === "." ? photo.name : `${photo.folder}/${photo.name}`.replace("//", "/"));
+  const path = ({ folder, name }) => (folder === "." ? name : folder.endsWith(data.separator) ? folder + name : folder + data.separator + name);
   function element(tag, className, text) {
     const made = document.createElement(tag);
     if (className) made.className = className;
     if (text !== undefined) made.textContent = text;
     return made;
   }
+
+  photos.forEach((photo, index) => {
+    photo.index = index;
+    photo.haystack = path(photo).toLowerCase();
+    photo.ratio = photo.width ? photo.width / photo.height : 4 / 3;
+    photo.scored = photo.score !== undefined;
+  });
+  const better = HIGHER ? (a, b) => b.score - a.score : (a, b) => a.score - b.score;
+  const scored = photos.filter((photo) => photo.scored);
+  /** Groups of near-identical shots among some photos: their number to their members. */
+  function grouped(some) {
+    const members = new Map();
+    for (const photo of some) {
+      if (photo.group === undefined) continue;
+      if (!members.has(photo.group)) members.set(photo.group, []);
+      members.get(photo.group).push(photo);
+    }
+    return members;
+  }
+  const bestOf = (members) => members.reduce((best, photo) => (photo.scored && (!best.scored || better(photo, best) < 0) ? photo : best));
+  const groups = grouped(photos);
+  for (const members of groups.values()) bestOf(members).best = true;
 
   // ---- Colour of a score: the ramp of the style sheet ----
 
@@ -78,7 +84,9 @@
     say((markOf(photo) ? { keep: "Kept", reject: "Rejected" }[mark] : "No mark") + saved);
     showMarks();
     if (["keep", "reject", "unmarked"].includes(byId("status").value)) {
+      const at = shown.indexOf(photo);
       update();
+      if (!shown.includes(photo)) setActive(shown[Math.min(at, shown.length - 1)]); // the next one, for the next mark
     } else {
       drop(photo);
       render();
@@ -153,18 +161,13 @@
   function stacked(found) {
     hidden = new Map();
     if (!byId("stack").checked) return found;
-    const members = new Map();
-    for (const photo of found) {
-      if (photo.group === undefined) continue;
-      if (!members.has(photo.group)) members.set(photo.group, []);
-      members.get(photo.group).push(photo);
-    }
-    const first = new Map([...members].map(([group, all]) => [group, all.find((photo) => photo.best) ?? all.reduce((best, photo) => (photo.scored && (!best.scored || better(photo, best) < 0) ? photo : best))]));
+    const stacks = grouped(found);
+    const first = new Map([...stacks].map(([group, members]) => [group, bestOf(members)]));
     const laid = [];
     for (const photo of found) {
-      if (photo.group === undefined || members.get(photo.group).length === 1) laid.push(photo);
+      if (photo.group === undefined || stacks.get(photo.group).length === 1) laid.push(photo);
       else if (first.get(photo.group) === photo) {
-        const others = members.get(photo.group).filter((member) => member !== photo);
+        const others = stacks.get(photo.group).filter((member) => member !== photo);
         hidden.set(photo, others.length);
         laid.push(photo);
         if (opened.has(photo.group)) laid.push(...others);
@@ -264,13 +267,14 @@
   const grid = byId("grid");
   const CAPTION = 34; // of a card, below its picture; as in the style sheet
   const GAP = 14;
+  let room; // width of the grid
   let places = []; // of each shown photo: row, left, top, width, height
   let rows = []; // first photo of each row, and its top
   let active; // the photo that the keys act on
   const cards = new Map(); // photos in the document
 
   function layOut() {
-    const room = grid.clientWidth;
+    room = grid.clientWidth;
     const target = room < 500 ? 128 : 190;
     places = [];
     rows = [];
@@ -461,6 +465,7 @@
   const viewer = byId("viewer");
   let maps;
   let current;
+  let position; // its place among those shown, also once a mark has taken it away from them
   let grades; // the current photo's map: columns, rows and numbers
 
   function openViewer(photo) {
@@ -473,7 +478,8 @@
     current = photo;
     byId("viewer-name").textContent = photo.name;
     byId("viewer-folder").textContent = photo.folder;
-    byId("place").textContent = `${number(shown.indexOf(photo) + 1)} of ${number(shown.length)}`;
+    position = shown.indexOf(photo);
+    byId("place").textContent = `${number(position + 1)} of ${number(shown.length)}`;
     byId("previous").disabled = shown[0] === photo;
     byId("next").disabled = shown[shown.length - 1] === photo;
 
@@ -564,7 +570,8 @@
   }
 
   function step(by) {
-    const next = shown[shown.indexOf(current) + by];
+    const at = shown.indexOf(current);
+    const next = at >= 0 ? shown[at + by] : shown[by > 0 ? position : position - 1];
     if (next) showPhoto(next);
   }
 
@@ -572,8 +579,8 @@
 
   function press(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || byId("help").open) return;
-    const typing = event.target.matches("input:not([type='checkbox']), select");
-    if (typing) return;
+    const typing = event.target.matches("[type='search'], [type='number'], select");
+    if (typing || (event.target.type === "range" && event.key.startsWith("Arrow"))) return;
     const photo = viewer.open ? current : active;
     const inGrid = !viewer.open && grid.contains(event.target);
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
@@ -621,7 +628,7 @@
       render();
     });
   }, { passive: true });
-  new ResizeObserver(() => layOut()).observe(grid);
+  new ResizeObserver(() => grid.clientWidth !== room && layOut()).observe(grid);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     readRamp();
     update();

@@ -201,7 +201,7 @@ def _render(header: GalleryHeader, rows: list[dict[str, Any]], maps: dict[str, A
         script=Markup(script),
         style_hash=_source_hash(style),
         script_hash=_source_hash(script),
-        data={"report": report, "scale": dataclasses.asdict(header.scale), "photos": rows},
+        data={"report": report, "scale": dataclasses.asdict(header.scale), "separator": os.sep, "photos": rows},
         maps=maps,
     )
 
