@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ from vtiqa_jax.convert.table import tables
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import catalog, checkpoint
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
-from vtiqa_jax.models.params import Params, param_shapes
+from vtiqa_jax.models.params import Params, init_params, param_shapes
 from vtiqa_jax.models.vtiqa import ModelConfig, deit_base, deit_small, tiny_config
 
 GOLDEN = Path(__file__).parent / "golden" / "expected.npz"
@@ -154,6 +155,120 @@ def test_a_packed_bomb_is_not_unpacked_as_code(tmp_path: Path, out: Path, comman
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("a.npy", b"cos\nsystem\n(S'echo run'\ntR.")
     assert_refused(command, out, "backbone", tmp_path / "a.npz", out, said="truncated, not an .npz archive")
+
+
+HUGGING_FACE = {
+    "cls_token": "embeddings.cls_token",
+    "pos_embed": "embeddings.position_embeddings",
+    "patch_embed.proj": "embeddings.patch_embeddings.projection",
+    "norm": "layernorm",
+}
+OF_A_BLOCK = {
+    "vit": {
+        "norm1": "layernorm_before",
+        "attn.proj": "attention.output.dense",
+        "norm2": "layernorm_after",
+        "mlp.fc1": "intermediate.dense",
+        "mlp.fc2": "output.dense",
+    },
+    "dinov2": {
+        "norm1": "norm1",
+        "attn.proj": "attention.output.dense",
+        "ls1": "layer_scale1",
+        "norm2": "norm2",
+        "mlp.fc1": "mlp.fc1",
+        "mlp.fc2": "mlp.fc2",
+        "ls2": "layer_scale2",
+    },
+}
+
+
+def hugging_face(weights: standin.Arrays, kind: str) -> standin.Arrays:
+    """timm's arrays as transformers writes them; names are those of transformers 5.24."""
+    renamed: standin.Arrays = {}
+    for key, array in weights.items():
+        layer, _, what = key.rpartition(".")
+        if not layer or layer in HUGGING_FACE:
+            renamed[HUGGING_FACE[layer or key] + (f".{what}" if layer else "")] = array
+            continue
+        _, block, layer = layer.split(".", 2)
+        if layer == "attn.qkv":
+            for part, third in zip(("query", "key", "value"), np.split(array, 3), strict=True):
+                renamed[f"encoder.layer.{block}.attention.attention.{part}.{what}"] = third
+        else:
+            what = what.replace("gamma", "lambda1")
+            renamed[f"encoder.layer.{block}.{OF_A_BLOCK[kind][layer]}.{what}"] = array
+    return renamed
+
+
+@pytest.mark.parametrize("kind", ["vit", "dinov2"])
+def test_hugging_faces_names_are_read(kind: str, tmp_path: Path, command: Command) -> None:
+    weights = standin.deit(width=128, depth=11)  # blocks 1 and 10
+    weights = {key: array for key, array in weights.items() if not key.startswith("head.")}
+    if kind == "dinov2":
+        rng = np.random.default_rng(0)
+        weights |= {f"blocks.{b}.ls{n}.gamma": rng.random(128, np.float32) for b in range(11) for n in (1, 2)}
+    theirs = hugging_face(weights, kind)
+    if kind == "vit":  # a classifier
+        theirs = {f"vit.{key}": array for key, array in theirs.items()}
+        theirs |= {"classifier.weight": np.ones((9, 128), np.float32), "classifier.bias": np.ones(9, np.float32)}
+    else:
+        theirs["embeddings.mask_token"] = np.ones((1, 128), np.float32)
+    safetensors.numpy.save_file(theirs, tmp_path / "theirs.safetensors")
+    safetensors.numpy.save_file(weights, tmp_path / "timms.safetensors")
+    loaded = []
+    for name in ("theirs", "timms"):
+        status, said, error = command(program.main, "backbone", tmp_path / f"{name}.safetensors", tmp_path / name)
+        assert status == 0, error
+        assert ("LayerScale of 22 branches" in said) == (kind == "dinov2")
+        loaded.append(checkpoint.load(tmp_path / name))
+    assert loaded[0].config == loaded[1].config
+    for name, array in loaded[1].params.items():
+        np.testing.assert_array_equal(loaded[0].params[name], array, name)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda w: w.pop("encoder.layer.0.attention.attention.key.weight"), "unknown key blocks.0.attn.query.weight"),
+        (lambda w: w.update({"embeddings.register_tokens": np.ones((1, 4, 64), np.float32)}), "it has register_tokens"),
+        (lambda w: w.update({"embeddings.distillation_token": np.ones((1, 1, 64), np.float32)}), "distillation_token"),
+    ],
+    ids=["no key", "registers", "distilled"],
+)
+def test_hugging_faces_files_of_other_kinds_are_refused(
+    change: Callable[[standin.Arrays], object], said: str, tmp_path: Path, out: Path, command: Command
+) -> None:
+    weights = {key: array for key, array in standin.deit(width=64, depth=1).items() if not key.startswith("head.")}
+    theirs = hugging_face(weights, "vit")
+    change(theirs)
+    safetensors.numpy.save_file(theirs, tmp_path / "vit.safetensors")
+    assert_refused(command, out, "backbone", tmp_path / "vit.safetensors", out, said=said)
+
+
+@pytest.mark.parametrize("kind", ["vtiqa", "original"])
+def test_published_names_are_written_without_torch(
+    kind: str, scale: LabelScale, out: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    sizes = tiny_config()
+    if kind == "original":  # views in which regions can be selected
+        sizes = tiny_config(kind=kind, patch_size=32, mosaic_patch=32, global_resize=244, local_resize=768)
+    params = {name: np.asarray(array) for name, array in init_params(sizes, 0).items()}
+    checkpoint.save(out, Checkpoint(sizes, params, scale, {}))
+    target = tmp_path / ("m.safetensors" if kind == "vtiqa" else "folder")
+    options = () if kind == "vtiqa" else ("--format", "safetensors")
+    assert command(program.main, "export", out, target, *options)[0] == 0
+    for name, table in tables(sizes).items():
+        written = files.read(target / f"{name}.safetensors" if name else target)
+        back = translate.to_jax("file", written, table, param_shapes(sizes))
+        assert back.keys() == {row[1] for row in table.expanded()}
+        for key, array in back.items():
+            np.testing.assert_array_equal(array, params[key], key)
+    if kind == "vtiqa":
+        wrong, said = ("export", out, tmp_path / "m.pt"), "a file of --format safetensors ends in .safetensors"
+        assert_refused(command, tmp_path / "m.pt", *wrong, "--format", "safetensors", said=said)
+        assert_refused(command, tmp_path / "m.pt", *wrong, said="a .safetensors file does without")
 
 
 # ---- the published files: torch ----

@@ -36,6 +36,7 @@ COMMANDS = {
     "train": TRAIN,
     "eval": EVAL,
     "convert": CONVERT,
+    "export": "vtiqa_jax.commands.export:export",
     "info": "vtiqa_jax.commands.info:info",
 }
 

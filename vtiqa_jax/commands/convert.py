@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from vtiqa_jax import atomic
-from vtiqa_jax.convert import files, timm_vit, translate
+from vtiqa_jax.convert import files, hugging_face, timm_vit, translate
 from vtiqa_jax.convert.check import compare, markdown_table
 from vtiqa_jax.convert.table import tables
 from vtiqa_jax.errors import UserError
@@ -146,39 +146,47 @@ def _backbone_config(source: Path, arrays: files.Arrays) -> ModelConfig:
 
 
 def backbone(source: Positional[Path], out: Positional[Path], force: Force = False) -> None:
-    """A DeiT, DINO or other timm ViT to a starting point for training; its classifier is left out.
+    """A DeiT, DINO or other ViT to a starting point for training; its classifier is left out.
 
     LayerScale is folded in, patches of 14 px and positions of other sizes are resampled; the error of each is printed.
 
     Args:
-        source: .pth, .pt, .bin, .safetensors or .npz, with timm's names.
+        source: .pth, .pt, .bin, .safetensors or .npz, with the names of timm or of Hugging Face's transformers.
         out: the checkpoint's folder, made by this command.
     """
     checkpoint.check_overwrite(out, force=force)
-    arrays, notes = timm_vit.to_deit(str(source), files.read(source))
+    arrays, notes = timm_vit.to_deit(str(source), hugging_face.to_timm(files.read(source)))
     _convert(_backbone_config(source, arrays), {source: arrays}, out, None, None, force, notes)
 
 
-def export(source: Positional[Path], out: Positional[Path], force: Force = False) -> None:
+def export(
+    source: Positional[Path],
+    out: Positional[Path],
+    format: Literal["pt", "safetensors"] | None = None,
+    force: Force = False,
+) -> None:
     """A checkpoint back to the published names.
 
     Args:
         source: the checkpoint's folder.
-        out: a .pt file; for the paper's model a folder, which gets its three files.
+        out: a .pt or .safetensors file; for the paper's model a folder, which gets its three files.
+        format: of these three; without it .pt. Writing .safetensors needs no torch.
     """
     loaded = checkpoint.load(source)
     if loaded.config.readout_blocks or loaded.config.mosaic_grid != 7:
         raise UserError(f"{source} has no published counterpart: its head reads several blocks, or its views differ")
     by_name = tables(loaded.config)
-    targets = {name: out / f"{name}.pt" if name else out for name in by_name}
+    if "" in by_name and format and out.suffix != f".{format}":
+        raise UserError(f"{out}: a file of --format {format} ends in .{format}")
+    targets = {name: out / f"{name}.{format or 'pt'}" if name else out for name in by_name}
     taken = [path for path in targets.values() if path.exists()]
     if taken and not force:
         raise UserError(f"{taken[0]} exists already; choose another name, or overwrite it with --force")
     if out.is_dir() and "" in by_name:
-        raise UserError(f"{out} is a folder; this model is exported to one .pt file")
+        raise UserError(f"{out} is a folder; this model is exported to one file")
     for name, table in by_name.items():
         atomic.make_folder(targets[name].parent)
-        files.write_torch(targets[name], translate.to_torch(loaded.params, table))
+        files.write(targets[name], translate.to_torch(loaded.params, table))
         print(f"{targets[name]}: sha256 {checkpoint.sha256(targets[name])}")
 
 

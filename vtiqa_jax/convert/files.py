@@ -19,6 +19,7 @@ WRAPPERS = ("model", "state_dict")
 """Keys under which training scripts put the state dict (DeiT: `model`)."""
 
 NEEDS = 'needs the extra "convert": pip install "vtiqa-jax[convert]"'
+NEEDS_SAFETENSORS = "needs the package safetensors: pip install safetensors"
 
 
 def _read_torch(path: Path) -> Any:
@@ -45,7 +46,7 @@ def _read_safetensors(path: Path) -> Arrays:
         import safetensors
         import safetensors.numpy
     except ImportError as error:
-        raise UserError(f"reading {path} {NEEDS}") from error
+        raise UserError(f"reading {path} {NEEDS_SAFETENSORS}") from error
     try:
         return safetensors.numpy.load_file(path)
     except TypeError as error:  # NumPy has no bfloat16 (nor float8)
@@ -103,15 +104,28 @@ def read(path: Path) -> Arrays:
     return _as_arrays(path, state)
 
 
-def write_torch(path: Path, arrays: Arrays) -> None:
-    """Writes a state dict as `torch.save` does, complete or not at all.
-
-    Raises:
-        UserError: torch is not installed.
-    """
+def _write_torch(path: Path, arrays: Arrays) -> None:
     try:
         import torch
     except ImportError as error:
-        raise UserError(f"writing {path} {NEEDS}") from error
+        raise UserError(f"writing PyTorch's own format {NEEDS}; a .safetensors file does without") from error
+    torch.save({key: torch.from_numpy(array.copy()) for key, array in arrays.items()}, path)
+
+
+def _write_safetensors(path: Path, arrays: Arrays) -> None:
+    try:
+        import safetensors.numpy
+    except ImportError as error:
+        raise UserError(f"writing .safetensors {NEEDS_SAFETENSORS}") from error
+    # As timm and transformers mark arrays in PyTorch's layout.
+    safetensors.numpy.save_file(arrays, path, metadata={"format": "pt"})
+
+
+def write(path: Path, arrays: Arrays) -> None:
+    """Writes a state dict, complete or not at all: .safetensors, or with any other ending as `torch.save` does.
+
+    Raises:
+        UserError: safetensors, or torch, is not installed.
+    """
     with atomic.atomic_replace(path) as temporary:
-        torch.save({key: torch.from_numpy(array.copy()) for key, array in arrays.items()}, temporary)
+        (_write_safetensors if path.suffix == ".safetensors" else _write_torch)(temporary, arrays)

@@ -24,7 +24,7 @@ METADATA_FILE = "card.json"
 def quantize(
     kernel: Float[np.ndarray, "inputs outputs"],
 ) -> tuple[Int8[np.ndarray, "groups group outputs"], Float16[np.ndarray, "groups outputs"]]:
-    """Rounds a matrix to 8 bits.
+    """Rounds a matrix to 8 bits. One that was rounded before keeps its values where scales are normal float16 numbers.
 
     Returns:
         Integers in -127..127, and the scales they are multiplied with.
@@ -35,7 +35,8 @@ def quantize(
     grouped = kernel.reshape(-1, GROUP_SIZE, kernel.shape[1])
     # Rounded up to float16, so that no quotient exceeds 127; a group of zeros keeps the scale 1.
     greatest = np.abs(grouped).max(1)
-    scales = np.nextafter((greatest / 127).astype(np.float16), np.float16(np.inf))
+    scales = (greatest / 127).astype(np.float16)
+    scales = np.where(127 * scales.astype(np.float32) < greatest, np.nextafter(scales, np.float16(np.inf)), scales)
     scales = np.where(greatest > 0, scales, np.float16(1))
     return np.rint(grouped / scales[:, None].astype(np.float32)).astype(np.int8), scales
 
@@ -47,7 +48,7 @@ def dequantize(
     return (integers.astype(np.float32) * scales[:, None].astype(np.float32)).reshape(-1, integers.shape[2])
 
 
-def _is_quantized(name: str, depth: int) -> bool:
+def is_quantized(name: str, depth: int) -> bool:
     """All matrices but those whose rounding moves scores the most (docs/default-model.md): the patch embedding, and
     attention's projection in the first half of the blocks."""
     group, block = param_group(name)
@@ -59,7 +60,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     """Writes most of the backbone's matrices as 8-bit integers and all else as float16; complete or not at all."""
     arrays: dict[str, np.ndarray] = {}
     for name, array in checkpoint.params.items():
-        if _is_quantized(name, checkpoint.config.depth):
+        if is_quantized(name, checkpoint.config.depth):
             arrays[f"{name}.int8"], arrays[f"{name}.scale"] = quantize(np.asarray(array, np.float32))
         else:
             arrays[name] = np.asarray(array, np.float16)

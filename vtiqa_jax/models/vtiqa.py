@@ -383,7 +383,8 @@ def encode_views(
 ) -> tuple[Float[Array, "batch features"], Float[Array, "batch features"]]:
     """The features of both views, in one pass through the backbone."""
     features = backbone(jnp.concatenate([global_view, mosaic]), rngs=rngs)
-    return features[: len(global_view)], features[len(global_view) :]
+    batch = global_view.shape[0]  # not `len`: `vtiqa export` leaves the batch open
+    return features[:batch], features[batch:]
 
 
 class VTIQA(nnx.Module):

@@ -1,0 +1,67 @@
+"""The packaged model from pixels to scores: this package beside its ONNX files in onnxruntime, on the CPU.
+
+    python benchmarks/onnx_runtime.py
+
+Made-up photos in memory; resizing, cutting the views and the model are timed, decoding is not. The sides take turns
+within a round, in an order that changes from round to round; the table has each side's median after a warm-up.
+"""
+
+import os
+import statistics
+from collections.abc import Callable
+from importlib.metadata import version
+
+os.environ["JAX_PLATFORMS"] = "cpu"  # as onnxruntime's plain package
+
+import numpy as np
+import onnxruntime
+import tyro
+from timing import device, timed, versions
+
+import vtiqa_jax
+from vtiqa_jax.convert import onnx_vtiqa
+from vtiqa_jax.models import catalog
+
+
+def main(
+    batches: tuple[int, ...] = (1, 4, 32), width: int = 1024, height: int = 768, photos: int = 32, rounds: int = 7
+) -> None:
+    """Photos a second.
+
+    Args:
+        batches: photos scored together.
+        width: of the photos, pixels.
+        height: of the photos, pixels.
+        photos: of each batch size, in a round.
+        rounds: of which the median is taken.
+    """
+    made = catalog.load()
+    pixels = np.random.default_rng(0).integers(0, 256, (photos, height, width, 3), np.uint8)
+    sides: dict[str, Callable[[np.ndarray], object]] = {}
+    for dtype in ("float32", "bfloat16"):
+        scorer = vtiqa_jax.load(compute_dtype=dtype)
+        sides[f"vtiqa-jax {dtype}"] = lambda batch, scorer=scorer: scorer.score(list(batch))
+    for storage in ("float32", "float16", "int8"):
+        model = onnx_vtiqa.build(made.config, made.params, storage).SerializeToString()
+        session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+        sides[f"onnxruntime, {storage} file"] = lambda batch, session=session: session.run(None, {"photos": batch})
+    print(f"{device()}; {versions()}; onnxruntime {version('onnxruntime')}; photos of {width} x {height}")
+    print(f"{'photos/s':<28}" + "".join(f"{f'batch {batch}':>12}" for batch in batches))
+    rates: dict[str, list[float]] = {side: [] for side in sides}
+    for size in batches:
+        parts = [pixels[start : start + size] for start in range(0, photos, size)]
+        seconds: dict[str, list[float]] = {side: [] for side in sides}
+        for score in sides.values():
+            score(parts[0])
+        for number in range(rounds):
+            order = list(sides)
+            for side in order[number % len(order) :] + order[: number % len(order)]:
+                seconds[side].append(timed(lambda: [sides[side](part) for part in parts]))  # noqa: B023, called at once
+        for side, found in seconds.items():
+            rates[side].append(photos / statistics.median(found))
+    for side, found in rates.items():
+        print(f"{side:<28}" + "".join(f"{rate:>12.1f}" for rate in found))
+
+
+if __name__ == "__main__":
+    tyro.cli(main, description=__doc__)

@@ -1,0 +1,217 @@
+"""A VT-IQA as an ONNX graph, from the pixels of photos of any size to scores.
+
+Its layers are those of `models/vtiqa.py`. Everything is computed in float32, whatever the parameters are stored as.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int
+
+from vtiqa_jax.convert.onnx_graph import Graph, Value
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.models import quantized, views
+from vtiqa_jax.models.params import Params
+from vtiqa_jax.models.vtiqa import LAYER_NORM_EPSILON, ModelConfig
+
+Storage = Literal["float32", "float16", "int8"]
+"""What parameters are stored as; int8 is what `models/quantized.py` does."""
+CUBIC_A = -0.75
+"""OpenCV's; Pillow has -0.5."""
+
+Indices = Int[np.ndarray, " size"]
+
+
+class ModelGraph(Graph):
+    """A graph that also knows the model's parameters by name."""
+
+    def __init__(self, params: Params, storage: Storage, depth: int) -> None:
+        super().__init__()
+        self._params, self._storage, self._depth = params, storage, depth
+        self._values: dict[str, Value] = {}
+
+    def param(self, name: str) -> Value:
+        """A parameter, float32."""
+        if name not in self._values:
+            self._values[name] = self._stored(name, np.asarray(self._params[name], np.float32))
+        return self._values[name]
+
+    def _stored(self, name: str, array: np.ndarray) -> Value:
+        if self._storage == "float32":
+            return self.store(name, array)
+        if self._storage == "int8" and quantized.is_quantized(name, self._depth):
+            # Not `DequantizeLinear`: onnxruntime joins it with the product, in which it then rounds the inputs, too.
+            integers, scales = quantized.quantize(array)
+            exact = self.cast(self.store(f"{name}.int8", integers), np.float32)
+            scaled = self.Mul(exact, self.cast(self.store(f"{name}.scale", scales[:, None]), np.float32))
+            return self.Reshape(scaled, np.array(array.shape))
+        return self.cast(self.store(name, array.astype(np.float16)), np.float32)
+
+
+# ---- from pixels to views ----
+
+
+def _cuts(config: ModelConfig) -> list[tuple[str, int, Indices, Indices]]:
+    """Of each view: the stored photo that it is cut from, its side, and the rows and columns that are kept of it."""
+
+    def kept(view: Callable[[Array], Array], side: int) -> tuple[Indices, Indices]:
+        coordinates = np.stack(np.meshgrid(np.arange(side), np.arange(side), indexing="ij"), axis=-1)
+        cut = np.asarray(view(jnp.asarray(coordinates[None], jnp.int32)))[0]
+        return cut[:, 0, 0].astype(np.int64), cut[0, :, 1].astype(np.int64)
+
+    small, large = config.global_resize, config.local_resize
+    cuts = [("global_images", small, *kept(lambda photos: views.center_crop(photos, config.view_size), small))]
+    for number in range(config.eval_mosaics):
+
+        def mosaic(photos: Array, number: int = number) -> Array:
+            return views.eval_mosaic(photos, config.mosaic_grid, config.mosaic_patch, number)
+
+        cuts.append(("local_images", large, *kept(mosaic, large)))
+    return cuts
+
+
+def _resample(op: Graph, photos: Value, axis: int, side: int, kept: Indices) -> Value:
+    """The `kept` rows (axis 1) or columns (axis 2) of photos resized to `side`: OpenCV's INTER_CUBIC along one axis.
+
+    Only what the views need is computed. ONNX's `Resize` has the same rule, but onnxruntime 1.32 moves the
+    transposition that it needs to behind it, and then refuses to shrink.
+    """
+    length = op.Shape(photos, start=axis, end=axis + 1)
+    centre = op.Mul(kept + 0.5, op.Div(op.cast(length, np.float64), np.float64(side)))
+    place = op.cast(op.Sub(centre, np.float64(0.5)), np.float32)
+    before = op.Floor(place)
+    fraction, first = op.Sub(place, before), op.cast(before, np.int64)
+    a, weighted = CUBIC_A, []
+    for offset in (-1, 0, 1, 2):
+        # A pixel's weight is a polynomial of its distance, one for 0 to 1 and one for 1 to 2 pixels.
+        distance = op.Abs(op.Sub(fraction, np.float32(offset)))
+        cubic, *others = (a + 2, -a - 3, 0, 1) if offset in (0, 1) else (a, -5 * a, 8 * a, -4 * a)
+        weight: Value | np.generic = np.float32(cubic)
+        for coefficient in others:
+            weight = op.Add(op.Mul(weight, distance), np.float32(coefficient))
+        # Beyond the edge the last pixel is repeated.
+        index = op.Max(op.Min(op.Add(first, np.int64(offset)), op.Sub(length, np.int64(1))), np.int64(0))
+        pixels = op.cast(op.Gather(photos, index, axis=axis), np.float32)
+        weighted.append(op.Mul(pixels, op.Unsqueeze(weight, np.arange(1, 4 - axis))))
+    return op.Sum(*weighted)
+
+
+def _views_of_pixels(op: Graph, config: ModelConfig) -> Value:
+    """All views of the input `photos` [batch, height, width, 3], one view after the other; 0..255."""
+    images = []
+    for _, side, rows, cols in _cuts(config):
+        resized = _resample(op, _resample(op, "photos", 1, side, rows), 2, side, cols)
+        images.append(op.Clip(op.Round(resized), np.float32(0), np.float32(255)))
+    return op.Concat(*images, axis=0)
+
+
+def _views_of_stored(op: Graph, config: ModelConfig) -> Value:
+    """The same of the inputs `global_images` and `local_images`, photos in their stored sizes."""
+    images = [op.Gather(op.Gather(stored, rows, axis=1), cols, axis=2) for stored, _, rows, cols in _cuts(config)]
+    return op.cast(op.Concat(*images, axis=0), np.float32)
+
+
+# ---- from views to scores ----
+
+
+def _linear(op: ModelGraph, x: Value, layer: str) -> Value:
+    return op.Add(op.MatMul(x, op.param(f"{layer}.kernel")), op.param(f"{layer}.bias"))
+
+
+def _layer_norm(op: ModelGraph, x: Value, layer: str) -> Value:
+    scale, bias = op.param(f"{layer}.scale"), op.param(f"{layer}.bias")
+    return op.LayerNormalization(x, scale, bias, epsilon=LAYER_NORM_EPSILON)
+
+
+def _cls_token(op: Graph, x: Value) -> Value:
+    """[batch, 1, dim]"""
+    return op.Slice(x, np.array([0]), np.array([1]), np.array([1]))
+
+
+def _attention(op: ModelGraph, config: ModelConfig, x: Value, layer: str, *, cls_only: bool) -> Value:
+    heads, size = config.num_heads, config.embed_dim // config.num_heads
+    qkv = op.Reshape(_linear(op, x, f"{layer}.qkv"), np.array([0, 0, 3, heads, size]))
+    q, k, v = (op.Gather(qkv, np.int64(which), axis=2) for which in range(3))
+    q = op.Transpose(_cls_token(op, q) if cls_only else q, perm=[0, 2, 1, 3])
+    logits = op.MatMul(op.Mul(q, np.float32(size**-0.5)), op.Transpose(k, perm=[0, 2, 3, 1]))
+    attended = op.MatMul(op.Softmax(logits, axis=-1), op.Transpose(v, perm=[0, 2, 1, 3]))
+    tokens = op.Reshape(op.Transpose(attended, perm=[0, 2, 1, 3]), np.array([0, 0, config.embed_dim]))
+    return _linear(op, tokens, f"{layer}.proj")
+
+
+def _block(op: ModelGraph, config: ModelConfig, x: Value, layer: str, *, cls_only: bool) -> Value:
+    attended = _attention(op, config, _layer_norm(op, x, f"{layer}.norm1"), f"{layer}.attn", cls_only=cls_only)
+    x = op.Add(_cls_token(op, x) if cls_only else x, attended)
+    hidden = _linear(op, _layer_norm(op, x, f"{layer}.norm2"), f"{layer}.mlp.fc1")
+    return op.Add(x, _linear(op, op.Gelu(hidden, approximate="none"), f"{layer}.mlp.fc2"))
+
+
+def _embed(op: ModelGraph, config: ModelConfig, images: Value) -> Value:
+    side, patch, dim = config.view_size // config.patch_size, config.patch_size, config.embed_dim
+    patches = op.Reshape(images, np.array([0, side, patch, side, 3 * patch]))
+    patches = op.Reshape(op.Transpose(patches, perm=[0, 1, 3, 2, 4]), np.array([0, side**2, 3 * patch**2]))
+    tokens = _linear(op, patches, "backbone.patch_embed.proj")
+    shape = op.Concat(op.Shape(tokens, start=0, end=1), np.array([1, dim]), axis=0)
+    cls_token = op.Expand(op.param("backbone.cls_token"), shape)
+    return op.Add(op.Concat(cls_token, tokens, axis=1), op.param("backbone.pos_embed"))
+
+
+def _vision_transformer(op: ModelGraph, config: ModelConfig, images: Value) -> Value:
+    """Normalised images to class tokens, [images, features]."""
+    x, features = _embed(op, config, images), []
+    for number in range(1, config.depth + 1):
+        x = _block(op, config, x, f"backbone.blocks.{number - 1}", cls_only=number == config.depth)
+        if number in (config.readout_blocks or (config.depth,)):
+            features.append(_layer_norm(op, _cls_token(op, x), "backbone.norm"))
+    return op.Concat(*features, axis=2)
+
+
+def _head(op: ModelGraph, features: Value) -> Value:
+    x = op.Relu(_linear(op, features, "head.fc1"))
+    return _linear(op, op.Relu(_linear(op, x, "head.fc2")), "head.fc3")
+
+
+def build(
+    config: ModelConfig,
+    params: Params,
+    storage: Storage = "float32",
+    metadata: Mapping[str, str] | None = None,
+    *,
+    stored: bool = False,
+) -> Any:
+    """The file of a VT-IQA.
+
+    Args:
+        config: the model's sizes.
+        params: its parameters.
+        storage: what they are stored as.
+        metadata: kept in the file's `metadata_props`.
+        stored: instead of `photos` of any size, it takes `global_images` and `local_images` as `VTIQA.score` does.
+
+    Returns:
+        An `onnx.ModelProto`: uint8 RGB pixels [batch, height, width, 3] to float32 scores [batch].
+
+    Raises:
+        UserError: it is not the released model, int8 does not fit its width, or the package onnx is not installed.
+    """
+    if config.kind != "vtiqa":
+        raise UserError("only the released model is written as .onnx: the paper's selects regions by a gradient")
+    if storage == "int8" and config.embed_dim % quantized.GROUP_SIZE:
+        raise UserError(f"int8 needs a width that is a multiple of {quantized.GROUP_SIZE}, not {config.embed_dim}")
+    op, count = ModelGraph(params, storage, config.depth), 1 + config.eval_mosaics
+    images = (_views_of_stored if stored else _views_of_pixels)(op, config)
+    images = op.Div(op.Sub(op.Div(images, np.float32(255)), views.IMAGENET_MEAN), views.IMAGENET_STD)
+    features = op.Reshape(_vision_transformer(op, config, images), np.array([count, -1, config.feature_dim]))
+    mosaics = op.Slice(features, np.array([1]), np.array([count]), np.array([0]))
+    both = op.Concat(
+        op.Gather(features, np.int64(0), axis=0), op.ReduceMean(mosaics, np.array([0]), keepdims=0), axis=1
+    )
+    score = op.Reshape(_head(op, both), np.array([-1]))
+    if stored:
+        sides = {"global_images": config.global_resize, "local_images": config.local_resize}
+        inputs = {name: ("batch", side, side, 3) for name, side in sides.items()}
+    else:
+        inputs = {"photos": ("batch", "height", "width", 3)}
+    return op.model(inputs, score, ("batch",), "uint8 RGB pixels to the quality of each photo", metadata or {})

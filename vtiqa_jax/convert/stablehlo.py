@@ -1,0 +1,34 @@
+"""A model as a StableHLO program that JAX alone runs, without this package."""
+
+import jax
+import numpy as np
+from jax import export
+
+from vtiqa_jax.models import params as parameters
+from vtiqa_jax.models.params import Params, ScoringModel
+from vtiqa_jax.models.vtiqa import ModelConfig
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+
+
+def build(config: ModelConfig, params: Params) -> bytes:
+    """The textbook's program, with the parameters in it; for any number of photos and every platform.
+
+    Args:
+        config: the model's sizes; of the released or the paper's model.
+        params: its parameters.
+
+    Returns:
+        What `jax.export.deserialize` reads: a function of `global_images` and `local_images`, as of `VTIQA.score`.
+    """
+    graphdef, _ = parameters.abstract_model(config)
+
+    @jax.jit
+    def vtiqa(global_images: jax.Array, local_images: jax.Array) -> jax.Array:
+        model: ScoringModel = parameters.merge_params(graphdef, jax.tree.map(jax.numpy.asarray, params))  # type: ignore[assignment]
+        return model.score(global_images, local_images)
+
+    (batch,) = export.symbolic_shape("batch")
+    sides = (config.global_resize, config.local_resize)
+    photos = [jax.ShapeDtypeStruct((batch, side, side, 3), np.uint8) for side in sides]
+    return bytes(export.export(vtiqa, platforms=PLATFORMS)(*photos).serialize())
