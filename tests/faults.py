@@ -779,6 +779,70 @@ FAULTS = (
         "if value is not None and math.isinf(value):",
         "tests/test_scoring.py::test_a_score_that_is_no_number_is_a_failure",
     ),
+    # ---- the page ----
+    Fault(
+        "the page's mosaic starts at the corners of its cells",
+        "vtiqa_jax/gallery/preview.py",
+        "* cell + (cell - patch) // 2",
+        "* cell",
+        "tests/test_gallery.py::test_the_views_are_those_that_the_model_sees",
+    ),
+    Fault(
+        "a horizon makes two photos alike",
+        "vtiqa_jax/gallery/fingerprints.py",
+        "window = window - window.mean(1, keepdims=True) - window.mean(2, keepdims=True) +",
+        "window = window - window.mean((1, 2), keepdims=True) * 2 +",
+        "tests/test_gallery.py::test_a_horizon_alone_makes_no_series",
+    ),
+    Fault(
+        "only unshifted shots are near-identical",
+        "vtiqa_jax/gallery/fingerprints.py",
+        "for top in range(2 * SHIFT + 1) for left in range(2 * SHIFT + 1)]",
+        "for top in (SHIFT,) for left in (SHIFT,)]",
+        "tests/test_gallery.py::test_a_series_is_found_and_other_photos_stay_apart",
+    ),
+    Fault(
+        "what a file says becomes markup",
+        "vtiqa_jax/gallery/page.py",
+        "autoescape=True",
+        "autoescape=False",
+        "tests/test_gallery.py::test_nothing_that_a_file_says_becomes_markup",
+    ),
+    Fault(
+        "links break at # and ?",
+        "vtiqa_jax/gallery/page.py",
+        "return quote(os.fsencode(relative.as_posix()))",
+        'return quote(os.fsencode(relative.as_posix()), safe="/#?")',
+        "tests/test_gallery.py::test_links_lead_to_the_file_whatever_its_name",
+    ),
+    Fault(
+        "a report replaces a folder that has more in it",
+        "vtiqa_jax/gallery/page.py",
+        "if PAGE in names and names <= {PAGE, *PICTURES} and",
+        "if PAGE in names and",
+        "tests/test_gallery.py::test_what_is_no_report_is_never_replaced",
+    ),
+    Fault(
+        "all photos are in the document at once",
+        "vtiqa_jax/gallery/page.js",
+        "const [from, to] = visibleRange();",
+        "const [from, to] = [0, shown.length];",
+        "tests/test_gallery_browser.py::test_ten_thousand_photos_keep_the_document_small",
+    ),
+    Fault(
+        "a mark is forgotten when the page is closed",
+        "vtiqa_jax/gallery/page.js",
+        "localStorage.setItem(STORE, JSON.stringify(marks));",
+        "",
+        "tests/test_gallery_browser.py::test_marks_survive_and_are_exported",
+    ),
+    Fault(
+        "the reason of a failure is put into the page as markup",
+        "vtiqa_jax/gallery/page.js",
+        "if (text !== undefined) made.textContent = text;",
+        "if (text !== undefined) made.innerHTML = text;",
+        "tests/test_gallery_browser.py::test_names_and_reasons_are_shown_as_they_are",
+    ),
     # ---- several devices ----
     Fault(
         "each process provides the first process's rows",
@@ -918,14 +982,15 @@ def plant(fault: Fault, source: str) -> str:
         The changed text.
 
     Raises:
-        ValueError: the text to change does not occur exactly once, or the changed text is no Python.
+        ValueError: the text to change does not occur exactly once, or a changed module is no Python.
     """
     count = source.count(fault.old)
     if count != 1:
         raise ValueError(f"{fault.name}: the text to change occurs {count} times in {fault.file}, not once")
     changed = source.replace(fault.old, fault.new)
     try:
-        compile(changed, fault.file, "exec")
+        if fault.file.endswith(".py"):
+            compile(changed, fault.file, "exec")
     except SyntaxError as error:
         raise ValueError(f"{fault.name}: what it makes of {fault.file} is no Python: {error}") from error
     return changed

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -74,6 +75,25 @@ def test_score_writes_all_it_says(folder: Path, model: Path, tmp_path: Path, com
     np.testing.assert_allclose([s["score"] for s in told["scores"]], [float(row["score"]) for row in rows], atol=1e-6)
     assert len({row["score"] for row in rows}) == 40
     assert sorted(path.name for path in tmp_path.iterdir()) == ["s.csv", "s.json"]
+
+
+def test_score_makes_a_page_and_never_scores_its_pictures(
+    folder: Path, model: Path, tmp_path: Path, command: Command
+) -> None:
+    photos = shutil.copytree(folder, tmp_path / "photos")
+    report = photos / "report"
+    arguments = ("score", photos, "--checkpoint", model, "--csv", tmp_path / "s.csv", "--report", report)
+    first = command(vtiqa.main, *arguments)
+    table = (tmp_path / "s.csv").read_text()
+    assert first[1].endswith(f"report: {report / 'index.html'}\n")
+    scored = sum(row["score"] != "" for row in csv.DictReader(table.splitlines()))
+    assert len(list((report / "thumbnails").iterdir())) == len(list((report / "views").iterdir())) == scored > 0
+    assert command(vtiqa.main, *arguments)[:2] == first[:2]  # an older page is replaced
+    assert (tmp_path / "s.csv").read_text() == table
+    (report / "mine.txt").write_text("kept")
+    status, _, told = command(vtiqa.main, *arguments)
+    assert status == 2 and "is not empty and not an older report" in told
+    assert (report / "mine.txt").read_text() == "kept"
 
 
 def test_score_goes_on_after_a_bad_photo_and_says_so(

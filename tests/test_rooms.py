@@ -12,6 +12,7 @@ FLOORS = (
     {"models"},
     {"data"},
     {"evaluation"},
+    {"gallery"},
     {"training"},
     {"train", "convert"},
     {"commands"},

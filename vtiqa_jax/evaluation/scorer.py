@@ -117,6 +117,8 @@ class ScoreResult:
     error: str | None
     percentile: float | None = None
     """See `Scorer.percentile`; None where that is not known."""
+    inspected: Any = None
+    """What `inspect` of `Scorer.stream` returned for it."""
 
 
 class Scorer:
@@ -172,12 +174,20 @@ class Scorer:
         small, large = (np.stack([pair[which] for pair in padded]) for which in (0, 1))
         return self._step(self._params, sharding.shard_batch(small, self.mesh), sharding.shard_batch(large, self.mesh))
 
-    def stream(self, photos: Sequence[Any], *, batch_size: int | None = None) -> Iterator[ScoreResult]:
+    def stream(
+        self,
+        photos: Sequence[Any],
+        *,
+        batch_size: int | None = None,
+        inspect: Callable[[images.Rgb, images.ImagePair], Any] | None = None,
+    ) -> Iterator[ScoreResult]:
         """Scores photos in their order, two batches decoded ahead; memory does not grow with their number.
 
         Args:
             photos: see `images.as_rgb` for what a photo may be.
             batch_size: photos computed together, see `pass_size`.
+            inspect: called with each photo's pixels and stored sizes in the threads that decode; the result has what
+                it returned.
 
         Yields:
             A result for each photo. One that cannot be read has its reason and stops no other.
@@ -188,23 +198,25 @@ class Scorer:
         if not photos:
             return
         size = pass_size(self.mesh, len(photos), batch_size)
-        running: deque[tuple[list[tuple[int, str | None]], Array | None]] = deque()
-        waiting: deque[Future[images.ImagePair]] = deque()
+        running: deque[tuple[list[tuple[int, str | None, Any]], Array | None]] = deque()
+        waiting: deque[Future[tuple[images.ImagePair, Any]]] = deque()
 
-        def load(photo: Any) -> images.ImagePair:
-            return images.resize_pair(images.as_rgb(photo), self.config)
+        def load(photo: Any) -> tuple[images.ImagePair, Any]:
+            pixels = images.as_rgb(photo)
+            pair = images.resize_pair(pixels, self.config)
+            return pair, inspect and inspect(pixels, pair)
 
         def finish() -> Iterator[ScoreResult]:
             rows, scores = running.popleft()
             values = iter([] if scores is None else np.asarray(scores).tolist())
-            for index, error in rows:
+            for index, error, inspected in rows:
                 value = None if error else next(values)
                 if value is not None and not math.isfinite(value):
                     value, error = None, "its score is not a finite number; the weights may be damaged"
                 share = None
                 if value is not None and self.percentiles is not None:
                     share = float(self.percentile(np.array([value]))[0])
-                yield ScoreResult(photos[index], value, error, share)
+                yield ScoreResult(photos[index], value, error, share, inspected)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             position = 0
@@ -212,14 +224,15 @@ class Scorer:
                 while position < len(photos):
                     ahead = min(len(photos), position + 3 * size)
                     waiting.extend(pool.submit(load, photo) for photo in photos[position + len(waiting) : ahead])
-                    rows: list[tuple[int, str | None]] = []
+                    rows: list[tuple[int, str | None, Any]] = []
                     ready: list[images.ImagePair] = []
                     while waiting and len(ready) < size:
                         try:
-                            ready.append(waiting.popleft().result())
-                            rows.append((position, None))
+                            pair, inspected = waiting.popleft().result()
+                            ready.append(pair)
+                            rows.append((position, None, inspected))
                         except images.ImageError as error:
-                            rows.append((position, str(error)))
+                            rows.append((position, str(error), None))
                         position += 1
                     running.append((rows, self._dispatch(ready, size) if ready else None))
                     if len(running) > 1:  # the device works on the newest batch while the one before is read back

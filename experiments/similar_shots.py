@@ -1,0 +1,171 @@
+"""What finds the near-identical shots of one scene? A perceptual hash, the model's class tokens, or fingerprints.
+
+    pip install imagehash && python experiments/similar_shots.py --images DIR
+
+DIR holds BIQ2021's photos. The photos of SERIES, by their file's number in its subset, were sorted by eye on contact
+sheets: each of ss01's scenes was photographed several times, at different exposures, colours and focus. `scene/a`
+and `scene/b` show one scene in different framing; pairs of them count neither way. So do pairs within a set of
+UNCLEAR, photos of ss02 of one subject; all other pairs of different scenes are to be kept apart.
+
+Photos are grouped by single linkage (pairs at a threshold are linked, and what is linked is one group) and, by the
+class tokens, also by average linkage, as in `experiments/near_duplicates.py`. The table gives, at several
+thresholds, the share of the pairs within groups that belong together (precision), the share of the pairs that belong
+together that are found (recall), and, among 5,000 photos of ss02 and ss03, which are mostly of different scenes, the
+pairs within groups and the largest group.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import imagehash
+import jax
+import numpy as np
+import tyro
+from jaxtyping import Bool, Float, Int
+from PIL import Image
+from scipy.cluster.hierarchy import fcluster, linkage
+from tqdm import tqdm
+
+import vtiqa_jax
+from vtiqa_jax.data import images
+from vtiqa_jax.gallery import fingerprints, preview
+
+SERIES = {
+    "ball": "1-9", "massager": "10-16", "smiley": "17-25", "elephant": "26-34", "helicopter": "35-41",
+    "truck": "42-50", "cat": "51-57", "rabbit": "58-65", "banner/a": "66-70", "banner/b": "71-72", "cup": "73-78",
+    "remotes/a": "79-80", "remotes/b": "81-87", "mug": "88-95", "leaves/a": "96", "leaves/b": "97-103",
+    "peas/a": "104,106-114", "peas/b": "105", "hexagons/a": "115-117", "hexagons/b": "118-119", "park": "120-125",
+    "sphere": "126-129", "butterfly": "130-135", "cloth": "136-145", "sharpener": "146-148", "handset/a": "149",
+    "handset/b": "150-155", "pomegranate/a": "156", "pomegranate/b": "157-163", "pomegranate/c": "164",
+    "tree": "165-177", "overpass": "178-190", "skyline": "191-202", "car park": "203-215", "street": "216-226",
+    "plate/a": "227-245", "plate/b": "246", "keyboard/a": "247-251", "keyboard/b": "252-265", "almonds/a": "266-271",
+    "almonds/b": "272-274", "almonds/c": "275-282", "rescue/a": "700-708", "rescue/b": "709-721", "car": "722-733",
+    "train": "734-745", "piano": "746-757", "toy": "758-767", "make-up": "768-781", "curler": "782-790",
+    "shelf": "791-804", "house": "805-819", "pig": "820-827", "road": "1300-1303", "umbrella": "1304-1318",
+    "square": "1319-1332", "door": "1333", "boards": "1334-1349", "seat/a": "1350-1369", "seat/b": "1370-1384",
+    "leaf": "1385-1404", "floor": "1405-1420", "children": "1422-1431", "pot": "1432-1446",
+}  # fmt: skip
+"""Of ss01."""
+APART = range(1, 161)
+"""Of ss02, different photos but for numbers 146 and 147, two shots of one scene."""
+UNCLEAR = (
+    (5, 6), (11, 12), (2, 20, 21, 22, 23, 24, 25), (14, 15, 16, 17, 18), (26, 27), (30, 31, 32), (29, 42),
+    (33, 34, 35), (7, 28), (43, 44, 45, 46), (73, 74), (95, 96), (97, 99, 100), (102, 103, 104, 105, 106),
+    (109, 111, 112), (107, 110), (113, 114, 115), (116, 117), (120, 121), (124, 125), (131, 132), (151, 152, 153),
+    (150, 156, 157, 158, 159), (37, 38), (52, 53), (135, 136), (76, 77), (79, 80), (49, 50),
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """Where the photos are."""
+
+    images: Path
+    others: int = 5000
+
+
+def labels() -> tuple[list[str], list[str], list[str]]:
+    """The names of the sorted photos, the series of each and its scene."""
+    unclear = {number: f"unclear {group[0]}" for group in UNCLEAR for number in group} | {146: "pair", 147: "pair"}
+    rows = []
+    for series, ranges in SERIES.items():
+        for part in ranges.split(","):
+            first, _, last = part.partition("-")
+            numbers = range(int(first), int(last or first) + 1)
+            rows += [(f"ss01 ({number}).jpg", series, series.split("/")[0]) for number in numbers]
+    for number in APART:
+        series = "pair" if number in (146, 147) else f"alone {number}"
+        rows.append((f"ss02 ({number}).jpg", series, unclear.get(number, series)))
+    names, series, scenes = zip(*rows, strict=True)
+    return list(names), list(series), list(scenes)
+
+
+def hashed(paths: list[Path]) -> Float[np.ndarray, "photos photos"]:
+    """1 less the share of the 64 bits of imagehash's `phash` that differ."""
+    with ThreadPoolExecutor() as pool:
+        bits = np.stack([*pool.map(lambda path: imagehash.phash(Image.open(path)).hash.reshape(-1), paths)])
+    signs = np.where(bits, 1, -1).astype(np.float32)
+    return (signs @ signs.T / 64 + 1) / 2
+
+
+def class_tokens(paths: list[Path]) -> Float[np.ndarray, "photos photos"]:
+    """Cosine of the packaged model's class tokens of the last block, of the whole photo, less their mean."""
+    model = vtiqa_jax.load_model()
+    encode = jax.jit(model.encode)
+    found = []
+    for start in tqdm(range(0, len(paths), 4), "class tokens", disable=None):
+        batch = [images.resize_pair(images.read(path), model.config) for path in paths[start : start + 4]]
+        batch += batch[-1:] * (4 - len(batch))
+        features = encode(*(np.stack([pair[which] for pair in batch]) for which in (0, 1)))
+        found.append(np.asarray(features)[0, :, -model.config.embed_dim :])
+    tokens = np.concatenate(found)[: len(paths)]
+    tokens -= tokens.mean(0)
+    tokens /= np.linalg.norm(tokens, axis=1, keepdims=True)
+    return tokens @ tokens.T
+
+
+def fingerprinted(paths: list[Path]) -> Float[np.ndarray, "photos photos"]:
+    """The best correlation of shifted fingerprints, as `fingerprints.group_similar` compares them."""
+    config = vtiqa_jax.load().config
+
+    def of(path: Path) -> fingerprints.Fingerprint:
+        pixels = images.read(path)
+        return preview.make_preview(pixels, images.resize_pair(pixels, config), config).fingerprint
+
+    with ThreadPoolExecutor() as pool:
+        prints = np.stack([*pool.map(of, paths)])
+    best = np.full((len(paths), len(paths)), -1, np.float32)
+    steps = range(2 * fingerprints.SHIFT + 1)
+    middle = fingerprints._windows(prints, fingerprints.SHIFT, fingerprints.SHIFT)
+    for top in steps:
+        for left in steps:
+            np.maximum(best, middle @ fingerprints._windows(prints, top, left).T, out=best)
+    return np.maximum(best, best.T)
+
+
+METHODS: dict[str, tuple[Callable, str, tuple[float, ...]]] = {
+    "phash of 64 bits": (hashed, "single", (0.78, 0.81, 0.85)),
+    "class tokens": (class_tokens, "single", (0.8, 0.9, 0.95)),
+    "class tokens, averages": (class_tokens, "average", (0.6, 0.7, 0.8, 0.9)),
+    "fingerprints": (fingerprinted, "single", (0.5, 0.55, 0.6, 0.65, 0.7)),
+}
+
+
+def grouped(similarity: Float[np.ndarray, "n n"], method: str, threshold: float) -> Int[np.ndarray, " n"]:
+    """The groups of photos, cut where their similarity falls below the threshold."""
+    distances = np.maximum(1 - similarity[np.triu_indices(len(similarity), 1)], 0)
+    return fcluster(linkage(distances, method), 1 - threshold, "distance")
+
+
+def within(groups: np.ndarray) -> Bool[np.ndarray, "n n"]:
+    """Which pairs, each once, are in one group."""
+    return np.triu(groups[:, None] == groups, 1)
+
+
+def main(arguments: Arguments) -> None:
+    """Prints the table."""
+    names, series, scenes = labels()
+    paths = [arguments.images / name for name in names]
+    others = sorted(path for path in arguments.images.glob("ss0[23]*.jpg") if path.name not in names)
+    others = [others[row] for row in np.random.default_rng(0).permutation(len(others))[: arguments.others]]
+    together, unclear = within(np.array(series)), within(np.array(scenes)) & ~within(np.array(series))
+    print(f"{len(names)} photos, {together.sum()} pairs that belong together, {unclear.sum()} unclear")
+    print("| method | threshold | precision | recall | pairs among others | largest group |\n|---|---|---|---|---|---|")
+    compared = {}
+    for method, (compare, link, thresholds) in METHODS.items():
+        if compare not in compared:
+            compared[compare] = compare(paths + others)
+        similarity = compared[compare]
+        labelled, rest = (similarity[part, part] for part in (slice(len(paths)), slice(len(paths), None)))
+        for threshold in thresholds:
+            found = within(grouped(labelled, link, threshold)) & ~unclear
+            right = (found & together).sum()
+            sizes = np.bincount(grouped(rest, link, threshold))
+            shares = f"{right / max(1, found.sum()):.3f} | {right / together.sum():.3f}"
+            print(f"| {method} | {threshold:g} | {shares} | {(sizes * (sizes - 1) // 2).sum():,} | {sizes.max()} |")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Arguments, description=__doc__))

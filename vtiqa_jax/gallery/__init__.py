@@ -1,0 +1,1 @@
+"""A folder of scored photos as a page to look at."""

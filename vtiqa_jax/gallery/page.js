@@ -1,0 +1,651 @@
+"use strict";
+{
+  // Names, folders and reasons come from other people's files: they enter the page as text, never as markup.
+  const byId = (id) => document.getElementById(id);
+  const data = JSON.parse(byId("data").textContent);
+  const { low: LOW, high: HIGH, higher_is_better: HIGHER } = data.scale;
+  const photos = data.photos;
+  const number = (value) => value.toLocaleString("en");
+  const plural = (count, word) => `${number(count)} ${word}${count === 1 ? "" : "s"}`;
+  const picture = (kind, photo) => `${kind}/${String(photo.index).padStart(5, "0")}.jpg`;
+  const path = ({ folder, name }) => (folder === "." ? name : folder.endsWith(data.separator) ? folder + name : folder + data.separator + name);
+  function element(tag, className, text) {
+    const made = document.createElement(tag);
+    if (className) made.className = className;
+    if (text !== undefined) made.textContent = text;
+    return made;
+  }
+
+  photos.forEach((photo, index) => {
+    photo.index = index;
+    photo.haystack = path(photo).toLowerCase();
+    photo.ratio = photo.width ? photo.width / photo.height : 4 / 3;
+    photo.scored = photo.score !== undefined;
+  });
+  const better = HIGHER ? (a, b) => b.score - a.score : (a, b) => a.score - b.score;
+  const scored = photos.filter((photo) => photo.scored);
+  /** Groups of near-identical shots among some photos: their number to their members. */
+  function grouped(some) {
+    const members = new Map();
+    for (const photo of some) {
+      if (photo.group === undefined) continue;
+      if (!members.has(photo.group)) members.set(photo.group, []);
+      members.get(photo.group).push(photo);
+    }
+    return members;
+  }
+  const bestOf = (members) => members.reduce((best, photo) => (photo.scored && (!best.scored || better(photo, best) < 0) ? photo : best));
+  const groups = grouped(photos);
+  for (const members of groups.values()) bestOf(members).best = true;
+
+  // ---- Colour of a score: the ramp of the style sheet ----
+
+  let ramp;
+  function readRamp() {
+    const style = getComputedStyle(document.documentElement);
+    ramp = [0, 1, 2, 3, 4].map((stop) => {
+      const hex = style.getPropertyValue(`--q${stop}`).trim();
+      return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+    });
+  }
+  /** From 0, the worst, to 1, the best score of the scale. */
+  function quality(score) {
+    const share = Math.min(1, Math.max(0, (score - LOW) / (HIGH - LOW)));
+    return HIGHER ? share : 1 - share;
+  }
+  function channels(share) {
+    const at = Math.min(3.9999, Math.max(0, share) * 4);
+    const stop = Math.floor(at);
+    return ramp[stop].map((from, channel) => from + (at - stop) * (ramp[stop + 1][channel] - from));
+  }
+  const colour = (share) => `rgb(${channels(share).map(Math.round).join(" ")})`;
+
+  // ---- Marks: kept in this browser, under the report's number ----
+
+  const STORE = `vtiqa-report-${data.report}`;
+  let marks = {};
+  try {
+    const kept = JSON.parse(localStorage.getItem(STORE) ?? "{}");
+    for (const photo of photos) if (["keep", "reject"].includes(kept[photo.link])) marks[photo.link] = kept[photo.link];
+  } catch {
+    // No storage here, or something else in it: start without marks.
+  }
+  const markOf = (photo) => marks[photo.link];
+
+  function setMark(photo, mark) {
+    if (markOf(photo) === mark) delete marks[photo.link];
+    else marks[photo.link] = mark;
+    let saved = "";
+    try {
+      localStorage.setItem(STORE, JSON.stringify(marks));
+    } catch {
+      saved = " (for this visit only: the browser keeps nothing)";
+    }
+    say((markOf(photo) ? { keep: "Kept", reject: "Rejected" }[mark] : "No mark") + saved);
+    showMarks();
+    if (["keep", "reject", "unmarked"].includes(byId("status").value)) {
+      const at = shown.indexOf(photo);
+      update();
+      if (!shown.includes(photo)) setActive(shown[Math.min(at, shown.length - 1)]); // the next one, for the next mark
+    } else {
+      drop(photo);
+      render();
+    }
+    if (viewer.open) showMarkButtons();
+    else focusActive();
+  }
+  const marked = (mark) => photos.filter((photo) => markOf(photo) === mark);
+
+  function showMarks() {
+    const [kept, rejected] = ["keep", "reject"].map((mark) => marked(mark).length);
+    byId("marked").textContent = `${number(kept)} kept, ${number(rejected)} rejected`;
+    byId("copy-keep").hidden = !kept;
+    byId("copy-reject").hidden = !rejected;
+  }
+
+  async function copyMarked(mark) {
+    const paths = marked(mark).map(path);
+    try {
+      await navigator.clipboard.writeText(paths.join("\n") + "\n");
+      say(`${plural(paths.length, "path")} copied`);
+    } catch {
+      say("The browser forbids copying; download the CSV instead");
+    }
+  }
+
+  function download() {
+    const quoted = (value) => (/[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
+    const lines = photos.map((photo) => [path(photo), photo.score ?? "", photo.percentile ?? "", markOf(photo) ?? "", photo.group ?? "", photo.error ?? ""]);
+    const text = [["image", "score", "percentile", "mark", "group", "error"], ...lines]
+      .map((line) => line.map((value) => quoted(String(value))).join(",") + "\r\n").join("");
+    const link = element("a");
+    link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+    link.download = "marks.csv";
+    link.click();
+    URL.revokeObjectURL(link.href);
+  }
+
+  let toastTimer;
+  function say(text) {
+    byId("toast").textContent = text;
+    clearTimeout(toastTimer);
+    toastTimer = setTimeout(() => (byId("toast").textContent = ""), 2500);
+  }
+
+  // ---- Which photos, in which order ----
+
+  const EVERYTHING = { low: -Infinity, high: Infinity };
+  let range = EVERYTHING;
+  let shown = []; // photos, as laid out
+  let hidden = new Map(); // of a closed stack: its first photo to the number of others
+  let opened = new Set(); // groups laid out though stacked
+
+  function matches() {
+    const words = byId("search").value.toLowerCase().split(/\s+/).filter(Boolean);
+    const folder = byId("folder").value;
+    const status = byId("status").value;
+    return photos.filter((photo) => {
+      if (folder !== "" && photo.folder !== folders[folder]) return false;
+      if (status === "failed" ? photo.scored : status === "warning" ? !photo.warning : status === "unmarked" ? markOf(photo) : status !== "all" && markOf(photo) !== status) return false;
+      return words.every((word) => photo.haystack.includes(word));
+    });
+  }
+
+  function sorted(found) {
+    const order = byId("sort").value;
+    if (order === "name") return found;
+    const sign = order === "best" ? 1 : -1;
+    return [...found.filter((photo) => photo.scored).sort((a, b) => sign * better(a, b)), ...found.filter((photo) => !photo.scored)];
+  }
+
+  function stacked(found) {
+    hidden = new Map();
+    if (!byId("stack").checked) return found;
+    const stacks = grouped(found);
+    const first = new Map([...stacks].map(([group, members]) => [group, bestOf(members)]));
+    const laid = [];
+    for (const photo of found) {
+      if (photo.group === undefined || stacks.get(photo.group).length === 1) laid.push(photo);
+      else if (first.get(photo.group) === photo) {
+        const others = stacks.get(photo.group).filter((member) => member !== photo);
+        hidden.set(photo, others.length);
+        laid.push(photo);
+        if (opened.has(photo.group)) laid.push(...others);
+      }
+    }
+    return laid;
+  }
+
+  function update() {
+    const found = matches();
+    const inRange = range === EVERYTHING ? found : found.filter((photo) => photo.scored && photo.score >= range.low && photo.score <= range.high);
+    drawHistogram(found);
+    shown = stacked(sorted(inRange));
+    for (const photo of cards.keys()) drop(photo);
+    if (!shown.includes(active)) active = shown[0];
+    const all = inRange.length === photos.length ? plural(photos.length, "photo") : `${number(inRange.length)} of ${plural(photos.length, "photo")}`;
+    const stacks = hidden.size ? `, ${plural(hidden.size, "stack")}` : "";
+    byId("shown").textContent = all + stacks;
+    byId("empty").hidden = shown.length > 0;
+    byId("reset").hidden = inRange.length === photos.length;
+    layOut();
+  }
+
+  function reset() {
+    byId("search").value = "";
+    byId("folder").value = "";
+    byId("status").value = "all";
+    setRange(EVERYTHING);
+  }
+
+  // ---- Histogram ----
+
+  const BINS = 48;
+  const extent = [...scored.map((photo) => photo.score)].reduce(([low, high], score) => [Math.min(low, score), Math.max(high, score)], [LOW, HIGH]);
+  const width = (extent[1] - extent[0]) / BINS;
+  const binOf = (score) => Math.min(BINS - 1, Math.floor((score - extent[0]) / width));
+  const edge = (bin) => extent[0] + bin * width;
+
+  function drawHistogram(found) {
+    const [all, some] = [scored, found].map((those) => {
+      const counts = new Array(BINS).fill(0);
+      for (const photo of those) if (photo.scored) counts[binOf(photo.score)] += 1;
+      return counts;
+    });
+    const tallest = Math.max(1, ...all);
+    const svg = byId("histogram");
+    svg.setAttribute("viewBox", `0 0 ${BINS} 1`);
+    const bars = [];
+    for (let bin = 0; bin < BINS; bin++) {
+      for (const [count, faint] of [[all[bin], true], [some[bin], edge(bin + 1) <= range.low || edge(bin) >= range.high]]) {
+        if (!count) continue;
+        const bar = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+        const height = Math.max(0.03, count / tallest);
+        for (const [name, value] of Object.entries({ x: bin + 0.06, y: 1 - height, width: 0.88, height, fill: colour(quality(edge(bin + 0.5))) })) bar.setAttribute(name, value);
+        if (faint) bar.setAttribute("class", "faint");
+        bars.push(bar);
+      }
+    }
+    svg.replaceChildren(...bars);
+  }
+
+  function setRange(next) {
+    range = next.low <= extent[0] && next.high >= extent[1] ? EVERYTHING : next;
+    byId("low").value = (range === EVERYTHING ? extent[0] : range.low).toFixed(2);
+    byId("high").value = (range === EVERYTHING ? extent[1] : range.high).toFixed(2);
+    update();
+  }
+
+  function listenToHistogram() {
+    const svg = byId("histogram");
+    let from = null;
+    const bin = (event) => {
+      const box = svg.getBoundingClientRect();
+      return Math.min(BINS - 1, Math.max(0, Math.floor(((event.clientX - box.left) / box.width) * BINS)));
+    };
+    const select = (event) => {
+      const ends = [from, bin(event)].sort((a, b) => a - b);
+      setRange({ low: edge(ends[0]), high: edge(ends[1] + 1) });
+    };
+    svg.addEventListener("pointerdown", (event) => {
+      svg.setPointerCapture(event.pointerId);
+      from = bin(event);
+      select(event);
+    });
+    svg.addEventListener("pointermove", (event) => from !== null && select(event));
+    for (const end of ["pointerup", "pointercancel"]) svg.addEventListener(end, () => (from = null));
+    for (const id of ["low", "high"]) {
+      byId(id).addEventListener("change", () => {
+        const value = (field, otherwise) => (Number.isFinite(byId(field).valueAsNumber) ? byId(field).valueAsNumber : otherwise);
+        setRange({ low: value("low", -Infinity), high: value("high", Infinity) });
+      });
+    }
+  }
+
+  // ---- The grid: rows of one height, of which only those near the window are in the document ----
+
+  const grid = byId("grid");
+  const CAPTION = 34; // of a card, below its picture; as in the style sheet
+  const GAP = 14;
+  let room; // width of the grid
+  let places = []; // of each shown photo: row, left, top, width, height
+  let rows = []; // first photo of each row, and its top
+  let active; // the photo that the keys act on
+  const cards = new Map(); // photos in the document
+
+  function layOut() {
+    room = grid.clientWidth;
+    const target = room < 500 ? 128 : 190;
+    places = [];
+    rows = [];
+    let top = 6;
+    for (let start = 0; start < shown.length; ) {
+      const ratios = [];
+      let total = 0;
+      let end = start;
+      while (end < shown.length && total * target + GAP * Math.max(0, ratios.length - 1) < room) {
+        ratios.push(Math.min(2.4, Math.max(0.62, shown[end].ratio)));
+        total += ratios[ratios.length - 1];
+        end += 1;
+      }
+      const height = Math.min(target * 1.25, (room - GAP * (ratios.length - 1)) / total);
+      let left = 0;
+      for (const ratio of ratios) {
+        places.push({ row: rows.length, left, top, width: Math.min(room, ratio * height), height: height + CAPTION });
+        left += ratio * height + GAP;
+      }
+      rows.push({ start, top });
+      top += height + CAPTION + GAP;
+      start = end;
+    }
+    grid.style.height = `${top}px`;
+    render();
+  }
+
+  function visibleRange() {
+    const from = window.scrollY - grid.offsetTop - 500;
+    const to = from + window.innerHeight + 1000;
+    const rowAt = (y) => {
+      let low = 0;
+      let high = rows.length - 1;
+      while (low < high) {
+        const middle = (low + high + 1) >> 1;
+        if (rows[middle].top <= y) low = middle;
+        else high = middle - 1;
+      }
+      return low;
+    };
+    if (!rows.length) return [0, 0];
+    return [rows[rowAt(from)].start, rows[rowAt(to) + 1]?.start ?? shown.length];
+  }
+
+  function render() {
+    const [from, to] = visibleRange();
+    const wanted = new Set();
+    for (let at = from; at < to; at++) wanted.add(at);
+    const activeAt = shown.indexOf(active);
+    if (activeAt >= 0) wanted.add(activeAt); // so that it keeps the focus
+    const wantedPhotos = new Set([...wanted].map((at) => shown[at]));
+    for (const photo of [...cards.keys()]) if (!wantedPhotos.has(photo)) drop(photo);
+    let before = null;
+    for (const at of [...wanted].sort((a, b) => a - b)) {
+      const photo = shown[at];
+      if (!cards.has(photo)) cards.set(photo, makeCard(photo));
+      const item = cards.get(photo);
+      const place = places[at];
+      Object.assign(item.style, { transform: `translate(${place.left}px, ${place.top}px)`, width: `${place.width}px`, height: `${place.height}px` });
+      item.setAttribute("aria-posinset", at + 1);
+      item.setAttribute("aria-setsize", shown.length);
+      item.firstChild.tabIndex = photo === active ? 0 : -1;
+      // In the photos' order, for those who hear the page; moved only if it is not there yet, which would lose the focus.
+      const there = before ? before.nextSibling : grid.firstChild;
+      if (item !== there) grid.insertBefore(item, there);
+      before = item;
+    }
+  }
+
+  function drop(photo) {
+    cards.get(photo)?.remove();
+    cards.delete(photo);
+  }
+
+  function describe(photo) {
+    const group = groups.get(photo.group);
+    return [
+      photo.name,
+      photo.scored ? `score ${photo.score.toFixed(2)}` : `not scored: ${photo.error ?? "no reason known"}`,
+      photo.warning && `warning: ${photo.warning}`,
+      { keep: "kept", reject: "rejected" }[markOf(photo)],
+      group && (photo.best ? `best of ${group.length} similar shots` : `one of ${group.length} similar shots`),
+    ].filter(Boolean).join(", ");
+  }
+
+  function makeCard(photo) {
+    const item = element("li");
+    const card = element("button", "card");
+    card.type = "button";
+    card.setAttribute("aria-label", describe(photo));
+    card.title = path(photo);
+    const frame = element("span", "picture");
+    if (photo.width) {
+      const image = element("img");
+      image.loading = "lazy";
+      image.decoding = "async";
+      image.alt = "";
+      image.src = picture("thumbnails", photo);
+      frame.append(image);
+    }
+    if (!photo.scored) frame.append(element("span", "reason", photo.error ?? ""));
+    const mark = markOf(photo);
+    if (mark) frame.append(element("span", `badge ${mark}`, mark === "keep" ? "✓" : "✕"));
+    card.classList.toggle("rejected", mark === "reject");
+    const bar = element("span", "bar");
+    const caption = element("span", "caption");
+    if (photo.scored) {
+      const fill = element("i");
+      fill.style.width = `${Math.max(2, 100 * quality(photo.score))}%`;
+      fill.style.background = colour(quality(photo.score));
+      bar.append(fill);
+      caption.append(element("b", "", photo.score.toFixed(2)));
+    }
+    if (photo.best) caption.append(element("span", "star", "★"));
+    caption.append(element("span", "name", photo.name));
+    if (photo.warning) caption.append(element("span", "caution", "⚠"));
+    card.append(frame, bar, caption);
+    card.addEventListener("click", () => openViewer(photo));
+    card.addEventListener("focus", () => setActive(photo));
+    item.append(card);
+    const others = hidden.get(photo);
+    if (others) {
+      const open = opened.has(photo.group);
+      card.classList.toggle("stacked", !open);
+      const expand = element("button", "expand", open ? "close" : `+${others}`);
+      expand.type = "button";
+      expand.tabIndex = -1; // the key E does the same
+      expand.setAttribute("aria-expanded", open);
+      expand.setAttribute("aria-label", `${plural(others, "similar shot")} of ${photo.name}`);
+      expand.addEventListener("click", () => toggleStack(photo));
+      item.append(expand);
+    }
+    if (byId("stack").checked && opened.has(photo.group)) card.classList.add("member");
+    return item;
+  }
+
+  function setActive(photo) {
+    if (photo === active) return;
+    const old = cards.get(active);
+    if (old) old.firstChild.tabIndex = -1;
+    active = photo;
+    const now = cards.get(active);
+    if (now) now.firstChild.tabIndex = 0;
+  }
+
+  /** Brings a photo into the window and gives it the focus. */
+  function focusPhoto(photo) {
+    setActive(photo);
+    const place = places[shown.indexOf(photo)];
+    if (!place) return;
+    const top = grid.offsetTop + place.top;
+    const bar = document.querySelector(".status").offsetHeight + 8;
+    if (top < window.scrollY + bar) window.scrollTo(0, top - bar);
+    else if (top + place.height > window.scrollY + window.innerHeight) window.scrollTo(0, top + place.height + 10 - window.innerHeight);
+    render();
+    focusActive();
+  }
+  const focusActive = () => cards.get(active)?.firstChild.focus({ preventScroll: true });
+
+  function toggleStack(photo) {
+    if (photo.group === undefined || !byId("stack").checked) return;
+    if (!opened.delete(photo.group)) opened.add(photo.group);
+    update();
+    const first = shown.includes(photo) ? photo : shown.find((other) => other.group === photo.group);
+    if (first) focusPhoto(first);
+  }
+
+  function neighbour(key) {
+    const at = shown.indexOf(active);
+    const last = shown.length - 1;
+    const beside = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: last }[key];
+    if (beside !== undefined) return shown[Math.min(last, Math.max(0, beside))];
+    const here = places[at];
+    const step = { ArrowUp: -1, ArrowDown: 1, PageUp: -3, PageDown: 3 }[key];
+    const row = Math.min(rows.length - 1, Math.max(0, here.row + step));
+    if (row === here.row) return active;
+    const middle = here.left + here.width / 2;
+    let best = rows[row].start;
+    for (let other = best; other < (rows[row + 1]?.start ?? shown.length); other++) {
+      const distance = (place) => Math.abs(place.left + place.width / 2 - middle);
+      if (distance(places[other]) < distance(places[best])) best = other;
+    }
+    return shown[best];
+  }
+
+  // ---- One photo ----
+
+  const viewer = byId("viewer");
+  let maps;
+  let current;
+  let position; // its place among those shown, also once a mark has taken it away from them
+  let grades; // the current photo's map: columns, rows and numbers
+
+  function openViewer(photo) {
+    showPhoto(photo);
+    if (!viewer.open) viewer.showModal();
+    byId("next").focus();
+  }
+
+  function showPhoto(photo) {
+    current = photo;
+    byId("viewer-name").textContent = photo.name;
+    byId("viewer-folder").textContent = photo.folder;
+    position = shown.indexOf(photo);
+    byId("place").textContent = `${number(position + 1)} of ${number(shown.length)}`;
+    byId("previous").disabled = shown[0] === photo;
+    byId("next").disabled = shown[shown.length - 1] === photo;
+
+    byId("score").textContent = photo.scored ? photo.score.toFixed(2) : "not scored";
+    byId("spread").textContent = photo.spread === undefined ? "" : `± ${photo.spread.toFixed(2)}`;
+    byId("strip").hidden = !photo.scored;
+    if (photo.scored) byId("needle").style.left = `${100 * quality(photo.score)}%`;
+    byId("percentile").textContent = photo.percentile === undefined ? "" : `better than ${photo.percentile.toFixed(0)} % of the photos the model was trained on`;
+    for (const kind of ["error", "warning"]) {
+      byId(kind).hidden = !photo[kind];
+      byId(kind).textContent = photo[kind] ?? "";
+    }
+    const group = groups.get(photo.group);
+    const facts = {
+      size: photo.width && `${number(photo.width)} × ${number(photo.height)} px`,
+      scale: `${data.scale.low} to ${data.scale.high}, ${HIGHER ? "higher" : "lower"} is better`,
+      "similar shots": group && `${group.length}${photo.best ? ", of which this is the best" : ""}`,
+    };
+    byId("facts").replaceChildren(...Object.entries(facts).filter(([, fact]) => fact).map(([name, fact]) => {
+      const line = element("div");
+      line.append(element("dt", "", name), element("dd", "", fact));
+      return line;
+    }));
+
+    const image = byId("photo");
+    const frame = byId("frame");
+    const thumbnail = photo.width ? picture("thumbnails", photo) : "";
+    frame.style.setProperty("--ratio", photo.ratio);
+    frame.style.backgroundImage = thumbnail && `url("${thumbnail}")`;
+    byId("fallback").hidden = true;
+    image.alt = photo.name;
+    image.onerror = () => {
+      image.onerror = null;
+      byId("fallback").hidden = !thumbnail;
+      if (thumbnail) image.src = thumbnail;
+      else image.removeAttribute("src");
+    };
+    image.src = photo.link;
+    byId("views").hidden = !photo.width;
+    if (photo.width) byId("views-image").src = picture("views", photo);
+    readMap(photo);
+    showMap();
+    showMarkButtons();
+  }
+
+  function readMap(photo) {
+    maps ??= JSON.parse(byId("maps").textContent);
+    const found = maps.maps[photo.index];
+    grades = null;
+    byId("mapping").hidden = !found;
+    if (!found) return;
+    const [columns, encoded] = found;
+    const levels = Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0));
+    grades = { columns, rows: levels.length / columns, scores: [...levels].map((level) => maps.low + (level / 255) * (maps.high - maps.low)) };
+    const ends = HIGHER ? [maps.low, maps.high] : [maps.high, maps.low];
+    byId("legend-low").textContent = ends[0].toFixed(2);
+    byId("legend-high").textContent = ends[1].toFixed(2);
+  }
+
+  function showMap() {
+    const canvas = byId("map");
+    canvas.hidden = !(grades && byId("map-shown").checked);
+    byId("reading").hidden = true;
+    if (canvas.hidden) return;
+    canvas.style.opacity = byId("opacity").value / 100;
+    Object.assign(canvas, { width: grades.columns, height: grades.rows });
+    const context = canvas.getContext("2d");
+    const pixels = context.createImageData(grades.columns, grades.rows);
+    grades.scores.forEach((score, at) => {
+      const share = (score - maps.low) / (maps.high - maps.low || 1);
+      pixels.data.set([...channels(HIGHER ? share : 1 - share), 255], 4 * at);
+    });
+    context.putImageData(pixels, 0, 0);
+  }
+
+  function readMapAt(event) {
+    const box = byId("frame").getBoundingClientRect();
+    const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+    const reading = byId("reading");
+    reading.hidden = byId("map").hidden || x < 0 || y < 0 || x >= 1 || y >= 1;
+    if (reading.hidden) return;
+    reading.textContent = grades.scores[Math.floor(y * grades.rows) * grades.columns + Math.floor(x * grades.columns)].toFixed(2);
+    Object.assign(reading.style, { left: `${100 * x}%`, top: `${100 * y}%` });
+  }
+
+  function showMarkButtons() {
+    for (const mark of ["keep", "reject"]) byId(mark).setAttribute("aria-pressed", markOf(current) === mark);
+  }
+
+  function step(by) {
+    const at = shown.indexOf(current);
+    const next = at >= 0 ? shown[at + by] : shown[by > 0 ? position : position - 1];
+    if (next) showPhoto(next);
+  }
+
+  // ---- Keys and controls ----
+
+  function press(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || byId("help").open) return;
+    const typing = event.target.matches("[type='search'], [type='number'], select");
+    if (typing || (event.target.type === "range" && event.key.startsWith("Arrow"))) return;
+    const photo = viewer.open ? current : active;
+    const inGrid = !viewer.open && grid.contains(event.target);
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    if (viewer.open && ["ArrowLeft", "ArrowRight"].includes(key)) step(key === "ArrowLeft" ? -1 : 1);
+    else if (inGrid && /^(Arrow|Home|End|Page)/.test(key)) focusPhoto(neighbour(key));
+    else if ((key === "k" || key === "x") && photo && (viewer.open || inGrid)) setMark(photo, key === "k" ? "keep" : "reject");
+    else if (key === "m" && viewer.open && grades) byId("map-shown").click();
+    else if (key === "g" && !viewer.open && groups.size) byId("stack").click();
+    else if (key === "e" && inGrid) toggleStack(photo);
+    else if (key === "/" && !viewer.open) byId("search").select();
+    else if (key === "?") byId("help").showModal();
+    else return;
+    event.preventDefault();
+  }
+
+  document.addEventListener("keydown", press);
+  for (const id of ["sort", "status", "folder", "search", "stack"]) byId(id).addEventListener("input", update);
+  byId("stack").addEventListener("change", () => opened.clear());
+  byId("reset").addEventListener("click", reset);
+  byId("empty-reset").addEventListener("click", reset);
+  byId("copy-keep").addEventListener("click", () => copyMarked("keep"));
+  byId("copy-reject").addEventListener("click", () => copyMarked("reject"));
+  byId("download").addEventListener("click", download);
+  byId("help-button").addEventListener("click", () => byId("help").showModal());
+  byId("previous").addEventListener("click", () => step(-1));
+  byId("next").addEventListener("click", () => step(1));
+  byId("close").addEventListener("click", () => viewer.close());
+  for (const mark of ["keep", "reject"]) byId(mark).addEventListener("click", () => setMark(current, mark));
+  byId("map-shown").addEventListener("change", showMap);
+  byId("opacity").addEventListener("input", showMap);
+  byId("frame").addEventListener("pointermove", readMapAt);
+  byId("frame").addEventListener("pointerleave", () => (byId("reading").hidden = true));
+  viewer.addEventListener("click", (event) => event.target === viewer && viewer.close());
+  viewer.addEventListener("close", () => {
+    byId("photo").onerror = null;
+    byId("photo").removeAttribute("src");
+    focusPhoto(shown.includes(current) ? current : active);
+  });
+  let frameAsked = false;
+  window.addEventListener("scroll", () => {
+    if (frameAsked) return;
+    frameAsked = true;
+    requestAnimationFrame(() => {
+      frameAsked = false;
+      render();
+    });
+  }, { passive: true });
+  new ResizeObserver(() => grid.clientWidth !== room && layOut()).observe(grid);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    readRamp();
+    update();
+    showMap();
+  });
+
+  const folders = [...new Set(photos.map((photo) => photo.folder))].sort();
+  byId("folder").append(...folders.map((folder, index) => {
+    const option = element("option", "", folder);
+    option.value = index;
+    return option;
+  }));
+  byId("folders").hidden = folders.length < 2;
+  byId("stacking").hidden = !groups.size;
+  byId("axis").replaceChildren(...[0, 1, 2, 3, 4].map((quarter) => element("span", "", String(Number((extent[0] + (quarter / 4) * (extent[1] - extent[0])).toFixed(2))))));
+  readRamp();
+  listenToHistogram();
+  showMarks();
+  setRange(EVERYTHING);
+}

@@ -1,0 +1,211 @@
+"""Scored photos as one page, opened from disk: `index.html` with its style, script and data, pictures beside it."""
+
+import base64
+import dataclasses
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+import numpy as np
+from jaxtyping import Float
+from markupsafe import Markup
+
+from vtiqa_jax import atomic
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.gallery.fingerprints import Fingerprint, group_similar
+from vtiqa_jax.gallery.preview import Preview
+from vtiqa_jax.models.checkpoint import LabelScale
+
+PAGE = "index.html"
+PICTURES = ("thumbnails", "views")
+GENERATOR = '<meta name="generator" content="vtiqa-jax report">'
+"""Stands in every page: what has it may be replaced."""
+
+
+@dataclasses.dataclass(frozen=True)
+class GalleryItem:
+    """What the page says of one photo."""
+
+    path: Path
+    """As given; shown, linked to and never trusted."""
+    score: float | None
+    """None for a photo that could not be scored."""
+    percentile: float | None = None
+    """Share of the training photos that score worse, percent."""
+    spread: float | None = None
+    """How far the score may be off, on the label scale."""
+    error: str | None = None
+    warning: str | None = None
+    quality_map: Float[np.ndarray, "rows columns"] | None = None
+    """Finite scores of the photo's parts, which divide it evenly."""
+
+
+@dataclasses.dataclass(frozen=True)
+class GalleryHeader:
+    """What the page says at its top."""
+
+    title: str
+    model: str
+    scale: LabelScale
+    command: str
+    created: str
+
+
+class GalleryWriter:
+    """Writes a photo's pictures as its result comes; only what the page itself holds stays in memory."""
+
+    def __init__(self, folder: Path, target: Path) -> None:
+        """Makes the folders of the pictures.
+
+        Args:
+            folder: an empty folder to write to.
+            target: where that folder will be, for the links to the photos.
+        """
+        self._folder, self._target = folder, target
+        self._rows: list[dict[str, Any]] = []
+        self._maps: list[Float[np.ndarray, "rows columns"] | None] = []
+        self._fingerprints: dict[int, Fingerprint] = {}
+        for name in PICTURES:
+            (folder / name).mkdir(parents=True)
+
+    def add(self, item: GalleryItem, preview: Preview | None) -> None:
+        """Adds a photo; one that could not be read has no preview."""
+        number = len(self._rows)
+        row = {
+            "name": _text(item.path.name),
+            "folder": _text(str(item.path.parent)),
+            "link": _link(item.path, self._target),
+            "score": item.score,
+            "percentile": item.percentile,
+            "spread": item.spread,
+            "error": _text(item.error),
+            "warning": _text(item.warning),
+        }
+        if preview is not None:
+            row |= {"width": preview.width, "height": preview.height}
+            self._fingerprints[number] = preview.fingerprint
+            for name, data in zip(PICTURES, (preview.thumbnail, preview.views), strict=True):
+                (self._folder / name / f"{number:05}.jpg").write_bytes(data)
+        self._rows.append({key: value for key, value in row.items() if value is not None})
+        self._maps.append(item.quality_map)
+
+    def finish(self, header: GalleryHeader) -> None:
+        """Finds the near-identical shots and writes the page."""
+        rows = list(self._fingerprints)
+        groups = group_similar(np.stack([*self._fingerprints.values()])) if rows else []
+        for row, group in zip(rows, groups, strict=True):
+            if group >= 0:
+                self._rows[row]["group"] = int(group)
+        page = _render(header, self._rows, _encode_maps(self._maps), report_id(self._target))
+        (self._folder / PAGE).write_text(page, encoding="utf-8", newline="")
+
+
+@contextmanager
+def open_gallery(folder: Path) -> Iterator[GalleryWriter]:
+    """A writer of the page in `folder`, which appears, or replaces an older page, when the block ends without an error.
+
+    An interrupted run leaves nothing, and an older page as it was.
+
+    Raises:
+        UserError: `folder` has something else in it, or cannot be written.
+    """
+    target = folder.resolve()
+    check_folder(target)
+    try:
+        atomic.make_folder(target.parent)
+        with atomic.atomic_replace(target) as temporary:
+            yield GalleryWriter(temporary, target)
+    except BrokenPipeError:  # of standard output
+        raise
+    except OSError as error:
+        raise UserError(f"the report {folder} cannot be written: {error.strerror or error}") from error
+
+
+def check_folder(folder: Path) -> None:
+    """Checks that a page may be written to a folder: there is none, it is empty, or it holds an older page alone.
+
+    Raises:
+        UserError: it may not.
+    """
+    try:
+        if not folder.exists():
+            return
+        names = {entry.name for entry in folder.iterdir()}
+        if not names:
+            return
+        if PAGE in names and names <= {PAGE, *PICTURES} and GENERATOR in (folder / PAGE).read_text(errors="replace"):
+            return
+    except NotADirectoryError:
+        raise UserError(f"the report {folder} would replace a file; name a new folder") from None
+    except OSError as error:
+        raise UserError(f"the report {folder} cannot be written: {error.strerror}") from error
+    raise UserError(f"{folder} is not empty and not an older report; name a new folder, or empty that one")
+
+
+def report_id(folder: Path) -> str:
+    """What the marks of the report in a folder are kept under, also when it is made again."""
+    return hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+
+
+def _text(text: str | None) -> str | None:
+    """Text that UTF-8 can hold: undecodable bytes of a file's name are shown as U+FFFD."""
+    return None if text is None else re.sub("[\ud800-\udfff]", "\ufffd", text)
+
+
+def _link(path: Path, target: Path) -> str:
+    """A photo's address, relative to the page's folder, every character that means something in an address encoded."""
+    try:
+        relative = Path(os.path.relpath(path.absolute(), target))
+    except ValueError:  # on another drive
+        return path.absolute().as_uri()
+    return quote(os.fsencode(relative.as_posix()))
+
+
+def _encode_maps(maps: list[Float[np.ndarray, "rows columns"] | None]) -> dict[str, Any]:
+    """The quality maps as base64 of bytes; 0 is the lowest number of all maps and 255 the highest."""
+    present = [quality for quality in maps if quality is not None]
+    low = min((float(quality.min()) for quality in present), default=0.0)
+    high = max((float(quality.max()) for quality in present), default=0.0)
+    step = max(high - low, 1e-6) / 255
+
+    def encode(quality: Float[np.ndarray, "rows columns"]) -> list[Any]:
+        levels = np.rint((quality - low) / step).astype(np.uint8)
+        return [quality.shape[1], base64.b64encode(levels.tobytes()).decode()]  # columns tell the rows
+
+    return {"low": low, "high": high, "maps": [None if quality is None else encode(quality) for quality in maps]}
+
+
+def _render(header: GalleryHeader, rows: list[dict[str, Any]], maps: dict[str, Any], report: str) -> str:
+    """The page's text. Style and script are allowed by their hashes, so that no other can run."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style, script = (Path(__file__).with_name(f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
+    scores = [row["score"] for row in rows if "score" in row]
+    return environment.get_template("page.html.jinja").render(
+        generator=Markup(GENERATOR),
+        header={name: _text(str(value)) for name, value in vars(header).items()},
+        count=len(rows),
+        mean=float(np.mean(scores)) if scores else None,
+        style=Markup(style),
+        script=Markup(script),
+        style_hash=_source_hash(style),
+        script_hash=_source_hash(script),
+        data={"report": report, "scale": dataclasses.asdict(header.scale), "separator": os.sep, "photos": rows},
+        maps=maps,
+    )
+
+
+def _source_hash(source: str) -> str:
+    """Of an inline style or script, for the Content-Security-Policy."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
