@@ -182,8 +182,8 @@ FAULTS = (
     Fault(
         "the head sees the global view twice and the mosaic never",
         "vtiqa_jax/models/vtiqa.py",
-        "return features[: len(global_view)], features[len(global_view) :]",
-        "return features[: len(global_view)], features[: len(global_view)]",
+        "return features[:batch], features[batch:]",
+        "return features[:batch], features[:batch]",
         "tests/test_model.py::test_both_views_go_through_one_backbone_and_are_kept_apart",
     ),
     Fault(
