@@ -1,101 +1,225 @@
-"""What helps when the backbone is fine-tuned? Each variant trained by `train.py` with several seeds, in one table.
+"""What does fine-tuning all layers bring, and which choices matter? And the models of the choice, with several seeds.
 
-    python experiments/fine_tuning.py --scores scores.csv --images photos --init checkpoints/vit --out runs/fine-tuning
+    python experiments/fine_tuning.py search --release biq2021 --init init --out runs/fine-tuning
+    python experiments/fine_tuning.py final --release biq2021 --init init --out runs/fine-tuning --variant "10 epochs"
 
-The first 80 % of the CSV's rows train, the last 20 % test; the last epoch is kept. Each variant changes one thing of
-the first. The table gives test SRCC, in total and as the mean of the groups: mean and spread (largest minus smallest)
-over seeds. Stopped and started again it goes on where it was. Meant for a GPU: there --epochs 20, on a CPU less.
+`search` trains a head on frozen features, then everything from there, once for each variant, and measures as
+`experiments/heads.py` does: near-duplicates are kept together, 15 % of their groups validate, the official test split
+is not used. `final` trains one variant on all of the official training split, once for each seed, and writes each model
+and the average of their weights as `vtiqa convert quantize` would. Meant for a GPU, where all photos stay: 1.8 MB each.
 """
 
 import dataclasses
 import json
-import subprocess
-import sys
+import time
 from pathlib import Path
+from typing import Any
 
+import jax
 import numpy as np
 import tyro
+from heads import BASE as HEAD
+from heads import HeldOut, fit, training_columns
+from tyro.extras import SubcommandApp
 
-TRAIN = Path(__file__).parents[1] / "train.py"
+from vtiqa_jax import sharding
+from vtiqa_jax.data import datasets, distorted, image_cache
+from vtiqa_jax.data.loader import ImageStore
+from vtiqa_jax.data.manifest import Manifest
+from vtiqa_jax.evaluation.scorer import make_score_step, round_weights, score_store
+from vtiqa_jax.models import adapt, catalog, quantized
+from vtiqa_jax.models import params as parameters
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.params import Params
+from vtiqa_jax.training.features import FeatureStore, compute_features
+from vtiqa_jax.training.finetune import FinetuneRecipe
+
+BLOCKS = (4, 6, 8)
+PERCENTILE_PHOTOS = 1000
+HEAD_RECIPE = dataclasses.replace(HEAD, epochs=20, chains_per_batch=8, order_weight=1.0)
+BASE = FinetuneRecipe(
+    epochs=10,
+    batch_size=64,
+    peak_lr=1e-4,
+    head_lr=3e-4,
+    head_dropout=0.05,
+    chains=1,
+    chains_per_batch=8,
+    order_weight=1.0,
+)
+VARIANTS: dict[str, dict[str, Any]] = {
+    "10 epochs": {},
+    "rate 1e-5": {"peak_lr": 1e-5},
+    "rate 3e-5": {"peak_lr": 3e-5},
+    "rate 3e-5, 20 epochs": {"peak_lr": 3e-5, "epochs": 20},
+    "rate 3e-4": {"peak_lr": 3e-4},
+    "20 epochs": {"epochs": 20},
+    "averaged weights, .998": {"ema": 0.998},
+    "drop path .1": {"drop_path": 0.1},
+    "layer decay .65": {"layer_decay": 0.65},
+    "layer decay 1": {"layer_decay": 1.0},
+    "margin 2": {"order_margin": 2.0},
+    "series' weight .5": {"order_weight": 0.5},
+    "head's dropout .2": {"head_dropout": 0.2},
+    "L1 alone": {"plcc_weight": 0.0},
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """What to measure."""
+    """Where everything is."""
 
-    scores: Path
-    images: Path
+    release: Path
+    """BIQ2021 as it is distributed; the photos of the test split need not be there."""
     init: Path
+    """A backbone of at least 8 blocks, see `vtiqa convert backbone`."""
     out: Path
-    group_column: str = "subset"
-    seeds: int = 3
-    epochs: int = 20
-    only: tuple[str, ...] = ()
-    """Variants to train; all when not given."""
+    images: Path | None = None
+    """Where decoded photos are kept; below `out` when not given."""
+    chains: int = 2100
+    """Series of distorted photos."""
 
 
-BASE = {"readout-blocks": "4 6 8", "recipe.peak-lr": "1e-4"}
-VARIANTS: dict[str, dict[str, str]] = {
-    "base": {},
-    "block 8 alone": {"readout-blocks": "8"},
-    "blocks 6, 8, 10, 12": {"readout-blocks": "6 8 10 12"},
-    "all 12 blocks, the last alone": {"readout-blocks": "12"},
-    "4 blocks frozen": {"recipe.freeze-blocks": "4"},
-    "peak rate 3e-5": {"recipe.peak-lr": "3e-5"},
-    "peak rate 3e-4": {"recipe.peak-lr": "3e-4"},
-    "no layer decay": {"recipe.layer-decay": "1.0"},
-    "L1 alone": {"recipe.plcc-weight": "0"},
-    "drop path .1": {"recipe.drop-path": "0.1"},
-    "average .999": {"recipe.ema": "0.999"},
-    "1 mosaic": {"eval-mosaics": "1"},
-}
+class Experiment:
+    """Photos on the devices, their features by the frozen backbone, and training from one to the other."""
+
+    def __init__(self, arguments: Arguments) -> None:
+        found = datasets.read("biq2021", arguments.release, partial=True)
+        training = np.flatnonzero(np.array(found.official) == "train")
+        self.photos = found.on_common_scale().select(training)
+        self.scale = found.info.scale
+        self.rows = np.arange(len(training))
+        self.longer: Manifest
+        self.longer, self.chains = distorted.add_chains(self.photos, self.rows, arguments.chains)
+        self.start = adapt.with_readout(catalog.load(arguments.init), BLOCKS)
+        self.config = self.start.config
+        began = time.perf_counter()
+        cache = image_cache.build_image_cache(self.longer, arguments.images or arguments.out / "images", self.config)
+        print(f"{len(self.longer.names)} photos prepared, {time.perf_counter() - began:.0f} s", flush=True)
+        self.mesh = sharding.data_mesh(jax.devices()[:1])
+        on_device = None if self.mesh.devices.flat[0].platform == "cpu" else True
+        self.store = ImageStore(cache, self.mesh, on_device=on_device)
+        print(f"on the device: {self.store.on_device}, {time.perf_counter() - began:.0f} s", flush=True)
+        backbone = sharding.replicate(self.initial(0), self.mesh)
+        folder = arguments.out / "features"
+        self.features = FeatureStore(
+            compute_features(
+                self.store, len(self.longer.names), backbone, self.config, BASE.compute_dtype, folder, lambda _: False
+            ),
+            self.mesh,
+            self.config,
+        )
+        print(f"features, {time.perf_counter() - began:.0f} s", flush=True)
+
+    def initial(self, seed: int) -> Params:
+        """The backbone and a fresh head."""
+        fresh = HEAD_RECIPE.init_head(parameters.init_params(self.config, seed))
+        return fresh | {k: v for k, v in self.start.params.items() if parameters.param_group(k)[0] != "head"}
+
+    def with_head(self, rows: np.ndarray, chains: np.ndarray, seed: int) -> Params:
+        """The backbone with a head that learned on its features."""
+        columns = training_columns(self.longer, rows, self.chains)
+        params = self.initial(seed)
+        head = {k: v for k, v in params.items() if parameters.param_group(k)[0] == "head"}
+        return params | jax.device_get(fit(HEAD_RECIPE, self.config, self.features, columns, head, rows, chains, seed))
+
+    def fine_tune(
+        self, recipe: FinetuneRecipe, params: Params, rows: np.ndarray, chains: np.ndarray, seed: int
+    ) -> Params:
+        """Everything trained from there, on the host."""
+        columns = training_columns(self.longer, rows, self.chains)
+        return jax.device_get(fit(recipe, self.config, self.store, columns, params, rows, chains, seed))
+
+    def score(self, params: Params, rows: np.ndarray) -> np.ndarray:
+        """Scores of stored photos, in standard deviations of the training labels."""
+        step = make_score_step(self.config, BASE.compute_dtype, self.mesh)
+        return score_store(
+            step, round_weights(sharding.replicate(params, self.mesh), BASE.compute_dtype), self.store, rows
+        )
 
 
-def trained(arguments: Arguments, name: str, seed: int) -> dict:
-    """The result of one run, trained unless it is there already."""
-    workdir = arguments.out / f"{name.replace(' ', '-').replace(',', '')}-{seed}"
-    options = BASE | VARIANTS[name] | {"recipe.seed": str(seed), "recipe.epochs": str(arguments.epochs)}
-    command = [
-        *(sys.executable, str(TRAIN), "manifest", "--scores", str(arguments.scores), "--images", str(arguments.images)),
-        *("--init", str(arguments.init), "--in-order", "--val-fraction", "0", "--workdir", str(workdir)),
-        *("--image-cache", str(arguments.out / "images"), "--group-column", arguments.group_column),
-        *(word for option, value in options.items() for word in (f"--{option}", *value.split())),
-    ]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        sys.exit(done.returncode)  # it has said why
-    return json.loads((workdir / "result.json").read_text())
+app = SubcommandApp()
 
 
-def main(arguments: Arguments) -> None:
-    """Prints the table, row by row, and writes it as table.md beside the runs."""
-    lines: list[str] = []
+@app.command
+def search(arguments: tyro.conf.OmitArgPrefixes[Arguments], minutes: float = 60, only: tuple[str, ...] = ()) -> None:
+    """Prints the table of the variants, row by row; those in `results.json` already are not trained again.
 
-    def write(line: str) -> None:
-        lines.append(line)
-        print(line, flush=True)
-        (arguments.out / "table.md").write_text("\n".join(lines) + "\n")
+    Args:
+        arguments: where everything is.
+        minutes: after which no other variant is begun.
+        only: variants to train; all when not given.
+    """
+    began = time.monotonic()
+    file = arguments.out / "results.json"
+    results: dict[str, dict[str, Any]] = json.loads(file.read_text()) if file.exists() else {}
+    lab = Experiment(arguments)
+    tokens = lab.features.features[lab.rows, 0, -lab.config.embed_dim :]
+    held_out = HeldOut.split(lab.longer, lab.rows, tokens, lab.chains)
+    rows = np.unique(np.concatenate([held_out.val, held_out.val_chains.ravel()]))
 
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    for name in arguments.only or VARIANTS:
-        results = [trained(arguments, name, seed) for seed in range(arguments.seeds)]
-        groups = sorted(results[0]["within"])
-        if not lines:
-            write(f"| variant | SRCC | spread | mean of groups | spread | {' | '.join(groups)} | PLCC |")
-            write("|---" * (6 + len(groups)) + "|")
-        columns = [
-            [r["srcc"], r["within_mean_srcc"], *(r["within"][g]["srcc"] for g in groups), r["plcc"]] for r in results
-        ]
-        mean, spread = np.mean(columns, 0), np.ptp(columns, 0)
-        each = [
-            f"{mean[0]:.4f}",
-            f"{spread[0]:.4f}",
-            f"{mean[1]:.4f}",
-            f"{spread[1]:.4f}",
-            *(f"{m:.3f}" for m in mean[2:]),
-        ]
-        write(f"| {name} | {' | '.join(each)} |")
+    def report(name: str, params: Params, seconds: float) -> None:
+        scores = np.zeros(len(lab.longer.names), np.float32)
+        scores[rows] = lab.score(params, rows)
+        found = held_out.measure(scores)
+        kinds = np.array([lab.longer.names[chain[1]].rsplit("|", 2)[1] for chain in held_out.val_chains])
+        levels = scores[held_out.val_chains]
+        fell = (np.diff(levels, axis=1) < 0).all(axis=1)
+        worst = sorted((float(fell[kinds == kind].mean()), kind) for kind in set(kinds))
+        results[name] = found | {"falling by kind": {kind: share for share, kind in worst}, "seconds": seconds}
+        file.write_text(json.dumps(results, indent=1) + "\n")
+        print(f"| {name} | {' | '.join(f'{value:.4f}' for value in found.values())} | {seconds:.0f} |", flush=True)
+
+    print("| variant | SRCC | PLCC | mean of subsets | gross noticed | falling | seconds |")
+    print("|---" * 7 + "|")
+    start = time.perf_counter()
+    headed = lab.with_head(held_out.train, held_out.train_chains, 0)
+    report("head alone", headed, time.perf_counter() - start)
+    for name in only or VARIANTS:
+        if name in results or time.monotonic() - began > 60 * minutes:
+            continue
+        start = time.perf_counter()
+        recipe = dataclasses.replace(BASE, **VARIANTS[name])
+        tuned = lab.fine_tune(recipe, headed, held_out.train, held_out.train_chains, 0)
+        report(name, tuned, time.perf_counter() - start)
+
+
+@app.command
+def final(arguments: tyro.conf.OmitArgPrefixes[Arguments], variant: str, seeds: int = 3) -> None:
+    """Writes `seed-0.npz`, ... and `average.npz`.
+
+    Args:
+        arguments: where everything is.
+        variant: of the table.
+        seeds: models to train.
+    """
+    lab = Experiment(arguments)
+    recipe = dataclasses.replace(BASE, **VARIANTS[variant])
+    mean, std = float(lab.photos.mos.mean()), float(lab.photos.mos.std())
+    drawn = np.random.default_rng(0).permutation(lab.rows)[:PERCENTILE_PHOTOS]
+
+    def save(name: str, params: Params) -> None:
+        scores = lab.score(params, drawn) * std + mean
+        trained = {
+            "data": "BIQ2021, official training split",
+            "recipe": dataclasses.asdict(recipe) | {"chains": arguments.chains},
+            "started from": lab.start.provenance,
+            "percentiles": {
+                kind: np.percentile(values, range(101)).tolist()
+                for kind, values in (("labels", lab.photos.mos), ("scores", scores))
+            },
+        }
+        moved = parameters.rescale_head(lab.config, params, std, mean)
+        quantized.save(arguments.out / f"{name}.npz", Checkpoint(lab.config, moved, lab.scale, {"trained": trained}))
+        print(f"{name}.npz, PLCC on training photos {np.corrcoef(scores, lab.photos.mos[drawn])[0, 1]:.3f}", flush=True)
+
+    headed = lab.with_head(lab.rows, lab.chains, 0)  # one for all: only models that start alike can be averaged
+    found = []
+    for seed in range(seeds):
+        found.append(lab.fine_tune(recipe, headed, lab.rows, lab.chains, seed))
+        save(f"seed-{seed}", found[-1])
+    save("average", {name: np.mean([params[name] for params in found], axis=0) for name in found[0]})
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    app.cli(description=__doc__)

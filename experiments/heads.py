@@ -11,6 +11,7 @@ scores below the untouched photo, and whose scores fall from each level to the n
 
 import dataclasses
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ from scipy.sparse.csgraph import connected_components
 
 from vtiqa_jax import sharding
 from vtiqa_jax.data import datasets, distorted, loader, splits
+from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.evaluation import metrics
 from vtiqa_jax.models import params as parameters
+from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vtiqa import ModelConfig
 from vtiqa_jax.train import init_state, make_train_step
 from vtiqa_jax.training.features import FeatureStore
@@ -78,6 +81,83 @@ def near_duplicates(tokens: np.ndarray) -> np.ndarray:
     return connected_components(coo_array((np.ones(len(rows), bool), (rows, columns)), shape), directed=False)[1]
 
 
+@dataclasses.dataclass(frozen=True)
+class HeldOut:
+    """Photos and series that train, and those that validate."""
+
+    photos: Manifest
+    """All photos and distorted versions."""
+    train: np.ndarray
+    val: np.ndarray
+    train_chains: np.ndarray
+    val_chains: np.ndarray
+
+    @classmethod
+    def split(cls, photos: Manifest, rows: np.ndarray, tokens: np.ndarray, chains: np.ndarray) -> "HeldOut":
+        """Holds out 15 % of the groups of near-duplicates among `rows`, by their class tokens, and their series."""
+        groups = near_duplicates(tokens)
+        drawn = np.random.default_rng(1).permutation(groups.max() + 1)[: round(0.15 * (groups.max() + 1))]
+        validating = np.isin(groups, drawn)
+        val = rows[validating]
+        places = {photos.names[row]: row for row in rows}
+        owners = np.array([places[photos.names[chain[0]].rsplit("|", 2)[0]] for chain in chains])
+        held_out = np.isin(owners, val)
+        sizes = Counter(np.bincount(groups).tolist())
+        print(f"{(~validating).sum()} photos train, {len(val)} validate; {dict(sorted(sizes.items()))} groups by size")
+        print(f"{(~held_out).sum()} series train, {held_out.sum()} validate\n", flush=True)
+        return cls(photos, rows[~validating], val, chains[~held_out], chains[held_out])
+
+    def measure(self, scores: np.ndarray) -> dict[str, float]:
+        """How well the scores of the validating photos, by row, agree with people and with common sense."""
+        mos = self.photos.mos[self.val]
+        total = metrics.correlations(scores[self.val], mos)
+        within = metrics.within_groups(scores[self.val], mos, [self.photos.groups[row] for row in self.val])
+        levels = scores[self.val_chains]
+        return {
+            "SRCC": total.srcc,
+            "PLCC": total.plcc,
+            "mean of subsets": float(np.mean([w.srcc for w in within.values()])),
+            "gross noticed": float((levels[:, -1] < levels[:, 0]).mean()),
+            "falling": float((np.diff(levels, axis=1) < 0).all(axis=1).mean()),
+        }
+
+
+def fit(
+    recipe: FinetuneRecipe,
+    config: ModelConfig,
+    store: loader.Store,
+    columns: Mapping[str, np.ndarray],
+    params: Params,
+    rows: np.ndarray,
+    chains: np.ndarray,
+    seed: int,
+) -> Params:
+    """Trains for all the recipe's epochs as train.py does. The seed is not the recipe's: one compilation serves all."""
+    state, frozen = init_state(recipe, config, params, store.mesh)
+    step = make_train_step(recipe, config, store.mesh)
+    key = jax.random.wrap_key_data(sharding.replicate(jax.random.key_data(jax.random.key(seed)), store.mesh))
+    per_epoch, schedule = -(-len(rows) // recipe.batch_size), recipe.init_schedule()
+    for epoch in range(recipe.epochs):
+        order, size = loader.epoch_batches(rows, recipe.batch_size, seed, epoch), recipe.batch_size
+        if recipe.chains:
+            order = loader.add_chains(order, chains, recipe.chains_per_batch, seed, epoch)
+            size += recipe.chains_per_batch * chains.shape[1]
+        waiting = None
+        for number, batch in enumerate(loader.load_batches(store, columns, order, size)):
+            lr = np.float32(recipe.learning_rate(schedule, epoch * per_epoch + number, per_epoch))
+            state, logged = step(state, frozen, key, lr, batch)
+            jax.block_until_ready(waiting)  # a few batches at most wait in the device's memory
+            waiting = logged
+    return frozen | state.eval_params
+
+
+def training_columns(photos: Manifest, train: np.ndarray, chains: np.ndarray) -> dict[str, np.ndarray]:
+    """What a batch needs beside photos: labels standardised as those that train, and the places in the series."""
+    mean, std = photos.mos[train].mean(), photos.mos[train].std()
+    columns = {"labels": ((photos.mos - mean) / std).astype(np.float32)}
+    return columns | distorted.chain_columns(chains, len(photos.names))
+
+
 def main(arguments: Arguments) -> None:
     """Prints the table, row by row."""
     found = datasets.read("biq2021", arguments.release)
@@ -91,48 +171,18 @@ def main(arguments: Arguments) -> None:
     embed = values.shape[2] // len(arguments.blocks)
     config = ModelConfig(embed_dim=embed, depth=max(arguments.blocks), readout_blocks=arguments.blocks)
     store = FeatureStore(values, mesh, config)
-
-    groups = near_duplicates(values[split.train, 0, -embed:])
-    drawn = np.random.default_rng(1).permutation(groups.max() + 1)[: round(0.15 * (groups.max() + 1))]
-    validating = np.isin(groups, drawn)
-    train, val = split.train[~validating], split.train[validating]
-    places = {name: place for place, name in enumerate(photos.names)}
-    owners = np.array([places[longer.names[chain[0]].rsplit("|", 2)[0]] for chain in chains])
-    held_out = np.isin(owners, val)
-    sizes = Counter(np.bincount(groups).tolist())
-    print(f"{len(train)} photos train, {len(val)} validate; {dict(sorted(sizes.items()))} groups by size")
-    print(f"{(~held_out).sum()} series train, {held_out.sum()} validate\n")
+    held_out = HeldOut.split(longer, split.train, values[split.train, 0, -embed:], chains)
+    columns = training_columns(longer, held_out.train, chains)
     print("| variant | SRCC | spread | PLCC | spread | mean of subsets | gross noticed | falling |")
     print("|---" * 8 + "|")
-
-    mean, std = photos.mos[train].mean(), photos.mos[train].std()
-    columns = {"labels": ((longer.mos - mean) / std).astype(np.float32)}
-    columns |= distorted.chain_columns(chains, len(longer.names))
-    subsets = [photos.groups[row] for row in val]
     for name in arguments.only or VARIANTS:
         rows = []
         for seed in range(arguments.seeds):
-            recipe = dataclasses.replace(BASE, seed=seed, **VARIANTS[name])
+            recipe = dataclasses.replace(BASE, **VARIANTS[name])
             head = recipe.init_head(parameters.init_params(config, seed))
             head = {k: v for k, v in head.items() if parameters.param_group(k)[0] == "head"}
-            state, frozen = init_state(recipe, config, head, mesh)
-            step = make_train_step(recipe, config, mesh)
-            per_epoch, schedule = -(-len(train) // recipe.batch_size), recipe.init_schedule()
-            for epoch in range(recipe.epochs):
-                order, size = loader.epoch_batches(train, recipe.batch_size, seed, epoch), recipe.batch_size
-                if recipe.chains:
-                    order = loader.add_chains(order, chains[~held_out], recipe.chains_per_batch, seed, epoch)
-                    size += recipe.chains_per_batch * chains.shape[1]
-                for number, batch in enumerate(loader.load_batches(store, columns, order, size)):
-                    lr = np.float32(recipe.learning_rate(schedule, epoch * per_epoch + number, per_epoch))
-                    state, _ = step(state, frozen, jax.random.key(seed), lr, batch)
-            scores = store.score(state.eval_params, np.arange(len(values)))
-            total = metrics.correlations(scores[val], photos.mos[val])
-            within = metrics.within_groups(scores[val], photos.mos[val], subsets)
-            levels = scores[chains[held_out]]
-            noticed = (levels[:, -1] < levels[:, 0]).mean()
-            falling = (np.diff(levels, axis=1) < 0).all(axis=1).mean()
-            rows.append([total.srcc, total.plcc, np.mean([w.srcc for w in within.values()]), noticed, falling])
+            trained = fit(recipe, config, store, columns, head, held_out.train, held_out.train_chains, seed)
+            rows.append(list(held_out.measure(store.score(trained, np.arange(len(values)))).values()))
         middle, spread = np.mean(rows, axis=0), np.ptp(rows, axis=0)
         print(
             f"| {name} | {middle[0]:.4f} | {spread[0]:.4f} | {middle[1]:.4f} | {spread[1]:.4f} | {middle[2]:.3f} |"

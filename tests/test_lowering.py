@@ -15,11 +15,11 @@ from flax import nnx
 from jax._src.cudnn import fused_attention_stablehlo
 
 from vtiqa_jax.models.checkpoint import Checkpoint
-from vtiqa_jax.models.params import Params, abstract_model, merge_params
+from vtiqa_jax.models.params import Params, abstract_model, init_params, merge_params
 from vtiqa_jax.models.vtiqa import ComputeDtype, Implementation, ModelConfig, select_implementation, tiny_config
 
-SIZES = tiny_config(embed_dim=128, num_heads=2, depth=3)
-"""Heads of 64 channels, as real ones: cuDNN does not take any size."""
+SIZES = tiny_config(embed_dim=128, num_heads=2, depth=3, mosaic_patch=8, global_resize=64)
+"""Heads of 64 channels and an odd number of tokens (197), as real ones: cuDNN does not take any size."""
 
 FORWARD, BACKWARD = "__cudnn$fmhaSoftmax", "__cudnn$fmhaSoftmaxBackward"
 
@@ -183,3 +183,24 @@ def test_a_loaded_model_knows_forward_mode(config: ModelConfig, weights: Params)
     assert float(along) == pytest.approx(expected, rel=1e-3)
     with pytest.raises(TypeError, match="forward-mode"):
         jax.jit(lambda view: jax.jvp(total("cpu"), (view,), (tangent,))).lower(view)
+
+
+def test_the_token_that_evens_the_length_for_cudnn_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Computed with JAX's own attention, which takes the same lengths, in cuDNN's place."""
+    attention = jax.nn.dot_product_attention
+    params = init_params(SIZES, 0)
+    views = jax.random.normal(jax.random.key(0), (2, 1, SIZES.view_size, SIZES.view_size, 3))
+
+    def computed(implementation: Implementation, **lengths: None) -> np.ndarray:
+        monkeypatch.setattr(
+            jax.nn, "dot_product_attention",
+            lambda q, k, v, **options: attention(q, k, v, **(options | lengths | {"implementation": "xla"})),
+        )  # fmt: skip
+        graphdef, _ = abstract_model(SIZES, "float32", implementation)
+        features = jax.jit(lambda params: merge_params(graphdef, params).backbone(views[0]))  # type: ignore[union-attr]
+        return np.asarray(features(params))
+
+    textbook = computed("xla")
+    np.testing.assert_allclose(computed("cudnn"), textbook, atol=1e-5)
+    unmasked = computed("cudnn", query_seq_lengths=None, key_value_seq_lengths=None)
+    assert np.abs(unmasked - textbook).max() > 1e-3

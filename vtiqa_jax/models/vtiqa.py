@@ -209,10 +209,18 @@ class Attention(nnx.Module):
         if self.implementation == "cpu":
             attended = cpu_kernels.cls_attention(qkv) if cls_only else cpu_kernels.attention(qkv, self.dtype)
         else:
-            q, k, v = qkv[:, :queries, 0], qkv[:, :, 1], qkv[:, :, 2]
-            kernel = "cudnn" if self.implementation == "cudnn" and not cls_only else "xla"
+            fused = self.implementation == "cudnn" and not cls_only
+            lengths = None
+            if fused and tokens % 2:  # cuDNN has a backward pass for even lengths alone
+                lengths = jnp.full(batch, tokens, jnp.int32)
+                qkv = jnp.pad(qkv, ((0, 0), (0, 1), (0, 0), (0, 0), (0, 0)))
+            q, k, v = qkv[:, : None if fused else queries, 0], qkv[:, :, 1], qkv[:, :, 2]
             with exact_products(self.dtype):
-                attended = jax.nn.dot_product_attention(q, k, v, implementation=kernel)
+                attended = jax.nn.dot_product_attention(
+                    q, k, v,
+                    query_seq_lengths=lengths, key_value_seq_lengths=lengths,
+                    implementation="cudnn" if fused else "xla",
+                )[:, :queries]  # fmt: skip
         return self.proj(attended.reshape(batch, queries, dim))
 
 
