@@ -1,22 +1,31 @@
 """A model on BIQ2021's official test split, and on it without the near-duplicates of training photos.
 
-    python experiments/test_split.py --release biq2021 --predictions runs/head/predictions.csv \\
-        --features runs/head/images/features/NAME
+    python experiments/test_split.py --release biq2021 --init init
 
-`predictions.csv` is what a training by the official protocol leaves, or `vtiqa eval` on the test photos.
-Near-duplicates are those of `experiments/heads.py`. Intervals are 95 %, by bootstrap over photos.
+The model is the packaged one, or `--checkpoint`. Near-duplicates are those of `experiments/heads.py`, found by the
+class tokens of the eighth block of the backbone `--init`. Scores and tokens are kept in `--out` and not computed again.
+Intervals are 95 %, by bootstrap over photos.
 """
 
-import csv
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
+import jax
 import numpy as np
 import tyro
 from heads import near_duplicates
+from tqdm import tqdm
 
-from vtiqa_jax.data import datasets
+import vtiqa_jax
+from vtiqa_jax.data import datasets, images
+from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.evaluation import metrics
+from vtiqa_jax.models import catalog, params, views
+from vtiqa_jax.models.vtiqa import VisionTransformer, select_implementation
+
+BLOCK = 8
+BATCH = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,21 +34,55 @@ class Arguments:
 
     release: Path
     """BIQ2021 as it is distributed."""
-    predictions: Path
-    features: Path
-    width: int = 384
-    """Of a class token."""
+    init: str
+    """The backbone that finds near-duplicates."""
+    checkpoint: str = "default"
+    out: Path = Path("runs/test-split")
+
+
+def kept(file: Path, compute: Callable[[], np.ndarray]) -> np.ndarray:
+    """What the file holds, computed and written if there is none."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.save(file, compute())
+    return np.load(file)
+
+
+def class_tokens(photos: Manifest, init: str) -> np.ndarray:
+    """Of the centre crop of every photo, after block 8."""
+    start = catalog.load(init)
+    graphdef, _ = params.abstract_model(start.config, "bfloat16", select_implementation(jax.devices()[0], "bfloat16"))
+
+    @jax.jit
+    def encode(weights: params.Params, small: jax.Array) -> jax.Array:
+        vit: VisionTransformer = params.merge_params(graphdef, weights)  # type: ignore[assignment]
+        x = vit.embed(views.normalize(views.center_crop(small, start.config.view_size)))
+        for block in vit.blocks[:BLOCK]:
+            x = block(x)
+        return vit.norm(x[:, 0])
+
+    found = []
+    for first in tqdm(range(0, len(photos.names), BATCH), "class tokens"):
+        names = photos.names[first : first + BATCH]
+        small = [
+            images.resize_square(images.decode(photos.images.read(name)), start.config.global_resize) for name in names
+        ]
+        found.append(encode(start.params, np.stack(small)))
+    return np.concatenate(found)
 
 
 def main(arguments: Arguments) -> None:
     """Prints the table."""
-    found = datasets.read("biq2021", arguments.release)
-    photos, official = found.photos, np.array(found.official)
-    with arguments.predictions.open(newline="") as file:
-        scores = {row["image"]: float(row["score"]) for row in csv.DictReader(file)}
-    values = np.concatenate([np.load(file) for file in sorted(arguments.features.glob("*.npy"))])
-    groups = near_duplicates(values[: len(photos.names), 0, -arguments.width :])
+    dataset = datasets.read("biq2021", arguments.release)
+    photos, official = dataset.on_common_scale(), np.array(dataset.official)
     test = np.flatnonzero(official == "test")
+    scorer = vtiqa_jax.load(arguments.checkpoint)
+    values = kept(
+        arguments.out / "scores.npy",
+        lambda: scorer.score([dataset.photos.images.path(photos.names[row]) for row in test]),  # type: ignore[attr-defined]
+    )
+    scores = dict(zip(test.tolist(), values, strict=True))
+    groups = near_duplicates(kept(arguments.out / "tokens.npy", lambda: class_tokens(photos, arguments.init)))
     alone = test[~np.isin(groups[test], groups[official == "train"])]
     subset_means = {
         name: photos.mos[(official == "train") & (np.array(photos.groups) == name)].mean()
@@ -49,7 +92,7 @@ def main(arguments: Arguments) -> None:
     for title, rows in (("all", test), ("without near-duplicates in training", alone)):
         for subset in ("", *sorted(set(photos.groups))):
             chosen = [row for row in rows if subset in ("", photos.groups[row])]
-            mine, mos = np.array([scores[photos.names[row]] for row in chosen]), photos.mos[chosen]
+            mine, mos = np.array([scores[row] for row in chosen]), photos.mos[chosen]
             total, bounds = metrics.correlations(mine, mos), metrics.bootstrap_ci(mine, mos)
             guess = metrics.correlations(np.array([subset_means[photos.groups[row]] for row in chosen]), mos).srcc
             cells = [

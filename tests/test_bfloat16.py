@@ -20,8 +20,8 @@ from vtiqa_jax.models.vtiqa import ComputeDtype, Implementation, QualityHead
 SKIMAGE = Path(skimage.__file__).parent / "data"
 PHOTOS = [SKIMAGE / name for name in ("astronaut.png", "coffee.png", "chelsea.png")]
 SCORE_TOLERANCE = 1.2e-3
-"""Of the label range: a quarter of what would matter (0.5 %). Processors differ: .0009 to .00101."""
-FEATURE_TOLERANCE = {"cpu": 0.005, "xla": 0.007}
+"""Of the label range: a quarter of what would matter (0.5 %)."""
+FEATURE_TOLERANCE = {"cpu": 0.006, "xla": 0.008}
 """Of the features' standard deviation, root mean square. The CPU kernels' biases and GELU are float32."""
 
 

@@ -19,6 +19,7 @@ from vtiqa_jax import sharding
 from vtiqa_jax.data import images
 from vtiqa_jax.data.loader import ImageStore, pad_rows
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.evaluation.quality_map import QualityMap, make_quality_map
 from vtiqa_jax.models import catalog
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.checkpoint import LabelScale
@@ -150,6 +151,7 @@ class Scorer:
         known = self.provenance.get("trained", {}).get("percentiles")
         self.percentiles: Float[np.ndarray, " 101"] | None = np.array(known["scores"]) if known else None
         """Of the scores of training photos; None for a model that was not trained here."""
+        self.compute_dtype: ComputeDtype = compute_dtype
         self.mesh = sharding.data_mesh(devices)
         self._params = round_weights(sharding.replicate(params, self.mesh), compute_dtype)
         self._step = make_score_step(config, compute_dtype, self.mesh)
@@ -256,6 +258,23 @@ class Scorer:
                 raise images.ImageError(f"{name}: {result.error}")
             scores.append(result.score)
         return np.array(scores, np.float32)
+
+    def explain(self, photo: Any) -> QualityMap:
+        """Where a photo is bad: its score with the local view cut from one region alone, region by region.
+
+        Takes as long as a dozen scores, on the first device.
+
+        Args:
+            photo: see `score`.
+
+        Raises:
+            ImageError: it cannot be read.
+            UserError: the model is the paper's, which selects regions itself.
+        """
+        if self.config.kind != "vtiqa":
+            raise UserError("the paper's model selects its regions itself; maps are made by a VT-IQA as released")
+        pair = images.resize_pair(images.as_rgb(photo), self.config)
+        return make_quality_map(pair, self._params, self.config, self.scale, self.compute_dtype)
 
     def percentile(self, scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """The share of training photos that a photo of this score is better than, in percent.

@@ -115,3 +115,21 @@ def eval_mosaic(images: Photos, grid: int, patch: int, number: int = 0) -> Views
         int(fraction * (length // grid - patch)) for fraction, length in zip(fractions, (height, width), strict=True)
     )
     return mosaic(images, jnp.full(grid, rows, jnp.int32), jnp.full(grid, cols, jnp.int32), patch)
+
+
+def tiles(images: Photos, size: int, count: int) -> UInt8[Array, "tiles batch size size channels"]:
+    """Overlapping squares that cover each photo evenly, row by row.
+
+    Args:
+        images: photos [batch, height, width, channels].
+        size: side of a square, pixels.
+        count: squares along a side, at least 2.
+    """
+    _, height, width, _ = images.shape
+    tops, lefts = (tile_offsets(length, size, count) for length in (height, width))
+    return jnp.stack([images[:, top : top + size, left : left + size] for top in tops for left in lefts])
+
+
+def tile_offsets(length: int, size: int, count: int) -> list[int]:
+    """Where each of the squares of `tiles` begins along a side of `length` pixels."""
+    return [round(number * (length - size) / (count - 1)) for number in range(count)]

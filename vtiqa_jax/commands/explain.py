@@ -1,0 +1,60 @@
+"""`vtiqa explain`: where photos are bad."""
+
+import collections
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from tqdm import tqdm
+from tyro.conf import Positional, arg
+
+import vtiqa_jax
+from vtiqa_jax import atomic
+from vtiqa_jax.data import images
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.models.vtiqa import ComputeDtype
+
+
+def explain(
+    paths: Positional[tuple[Path, ...]],
+    out: Path,
+    checkpoint: Annotated[str, arg(metavar="DIR")] = "default",
+    compute_dtype: ComputeDtype = "float32",
+) -> int:
+    """Maps of quality: for each photo a PNG to look at, and the map as an array. Exit status: 0, or 1 if some of the
+    photos could not be read.
+
+    Args:
+        paths: photos, and folders that are searched for photos at any depth.
+        out: the folder of the maps; holiday.jpg becomes holiday.jpg.png and holiday.jpg.npy.
+        checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
+        compute_dtype: bfloat16 is faster where the hardware multiplies it, and less exact.
+    """
+    photos = images.find_images(list(paths))
+    if not photos:
+        raise UserError(f"no photos in {', '.join(map(str, paths)) or 'an empty list of paths'}")
+    name, count = collections.Counter(photo.name for photo in photos).most_common(1)[0]
+    if count > 1:
+        raise UserError(f"{count} photos are named {name}; their maps would overwrite each other, so give them singly")
+    model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype)
+    atomic.make_folder(out)
+    failed = 0
+    print(f"score ({model.scale})  the worst place, from the left and from the top  image")
+    for photo in tqdm(photos, "explaining", unit="photo", disable=None, leave=False):
+        try:
+            pixels = images.read(photo)
+        except images.ImageError as error:
+            failed += 1
+            tqdm.write(f"    failed  {photo}: {error}", file=sys.stdout)
+            continue
+        score = float(model.score([pixels])[0])
+        found = model.explain(pixels)
+        row, column = found.worst
+        found.save(out / f"{photo.name}.png", pixels, f"{photo.name}: {score:.2f} ({model.scale})")
+        with atomic.atomic_replace(out / f"{photo.name}.npy") as temporary, temporary.open("wb") as file:
+            np.save(file, found.cells)
+        tqdm.write(f"{score:10.4f}  {column:4.0%} {row:4.0%}  {photo}", file=sys.stdout)
+    if failed:
+        print(f"{failed} of {len(photos)} photos could not be read", file=sys.stderr)
+    return 1 if failed else 0
