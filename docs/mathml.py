@@ -1,4 +1,4 @@
-"""Formulas of the site: a fence of the language `math`, which GitHub draws too, becomes MathML when the site is built."""
+"""Formulas of the site: a fence of the language `math`, which GitHub draws too, becomes MathML in the built page."""
 
 from typing import Any
 
