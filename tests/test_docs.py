@@ -1,5 +1,7 @@
 """What the documents tell people to type works as it is written."""
 
+import dataclasses
+import importlib.util
 import json
 import os
 import re
@@ -7,60 +9,138 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 import vtiqa_jax
+from tests import made_up
 from tests.conftest import Command
 from vtiqa_jax import __main__, cli
+from vtiqa_jax.data.datasets import koniq10k
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.params import init_params
 from vtiqa_jax.models.vtiqa import tiny_config
 
 REPOSITORY = Path(__file__).parents[1]
-DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+DOCS = REPOSITORY / "docs"
+EXTENDING = DOCS / "extending.md"
+DOCUMENTS = [*sorted(REPOSITORY.glob("*.md")), *sorted(DOCS.glob("*.md"))]
 PROGRAMS = {
     "vtiqa": __main__.COMMANDS,
     "python train.py": {"train": __main__.TRAIN},
     "python eval.py": {"eval": __main__.EVAL},
     "python -m convert": {"convert": __main__.CONVERT},
 }
+NOT_RUN = {
+    "python -m venv": "needs a package index: CI types it",
+    ". .venv/bin/activate": "of the line before",
+    "pip install": "needs a package index: CI types it",
+    "npm install": "needs a package index: CI types it",
+    "pytest": "is what runs this",
+    "ruff": "CI types it",
+    "pyright": "CI types it",
+    "mkdocs": "needs the extra docs: CI types it",
+    "pre-commit install": "changes the clone's git hooks",
+    ".ci/": "CI itself",
+}
+"""Commands of the documents that no test runs or reads, by their beginning, and why."""
 
 
 def blocks(document: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", document.read_text(), re.DOTALL | re.MULTILINE)
 
 
-def commands() -> list[Any]:
-    """Every command line of the documents that calls a program of ours, continued lines joined."""
+def steps() -> list[Any]:
+    """Every command of the documents, continued lines joined and chains taken apart, without settings before it."""
     found = []
     for document in DOCUMENTS:
-        text = document.read_text().replace("\\\n", " ")
-        lines = [line.strip() for line in re.findall(r"^ {4,}\S.*$", text, re.MULTILINE)]
-        lines += [line for block in blocks(document, "bash") for line in block.replace("\\\n", " ").splitlines()]
-        for number, line in enumerate(line for line in lines if line.startswith(tuple(PROGRAMS))):
-            if " ... " not in line:  # a part of a command
-                found.append(pytest.param(line, id=f"{document.stem}-{number}"))
+        outside = re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
+        lines = re.findall(r"^ {4,}\S.*$", outside.replace("\\\n", " "), re.MULTILINE)
+        if document != EXTENDING:  # whose blocks are run whole
+            lines += [line for block in blocks(document, "bash") for line in block.replace("\\\n", " ").splitlines()]
+        for number, line in enumerate(lines):
+            for part in shlex.join(shlex.split(line, comments=True)).split(" '&&' "):
+                step = re.sub(r"^(([A-Z_]+=\S*|'\[SETTINGS\]'|srun)( |$))*", "", part)
+                if step and " ... " not in step:  # a part of a command
+                    found.append(pytest.param(step, id=f"{document.stem}-{number}"))
     return found
 
 
-@pytest.mark.parametrize("line", commands())
-def test_every_command_in_the_documents_is_understood(line: str) -> None:
-    program = next(program for program in PROGRAMS if line.startswith(program))
-    words = shlex.split(line.removeprefix(program), comments=True)
-    prefix = list(PROGRAMS[program])[:1] if program != "vtiqa" else []
-    cli.parse(cli.Group(PROGRAMS[program], ""), "vtiqa", prefix + words)
+@pytest.mark.parametrize("step", steps())
+def test_every_command_in_the_documents_is_understood(step: str) -> None:
+    program = next((program for program in PROGRAMS if step.startswith(f"{program} ") or step == program), None)
+    if program is not None:
+        words = shlex.split(step.removeprefix(program))
+        prefix = list(PROGRAMS[program])[:1] if program != "vtiqa" else []
+        cli.parse(cli.Group(PROGRAMS[program], ""), "vtiqa", prefix + words)
+    elif file := re.match(r"python (\S+\.py)", step):
+        source = (REPOSITORY / file[1]).read_text()  # too slow to run: its options are there
+        for option in re.findall(r" --(?:no-)?([\w-]+)", step):
+            assert re.search(rf"\b{option.replace('-', '_')}\b", source), option
+    elif module := re.match(r"python -m (\S+)", step):
+        assert module[1] == "venv" or importlib.util.find_spec(module[1])
+    else:
+        assert step.startswith(tuple(NOT_RUN)), "a command that nothing runs: test it, or say in NOT_RUN why not"
+
+
+# ---- the front: README.md, the site's contents, the files of the repository ----
+
+
+def test_every_python_block_is_run_here() -> None:
+    assert {document.stem for document in DOCUMENTS if blocks(document, "python")} == {*RUN, "datasets", "export"}
+
+
+def test_the_readme_is_short() -> None:
+    assert len((REPOSITORY / "README.md").read_text().splitlines()) < 100
+
+
+@pytest.mark.parametrize("document", sorted(REPOSITORY.glob("*.md")), ids=lambda path: path.stem)
+def test_links_to_files_lead_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text())
+    assert [link for link in links if not (REPOSITORY / link).exists()] == []
+
+
+def test_the_site_has_every_page_once() -> None:
+    def pages(entry: Any) -> list[str]:
+        if isinstance(entry, str):
+            return [entry]
+        return [page for part in (entry.values() if isinstance(entry, dict) else entry) for page in pages(part)]
+
+    nav = pages(yaml.safe_load((REPOSITORY / "mkdocs.yml").read_text())["nav"])
+    assert sorted(nav) == sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md"))
+
+
+def test_the_api_pages_name_modules_that_exist() -> None:
+    named = [name for page in (DOCS / "api").glob("*.md") for name in re.findall(r"^::: (\S+)", page.read_text(), re.M)]
+    assert len(named) > 30
+    assert [name for name in named if importlib.util.find_spec(name) is None] == []
+
+
+def test_the_model_page_says_where_things_are() -> None:
+    text = (DOCS / "model.md").read_text()
+    files = {name for name in re.findall(r"`([\w/]+\.py)`", text)}
+    assert {"models/views.py", "models/vtiqa.py", "models/original.py", "evaluation/metrics.py"} <= files
+    source = "\n".join((REPOSITORY / "vtiqa_jax" / name).read_text() for name in files)
+    names = {name.split(".")[-1] for name in re.findall(r"`([A-Za-z_.]+)`", text) if not name.endswith(".py")}
+    assert [name for name in names if not re.search(rf"\b(def|class) {name}\b|^    {name}: ", source, re.M)] == []
+
+
+def test_the_citation_is_of_this_version() -> None:
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    assert (citation["version"], citation["license"]) == (project["version"], project["license"])
 
 
 # ---- docs/extending.md ----
 
-EXTENDING = REPOSITORY / "docs" / "extending.md"
 WALKS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", EXTENDING.read_text(), re.DOTALL | re.MULTILINE))
 
 
@@ -106,24 +186,41 @@ def test_the_walks_through_a_change(title: str, material: dict[str, Path], tmp_p
         assert (name in last) == title.startswith(f"A {word} ")
 
 
-# ---- README.md ----
+# ---- the guides' Python ----
+
+RUN = ("score", "flax")
+"""Guides with a block of Python."""
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("usual_promotion")
-@pytest.mark.parametrize("number", range(len(blocks(DOCUMENTS[0], "python"))))
-def test_the_python_of_the_readme(
-    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("guide", RUN)
+def test_the_python_of_the_guides(
+    guide: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.jpg")
     monkeypatch.chdir(tmp_path)
-    exec(blocks(DOCUMENTS[0], "python")[number], {"array_uint8_hwc": pixels, "pil_image": Image.fromarray(pixels)})
+    (block,) = blocks(DOCS / f"{guide}.md", "python")
+    exec(block, {"array_uint8_hwc": pixels, "pil_image": Image.fromarray(pixels)})
     said = capsys.readouterr().out
-    if number == 1:
+    if guide == "flax":
         losses = [float(loss) for loss in re.findall(r"^loss (\S+)$", said, re.MULTILINE)]
         assert len(losses) == 10
         assert losses[-1] < losses[0]
+
+
+def test_the_python_of_the_data_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = made_up.koniq10k(tmp_path / "path" / "to" / "koniq10k")
+    info = dataclasses.replace(koniq10k.INFO, count=len(scores), mean=float(np.mean(list(scores.values()))))
+    monkeypatch.setattr(koniq10k, "INFO", info)
+    monkeypatch.chdir(tmp_path)
+    (block,) = blocks(DOCS / "datasets.md", "python")
+    names: dict[str, Any] = {}
+    exec(block, names)
+    first = names["source"][0]
+    assert {"image", "name", "mos", "mos_common", "scene", "group"} <= first.keys()
+    assert first["mos"] == pytest.approx(scores[first["name"].decode()], abs=1e-4)
 
 
 # ---- docs/export.md ----
@@ -133,7 +230,7 @@ def test_the_python_of_the_readme(
 def test_an_exported_file_is_read_as_its_document_says(
     ending: str, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (block,) = [block for block in blocks(REPOSITORY / "docs" / "export.md", "python") if f"vtiqa.{ending}" in block]
+    (block,) = [block for block in blocks(DOCS / "export.md", "python") if f"vtiqa.{ending}" in block]
     monkeypatch.chdir(tmp_path)
     pixels = cv2.resize(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8), (600, 400))
     cv2.imwrite("a.jpg", pixels)
