@@ -15,6 +15,9 @@ from vtiqa_jax.data import images
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models.vtiqa import ComputeDtype
 
+MAP_SIDE = 48
+"""Of the map as an array: rows and columns over the whole photo."""
+
 
 def explain(
     paths: Positional[tuple[Path, ...]],
@@ -27,7 +30,7 @@ def explain(
 
     Args:
         paths: photos, and folders that are searched for photos at any depth.
-        out: the folder of the maps; holiday.jpg becomes holiday.jpg.png and holiday.jpg.npy.
+        out: the folder of the maps; of holiday.jpg come holiday.jpg.png and holiday.jpg.npy, 48 x 48 scores.
         checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
         compute_dtype: bfloat16 is faster where the hardware multiplies it, and less exact.
     """
@@ -53,7 +56,7 @@ def explain(
         row, column = found.worst
         found.save(out / f"{photo.name}.png", pixels, f"{photo.name}: {score:.2f} ({model.scale})")
         with atomic.atomic_replace(out / f"{photo.name}.npy") as temporary, temporary.open("wb") as file:
-            np.save(file, found.cells)
+            np.save(file, found.resample(MAP_SIDE, MAP_SIDE))
         tqdm.write(f"{score:10.4f}  {column:4.0%} {row:4.0%}  {photo}", file=sys.stdout)
     if failed:
         print(f"{failed} of {len(photos)} photos could not be read", file=sys.stderr)

@@ -5,7 +5,6 @@ import functools
 from pathlib import Path
 from typing import Any
 
-import cv2
 import jax
 import numpy as np
 from jaxtyping import Array, Float
@@ -18,67 +17,61 @@ from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vtiqa import VTIQA, ComputeDtype, ModelConfig, select_implementation
 
-TILES = 5
-"""Regions along a side."""
-CELLS = 48
-"""Cells along a side of a map."""
+REGIONS = 5
+"""Along a side of the photo."""
 LEAST_RANGE = 0.15
-"""Of the label scale that the colours span at least: what differs less is no difference to be shown."""
+"""Of the label scale that the colours of a picture span at least, lest what hardly differs look different."""
 
 
 @dataclasses.dataclass(frozen=True)
 class QualityMap:
     """How good each place of a photo is, on the model's label scale."""
 
-    tile_scores: Float[np.ndarray, "tiles tiles"]
-    """Of the photo with the local view cut from one region alone."""
-    cells: Float[np.ndarray, "cells cells"]
-    """For each place, by fractions of height and width, the mean of the regions over it."""
+    scores: Float[np.ndarray, "regions regions"]
+    """Of the photo with the local view cut from one region alone; regions overlap."""
+    middles: Float[np.ndarray, " regions"]
+    """Of the regions, as fractions of the photo's height or width."""
     scale: LabelScale
 
     @property
     def worst(self) -> tuple[float, float]:
-        """The middle of the cell with the worst score, as fractions of the photo's height and width."""
+        """The middle of the region with the worst score, as fractions of the photo's height and width."""
         sign = 1 if self.scale.higher_is_better else -1
-        row, column = np.unravel_index(np.argmin(sign * self.cells), self.cells.shape)
-        return (float(row) + 0.5) / len(self.cells), (float(column) + 0.5) / len(self.cells)
+        row, column = np.unravel_index(np.argmin(sign * self.scores), self.scores.shape)
+        return float(self.middles[row]), float(self.middles[column])
 
-    def resize(self, height: int, width: int) -> Float[np.ndarray, "height width"]:
-        """The map at a photo's size."""
-        return cv2.resize(self.cells, (width, height), interpolation=cv2.INTER_LINEAR)
+    def resample(self, height: int, width: int) -> Float[np.ndarray, "height width"]:
+        """The map of a photo of this size: linear between the middles of regions, constant beyond the outer ones."""
+        rows, columns = ((np.arange(side) + 0.5) / side for side in (height, width))
+        down = np.stack([np.interp(rows, self.middles, column) for column in self.scores.T], axis=1)
+        return np.stack([np.interp(columns, self.middles, row) for row in down]).astype(np.float32)
 
     def save(self, path: Path, pixels: Rgb, title: str) -> None:
-        """Writes a PNG: the photo, the photo under the map with its scale, and a cross at the worst place."""
+        """Writes a PNG: the photo beside itself under the map, with the map's scale and a cross at the worst place.
+
+        Raises:
+            OSError: it cannot be written.
+        """
         from matplotlib.figure import Figure  # scoring does not wait for it
 
         height, width = pixels.shape[:2]
-        low, high = float(self.cells.min()), float(self.cells.max())
+        low, high = float(self.scores.min()), float(self.scores.max())
         missing = max(0.0, LEAST_RANGE * (self.scale.high - self.scale.low) - (high - low)) / 2
-        figure = Figure(figsize=(11, 0.8 + 5 * height / width), layout="constrained")
+        figure = Figure(figsize=(11, 0.8 + 5 * min(3.0, height / width)), layout="constrained")
         left, right = figure.subplots(1, 2)
         for axes in (left, right):
             axes.imshow(pixels)
             axes.set_axis_off()
         # Of matplotlib's colour maps the one made for people who tell colours apart badly.
         shown = right.imshow(
-            self.resize(height, width), cmap="cividis", alpha=0.65, vmin=low - missing, vmax=high + missing
+            self.resample(height, width), cmap="cividis", alpha=0.65, vmin=low - missing, vmax=high + missing
         )
         row, column = self.worst
         right.plot(column * width, row * height, "x", color="white", markersize=14, markeredgewidth=3)
-        figure.colorbar(shown, ax=right, label=f"score from here alone ({self.scale.dataset} scale)")
-        figure.suptitle(title)
+        figure.colorbar(shown, ax=right, label=f"score by this region ({self.scale.dataset} scale)")
+        figure.suptitle(title, parse_math=False)
         with atomic.atomic_replace(path) as temporary:
             figure.savefig(temporary, dpi=100, format="png")
-
-
-def average_tiles(tile_scores: Float[np.ndarray, "tiles tiles"], config: ModelConfig) -> Float[np.ndarray, "cells cells"]:
-    """The mean of the scores of the tiles over each cell."""
-    count, side, size = len(tile_scores), config.local_resize, config.view_size
-    middles = (np.arange(CELLS) + 0.5) * side / CELLS
-    offsets = np.array(views.tile_offsets(side, size, count))
-    over = (middles[:, None] >= offsets) & (middles[:, None] < offsets + size)
-    shares = over / over.sum(1, keepdims=True)
-    return (shares @ tile_scores @ shares.T).astype(np.float32)
 
 
 @functools.cache
@@ -88,7 +81,7 @@ def _make_explain_step(config: ModelConfig, dtype: ComputeDtype, device: jax.Dev
     @jax.jit
     def explain(params: Params, global_images: Array, local_images: Array) -> Array:
         model: VTIQA = parameters.merge_params(graphdef, params)  # type: ignore[assignment]
-        return model.explain(global_images, local_images, TILES)
+        return model.explain(global_images, local_images, REGIONS)
 
     return explain
 
@@ -105,7 +98,7 @@ def make_quality_map(
         scale: what its scores mean.
         dtype: what the transformer multiplies in.
     """
-    device = next(iter(next(iter(params.values())).devices()))
-    step = _make_explain_step(config, dtype, device)
-    tile_scores = np.asarray(step(params, pair[0][None], pair[1][None]))[0]
-    return QualityMap(tile_scores, average_tiles(tile_scores, config), scale)
+    device = next(iter(jax.tree.leaves(params)[0].devices()))
+    scores = np.asarray(_make_explain_step(config, dtype, device)(params, pair[0][None], pair[1][None]))[0]
+    side, size = config.local_resize, config.view_size
+    return QualityMap(scores, (np.array(views.tile_offsets(side, size, REGIONS)) + size / 2) / side, scale)

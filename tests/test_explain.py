@@ -1,0 +1,136 @@
+"""Maps of quality: what they are made of, and that the packaged model's show where a photo was damaged."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import vtiqa_jax
+from tests.conftest import Command
+from vtiqa_jax import Scorer, UserError, __main__
+from vtiqa_jax.data import demo, images
+from vtiqa_jax.evaluation.quality_map import REGIONS, QualityMap
+from vtiqa_jax.models import checkpoint, views
+from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.params import Params, abstract_model, merge_params
+from vtiqa_jax.models.vtiqa import VTIQA, ModelConfig
+
+
+@pytest.fixture
+def scorer(config: ModelConfig, weights: Params, scale: LabelScale) -> Scorer:
+    return Scorer(config, weights, scale)
+
+
+def test_a_region_takes_the_mosaics_place(
+    scorer: Scorer, config: ModelConfig, weights: Params, rng: np.random.Generator
+) -> None:
+    photo = rng.integers(0, 256, (90, 120, 3), np.uint8)
+    small, large = images.resize_pair(photo, config)
+    found = scorer.explain(photo)
+    model = merge_params(abstract_model(config)[0], weights)
+    assert isinstance(model, VTIQA)
+    whole = views.normalize(views.center_crop(jnp.asarray(small[None]), config.view_size))
+
+    def score(row: int, column: int) -> float:
+        top, left = (
+            round(number * (config.local_resize - config.view_size) / (REGIONS - 1)) for number in (row, column)
+        )
+        region = jnp.asarray(large[None, top : top + config.view_size, left : left + config.view_size])
+        return float(model(whole, views.normalize(region))[0])
+
+    for row, column in ((0, 0), (1, 3), (4, 2)):
+        assert found.scores[row, column] == pytest.approx(score(row, column), abs=1e-4)
+        if row != column:
+            assert found.scores[row, column] != pytest.approx(score(column, row), abs=1e-4)
+
+
+def map_of(scores: np.ndarray, higher_is_better: bool = True) -> QualityMap:
+    middles = np.linspace(0.1, 0.9, len(scores))
+    return QualityMap(scores.astype(np.float32), middles, LabelScale("test", 1.0, 5.0, higher_is_better))
+
+
+def test_the_worst_place_and_the_map_agree() -> None:
+    scores = np.full((5, 5), 4.0)
+    scores[1, 3] = 2.0
+    found = map_of(scores)
+    assert found.worst == pytest.approx((0.3, 0.7))
+    resampled = found.resample(30, 60)
+    assert np.unravel_index(resampled.argmin(), resampled.shape) in [(8, 41), (8, 42), (9, 41), (9, 42)]
+    assert resampled.min() >= 2 and resampled.max() == 4
+    # Beyond the outer middles it stays as it is there.
+    assert (map_of(np.arange(25.0).reshape(5, 5)).resample(20, 20)[:2, :2] == 0).all()
+
+
+def test_where_lower_is_better_the_highest_is_the_worst() -> None:
+    scores = np.full((5, 5), 2.0)
+    scores[4, 0] = 3.0
+    assert map_of(scores, higher_is_better=False).worst == pytest.approx((0.9, 0.1))
+
+
+def noise(photo: np.ndarray) -> np.ndarray:
+    return np.clip(photo + np.random.default_rng(0).normal(0, 60, photo.shape), 0, 255).astype(np.uint8)
+
+
+def blocks(photo: np.ndarray) -> np.ndarray:
+    return images.decode(cv2.imencode(".jpg", photo[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 5])[1].tobytes())
+
+
+@pytest.mark.parametrize("damage", [noise, blocks])
+@pytest.mark.parametrize("middle", [(0.3, 0.7), (0.75, 0.25)])
+def test_the_packaged_model_finds_planted_damage(
+    damage: Callable[[np.ndarray], np.ndarray], middle: tuple[float, float]
+) -> None:
+    photo = demo.originals()["coffee.png"][:400, :400]
+    rows, columns = np.mgrid[:400, :400] / 400
+    disc = (rows - middle[0]) ** 2 + (columns - middle[1]) ** 2 < 0.18**2
+    found = vtiqa_jax.load(compute_dtype="bfloat16").explain(np.where(disc[:, :, None], damage(photo), photo))
+    row, column = found.worst
+    assert disc[int(400 * row), int(400 * column)]
+
+
+def test_the_papers_model_is_refused(scorer: Scorer, config: ModelConfig) -> None:
+    scorer.config = dataclasses.replace(config, kind="original")
+    with pytest.raises(UserError, match="selects its regions itself"):
+        scorer.explain(np.zeros((50, 50, 3), np.uint8))
+
+
+# ---- the command ----
+
+
+@pytest.fixture
+def saved(tmp_path: Path, config: ModelConfig, weights: Params, scale: LabelScale) -> Path:
+    checkpoint.save(tmp_path / "model", Checkpoint(config, weights, scale, {}))
+    return tmp_path / "model"
+
+
+def test_the_command_writes_a_picture_and_an_array(
+    tmp_path: Path, saved: Path, command: Command, rng: np.random.Generator
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    cv2.imwrite(str(photos / "a $1$.png"), rng.integers(0, 256, (60, 80, 3), np.uint8))
+    (photos / "broken.jpg").write_bytes(b"no image")
+    status, out, err = command(__main__.main, "explain", photos, "--out", tmp_path / "maps", "--checkpoint", saved)
+    assert status == 1 and "1 of 2 photos could not be read" in err
+    assert "broken.jpg" in out
+    assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["a $1$.png.npy", "a $1$.png.png"]
+    assert np.load(tmp_path / "maps" / "a $1$.png.npy").shape == (48, 48)
+    picture = images.read(tmp_path / "maps" / "a $1$.png.png")
+    assert picture.shape[1] == 1100 and picture.std() > 10
+
+
+def test_photos_of_one_name_are_refused_before_any_work(
+    tmp_path: Path, saved: Path, command: Command, rng: np.random.Generator
+) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / "a.png"), rng.integers(0, 256, (60, 80, 3), np.uint8))
+    status, _, err = command(
+        __main__.main, "explain", tmp_path / "one", tmp_path / "two", "--out", tmp_path / "maps", "--checkpoint", saved
+    )
+    assert status == 2 and "2 photos are named a.png" in err
+    assert not (tmp_path / "maps").exists()
