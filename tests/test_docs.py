@@ -188,7 +188,7 @@ def test_the_walks_through_a_change(title: str, material: dict[str, Path], tmp_p
 
 # ---- the guides' Python ----
 
-RUN = ("score", "flax")
+RUN = ("score", "explain", "flax")
 """Guides with a block of Python."""
 
 
