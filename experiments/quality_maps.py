@@ -34,7 +34,7 @@ RADIUS = 0.18
 """Of the disc, in shorter sides of the photo."""
 SIDE = 384
 """Of the regions that mosaics are cut from, in pixels of the large stored size."""
-OTHERS = 100
+OTHERS = 60
 """Tries of the other methods, of each damage at its strongest."""
 
 
@@ -78,7 +78,7 @@ class Arguments:
     """Good photos that the model has not seen."""
     tries: int = 400
     """Of each damage at its strongest, half of them in a quarter, half in a disc."""
-    weaker_tries: int = 100
+    weaker_tries: int = 60
     """Of each damage at each of its weaker levels."""
     checkpoint: str = "default"
     out: Path = Path("runs/quality-maps.csv")
