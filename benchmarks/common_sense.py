@@ -5,7 +5,8 @@
 For each way to make a photo worse: the share of photos whose version at the weak, the middle and the strong level is
 scored below the untouched photo, and the share whose score falls from each level to the next. The first six ways are
 written here, independently of `vtiqa_jax/data/distortions.py`, whose own, which training may have shown to the model,
-follow. Last, the share of the photos that score higher than each picture that is no photo.
+follow. Then come ways of kinds that no training shows. Last, the share of the photos that score higher than each
+picture that is no photo.
 """
 
 import dataclasses
@@ -73,6 +74,72 @@ WAYS: dict[str, Callable[[Photo, int, np.random.Generator], Photo]] = {
 }
 
 
+def _double(photo: Photo, level: int, _: np.random.Generator) -> Photo:
+    shift = (4, 10, 24)[level]
+    return _clipped((photo.astype(np.float32) + np.roll(photo, (shift, shift), (0, 1))) / 2)
+
+
+def _fringes(photo: Photo, level: int, _: np.random.Generator) -> Photo:
+    shift = (2, 5, 12)[level]
+    return np.stack([np.roll(photo[:, :, 0], shift, 1), photo[:, :, 1], np.roll(photo[:, :, 2], -shift, 1)], axis=2)
+
+
+def _interlaced(photo: Photo, level: int, _: np.random.Generator) -> Photo:
+    torn = photo.copy()
+    torn[1::2] = np.roll(photo[1::2], (4, 10, 24)[level], 1)
+    return torn
+
+
+def _dithered(photo: Photo, level: int, _: np.random.Generator) -> Photo:
+    """Ordered dithering to 8, 4, 2 values a channel."""
+    bayer = np.array([[0]])
+    for _step in range(3):
+        bayer = np.block([[4 * bayer, 4 * bayer + 2], [4 * bayer + 3, 4 * bayer + 1]])
+    height, width = photo.shape[:2]
+    threshold = np.tile((bayer + 0.5) / 64, (height // 8 + 1, width // 8 + 1))[:height, :width, None]
+    values = (8, 4, 2)[level] - 1
+    return _clipped(np.floor(photo / 255 * values + threshold) / values * 255)
+
+
+def _moved(photo: Photo, down: np.ndarray, right: np.ndarray) -> Photo:
+    y, x = np.mgrid[: photo.shape[0], : photo.shape[1]].astype(np.float32)
+    return cv2.remap(
+        photo, (x + right).astype(np.float32), (y + down).astype(np.float32), cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REFLECT,
+    )  # fmt: skip
+
+
+def _frosted(photo: Photo, level: int, rng: np.random.Generator) -> Photo:
+    return _moved(photo, *rng.uniform(-1, 1, (2, *photo.shape[:2])) * (1.5, 4, 9)[level])
+
+
+def _waves(photo: Photo, level: int, _: np.random.Generator) -> Photo:
+    y, x = np.mgrid[: photo.shape[0], : photo.shape[1]]
+    return _moved(photo, np.sin(x / 6) * (1.5, 4, 9)[level], np.sin(y / 6) * (1.5, 4, 9)[level])
+
+
+def _median(photo: Photo, level: int, _: np.random.Generator) -> Photo:
+    return cv2.medianBlur(photo, (5, 11, 21)[level])
+
+
+def _grid(photo: Photo, level: int, _: np.random.Generator) -> Photo:
+    y, x = np.mgrid[: photo.shape[0], : photo.shape[1]]
+    return _clipped(photo + ((8, 20, 50)[level] * np.sin(x * 1.3) * np.sin(y * 1.1))[:, :, None])
+
+
+UNSEEN: dict[str, Callable[[Photo, int, np.random.Generator], Photo]] = {
+    "double image, 4 / 10 / 24 px": _double,
+    "colour fringes, 2 / 5 / 12 px": _fringes,
+    "interlaced, 4 / 10 / 24 px": _interlaced,
+    "dithered to 8 / 4 / 2 values": _dithered,
+    "frosted glass, 1.5 / 4 / 9 px": _frosted,
+    "waves of 1.5 / 4 / 9 px": _waves,
+    "median of 5 / 11 / 21 px": _median,
+    "a fine grid of 8 / 20 / 50 grey levels": _grid,
+}
+"""Kinds that are not among `vtiqa_jax/data/distortions.py`'s."""
+
+
 def no_photos() -> Iterator[tuple[str, Photo]]:
     """Pictures that are no photo, 512 x 512, by kind."""
     rng, y, x = np.random.default_rng(0), *np.mgrid[0:SIDE, 0:SIDE]
@@ -94,8 +161,8 @@ def versions(photo: Photo, name: str, way: str) -> list[Photo]:
     def rng() -> np.random.Generator:
         return np.random.default_rng(zlib.crc32(f"{name} {way}".encode()))
 
-    if way in WAYS:
-        return [WAYS[way](photo, level, rng()) for level in range(LEVELS)]
+    if made := (WAYS | UNSEEN).get(way):
+        return [made(photo, level, rng()) for level in range(LEVELS)]
     return [DISTORTIONS[way](photo, level, rng()) for level in GENERATOR_LEVELS]
 
 
@@ -120,7 +187,7 @@ def examine(scorer: Scorer, photos: dict[str, Photo], ways: tuple[str, ...]) -> 
     Args:
         scorer: the model.
         photos: good ones, by name.
-        ways: of `WAYS` and `DISTORTIONS`.
+        ways: of `WAYS`, `UNSEEN` and `DISTORTIONS`.
     """
     sign = 1 if scorer.scale.higher_is_better else -1
     clean = sign * scorer.score(list(photos.values()))
@@ -162,7 +229,7 @@ def main(arguments: Arguments) -> None:
         shrink = min(1.0, SIDE / max(pixels.shape))
         size = round(pixels.shape[1] * shrink), round(pixels.shape[0] * shrink)
         photos[str(file)] = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    found = examine(vtiqa_jax.load(arguments.checkpoint), photos, (*WAYS, *DISTORTIONS))
+    found = examine(vtiqa_jax.load(arguments.checkpoint), photos, (*WAYS, *DISTORTIONS, *UNSEEN))
     print("| made worse | scored below the clean photo, weak / middle / strong | falling at every level |")
     print("|---|---|---|")
     for name, row in found.items():
