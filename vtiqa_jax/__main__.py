@@ -33,6 +33,7 @@ CONVERT = cli.Group(
 )
 COMMANDS = {
     "score": "vtiqa_jax.commands.score:score",
+    "compare": "vtiqa_jax.commands.compare:compare",
     "train": TRAIN,
     "eval": EVAL,
     "convert": CONVERT,
