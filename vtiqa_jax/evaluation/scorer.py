@@ -23,6 +23,7 @@ from vtiqa_jax import sharding
 from vtiqa_jax.data import images
 from vtiqa_jax.data.loader import ImageStore, pad_rows
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.evaluation.score_table import ScoreTable, thumbnail
 from vtiqa_jax.evaluation.spread import Spread, score_draws
 from vtiqa_jax.models import catalog
 from vtiqa_jax.models import params as parameters
@@ -65,9 +66,7 @@ def make_spread_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh, sprea
     def spread_step(params: Params, global_images: Array, local_images: Array) -> Array:
         model = parameters.merge_params(graphdef, params)
         assert isinstance(model, VTIQA)
-        score = model.score(global_images, local_images)[:, None]
-        drawn = score_draws(model, global_images, local_images, jnp.asarray(rows), jnp.asarray(cols))
-        return jnp.concatenate([score, drawn], axis=1)
+        return score_draws(model, global_images, local_images, jnp.asarray(rows), jnp.asarray(cols))
 
     return spread_step
 
@@ -319,6 +318,10 @@ class Scorer:
                 raise images.ImageError(f"{name}: {result.error}")
             scores.append(result.score)
         return np.array(scores, np.float32)
+
+    def table(self, photos: Sequence[Any], *, spread: Spread | None = None) -> ScoreTable:
+        """Results that a notebook shows as a table with thumbnails; arguments as of `stream`."""
+        return ScoreTable(tuple(self.stream(photos, inspect=thumbnail, spread=spread)), self.scale)
 
     def percentile(self, scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """The share of training photos that a photo of this score is better than, in percent.

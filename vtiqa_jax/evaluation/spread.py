@@ -51,22 +51,22 @@ def score_draws(
     local_images: UInt8[Array, "batch large large 3"],
     rows: Int[Array, "draws mosaics grid"],
     cols: Int[Array, "draws mosaics grid"],
-) -> Float[Array, "batch draws"]:
-    """Scores of stored photos as `VTIQA.score` gives them, but by other mosaics.
+) -> Float[Array, "batch scores"]:
+    """Scores of stored photos: first as `VTIQA.score` gives them, then by each draw of other mosaics.
 
     The global view is encoded once; the draws follow one another, so that memory does not grow with their number.
     """
-    config = model.config
-    global_features = model.backbone(views.normalize(views.center_crop(global_images, config.view_size)))
+    features = model.encode(global_images, local_images)
 
     def score(offsets: tuple[Array, Array]) -> Float[Array, " batch"]:
         mosaics = [
-            model.backbone(views.normalize(views.mosaic(local_images, row, col, config.mosaic_patch)))
+            model.backbone(views.normalize(views.mosaic(local_images, row, col, model.config.mosaic_patch)))
             for row, col in zip(*offsets, strict=True)
         ]
-        return model.head(jnp.concatenate([global_features, jnp.stack(mosaics).mean(0)], axis=1))
+        return model.head(jnp.concatenate([features[0], jnp.stack(mosaics).mean(0)], axis=1))
 
-    return jax.lax.map(score, (rows, cols)).T
+    released = model.head(jnp.concatenate([features[0], features[1:].mean(0)], axis=1))
+    return jnp.concatenate([released[:, None], jax.lax.map(score, (rows, cols)).T], axis=1)
 
 
 def probability_above(differences: Float[np.ndarray, " draws"]) -> float:
