@@ -975,8 +975,8 @@ FAULTS = (
     Fault(
         "an unreadable photo ends with exit status 0",
         "vtiqa_jax/commands/score.py",
-        "return 1 if failed else 0",
-        "return 0",
+        "return 1 if failed or not all_done else 0",
+        "return 0 if all_done else 1",
         "tests/test_commands.py::test_score_goes_on_after_a_bad_photo_and_says_so",
     ),
 )

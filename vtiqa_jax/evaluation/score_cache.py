@@ -1,7 +1,7 @@
 """Scores of photos that were scored before, by what is in the file, in one SQLite database for any number of folders.
 
-A score belongs to the SHA-256 of a file's content and to the settings of the model, so that a photo may be renamed,
-moved or copied. A file whose size, times and place are as they were is not read again to find its hash. The database is
+A score belongs to the SHA-256 of a file's content and ending and to the settings of the model, so that a photo may be
+renamed, moved or copied. A file whose size, times and place are as they were is not read again to find its hash. The database is
 in WAL mode: several runs may use it at once, on a local disk.
 """
 
@@ -55,7 +55,9 @@ class ScoreCache:
             if found and found[0] == stamp:
                 digest = found[1]
             else:
-                digest = hashlib.sha256(photo.read_bytes()).digest()
+                hashed = hashlib.sha256(photo.read_bytes())
+                hashed.update(os.fsencode(photo.suffix.lower()))  # which may say how the content is to be read
+                digest = hashed.digest()
                 if file_stamp(photo) != stamp:  # being written
                     return None
                 status = photo.stat()

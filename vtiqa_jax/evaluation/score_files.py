@@ -16,7 +16,6 @@ from vtiqa_jax.models.checkpoint import LabelScale
 
 DIGITS = {"score": 6, "percentile": 1, "mean": 6, "spread": 6}
 """Columns of numbers, and their digits after the point."""
-TEXTS = ("outside", "error")
 Row = dict[str, str | float | None]
 """A photo's values by column."""
 
