@@ -47,11 +47,13 @@ def compare(
     difference = np.subtract(results[0].draws, results[1].draws)
     better = probability_above(difference if model.scale.higher_is_better else -difference)
     winner, loser, sure = (a, b, better) if better >= 0.5 else (b, a, 1 - better)
-    apart = f"by {abs(difference.mean()):.4f} ± {difference.std(ddof=1):.4f}"
+    apart = f"{abs(difference.mean()):.4f} ± {difference.std(ddof=1):.4f}"
     word = next((word for least, word in WORDS if sure >= least), None)
     if word is None:
-        print(f"as good as each other: they differ {apart}, and with other mosaics either may be ahead")
-    else:
-        percent = f"more than {99.9:g}" if sure > 0.999 else f"{100 * sure:.1f}"
-        print(f"{word} better, {apart}: {winner}\nthan: {loser}")
-        print(f"in {percent} of 100 other mosaics it would be ahead; how far people agree is not in this number")
+        print(f"They are as good as each other: {apart} apart, and with other mosaics either may be ahead.")
+        return
+    percent = "more than 99.9" if sure > 0.999 else f"{100 * sure:.1f}"
+    print(f"{winner} is {word} better than {loser}, by {apart}.")
+    print(
+        f"By {percent} % of other mosaics it would be, too. How far people agree is not in this number."
+    )

@@ -1,8 +1,8 @@
 """Scores of photos that were scored before, by what is in the file, in one SQLite database for any number of folders.
 
 A score belongs to the SHA-256 of a file's content and ending and to the settings of the model, so that a photo may be
-renamed, moved or copied. A file whose size, times and place are as they were is not read again to find its hash. The database is
-in WAL mode: several runs may use it at once, on a local disk.
+renamed, moved or copied. A file whose size, times and place are as they were is not read again to find its hash. The
+database is in WAL mode: several runs may use it at once, on a local disk.
 """
 
 import contextlib
