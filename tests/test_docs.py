@@ -1,5 +1,6 @@
 """What the documents tell people to type works as it is written."""
 
+import ast
 import dataclasses
 import importlib.util
 import json
@@ -188,7 +189,7 @@ def test_the_walks_through_a_change(title: str, material: dict[str, Path], tmp_p
 
 # ---- the guides' Python ----
 
-RUN = ("score", "explain", "flax")
+RUN = ("scoring", "explain", "flax")
 """Guides with a block of Python."""
 
 
@@ -199,7 +200,8 @@ def test_the_python_of_the_guides(
     guide: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "a.jpg")
+    for name in ("a.jpg", "b.jpg"):
+        Image.fromarray(pixels).save(tmp_path / name)
     monkeypatch.chdir(tmp_path)
     (block,) = blocks(DOCS / f"{guide}.md", "python")
     exec(block, {"array_uint8_hwc": pixels, "pil_image": Image.fromarray(pixels)})
@@ -238,3 +240,32 @@ def test_an_exported_file_is_read_as_its_document_says(
     exec(block, {})
     (score,) = re.findall(r"\d\.\d+", capsys.readouterr().out.split(" on ")[0])
     assert abs(float(score) - vtiqa_jax.load().score(["a.jpg"])[0]) < 0.002 * (5 - 1)
+
+
+# ---- docs/scoring.ipynb ----
+
+
+def _shape_of(shown: str) -> str:
+    """What a notebook shows, without pictures and numbers: those are of the machine that executed it."""
+    return re.sub(r"base64,[^\"]*|\d+(\.\d+)?", "", shown)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("usual_promotion")
+def test_the_notebook_shows_what_it_would_show_today(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # and back: the notebook goes to the photos' folder
+    cells = json.loads((REPOSITORY / "docs" / "scoring.ipynb").read_text())["cells"]
+    named: dict[str, Any] = {}
+    for cell in (cell for cell in cells if cell["cell_type"] == "code"):
+        *statements, last = ast.parse("".join(cell["source"])).body
+        exec(compile(ast.Module(statements, []), "notebook", "exec"), named)
+        if not cell["outputs"]:
+            exec(compile(ast.Module([last], []), "notebook", "exec"), named)
+            continue
+        assert isinstance(last, ast.Expr)
+        value = eval(compile(ast.Expression(last.value), "notebook", "eval"), named)
+        (output,) = cell["outputs"]
+        for kind, show in (("text/html", "_repr_html_"), ("text/plain", "__repr__")):
+            if hasattr(value, show):
+                stored, now = "".join(output["data"][kind]), getattr(value, show)()
+                assert _shape_of(stored).split() == _shape_of(now).split()

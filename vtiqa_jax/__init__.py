@@ -4,6 +4,7 @@ import vtiqa_jax
 
 scorer = vtiqa_jax.load()                     # the packaged model; or load("checkpoints/koniq")
 scorer.score(["a.jpg", array_uint8_hwc])      # float32 [n], on scorer.scale
+scorer.table(["a.jpg", "b.jpg"])              # the same to look at in a notebook, with thumbnails
 model = vtiqa_jax.load_model()                # the same as a Flax module: to call, to differentiate, to train
 """
 
@@ -11,7 +12,9 @@ from pathlib import Path
 
 from vtiqa_jax.data.images import ImageError
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.evaluation.score_table import ScoreTable
 from vtiqa_jax.evaluation.scorer import Scorer, ScoreResult
+from vtiqa_jax.evaluation.spread import Spread
 from vtiqa_jax.models import catalog
 from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.models.params import Model
@@ -23,7 +26,9 @@ __all__ = [
     "LabelScale",
     "ModelConfig",
     "ScoreResult",
+    "ScoreTable",
     "Scorer",
+    "Spread",
     "UserError",
     "load",
     "load_model",

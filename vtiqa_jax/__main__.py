@@ -34,6 +34,7 @@ CONVERT = cli.Group(
 COMMANDS = {
     "score": "vtiqa_jax.commands.score:score",
     "explain": "vtiqa_jax.commands.explain:explain",
+    "compare": "vtiqa_jax.commands.compare:compare",
     "train": TRAIN,
     "eval": EVAL,
     "convert": CONVERT,

@@ -1,120 +1,135 @@
 """`vtiqa score`: photos and folders to scores."""
 
-import csv
+import contextlib
 import dataclasses
 import datetime
-import json
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated
 
 from tqdm import tqdm
 from tyro.conf import Positional, arg
 
 import vtiqa_jax
+from vtiqa_jax.commands.display import Display, print_any_name, remarks
+from vtiqa_jax.commands.selection import Selection
+from vtiqa_jax.commands.sigterm import raise_on_sigterm
 from vtiqa_jax.data import images
-from vtiqa_jax.errors import UserError
+from vtiqa_jax.errors import Terminated, UserError
+from vtiqa_jax.evaluation import score_files
+from vtiqa_jax.evaluation.journal import Journal, journal_path, open_journal
+from vtiqa_jax.evaluation.score_cache import ScoreCache, open_cache
 from vtiqa_jax.evaluation.scorer import ScoreResult, pass_size
+from vtiqa_jax.evaluation.spread import Spread
 from vtiqa_jax.gallery.page import GalleryHeader, GalleryItem, check_folder, open_gallery
 from vtiqa_jax.gallery.preview import Preview, make_preview
 from vtiqa_jax.models.vtiqa import ComputeDtype
 
 
-@contextmanager
-def _open_output(path: Path | None) -> Iterator[IO[str] | None]:
-    """A file that takes its name once it is complete; what an interrupted run had written stays beside it."""
-    if path is None:
-        yield None
-        return
-    part = path.with_name(path.name + ".part")
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(None, "Is a directory")
-        with part.open("w", newline="", encoding="utf-8") as file:
-            yield file
-    except BrokenPipeError:  # of standard output, not of this file
-        raise
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from error
-    part.replace(path)
-
-
 def score(
     paths: Positional[tuple[Path, ...]],
     checkpoint: Annotated[str, arg(metavar="DIR")] = "default",
+    out: Path | None = None,
     csv_file: Annotated[Path | None, arg(name="csv")] = None,
     json_file: Annotated[Path | None, arg(name="json")] = None,
     report: Path | None = None,
+    spread: int = 0,
+    seed: int = 0,
+    selection: Annotated[Selection, arg(name="")] = Selection(),
+    cache: Path | None = None,
+    quiet: bool = False,
     batch_size: int | None = None,
     compute_dtype: ComputeDtype = "float32",
 ) -> int:
-    """Scores photos. Exit status: 0 all scored, 1 some could not be read, 2 bad arguments.
+    """Scores photos. Exit status: 0 all scored, 1 some could not be read or copied, 2 bad arguments.
 
     Args:
         paths: photos, and folders that are searched for photos at any depth.
         checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
-        csv_file: write a CSV with the header `image,score,percentile,error`.
-        json_file: write the scores and their scale as JSON.
+        out: write the scores to a file that ends in .csv, .jsonl, .json or .parquet; interrupted, the same command goes
+            on.
+        csv_file: the same, as CSV whatever the file's ending.
+        json_file: the same, as JSON.
         report: make a page of the photos in this folder, `index.html`, to look at, to filter and to mark.
+        spread: score each photo by so many other mosaics too, and tell the mean and standard deviation of that.
+        seed: of these mosaics; all photos have the same.
+        selection: choose photos by their score.
+        cache: keep scores in this file, or folder: only new and changed photos are read the next time.
+        quiet: print nothing but mistakes, and what --list asks for.
         batch_size: photos computed together; 4 at most on a CPU, and 64 on a GPU when not given.
         compute_dtype: bfloat16 is faster where the hardware multiplies it, and less exact.
     """
     photos = images.find_images(list(paths))
     if report is not None:
         check_folder(report.resolve())
-        photos = [photo for photo in photos if not photo.resolve().is_relative_to(report.resolve())]
+    made = [folder.resolve() for folder in (report, selection.folder) if folder is not None]
+    photos = [photo for photo in photos if not any(photo.resolve().is_relative_to(folder) for folder in made)]
     if not photos:
         raise UserError(f"no photos in {', '.join(map(str, paths)) or 'an empty list of paths'}")
+    targets = selection.plan(paths, photos)
+    outputs = {file: score_files.check_writable(file, kind) for file, kind in
+               ((out, None), (csv_file, ".csv"), (json_file, ".json")) if file is not None}  # fmt: skip
+    mosaics = Spread(spread, seed) if spread else None
     model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype)
     size = pass_size(model.mesh, len(photos), batch_size)
     if batch_size is not None and size < min(batch_size, len(photos)):
         print(f"--batch-size {batch_size}: a CPU computes {size} photos together, more are slower", file=sys.stderr)
+    names = score_files.columns(mosaics is not None)
+    settings = model.settings(mosaics) if outputs or cache is not None else {}
 
     def preview(pixels: images.Rgb, pair: images.ImagePair) -> Preview:
         return make_preview(pixels, pair, model.config)
 
     results: list[ScoreResult] = []
-    with (
-        _open_output(csv_file) as csv_output,
-        _open_output(json_file) as json_output,
-        nullcontext() if report is None else open_gallery(report) as gallery,
-    ):
-        rows = csv.writer(csv_output) if csv_output else None
-        if rows:
-            rows.writerow(["image", "score", "percentile", "error"])
-        print(f"score ({model.scale}){'' if model.percentiles is None else '  better than'}  image")
-        stream = model.stream(photos, batch_size=batch_size, inspect=None if gallery is None else preview)
-        for result in tqdm(stream, "scoring", len(photos), unit="photo", disable=None, leave=False):
-            if gallery is not None:
-                item = GalleryItem(result.image, result.score, result.percentile, error=result.error)
-                gallery.add(item, result.inspected)
-            results.append(dataclasses.replace(result, inspected=None))  # previews of all photos would fill the memory
-            shown = "    failed" if result.score is None else f"{result.score:10.4f}"
-            if model.percentiles is not None:
-                shown += " " * 7 if result.percentile is None else f"{result.percentile:5.0f} %"
-            reason = f": {result.error}" if result.error else ""
-            tqdm.write(f"{shown}  {result.image}{reason}", file=sys.stdout)
-            if rows:
-                exact = "" if result.score is None else f"{result.score:.6f}"
-                share = "" if result.percentile is None else f"{result.percentile:.1f}"
-                rows.writerow([result.image, exact, share, result.error or ""])
-        if json_output:
-            names = ("score", "percentile", "error")
-            scores = [
-                {"image": str(result.image)} | {name: getattr(result, name) for name in names} for result in results
-            ]
-            json.dump({"scale": vars(model.scale), "scores": scores}, json_output, indent=1)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(raise_on_sigterm())
+        kept: list[Journal | ScoreCache] = []
+        if outputs:
+            kept.append(stack.enter_context(open_journal(next(iter(outputs)), settings, names)))
+        if cache is not None:
+            kept.append(stack.enter_context(open_cache(cache, settings)))
+        gallery = None if report is None else stack.enter_context(open_gallery(report))
+
+        def known(photo: Path) -> ScoreResult | None:
+            found = (store.known(photo) for store in kept)
+            return next((result for result in found if result is not None), None)
+
+        print_any_name()
+        display = Display(model, len(photos), mosaics, silent=quiet or selection.paths_only)
+        stream = model.stream(
+            photos, batch_size=batch_size, inspect=None if gallery is None else preview, spread=mosaics, known=known
+        )
+        try:
+            for result in tqdm(stream, "scoring", len(photos), unit="photo", disable=quiet or None, leave=False):
+                if gallery is not None:
+                    warning = None if result.error else remarks(result) or None
+                    item = GalleryItem(
+                        result.image, result.score, result.percentile, result.spread, result.error, warning
+                    )
+                    gallery.add(item, result.inspected)
+                results.append(dataclasses.replace(result, inspected=None, draws=()))  # of all they would fill memory
+                for store in kept:
+                    store.add(result)
+                display.add(result)
+        except (KeyboardInterrupt, Terminated):
+            if outputs:
+                part = journal_path(next(iter(outputs)))
+                print(f"{part} has the first {len(results)} photos; the same command goes on", file=sys.stderr)
+            raise
+        rows = [score_files.to_row(result, names) for result in results]
+        for file, ending in outputs.items():
+            score_files.write_scores(file, ending, rows, names, model.scale)
         if gallery is not None:
             title = ", ".join(path.name or str(path.resolve()) for path in paths)
             command = shlex.join(["vtiqa", *sys.argv[1:]])
             created = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
             gallery.finish(GalleryHeader(title, checkpoint, model.scale, command, created))
-    if report is not None:
+    display.finish(results)
+    if report is not None and not (quiet or selection.paths_only):
         print(f"report: {report / 'index.html'}")
     failed = sum(result.error is not None for result in results)
     if failed:
         print(f"{failed} of {len(photos)} photos could not be read", file=sys.stderr)
-    return 1 if failed else 0
+    all_done = selection.apply(results, targets)
+    return 1 if failed or not all_done else 0

@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import hashlib
+import json
 import math
 import os
 from collections import deque
@@ -10,7 +12,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import cv2
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
@@ -20,11 +24,13 @@ from vtiqa_jax.data import images
 from vtiqa_jax.data.loader import ImageStore, pad_rows
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.quality_map import QualityMap, make_quality_map
+from vtiqa_jax.evaluation.score_table import ScoreTable, thumbnail
+from vtiqa_jax.evaluation.spread import Spread, score_draws
 from vtiqa_jax.models import catalog
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.models.params import Params, ScoringModel
-from vtiqa_jax.models.vtiqa import ComputeDtype, ModelConfig, select_implementation
+from vtiqa_jax.models.vtiqa import VTIQA, ComputeDtype, ModelConfig, select_implementation
 
 CPU_BATCH = 4
 """Photos that a CPU computes together at most: more of them leave its caches (docs/performance.md)."""
@@ -49,6 +55,21 @@ def make_score_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh) -> Sco
         return model.score(global_images, local_images)
 
     return score_step
+
+
+@functools.cache
+def make_spread_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh, spread: Spread) -> ScoreStep:
+    """As `make_score_step`, but `-> [batch, 1 + draws]`: the score, then those of the drawn mosaics."""
+    rows, cols = spread.offsets(config)
+    graphdef, _ = parameters.abstract_model(config, dtype, select_implementation(mesh.devices.flat[0], dtype))
+
+    @jax.jit(out_shardings=sharding.replicated_sharding(mesh))
+    def spread_step(params: Params, global_images: Array, local_images: Array) -> Array:
+        model = parameters.merge_params(graphdef, params)
+        assert isinstance(model, VTIQA)
+        return score_draws(model, global_images, local_images, jnp.asarray(rows), jnp.asarray(cols))
+
+    return spread_step
 
 
 @functools.partial(jax.jit, static_argnames="dtype")
@@ -118,6 +139,14 @@ class ScoreResult:
     error: str | None
     percentile: float | None = None
     """See `Scorer.percentile`; None where that is not known."""
+    outside: str | None = None
+    """"below" or "above" for a score outside of those of the training photos."""
+    mean: float | None = None
+    """Of the scores by drawn mosaics; None when none were asked for."""
+    spread: float | None = None
+    """Their standard deviation."""
+    draws: tuple[float, ...] = ()
+    """These scores."""
     inspected: Any = None
     """What `inspect` of `Scorer.stream` returned for it."""
 
@@ -170,11 +199,35 @@ class Scorer:
             )
         return cls(made.config, made.params, made.scale, provenance=made.provenance, compute_dtype=compute_dtype)
 
-    def _dispatch(self, pairs: Sequence[images.ImagePair], size: int) -> Array:
+    def settings(self, spread: Spread | None = None) -> dict[str, Any]:
+        """All that a photo's result depends on but the photo, as JSON: equal settings give equal results."""
+        percentiles = None if self.percentiles is None else self.percentiles.tolist()
+        card = (dataclasses.asdict(self.config), dataclasses.asdict(self.scale), percentiles)
+        weights = parameters.hash_params(jax.device_get(self._params))
+        return {
+            "model": hashlib.sha256((weights + json.dumps(card)).encode()).hexdigest()[:16],
+            "compute_dtype": self.compute_dtype,
+            "spread": dataclasses.asdict(spread) if spread else None,
+            "opencv": cv2.__version__,  # its decoders
+        }
+
+    def _dispatch(self, step: ScoreStep, pairs: Sequence[images.ImagePair], size: int) -> Array:
         """Starts one batch, padded to `size` by repeating the last photo; its scores come when they are ready."""
         padded = [*pairs, *[pairs[-1]] * (size - len(pairs))]
         small, large = (np.stack([pair[which] for pair in padded]) for which in (0, 1))
-        return self._step(self._params, sharding.shard_batch(small, self.mesh), sharding.shard_batch(large, self.mesh))
+        return step(self._params, sharding.shard_batch(small, self.mesh), sharding.shard_batch(large, self.mesh))
+
+    def _result(self, photo: Any, scores: Float[np.ndarray, " scores"], inspected: Any) -> ScoreResult:
+        """What the scores of a photo, by the mosaic and by drawn ones, say."""
+        value, *draws = scores.tolist()
+        if not np.isfinite(scores).all():
+            return ScoreResult(photo, None, "its score is not a finite number; the weights may be damaged")
+        share, outside = None, None
+        if self.percentiles is not None:
+            share = float(self.percentile(np.array([value]))[0])
+            outside = "below" if value < self.percentiles[0] else "above" if value > self.percentiles[-1] else None
+        mean, spread = (float(np.mean(draws)), float(np.std(draws, ddof=1))) if draws else (None, None)
+        return ScoreResult(photo, value, None, share, outside, mean, spread, tuple(draws), inspected)
 
     def stream(
         self,
@@ -182,6 +235,8 @@ class Scorer:
         *,
         batch_size: int | None = None,
         inspect: Callable[[images.Rgb, images.ImagePair], Any] | None = None,
+        spread: Spread | None = None,
+        known: Callable[[Any], ScoreResult | None] | None = None,
     ) -> Iterator[ScoreResult]:
         """Scores photos in their order, two batches decoded ahead; memory does not grow with their number.
 
@@ -190,35 +245,38 @@ class Scorer:
             batch_size: photos computed together, see `pass_size`.
             inspect: called with each photo's pixels and stored sizes in the threads that decode; the result has what
                 it returned.
+            spread: mosaics to score each photo by, too.
+            known: called with each photo in these threads; the result of a photo that need not be scored, or None.
 
         Yields:
             A result for each photo. One that cannot be read has its reason and stops no other.
 
         Raises:
-            UserError: the batch size is below 1.
+            UserError: the batch size is below 1, or there can be no spread.
         """
+        step = make_spread_step(self.config, self.compute_dtype, self.mesh, spread) if spread else self._step
         if not photos:
             return
         size = pass_size(self.mesh, len(photos), batch_size)
-        running: deque[tuple[list[tuple[int, str | None, Any]], Array | None]] = deque()
-        waiting: deque[Future[tuple[images.ImagePair, Any]]] = deque()
+        running: deque[tuple[list[tuple[int, ScoreResult | None, Any]], Array | None]] = deque()
+        waiting: deque[Future[tuple[images.ImagePair | ScoreResult, Any]]] = deque()
 
-        def load(photo: Any) -> tuple[images.ImagePair, Any]:
+        def load(photo: Any) -> tuple[images.ImagePair | ScoreResult, Any]:
+            result = known(photo) if known else None
+            if result is not None and inspect is None:
+                return result, None
             pixels = images.as_rgb(photo)
             pair = images.resize_pair(pixels, self.config)
-            return pair, inspect and inspect(pixels, pair)
+            return result or pair, inspect and inspect(pixels, pair)
 
         def finish() -> Iterator[ScoreResult]:
             rows, scores = running.popleft()
-            values = iter([] if scores is None else np.asarray(scores).tolist())
-            for index, error, inspected in rows:
-                value = None if error else next(values)
-                if value is not None and not math.isfinite(value):
-                    value, error = None, "its score is not a finite number; the weights may be damaged"
-                share = None
-                if value is not None and self.percentiles is not None:
-                    share = float(self.percentile(np.array([value]))[0])
-                yield ScoreResult(photos[index], value, error, share, inspected)
+            values = iter([] if scores is None else np.asarray(scores).reshape(size, -1))
+            for index, result, inspected in rows:
+                if result is None:
+                    yield self._result(photos[index], next(values), inspected)
+                else:
+                    yield dataclasses.replace(result, image=photos[index], inspected=inspected)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             position = 0
@@ -226,17 +284,20 @@ class Scorer:
                 while position < len(photos):
                     ahead = min(len(photos), position + 3 * size)
                     waiting.extend(pool.submit(load, photo) for photo in photos[position + len(waiting) : ahead])
-                    rows: list[tuple[int, str | None, Any]] = []
+                    rows: list[tuple[int, ScoreResult | None, Any]] = []
                     ready: list[images.ImagePair] = []
                     while waiting and len(ready) < size:
                         try:
-                            pair, inspected = waiting.popleft().result()
-                            ready.append(pair)
-                            rows.append((position, None, inspected))
+                            found, inspected = waiting.popleft().result()
+                            if isinstance(found, ScoreResult):
+                                rows.append((position, found, inspected))
+                            else:
+                                ready.append(found)
+                                rows.append((position, None, inspected))
                         except images.ImageError as error:
-                            rows.append((position, str(error), None))
+                            rows.append((position, ScoreResult(photos[position], None, str(error)), None))
                         position += 1
-                    running.append((rows, self._dispatch(ready, size) if ready else None))
+                    running.append((rows, self._dispatch(step, ready, size) if ready else None))
                     if len(running) > 1:  # the device works on the newest batch while the one before is read back
                         yield from finish()
                 while running:
@@ -275,6 +336,10 @@ class Scorer:
             raise UserError("the paper's model selects its regions itself; maps are made by a VT-IQA as released")
         pair = images.resize_pair(images.as_rgb(photo), self.config)
         return make_quality_map(pair, self._params, self.config, self.scale, self.compute_dtype)
+
+    def table(self, photos: Sequence[Any], *, spread: Spread | None = None) -> ScoreTable:
+        """Results that a notebook shows as a table with thumbnails; arguments as of `stream`."""
+        return ScoreTable(tuple(self.stream(photos, inspect=thumbnail, spread=spread)), self.scale)
 
     def percentile(self, scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """The share of training photos that a photo of this score is better than, in percent.

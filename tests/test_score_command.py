@@ -1,0 +1,253 @@
+"""Scoring every day: going on, the cache, choosing photos, and what is said where. One toy model, 24 photos."""
+
+import contextlib
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.conftest import Command
+from vtiqa_jax import __main__ as vtiqa
+from vtiqa_jax.data import images
+from vtiqa_jax.evaluation import score_cache
+from vtiqa_jax.evaluation.scorer import Scorer
+from vtiqa_jax.models import checkpoint, params
+from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.vtiqa import ModelConfig
+
+COUNT = 24
+
+
+@pytest.fixture(scope="module")
+def model(
+    config: ModelConfig, weights: params.Params, scale: LabelScale, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    path = tmp_path_factory.mktemp("models") / "small"
+    checkpoint.save(path, checkpoint.Checkpoint(config, weights, scale, {}))
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder, rng = tmp_path / "photos", np.random.default_rng(0)
+    (folder / "sub").mkdir(parents=True)
+    for index in range(COUNT):
+        pixels = np.clip(128 + 5 * (index + 1) * rng.standard_normal((40, 50, 3)), 0, 255).astype(np.uint8)
+        cv2.imwrite(str(folder / ("sub" if index % 2 else "") / f"p{index:02}.png"), pixels)
+    return folder
+
+
+@pytest.fixture
+def scores(folder: Path, model: Path) -> dict[Path, float]:
+    photos = images.find_images([folder])
+    return dict(zip(photos, Scorer.load(model).score(photos).tolist(), strict=True))
+
+
+def read(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_a_spread_is_in_every_output(folder: Path, model: Path, tmp_path: Path, command: Command) -> None:
+    arguments = ("--checkpoint", model, "--spread", 3, "--seed", 1)
+    written = ("--out", tmp_path / "s.jsonl", "--csv", tmp_path / "s.csv", "--json", tmp_path / "s.json")
+    report = ("--report", tmp_path / "report")
+    status, said, _ = command(vtiqa.main, "score", folder, *arguments, *written, *report)
+    assert status == 0
+    head, *lines = said.splitlines()
+    assert head == "score (test scale, 1 to 5, higher is better)  mean ± spread of 3 mosaics  image"
+    rows = [json.loads(line) for line in (tmp_path / "s.jsonl").read_text().splitlines()]
+    assert len(rows) == COUNT and min(row["spread"] for row in rows) > 0
+    assert json.loads((tmp_path / "s.json").read_text())["scores"] == rows
+    assert [float(row["spread"]) for row in read(tmp_path / "s.csv")] == [row["spread"] for row in rows]
+    row = rows[0]
+    assert lines[0] == f"{row['score']:10.4f}{row['mean']:10.4f} ± {row['spread']:.4f}  {row['image']}"
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert page.count('"spread":') == COUNT
+    other = command(vtiqa.main, "score", folder, "--checkpoint", model, "--spread", 3)[1].splitlines()[1]
+    assert other[:10] == lines[0][:10] and other != lines[0]  # another seed
+
+
+def test_photos_are_listed_copied_and_moved_by_score(
+    folder: Path, model: Path, scores: dict[Path, float], tmp_path: Path, command: Command
+) -> None:
+    middle = float(np.median(list(scores.values())))
+    better = [photo for photo, score in scores.items() if score >= middle]
+    (folder / "bad.png").write_bytes(b"no photo")
+    arguments = ("score", folder, "--checkpoint", model, "--min-score", middle)
+    status, said, error = command(vtiqa.main, *arguments, "--list")
+    assert (status, said.splitlines()) == (1, list(map(str, better)))
+    assert error == f"1 of {COUNT + 1} photos could not be read\n"
+    (folder / "bad.png").unlink()
+
+    picked = folder / "picked"  # inside of what is scored, and never scored itself
+    taken = picked / better[1].relative_to(folder)
+    taken.parent.mkdir(parents=True)
+    taken.write_text("mine")
+    status, _, error = command(vtiqa.main, *arguments, "--copy-to", picked)
+    assert status == 1
+    assert error == f"{better[1]} stays: {taken} is another file\n{len(better) - 1} photos copied to {picked}/\n"
+    assert taken.read_text() == "mine"
+    taken.unlink()
+    assert command(vtiqa.main, *arguments, "--copy-to", picked)[0] == 0
+    kept = {path.relative_to(picked): path.read_bytes() for path in picked.rglob("*.png")}
+    assert kept == {path.relative_to(folder): path.read_bytes() for path in better}
+
+    moved = tmp_path / "moved"
+    below = ("score", folder / "sub", "--checkpoint", model, "--max-score", middle, "--move-to", moved)
+    worse = [photo for photo, score in scores.items() if score <= middle and photo.parent.name == "sub"]
+    status, _, error = command(vtiqa.main, *below)
+    assert (status, error) == (0, f"{len(worse)} photos would move to {moved}; --yes moves them\n")
+    assert not moved.exists() and all(photo.exists() for photo in worse)
+    assert command(vtiqa.main, *below, "--yes")[0] == 0
+    assert sorted(path.name for path in moved.iterdir()) == sorted(photo.name for photo in worse)
+    assert not any(photo.exists() for photo in worse)
+
+
+def test_what_cannot_be_meant_is_told_in_one_line(
+    folder: Path, model: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    for arguments, said in (
+        (("--min-score", 3), "name one"),
+        (("--min-score", 3, "--max-score", 2, "--list"), "no score is at least 3 and at most 2"),
+        (("--min-score", "nan", "--list"), "take numbers"),
+        (("--copy-to", "a", "--move-to", "b"), "give one"),
+        (("--yes",), "--yes is for --move-to"),
+        (("--copy-to", tmp_path / "file"), "is a file"),
+        (("--out", tmp_path / "s.doc"), "files that end in"),
+        (("--spread", 1), "at least 2 mosaics"),
+        (("--cache", folder / "p00.png"), "file is not a database"),
+    ):
+        status, _, error = command(vtiqa.main, "score", folder, "--checkpoint", model, *arguments)
+        assert (status, error.count("\n")) == (2, 1), error
+        assert said in error
+
+    def full(*_: object, **__: object) -> bool:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("vtiqa_jax.commands.selection.transfer", full)
+    status, _, error = command(vtiqa.main, "score", folder, "--checkpoint", model, "--copy-to", tmp_path / "c")
+    assert status == 2
+    assert "p00.png: No space left on device; 0 photos are, and the same command does the rest" in error
+
+
+def test_a_cache_reads_what_changed_alone(
+    folder: Path, model: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score_cache, "SETTLED_SECONDS", 0.0)
+    decoded: list[int] = []
+    real = images.decode
+    monkeypatch.setattr(images, "decode", lambda data: decoded.append(len(data)) or real(data))
+    arguments = ("--checkpoint", model, "--cache", tmp_path / "c.sqlite")
+    first = command(vtiqa.main, "score", folder, *arguments, "--spread", 2, "--csv", tmp_path / "1.csv")[:2]
+    assert len(decoded) == COUNT
+    again = command(vtiqa.main, "score", folder, *arguments, "--spread", 2, "--csv", tmp_path / "2.csv")[:2]
+    assert again == first and len(decoded) == COUNT
+    assert (tmp_path / "2.csv").read_bytes() == (tmp_path / "1.csv").read_bytes()
+    (folder / "p00.png").write_bytes((folder / "p02.png").read_bytes())  # of known content
+    (folder / "p04.png").write_bytes((folder / "p04.png").read_bytes() + b" ")
+    command(vtiqa.main, "score", folder, *arguments, "--spread", 2)
+    assert len(decoded) == COUNT + 1
+    command(vtiqa.main, "score", folder, *arguments)  # without a spread: other results
+    assert len(decoded) == 2 * COUNT + 1
+    report = command(vtiqa.main, "score", folder, *arguments, "--report", tmp_path / "report")
+    assert report[0] == 0 and len(list((tmp_path / "report" / "thumbnails").iterdir())) == COUNT
+
+
+def test_a_long_run_on_a_terminal_ends_with_a_summary(
+    folder: Path, model: Path, scores: dict[Path, float], command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("score", folder, "--checkpoint", model)
+    assert command(vtiqa.main, *arguments, "--quiet") == (0, "", "")
+    for number in range(7):
+        (folder / f"x{number}.png").write_bytes(b"no photo")
+    monkeypatch.setattr("_pytest.capture.CaptureIO.isatty", lambda _: True)
+    monkeypatch.setattr("tqdm.std.tqdm.display", lambda *_, **__: None)
+    status, said, _ = command(vtiqa.main, *arguments)
+    assert status == 1
+    lines = said.splitlines()
+    assert lines[0] == f"{COUNT + 7} photos, 7 failed; test scale, 1 to 5, higher is better"
+    assert lines[1].startswith(f"mean {np.mean(list(scores.values())):.4f}, median")
+    ordered = sorted(scores, key=lambda photo: -scores[photo])
+    shown = [line.split()[-1] for line in lines if line.endswith(".png")]
+    assert shown == list(map(str, [*ordered[:5], *ordered[:-6:-1]]))
+    assert lines[-1] == "and 2 more; --out FILE.csv has the reasons of all" and lines[-2].startswith("    failed  ")
+    few = command(vtiqa.main, "score", folder / "sub", "--checkpoint", model)[1]
+    assert len(few.splitlines()) == 1 + COUNT // 2  # few photos: lines
+
+
+def test_compare_says_which_and_how_sure(
+    folder: Path, model: Path, scores: dict[Path, float], command: Command
+) -> None:
+    best, worst = max(scores, key=lambda photo: scores[photo]), min(scores, key=lambda photo: scores[photo])
+    said = [command(vtiqa.main, "compare", *pair, "--checkpoint", model)[1] for pair in ((best, worst), (worst, best))]
+    for text in said:
+        assert f"{best} is almost certainly better than {worst}, by " in text
+    assert said[0].splitlines()[-1] == said[1].splitlines()[-1]
+    status, same, _ = command(vtiqa.main, "compare", best, best, "--checkpoint", model)
+    assert status == 0 and "as good as each other: 0.0000 ± 0.0000 apart" in same
+    status, _, error = command(vtiqa.main, "compare", best, folder / "none.png", "--checkpoint", model)
+    assert (status, error) == (2, f"vtiqa: {folder / 'none.png'}: No such file or directory\n")
+
+
+def test_compare_knows_scales_on_which_low_is_good(
+    folder: Path, model: Path, scores: dict[Path, float], tmp_path: Path, command: Command
+) -> None:
+    import dataclasses
+
+    made = checkpoint.load(model)
+    assert made.scale is not None
+    reverse = dataclasses.replace(made, scale=dataclasses.replace(made.scale, higher_is_better=False))
+    checkpoint.save(tmp_path / "reverse", reverse)
+    best, worst = max(scores, key=lambda photo: scores[photo]), min(scores, key=lambda photo: scores[photo])
+    said = command(vtiqa.main, "compare", best, worst, "--checkpoint", tmp_path / "reverse")[1]
+    assert f"{worst} is almost certainly better than {best}, by " in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
+    folder: Path, model: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """In processes of their own. A photo that is a pipe holds the run up until it is killed."""
+    program = [sys.executable, "-m", "vtiqa_jax", "score", folder, "--checkpoint", model, "--batch-size", "4"]
+    expected = tmp_path / "expected.csv"
+    subprocess.run([*program, "--out", expected], check=True, capture_output=True)
+    stopped = sorted(folder.glob("sub/*.png"))[-1]
+    pixels = stopped.read_bytes()
+    stopped.unlink()
+    os.mkfifo(stopped)
+    # A folder is searched for plain files, so the pipe is named.
+    arguments = [*program[:4], *images.find_images([folder]), stopped, *program[5:], "--out", tmp_path / "s.csv"]
+    part = tmp_path / "s.csv.part"
+    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
+        while not part.exists() or part.read_bytes().count(b"\n") < 10:
+            assert running.poll() is None
+            time.sleep(0.05)
+        running.send_signal(number)
+        while running.poll() is None:  # lets a thread that reads the pipe end
+            with contextlib.suppress(OSError):
+                os.close(os.open(stopped, os.O_WRONLY | os.O_NONBLOCK))
+            time.sleep(0.05)
+        assert running.stderr is not None
+        said = running.stderr.read()
+        assert running.wait() == {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}[number]
+    if number != signal.SIGKILL:
+        assert "the same command goes on" in said
+    rows = part.read_bytes().count(b"\n") - 2
+    assert 8 <= rows < COUNT and not (tmp_path / "s.csv").exists()
+    stopped.unlink()
+    stopped.write_bytes(pixels)
+    ended = subprocess.run(arguments, check=True, capture_output=True, text=True)
+    assert len(ended.stdout.splitlines()) == COUNT + 1
+    assert (tmp_path / "s.csv").read_bytes() == expected.read_bytes()
+    assert not part.exists()

@@ -1,0 +1,92 @@
+"""What `vtiqa score` does with the photos between two scores: list, copy, move."""
+
+import dataclasses
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
+
+from vtiqa_jax.data.transfer import plan_targets, transfer
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.evaluation.scorer import ScoreResult
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """Photos by their score, and what to do with them. Those that could not be scored are never among them."""
+
+    min_score: float | None = None
+    """Choose photos with this score or a higher one."""
+    max_score: float | None = None
+    """Choose photos with this score or a lower one."""
+    paths_only: Annotated[bool, arg(name="list")] = False
+    """Print the paths of the chosen photos, one a line, and nothing else."""
+    copy_to: Path | None = None
+    """Copy the chosen photos to this folder. Names are kept, relative to the folder given; nothing is overwritten."""
+    move_to: Path | None = None
+    """Move them there. Needs --yes."""
+    yes: bool = False
+    """Do move."""
+
+    def __post_init__(self) -> None:
+        low, high = self.min_score, self.max_score
+        if (low is not None or high is not None) and not (self.paths_only or self.folder):
+            raise UserError("--min-score and --max-score choose photos for --list, --copy-to or --move-to: name one")
+        if (low is not None and low != low) or (high is not None and high != high):
+            raise UserError("--min-score and --max-score take numbers")
+        if low is not None and high is not None and low > high:
+            raise UserError(f"no score is at least {low:g} and at most {high:g}")
+        if self.copy_to and self.move_to:
+            raise UserError("--copy-to and --move-to are two commands; give one")
+        if self.yes and not self.move_to:
+            raise UserError("--yes is for --move-to")
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the chosen photos go."""
+        return self.copy_to or self.move_to
+
+    def plan(self, paths: Sequence[Path], photos: Sequence[Path]) -> dict[Path, Path]:
+        """Where each photo would go. Errors: UserError when two would have one name, or the folder is a file."""
+        if self.folder is None:
+            return {}
+        if self.folder.exists() and not self.folder.is_dir():
+            raise UserError(f"{self.folder} is a file; --copy-to and --move-to take a folder")
+        return plan_targets(paths, photos, self.folder)
+
+    def is_chosen(self, result: ScoreResult) -> bool:
+        """Whether a result lies between the scores."""
+        low = -float("inf") if self.min_score is None else self.min_score
+        high = float("inf") if self.max_score is None else self.max_score
+        return result.score is not None and low <= result.score <= high
+
+    def apply(self, results: Iterable[ScoreResult], targets: Mapping[Path, Path]) -> bool:
+        """Lists, copies or moves the chosen photos; False when the name of one was taken.
+
+        Raises:
+            UserError: the disk takes no more, say; what is done stays done, and the same command does the rest.
+        """
+        chosen = list(dict.fromkeys(result.image for result in results if self.is_chosen(result)))
+        if self.paths_only:
+            for photo in chosen:
+                print(photo)
+        if self.folder is None:
+            return True
+        if self.move_to and not self.yes:
+            print(f"{len(chosen)} photos would move to {self.folder}; --yes moves them", file=sys.stderr)
+            return True
+        done, count = "moved" if self.move_to else "copied", 0
+        for photo in chosen:
+            try:
+                free = transfer(photo, targets[photo], move=self.move_to is not None)
+            except OSError as error:
+                reason = f"{photo} cannot be {done} to {targets[photo]}: {error.strerror or error}"
+                raise UserError(f"{reason}; {count} photos are, and the same command does the rest") from error
+            count += free
+            if not free:
+                print(f"{photo} stays: {targets[photo]} is another file", file=sys.stderr)
+        print(f"{count} photos {done} to {self.folder}{os.sep}", file=sys.stderr)
+        return count == len(chosen)

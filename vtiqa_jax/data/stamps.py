@@ -1,0 +1,15 @@
+"""Whether a file is still what it was, without reading it."""
+
+from pathlib import Path
+
+
+def file_stamp(path: Path) -> str:
+    """Size, times of change and place of a file: whoever writes to it or replaces it changes one of them.
+
+    The time of the last change (ctime) cannot be set, so a copy with the old time of modification is noticed, too.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    status = path.stat()
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"

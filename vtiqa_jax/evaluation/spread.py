@@ -1,0 +1,85 @@
+"""How much of a score is chance: the same photo seen through other mosaics, drawn as training draws them."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.stats
+from jaxtyping import Array, Float, Int, UInt8
+
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.models import views
+from vtiqa_jax.models.vtiqa import VTIQA, ModelConfig
+
+Offsets = Int[np.ndarray, "draws mosaics grid"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Spread:
+    """Mosaics to score a photo by, beside its score."""
+
+    draws: int
+    """At least 2."""
+    seed: int = 0
+    """Of the offsets. All photos get the same ones, so that their scores can be compared draw by draw."""
+
+    def __post_init__(self) -> None:
+        if self.draws < 2 or self.seed < 0:
+            raise UserError(f"a spread needs at least 2 mosaics and a seed from 0 on, not {self.draws} and {self.seed}")
+
+    def offsets(self, config: ModelConfig) -> tuple[Offsets, Offsets]:
+        """Row and column offsets, pixels: uniform over a cell, as `FinetuneRecipe.augment` draws them.
+
+        Each draw has as many mosaics as a score averages (`config.eval_mosaics`).
+
+        Raises:
+            UserError: the model selects its patches itself.
+        """
+        if config.kind != "vtiqa":
+            raise UserError("the paper's model selects its patches itself: there are no mosaics to draw for a spread")
+        places = config.local_resize // config.mosaic_grid - config.mosaic_patch + 1
+        shape = (self.draws, config.eval_mosaics, config.mosaic_grid)
+        rng = np.random.default_rng(self.seed)
+        rows, cols = (rng.integers(0, places, shape, np.int32) for _ in range(2))
+        return rows, cols
+
+
+def score_draws(
+    model: VTIQA,
+    global_images: UInt8[Array, "batch small small 3"],
+    local_images: UInt8[Array, "batch large large 3"],
+    rows: Int[Array, "draws mosaics grid"],
+    cols: Int[Array, "draws mosaics grid"],
+) -> Float[Array, "batch scores"]:
+    """Scores of stored photos: first as `VTIQA.score` gives them, then by each draw of other mosaics.
+
+    The global view is encoded once; the draws follow one another, so that memory does not grow with their number.
+    """
+    features = model.encode(global_images, local_images)
+
+    def score(offsets: tuple[Array, Array]) -> Float[Array, " batch"]:
+        mosaics = [
+            model.backbone(views.normalize(views.mosaic(local_images, row, col, model.config.mosaic_patch)))
+            for row, col in zip(*offsets, strict=True)
+        ]
+        return model.head(jnp.concatenate([features[0], jnp.stack(mosaics).mean(0)], axis=1))
+
+    released = model.head(jnp.concatenate([features[0], features[1:].mean(0)], axis=1))
+    return jnp.concatenate([released[:, None], jax.lax.map(score, (rows, cols)).T], axis=1)
+
+
+def probability_above(differences: Float[np.ndarray, " draws"]) -> float:
+    """How probable it is that with one more mosaic, drawn like these, a photo scores above another one.
+
+    Args:
+        differences: the photo's scores less those of the other one, by the same mosaics.
+
+    Returns:
+        0 to 1: Student's prediction for one more normal value. It does not come nearer to 0 or 1 with more draws, only
+        becomes more exact. 0.5 where all differences are 0.
+    """
+    count, mean, deviation = len(differences), float(differences.mean()), float(differences.std(ddof=1))
+    if deviation == 0:
+        return 0.5 + 0.5 * float(np.sign(mean))
+    return float(scipy.stats.t.cdf(mean / (deviation * np.sqrt(1 + 1 / count)), count - 1))
