@@ -1,6 +1,8 @@
 """Maps of quality: what they are made of, and that the packaged model's show where a photo was damaged."""
 
 import dataclasses
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -121,6 +123,32 @@ def test_the_command_writes_a_picture_and_an_array(
     assert np.load(tmp_path / "maps" / "a $1$.png.npy").shape == (48, 48)
     picture = images.read(tmp_path / "maps" / "a $1$.png.png")
     assert picture.shape[1] == 1100 and picture.std() > 10
+
+
+def test_maps_are_not_explained_themselves(
+    tmp_path: Path, saved: Path, command: Command, rng: np.random.Generator
+) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), rng.integers(0, 256, (60, 80, 3), np.uint8))
+    arguments = ("explain", tmp_path, "--out", tmp_path / "maps", "--checkpoint", saved)
+    assert [command(__main__.main, *arguments)[0] for _ in range(2)] == [0, 0]
+    assert len(list((tmp_path / "maps").iterdir())) == 2
+
+
+def test_maps_on_the_page(tmp_path: Path, saved: Path, command: Command, rng: np.random.Generator) -> None:
+    photo, report = tmp_path / "a.png", tmp_path / "report"
+    cv2.imwrite(str(photo), rng.integers(0, 256, (60, 80, 3), np.uint8))
+    (tmp_path / "b.png").write_bytes(b"no image")
+    arguments = ("score", photo, tmp_path / "b.png", "--checkpoint", saved, "--maps")
+    status, _, err = command(__main__.main, *arguments)
+    assert status == 2 and "add --report DIR" in err
+    assert command(__main__.main, *arguments, "--report", report)[0] == 1
+    page = (report / "index.html").read_text()
+    (told,) = re.findall(r'id="maps">(.*?)</script>', page, re.DOTALL)
+    maps = json.loads(told)
+    drawn = Scorer.load(saved).explain(photo).resample(16, 16)
+    assert maps["low"] == pytest.approx(drawn.min(), abs=1e-4)
+    assert maps["high"] == pytest.approx(drawn.max(), abs=1e-4)
+    assert [found is None for found in maps["maps"]] == [False, True]
 
 
 def test_photos_of_one_name_are_refused_before_any_work(

@@ -34,7 +34,7 @@ def explain(
         checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
         compute_dtype: bfloat16 is faster where the hardware multiplies it, and less exact.
     """
-    photos = images.find_images(list(paths))
+    photos = [photo for photo in images.find_images(list(paths)) if not photo.resolve().is_relative_to(out.resolve())]
     if not photos:
         raise UserError(f"no photos in {', '.join(map(str, paths)) or 'an empty list of paths'}")
     name, count = collections.Counter(photo.name for photo in photos).most_common(1)[0]

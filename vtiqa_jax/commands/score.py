@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
+from jaxtyping import Float
 from tqdm import tqdm
 from tyro.conf import Positional, arg
 
@@ -26,6 +28,9 @@ from vtiqa_jax.gallery.page import GalleryHeader, GalleryItem, check_folder, ope
 from vtiqa_jax.gallery.preview import Preview, make_preview
 from vtiqa_jax.models.vtiqa import ComputeDtype
 
+MAP_SIDE = 16
+"""Of the maps on a page: rows and columns over the whole photo."""
+
 
 def score(
     paths: Positional[tuple[Path, ...]],
@@ -34,6 +39,7 @@ def score(
     csv_file: Annotated[Path | None, arg(name="csv")] = None,
     json_file: Annotated[Path | None, arg(name="json")] = None,
     report: Path | None = None,
+    maps: bool = False,
     spread: int = 0,
     seed: int = 0,
     selection: Annotated[Selection, arg(name="")] = Selection(),
@@ -52,6 +58,7 @@ def score(
         csv_file: the same, as CSV whatever the file's ending.
         json_file: the same, as JSON.
         report: make a page of the photos in this folder, `index.html`, to look at, to filter and to mark.
+        maps: show on the page where each photo is bad, too; takes as long as a dozen scores.
         spread: score each photo by so many other mosaics too, and tell the mean and standard deviation of that.
         seed: of these mosaics; all photos have the same.
         selection: choose photos by their score.
@@ -60,6 +67,8 @@ def score(
         batch_size: photos computed together; 4 at most on a CPU, and 64 on a GPU when not given.
         compute_dtype: bfloat16 is faster where the hardware multiplies it, and less exact.
     """
+    if maps and report is None:
+        raise UserError("--maps are shown on a page: add --report DIR; `vtiqa explain` makes them without one")
     photos = images.find_images(list(paths))
     if report is not None:
         check_folder(report.resolve())
@@ -78,8 +87,9 @@ def score(
     names = score_files.columns(mosaics is not None)
     settings = model.settings(mosaics) if outputs or cache is not None else {}
 
-    def preview(pixels: images.Rgb, pair: images.ImagePair) -> Preview:
-        return make_preview(pixels, pair, model.config)
+    def preview(pixels: images.Rgb, pair: images.ImagePair) -> tuple[Preview, Float[np.ndarray, "rows columns"] | None]:
+        drawn = model.explain(pixels).resample(MAP_SIDE, MAP_SIDE) if maps else None
+        return make_preview(pixels, pair, model.config), drawn
 
     results: list[ScoreResult] = []
     with contextlib.ExitStack() as stack:
@@ -104,10 +114,11 @@ def score(
             for result in tqdm(stream, "scoring", len(photos), unit="photo", disable=quiet or None, leave=False):
                 if gallery is not None:
                     warning = None if result.error else remarks(result) or None
+                    shown, drawn = result.inspected or (None, None)
                     item = GalleryItem(
-                        result.image, result.score, result.percentile, result.spread, result.error, warning
+                        result.image, result.score, result.percentile, result.spread, result.error, warning, drawn
                     )
-                    gallery.add(item, result.inspected)
+                    gallery.add(item, shown)
                 results.append(dataclasses.replace(result, inspected=None, draws=()))  # of all they would fill memory
                 for store in kept:
                     store.add(result)
