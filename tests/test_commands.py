@@ -68,7 +68,7 @@ def test_score_writes_all_it_says(folder: Path, model: Path, tmp_path: Path, com
     assert len(said.splitlines()) == 41
     with (tmp_path / "s.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["image", "score", "percentile", "error"]
+    assert list(rows[0]) == ["image", "score", "percentile", "error", "warning"]
     assert [row["image"] for row in rows] == [str(folder / f"p{i:02}.png") for i in range(40)]
     told = json.loads((tmp_path / "s.json").read_text())
     assert told["scale"] == {"dataset": "test", "low": 1.0, "high": 5.0, "higher_is_better": True}
@@ -126,7 +126,7 @@ def test_score_says_of_how_many_training_photos_it_is_better(
     assert status == 1
     assert said.splitlines() == [
         "score (test scale, 1 to 5, higher is better)  better than  image",
-        f"    failed         {tmp_path / 'bad.jpg'}: not an image that OpenCV can decode, or a damaged one",
+        f"    failed         {tmp_path / 'bad.jpg'}: not an image, or of a format that is not read",
         f"{score:10.4f}   75 %  {folder / 'p01.png'}",
     ]
     with (tmp_path / "s.csv").open(newline="") as file:
@@ -160,14 +160,14 @@ def test_an_interrupted_score_keeps_its_rows_and_no_half_file(
 ) -> None:
     from vtiqa_jax.data import images
 
-    real = images.read
+    real = images.open_photo
 
-    def interrupted(path: Path) -> np.ndarray:
+    def interrupted(path: Path, **options: int) -> images.Photo:
         if path.name == "p30.png":
             raise KeyboardInterrupt
-        return real(path)
+        return real(path, **options)
 
-    monkeypatch.setattr(images, "read", interrupted)
+    monkeypatch.setattr(images, "open_photo", interrupted)
     status, _, error = command(
         vtiqa.main, "score", folder, "--checkpoint", model, "--csv", tmp_path / "s.csv", "--batch-size", 8
     )

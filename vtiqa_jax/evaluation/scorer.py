@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int
 from vtiqa_jax import sharding
 from vtiqa_jax.data import images
 from vtiqa_jax.data.loader import ImageStore, pad_rows
-from vtiqa_jax.errors import UserError
+from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.models import catalog
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.checkpoint import LabelScale
@@ -119,6 +119,8 @@ class ScoreResult:
     """See `Scorer.percentile`; None where that is not known."""
     inspected: Any = None
     """What `inspect` of `Scorer.stream` returned for it."""
+    warning: str | None = None
+    """What is wrong with the file of a photo that was scored nevertheless."""
 
 
 class Scorer:
@@ -180,14 +182,16 @@ class Scorer:
         *,
         batch_size: int | None = None,
         inspect: Callable[[images.Rgb, images.ImagePair], Any] | None = None,
+        max_pixels: int = images.MAX_PIXELS,
     ) -> Iterator[ScoreResult]:
         """Scores photos in their order, two batches decoded ahead; memory does not grow with their number.
 
         Args:
-            photos: see `images.as_rgb` for what a photo may be.
+            photos: see `images.open_photo` for what a photo may be.
             batch_size: photos computed together, see `pass_size`.
             inspect: called with each photo's pixels and stored sizes in the threads that decode; the result has what
                 it returned.
+            max_pixels: a file of more pixels is not decoded, and has that for its reason.
 
         Yields:
             A result for each photo. One that cannot be read has its reason and stops no other.
@@ -198,25 +202,24 @@ class Scorer:
         if not photos:
             return
         size = pass_size(self.mesh, len(photos), batch_size)
-        running: deque[tuple[list[tuple[int, str | None, Any]], Array | None]] = deque()
-        waiting: deque[Future[tuple[images.ImagePair, Any]]] = deque()
+        running: deque[tuple[list[ScoreResult], Array | None]] = deque()
+        waiting: deque[Future[tuple[images.ImagePair, str | None, Any]]] = deque()
 
-        def load(photo: Any) -> tuple[images.ImagePair, Any]:
-            pixels = images.as_rgb(photo)
-            pair = images.resize_pair(pixels, self.config)
-            return pair, inspect and inspect(pixels, pair)
+        def load(photo: Any) -> tuple[images.ImagePair, str | None, Any]:
+            opened = images.open_photo(photo, max_pixels=max_pixels)
+            pair = images.resize_pair(opened.pixels, self.config)
+            return pair, opened.warning, inspect and inspect(opened.pixels, pair)
 
         def finish() -> Iterator[ScoreResult]:
             rows, scores = running.popleft()
             values = iter([] if scores is None else np.asarray(scores).tolist())
-            for index, error, inspected in rows:
-                value = None if error else next(values)
+            for row in rows:
+                value, error, share = None if row.error else next(values), row.error, None
                 if value is not None and not math.isfinite(value):
                     value, error = None, "its score is not a finite number; the weights may be damaged"
-                share = None
                 if value is not None and self.percentiles is not None:
                     share = float(self.percentile(np.array([value]))[0])
-                yield ScoreResult(photos[index], value, error, share, inspected)
+                yield dataclasses.replace(row, score=value, error=error, percentile=share)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             position = 0
@@ -224,15 +227,15 @@ class Scorer:
                 while position < len(photos):
                     ahead = min(len(photos), position + 3 * size)
                     waiting.extend(pool.submit(load, photo) for photo in photos[position + len(waiting) : ahead])
-                    rows: list[tuple[int, str | None, Any]] = []
+                    rows: list[ScoreResult] = []  # without their scores
                     ready: list[images.ImagePair] = []
                     while waiting and len(ready) < size:
                         try:
-                            pair, inspected = waiting.popleft().result()
+                            pair, warning, inspected = waiting.popleft().result()
                             ready.append(pair)
-                            rows.append((position, None, inspected))
-                        except images.ImageError as error:
-                            rows.append((position, str(error), None))
+                            rows.append(ScoreResult(photos[position], None, None, None, inspected, warning))
+                        except ImageError as error:
+                            rows.append(ScoreResult(photos[position], None, str(error)))
                         position += 1
                     running.append((rows, self._dispatch(ready, size) if ready else None))
                     if len(running) > 1:  # the device works on the newest batch while the one before is read back
@@ -253,7 +256,7 @@ class Scorer:
         for position, result in enumerate(self.stream(photos, batch_size=batch_size)):
             if result.score is None:
                 name = result.image if isinstance(result.image, str | os.PathLike) else f"photo {position}"
-                raise images.ImageError(f"{name}: {result.error}")
+                raise ImageError(f"{name}: {result.error}")
             scores.append(result.score)
         return np.array(scores, np.float32)
 
