@@ -96,8 +96,9 @@ def _decode_heif(data: bytes, kind: headers.Format, max_pixels: int) -> Rgb:
             from pi_heif import HeifFile
 
             image = HeifFile(io.BytesIO(data))
-        headers.check_size(*image.size, max_pixels)
-        with _one_large_photo(image.size[0] * image.size[1]):
+        width, height = image.size
+        headers.check_size(width, height, max_pixels)
+        with _one_large_photo(width * height):
             return _pillow_pixels(image if kind == "AVIF" else image.to_pillow())
     except ImageError:
         raise
