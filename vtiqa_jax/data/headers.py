@@ -1,6 +1,9 @@
 """What a file says of itself before it is decoded: its format, and its size in pixels."""
 
 import io
+import math
+import re
+import struct
 from typing import Literal
 
 import imagesize
@@ -19,7 +22,6 @@ PREFIXES: dict[bytes, Format] = {
     b"MM\0*": "TIFF",
     b"II+\0": "TIFF",
     b"\0\0\0\x0cjP  \r\n\x87\n": "JPEG 2000",
-    b"\xff\x4f\xff\x51": "JPEG 2000",
     **{b"P%d" % kind: "PNM" for kind in range(1, 7)},
 }
 """What files begin with."""
@@ -47,16 +49,15 @@ def find_format(data: bytes) -> Format | None:
 def read_size(data: bytes, kind: Format) -> tuple[int, int]:
     """Width and height in pixels from the header, before any EXIF orientation.
 
-    They are what the decoder will go by: a file that says two sizes must not have the smaller one checked and the
-    larger one decoded.
+    They are what OpenCV goes by: it refuses a JPEG 2000 whose box and codestream differ, for one.
 
     Raises:
         ImageError: the header is damaged.
     """
-    if kind == "JPEG 2000":
-        return _jpeg_2000_size(data)
-    # A header's numbers are read digit by digit: a megabyte of them must not be.
-    width, height = imagesize.get(io.BytesIO(data[:65536] if kind == "PNM" else data), exif_rotation=False)
+    if kind in ("AVIF", "HEIC"):
+        width, height = _largest_box(data)
+    else:  # numbers are read digit by digit: a megabyte of them must not be
+        width, height = imagesize.get(io.BytesIO(data[:65536] if kind == "PNM" else data), exif_rotation=False)
     if kind == "GIF":  # imagesize reads the 16 bits with a sign
         width, height = width % 65536, height % 65536
     if kind == "BMP" and data[14:18] == b"\x0c\0\0\0":  # the header of OS/2, two bytes a side
@@ -66,13 +67,10 @@ def read_size(data: bytes, kind: Format) -> tuple[int, int]:
     return width, height
 
 
-def _jpeg_2000_size(data: bytes) -> tuple[int, int]:
-    """Of the codestream, which the decoder obeys, and not of the box around it."""
-    start = data.find(b"\xff\x4f\xff\x51") + 8
-    right, bottom, left, top = (int.from_bytes(data[start + i : start + i + 4], "big") for i in (0, 4, 8, 12))
-    if start < 8 or right <= left or bottom <= top:
-        raise ImageError("the JPEG 2000 is damaged: its header cannot be read")
-    return right - left, bottom - top
+def _largest_box(data: bytes) -> tuple[int, int]:
+    """Of all pictures in a container: what is shown may be a small part cut out of a large one."""
+    sizes = [struct.unpack(">LL", found[1]) for found in re.finditer(rb"ispe\0{4}(.{8})", data, re.DOTALL)]
+    return max(sizes, key=math.prod, default=(0, 0))
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:

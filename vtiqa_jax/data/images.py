@@ -60,21 +60,18 @@ def decode(data: bytes, *, is_raw: bool = False, max_pixels: int = MAX_PIXELS) -
     kind = headers.find_format(data)
     if kind is None:
         raise ImageError("not an image, or of a format that is not read")
-    if kind in ("AVIF", "HEIC"):
-        return _decode_heif(data, kind, max_pixels)
+    if kind == "HEIC":
+        formats.HEIF.require()
     if kind == "JPEG" and damage.is_truncated_jpeg(data):
         raise ImageError("the JPEG is truncated")
     width, height = headers.read_size(data, kind)
     headers.check_size(width, height, max_pixels)
     with _one_large_photo(width * height):
-        try:
-            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-        except cv2.error:
-            pixels = None
+        pixels = _decode_heif(data, kind) if kind in ("AVIF", "HEIC") else _decode_by_opencv(data)
     if pixels is None:
-        if width * height > 1 << 30:  # OpenCV's own limit, from its environment
-            raise ImageError("OpenCV reads no more than 2^30 pixels")
-        raise ImageError(f"the {kind} is damaged or cut off, or of a kind that OpenCV does not read")
+        if width * height > 1 << 28:
+            raise ImageError(f"the {kind} has {width} x {height} pixels, which may be more than its decoder takes")
+        raise ImageError(f"the {kind} is damaged or cut off, or of a kind that is not read")
     return pixels
 
 
@@ -82,28 +79,25 @@ def _one_large_photo(pixels: int) -> contextlib.AbstractContextManager[Any]:
     return _large_photo if pixels > LARGE else contextlib.nullcontext()
 
 
-def _decode_heif(data: bytes, kind: headers.Format, max_pixels: int) -> Rgb:
-    """AVIF by Pillow, HEIC by pi-heif: unlike OpenCV they turn the photo as the file says."""
-    if kind == "HEIC":
-        formats.HEIF.require()
+def _decode_by_opencv(data: bytes) -> Rgb | None:
     try:
-        image: Any
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    except cv2.error:
+        return None
+
+
+def _decode_heif(data: bytes, kind: headers.Format) -> Rgb | None:
+    """AVIF by Pillow, HEIC by pi-heif: unlike OpenCV they turn the photo as the file says."""
+    try:
         if kind == "AVIF":
             from PIL.AvifImagePlugin import AvifImageFile
 
-            image = AvifImageFile(io.BytesIO(data))
-        else:
-            from pi_heif import HeifFile
+            return _pillow_pixels(AvifImageFile(io.BytesIO(data)))
+        from pi_heif import HeifFile
 
-            image = HeifFile(io.BytesIO(data))
-        width, height = image.size
-        headers.check_size(width, height, max_pixels)
-        with _one_large_photo(width * height):
-            return _pillow_pixels(image if kind == "AVIF" else image.to_pillow())
-    except ImageError:
-        raise
-    except Exception as error:  # they raise whatever comes to them on damaged files
-        raise ImageError(f"the {kind} is damaged or cut off, or of a kind that is not read") from error
+        return _pillow_pixels(HeifFile(io.BytesIO(data)).to_pillow())
+    except Exception:  # they raise whatever comes to them on damaged files
+        return None
 
 
 def _decode_raw(data: bytes, max_pixels: int) -> Rgb:
