@@ -188,7 +188,7 @@ def fill(folder: Path, count: int, seed: int) -> tuple[list[Path], list[Path]]:
     rng = np.random.default_rng(seed)
     sources = [(ending, encode(picture, ending)) for picture in photographs() for ending in ENDINGS]
     everything = [data for _, data in sources]
-    just_below = 14_000 if count >= 500 else 20_000  # pixels a side; decoders do work on these
+    just_below = 10_000 if count >= 500 else 20_000  # pixels a side; decoders do work on the fewer
     damaged = [("png", real_bomb(side)) for side in (just_below, 30_000, 60_000)]
     damaged += [(ending, claim_size(data, just_below, just_below)) for ending, data in sources[: len(ENDINGS)]]
     for number in range(count - len(damaged)):
@@ -263,7 +263,7 @@ def find_faults(outcome: Outcome, expected: dict[str, str], bad: list[Path]) -> 
     if len(outcome.output.splitlines()) != 1 + len(expected) + len(bad):
         faults.append(f"{len(outcome.output.splitlines())} lines for {len(expected) + len(bad)} photos")
     for name, score in expected.items():
-        found = outcome.rows.get(name, {"score": "missing"})["score"]
+        found = outcome.rows.get(name, {}).get("score")
         if not found or abs(float(found) - float(score)) > 1e-4:
             faults.append(f"{name} scored {found} and not {score}")
     for path in bad:
@@ -302,6 +302,11 @@ def run(folder: Path, count: int, seed: int, checkpoint: str) -> tuple[Outcome, 
     return outcome, find_faults(outcome, expected, bad), bad
 
 
+def outcome_of(row: dict[str, str]) -> str:
+    """How a file ended, by its row in the CSV."""
+    return "refused" if row.get("error") else "warned" if row.get("warning") else "scored"
+
+
 def main(arguments: Arguments) -> int:
     """Prints the figures."""
     with tempfile.TemporaryDirectory() as temporary:
@@ -311,8 +316,7 @@ def main(arguments: Arguments) -> int:
     formats: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for path in bad:
         row = outcome.rows.get(path.name, {})
-        end = "refused" if row.get("error") else "warned" if row.get("warning") else "scored"
-        formats[path.suffix][end] += 1
+        formats[path.suffix][outcome_of(row)] += 1
         if row.get("error"):
             told[re.sub(r"\d[\d,]*", "N", row["error"])] += 1
     print(f"seed {arguments.seed}, {len(bad)} mutated files among {len(outcome.rows) - len(bad)} whole ones")

@@ -161,7 +161,7 @@ def test_a_photo_with_too_many_pixels_is_refused_by_its_header(
         images.read(path, max_pixels=limit - 1)
     path.write_bytes(fuzz_images.claim_size(path.read_bytes(), 30_000, 20_000))
     monkeypatch.setattr(cv2, "imdecode", decoder)
-    monkeypatch.setattr(images, "_pillow_pixels", decoder)
+    monkeypatch.setattr(images, "_decode_heif", decoder)
     with pytest.raises(ImageError, match="30000 x 20000 pixels are more than the limit of 210,000,000"):
         images.read(path)
 

@@ -4,7 +4,7 @@ import io
 
 import simplejpeg
 
-from vtiqa_jax.data.headers import find_format
+from vtiqa_jax.data.headers import Format
 
 REPAIRED = "the file is damaged; what could not be read of it was filled in"
 
@@ -27,15 +27,13 @@ def is_truncated_jpeg(data: bytes) -> bool:
     return True
 
 
-def find_damage(data: bytes) -> str | None:
-    """What a person should know of a photo that was decoded: that the decoder had to repair it, or None.
+def find_damage(data: bytes, kind: Format) -> str | None:
+    """What a person should know of a photo that can be decoded: that the decoder has to repair it, or None.
 
     JPEG and TIFF are looked at: decoders refuse other damaged files, or cannot tell.
     """
-    kind = find_format(data)
-    if (kind == "JPEG" and _is_repaired_jpeg(data)) or (kind == "TIFF" and _is_repaired_tiff(data)):
-        return REPAIRED
-    return None
+    is_repaired = (kind == "JPEG" and _is_repaired_jpeg(data)) or (kind == "TIFF" and _is_repaired_tiff(data))
+    return REPAIRED if is_repaired else None
 
 
 def _is_repaired_jpeg(data: bytes) -> bool:
@@ -62,6 +60,6 @@ def _is_repaired_tiff(data: bytes) -> bool:
         return False
     try:
         image.load()
-    except OSError:
+    except Exception:  # mostly OSError; damaged files make it raise others
         return True
     return False

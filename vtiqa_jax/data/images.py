@@ -53,10 +53,15 @@ def decode(data: bytes, *, is_raw: bool = False, max_pixels: int = MAX_PIXELS) -
     Raises:
         ImageError: the data is no whole image, has too many pixels, or needs an extra.
     """
+    return _decode(data, is_raw, max_pixels, look_for_damage=False).pixels
+
+
+def _decode(data: bytes, is_raw: bool, max_pixels: int, look_for_damage: bool) -> Photo:
+    """See `decode`; what is wrong with the file is looked for while no pixels are held."""
     if not data:
         raise ImageError("the file is empty")
     if is_raw:
-        return _decode_raw(data, max_pixels)
+        return Photo(_decode_raw(data, max_pixels))
     kind = headers.find_format(data)
     if kind is None:
         raise ImageError("not an image, or of a format that is not read")
@@ -67,12 +72,13 @@ def decode(data: bytes, *, is_raw: bool = False, max_pixels: int = MAX_PIXELS) -
     width, height = headers.read_size(data, kind)
     headers.check_size(width, height, max_pixels)
     with _one_large_photo(width * height):
+        warning = damage.find_damage(data, kind) if look_for_damage else None
         pixels = _decode_heif(data, kind) if kind in ("AVIF", "HEIC") else _decode_by_opencv(data)
     if pixels is None:
         if width * height > 1 << 28:
             raise ImageError(f"the {kind} has {width} x {height} pixels, which may be more than its decoder takes")
         raise ImageError(f"the {kind} is damaged or cut off, or of a kind that is not read")
-    return pixels
+    return Photo(pixels, warning)
 
 
 def _one_large_photo(pixels: int) -> contextlib.AbstractContextManager[Any]:
@@ -88,14 +94,20 @@ def _decode_by_opencv(data: bytes) -> Rgb | None:
 
 def _decode_heif(data: bytes, kind: headers.Format) -> Rgb | None:
     """AVIF by Pillow, HEIC by pi-heif: unlike OpenCV they turn the photo as the file says."""
+    from PIL import Image, ImageOps
+
+    image: Image.Image
     try:
         if kind == "AVIF":
             from PIL.AvifImagePlugin import AvifImageFile
 
-            return _pillow_pixels(AvifImageFile(io.BytesIO(data)))
-        from pi_heif import HeifFile
+            image = AvifImageFile(io.BytesIO(data))
+        else:
+            from pi_heif import HeifFile
 
-        return _pillow_pixels(HeifFile(io.BytesIO(data)).to_pillow())
+            image = HeifFile(io.BytesIO(data)).to_pillow()
+        ImageOps.exif_transpose(image, in_place=True)
+        return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     except Exception:  # they raise whatever comes to them on damaged files
         return None
 
@@ -122,14 +134,12 @@ def read(path: Path, *, max_pixels: int = MAX_PIXELS) -> Rgb:
     Raises:
         ImageError: it cannot be read.
     """
-    return _read(path, max_pixels)[0]
+    return _read(path, max_pixels, look_for_damage=False).pixels
 
 
-def _read(path: Path, max_pixels: int) -> tuple[Rgb, bytes]:
-    """Pixels and bytes of a file."""
+def _read(path: Path, max_pixels: int, look_for_damage: bool) -> Photo:
     try:
-        data = path.read_bytes()
-        return decode(data, is_raw=path.suffix.lower() in formats.RAW.suffixes, max_pixels=max_pixels), data
+        return _decode(path.read_bytes(), path.suffix.lower() in formats.RAW.suffixes, max_pixels, look_for_damage)
     except OSError as error:
         raise ImageError(error.strerror or str(error)) from error
     except MemoryError as error:
@@ -147,10 +157,11 @@ def open_photo(image: Any, *, max_pixels: int = MAX_PIXELS) -> Photo:
         ImageError: it is something else, or cannot be read.
     """
     if isinstance(image, str | Path):
-        pixels, data = _read(Path(image), max_pixels)
-        return Photo(pixels, damage.find_damage(data))
+        return _read(Path(image), max_pixels, look_for_damage=True)
     if hasattr(image, "getexif"):  # a Pillow image, without importing Pillow
-        image = _pillow_pixels(image)
+        from PIL import ImageOps
+
+        image = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     if not isinstance(image, np.ndarray):
         raise ImageError(f"a photo is a path, a uint8 array or a Pillow image, not {type(image).__name__}")
     if image.ndim == 2:
@@ -158,12 +169,6 @@ def open_photo(image: Any, *, max_pixels: int = MAX_PIXELS) -> Photo:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3, 4) or not image.size:
         raise ImageError(f"a photo is a uint8 array [height, width, 3], not {image.dtype} {image.shape}")
     return Photo(np.repeat(image, 3, axis=2) if image.shape[2] == 1 else np.ascontiguousarray(image[:, :, :3]))
-
-
-def _pillow_pixels(image: Any) -> Rgb:
-    from PIL import ImageOps
-
-    return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
 
 
 def resize_square(pixels: Rgb, side: int) -> UInt8[np.ndarray, "side side 3"]:
