@@ -107,7 +107,12 @@ def _decode_heif(data: bytes, kind: headers.Format) -> Rgb | None:
 
             image = HeifFile(io.BytesIO(data)).to_pillow()
         ImageOps.exif_transpose(image, in_place=True)
-        return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+        image = image if image.mode == "RGB" else image.convert("RGB")
+        pixels = np.empty((image.height, image.width, 3), np.uint8)
+        for top in range(0, image.height, 1024):  # all at once would be two more copies
+            strip = image.crop((0, top, image.width, min(top + 1024, image.height)))
+            pixels[top : top + strip.height] = np.asarray(strip)
+        return pixels
     except Exception:  # they raise whatever comes to them on damaged files
         return None
 
