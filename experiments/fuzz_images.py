@@ -190,7 +190,7 @@ def fill(folder: Path, count: int, seed: int, also: Path | None = None) -> tuple
     if also is not None:
         sources += [(path.suffix[1:], path.read_bytes()) for path in sorted(also.iterdir())]
     everything = [data for _, data in sources]
-    just_below = 10_000 if count >= 500 else 20_000  # pixels a side; decoders do work on the fewer
+    just_below = 8_000 if count >= 500 else 20_000  # pixels a side; decoders do work on the fewer
     damaged = [("png", real_bomb(side)) for side in (just_below, 30_000, 60_000)]
     damaged += [(ending, claim_size(data, just_below, just_below)) for ending, data in sources[: len(ENDINGS)]]
     for number in range(count - len(damaged)):

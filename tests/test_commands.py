@@ -510,3 +510,44 @@ def test_programs_tell_how_they_are_used() -> None:
             [sys.executable, *program, "--help"], cwd=REPOSITORY, capture_output=True, text=True, check=True
         )
         assert "usage: " in shown.stdout
+
+
+def test_score_says_what_is_wrong_with_photos(model: Path, tmp_path: Path, command: Command) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    data = cv2.imencode(".jpg", pixels)[1].tobytes()
+    at = data.find(b"\xff\xda") + 50
+    (photos / "a.jpg").write_bytes(data[:at] + b"\xff\xd0" + data[at:])
+    cv2.imwrite(str(photos / "b.png"), np.zeros((64, 65, 3), np.uint8))
+    (photos / "c.png").write_bytes(cv2.imencode(".png", pixels)[1].tobytes()[:-60])
+    arguments = ("--csv", tmp_path / "s.csv", "--json", tmp_path / "s.json", "--report", tmp_path / "report")
+    status, said, error = command(
+        vtiqa.main, "score", photos, "--checkpoint", model, "--max-pixels", 64 * 64, *arguments
+    )
+    assert status == 1
+    assert error == "2 of 3 photos could not be read\n"
+    assert "a.jpg: the file is damaged; what could not be read of it was filled in" in said
+    with (tmp_path / "s.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [bool(row["score"]) for row in rows] == [True, False, False]
+    assert [bool(row["warning"]) for row in rows] == [True, False, False]
+    assert rows[1]["error"] == "65 x 64 pixels are more than the limit of 4,096; --max-pixels sets another"
+    assert rows[2]["error"] == "the PNG is damaged or cut off, or of a kind that is not read"
+    told = json.loads((tmp_path / "s.json").read_text())["scores"]
+    assert [entry["warning"] for entry in told] == [row["warning"] or None for row in rows]
+    assert "what could not be read of it was filled in" in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_score_names_the_extra_that_a_folder_needs(
+    folder: Path, model: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vtiqa_jax.data import formats
+
+    monkeypatch.setattr(formats, "find_spec", lambda module: None)
+    (tmp_path / "a.heic").touch()
+    status, _, error = command(vtiqa.main, "score", tmp_path, "--checkpoint", model)
+    assert status == 2
+    assert error.startswith("1 HEIC photos are left out: install vtiqa-jax[heif]\n")
+    shutil.copy(folder / "p01.png", tmp_path)
+    assert command(vtiqa.main, "score", tmp_path, "--checkpoint", model)[0] == 0

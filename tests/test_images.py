@@ -233,13 +233,16 @@ def test_repaired_files_say_so(tmp_path: Path, rng: np.random.Generator) -> None
     assert images.open_photo(path).warning == damage.REPAIRED
 
 
-def test_decoders_keep_quiet_and_we_do_not(capfd: pytest.CaptureFixture[str], rng: np.random.Generator) -> None:
+def test_decoders_keep_quiet_and_we_do_not(
+    capfd: pytest.CaptureFixture[str], rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     noisy = encoded(Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8)), "JPEG")
     at = noisy.find(b"\xff\xda") + 50
     noisy = noisy[:at] + b"\xff\xd0" + noisy[at:]
     images.decode(noisy)
     assert "Corrupt JPEG data" in capfd.readouterr().err, "libjpeg would be heard"
     before = os.fstat(2).st_ino
+    monkeypatch.setattr(sys, "stderr", os.fdopen(2, "w", closefd=False))  # as it is without pytest
     with quiet_decoders():
         images.decode(noisy)
         warnings.warn_explicit("Corrupt EXIF data", UserWarning, "TiffImagePlugin.py", 1, module="PIL.TiffImagePlugin")
