@@ -227,6 +227,8 @@ def test_repaired_files_say_so(tmp_path: Path, rng: np.random.Generator) -> None
     for name, at in scans.items():
         path.write_bytes(whole[name][:at] + b"\xff\xd0" + whole[name][at:])
         assert images.open_photo(path).warning == damage.REPAIRED, name
+    without_picture = whole["plain"].replace(b"\xff\xda", b"\xff\xe4")
+    assert damage.find_damage(without_picture, "JPEG") is None, "OpenCV tells what is wrong with it"
     tiff = bytearray(whole["tiff"])
     tiff[5000] ^= 0x10
     path.write_bytes(tiff)

@@ -43,7 +43,7 @@ def _is_repaired_jpeg(data: bytes) -> bool:
         try:
             _, _, space, _ = simplejpeg.decode_jpeg_header(data, strict=False)
             simplejpeg.decode_jpeg(data, "CMYK" if space in ("CMYK", "YCCK") else "GRAY", min_factor=8, strict=strict)
-        except Exception:  # ValueError, and KeyError on unknown ways of sampling colour
+        except Exception:  # ValueError, and KeyError on a header without a picture
             return False
         return True
 
