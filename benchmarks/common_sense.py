@@ -23,7 +23,7 @@ from jaxtyping import Float, UInt8
 
 import vtiqa_jax
 from vtiqa_jax import Scorer
-from vtiqa_jax.data import images
+from vtiqa_jax.data import formats, images
 from vtiqa_jax.data.distortions import DISTORTIONS
 
 Photo = UInt8[np.ndarray, "height width 3"]
@@ -219,7 +219,7 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Prints the table."""
-    files = images.find_images([arguments.photos])
+    files = formats.find_images([arguments.photos])
     if not files or arguments.count < 1:
         raise SystemExit(f"{arguments.photos} holds {len(files)} photos, of which {arguments.count} are asked for")
     files = [files[place] for place in np.linspace(0, len(files) - 1, min(arguments.count, len(files))).astype(int)]

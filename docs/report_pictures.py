@@ -20,7 +20,7 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 import vtiqa_jax
-from vtiqa_jax.data import demo, images
+from vtiqa_jax.data import demo, formats, images
 from vtiqa_jax.data.distortions import DISTORTIONS
 from vtiqa_jax.gallery.page import GalleryHeader, GalleryItem, open_gallery
 from vtiqa_jax.gallery.preview import make_preview
@@ -64,7 +64,7 @@ def write_report(photos: Path, report: Path) -> None:
     """The page of the photos, as `vtiqa score` makes it; one photo has a map."""
     scorer = vtiqa_jax.load()
     with open_gallery(report) as gallery:
-        for result in scorer.stream(images.find_images([photos])):
+        for result in scorer.stream(formats.find_images([photos])):
             preview, quality = None, None
             if result.error is None:
                 pixels = images.read(result.image)

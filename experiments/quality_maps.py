@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 import vtiqa_jax
 from vtiqa_jax import Scorer
-from vtiqa_jax.data import images
+from vtiqa_jax.data import formats, images
 from vtiqa_jax.models import catalog, params, views
 from vtiqa_jax.models.vtiqa import VTIQA, select_implementation
 
@@ -154,7 +154,7 @@ def explained(scorer: Scorer) -> Callable[[Photo], Place]:
 
 def main(arguments: Arguments) -> None:
     """Prints the tables."""
-    files = images.find_images([arguments.photos])
+    files = formats.find_images([arguments.photos])
     methods = {
         "regions": explained(vtiqa_jax.load(arguments.checkpoint, compute_dtype="bfloat16")),
         "mosaics": region_mosaics(arguments.checkpoint),

@@ -68,7 +68,7 @@ def test_score_writes_all_it_says(folder: Path, model: Path, tmp_path: Path, com
     assert len(said.splitlines()) == 41
     with (tmp_path / "s.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["image", "score", "percentile", "outside", "error"]
+    assert list(rows[0]) == ["image", "score", "percentile", "outside", "error", "warning"]
     assert [row["image"] for row in rows] == [str(folder / f"p{i:02}.png") for i in range(40)]
     told = json.loads((tmp_path / "s.json").read_text())
     assert told["scale"] == {"dataset": "test", "low": 1.0, "high": 5.0, "higher_is_better": True}
@@ -126,7 +126,7 @@ def test_score_says_of_how_many_training_photos_it_is_better(
     assert status == 1
     assert said.splitlines() == [
         "score (test scale, 1 to 5, higher is better)  better than  image",
-        f"    failed         {tmp_path / 'bad.jpg'}: not an image that OpenCV can decode, or a damaged one",
+        f"    failed         {tmp_path / 'bad.jpg'}: not an image, or of a format that is not read",
         f"{score:10.4f}   75 %  {folder / 'p01.png'}",
     ]
     with (tmp_path / "s.csv").open(newline="") as file:
@@ -160,14 +160,14 @@ def test_an_interrupted_score_keeps_its_rows_and_no_half_file(
 ) -> None:
     from vtiqa_jax.data import images
 
-    real = images.read
+    real = images.open_photo
 
-    def interrupted(path: Path) -> np.ndarray:
+    def interrupted(path: Path, **options: int) -> images.Photo:
         if path.name == "p30.png":
             raise KeyboardInterrupt
-        return real(path)
+        return real(path, **options)
 
-    monkeypatch.setattr(images, "read", interrupted)
+    monkeypatch.setattr(images, "open_photo", interrupted)
     status, _, error = command(
         vtiqa.main, "score", folder, "--checkpoint", model, "--csv", tmp_path / "s.csv", "--batch-size", 8
     )
@@ -510,3 +510,44 @@ def test_programs_tell_how_they_are_used() -> None:
             [sys.executable, *program, "--help"], cwd=REPOSITORY, capture_output=True, text=True, check=True
         )
         assert "usage: " in shown.stdout
+
+
+def test_score_says_what_is_wrong_with_photos(model: Path, tmp_path: Path, command: Command) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    data = cv2.imencode(".jpg", pixels)[1].tobytes()
+    at = data.find(b"\xff\xda") + 50
+    (photos / "a.jpg").write_bytes(data[:at] + b"\xff\xd0" + data[at:])
+    cv2.imwrite(str(photos / "b.png"), np.zeros((64, 65, 3), np.uint8))
+    (photos / "c.png").write_bytes(cv2.imencode(".png", pixels)[1].tobytes()[:-60])
+    arguments = ("--csv", tmp_path / "s.csv", "--json", tmp_path / "s.json", "--report", tmp_path / "report")
+    status, said, error = command(
+        vtiqa.main, "score", photos, "--checkpoint", model, "--max-pixels", 64 * 64, *arguments
+    )
+    assert status == 1
+    assert error == "2 of 3 photos could not be read\n"
+    assert "a.jpg: the file is damaged; what could not be read of it was filled in" in said
+    with (tmp_path / "s.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [bool(row["score"]) for row in rows] == [True, False, False]
+    assert [bool(row["warning"]) for row in rows] == [True, False, False]
+    assert rows[1]["error"] == "65 x 64 pixels are more than the limit of 4,096; --max-pixels sets another"
+    assert rows[2]["error"] == "the PNG is damaged or cut off, or of a kind that is not read"
+    told = json.loads((tmp_path / "s.json").read_text())["scores"]
+    assert [entry["warning"] for entry in told] == [row["warning"] or None for row in rows]
+    assert "what could not be read of it was filled in" in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_score_names_the_extra_that_a_folder_needs(
+    folder: Path, model: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vtiqa_jax.data import formats
+
+    monkeypatch.setattr(formats, "find_spec", lambda module: None)
+    (tmp_path / "a.heic").touch()
+    status, _, error = command(vtiqa.main, "score", tmp_path, "--checkpoint", model)
+    assert status == 2
+    assert error.startswith("1 HEIC photos are left out: install vtiqa-jax[heif]\n")
+    shutil.copy(folder / "p01.png", tmp_path)
+    assert command(vtiqa.main, "score", tmp_path, "--checkpoint", model)[0] == 0

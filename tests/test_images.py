@@ -1,15 +1,25 @@
 """Every kind of file a person has becomes the right RGB pixels, or a reason."""
 
 import io
+import os
+import struct
+import sys
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import cv2
+import fuzz_images
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
-from vtiqa_jax.data import images
+from vtiqa_jax.data import damage, formats, headers, images
+from vtiqa_jax.data.quiet import quiet_decoders
+from vtiqa_jax.errors import ImageError
 from vtiqa_jax.models.vtiqa import deit_small
 
 
@@ -63,6 +73,190 @@ def test_every_kind_of_pixels_becomes_rgb(picture: np.ndarray) -> None:
         assert images.decode(encoded(colour, kind)).shape == picture.shape, kind
 
 
+HEIC = Path(__file__).parent / "photos" / "turned.heic"
+"""`picture` and "turn it to the right", written by pillow-heif, whose encoder is not free enough to depend on."""
+
+
+def as_dng(mosaic: np.ndarray, orientation: int = 1) -> bytes:
+    """The smallest RAW file that LibRaw develops: a Bayer mosaic, red first."""
+    tags: list[tuple[int, str, int, Any, bool]] = [
+        (33421, "H", 2, (2, 2), True),
+        (33422, "B", 4, bytes((0, 1, 1, 2)), True),
+        (50706, "B", 4, bytes((1, 4, 0, 0)), True),
+        (50708, "s", 0, "Maker Camera", True),
+        (50721, "2i", 9, (1, 1, 0, 1, 0, 1, 0, 1, 1, 1, 0, 1, 0, 1, 0, 1, 1, 1), True),
+        (50728, "2I", 3, (1, 1, 1, 1, 1, 1), True),
+        (271, "s", 0, "Maker", True),
+        (272, "s", 0, "Camera", True),
+        (274, "H", 1, orientation, True),
+    ]
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, mosaic, photometric="cfa", extratags=tags)
+    return buffer.getvalue()
+
+
+def test_phones_and_cameras_files_are_read_and_turned(picture: np.ndarray, tmp_path: Path) -> None:
+    upright = np.rot90(picture, -1)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    avif = encoded(Image.fromarray(picture), "AVIF", exif=exif, quality=95)
+    for data in (HEIC.read_bytes(), avif):
+        found = images.decode(data)
+        assert found.shape == upright.shape
+        assert np.abs(found.astype(int) - upright).mean() < 4
+    mosaic = np.full((64, 96), 9000, np.uint16)
+    mosaic[:32, ::2][::2] = 60000  # the red cells of the upper half
+    (tmp_path / "a.DNG").write_bytes(as_dng(mosaic, orientation=6))
+    found = images.read(tmp_path / "a.DNG")
+    assert found.shape == (96, 64, 3)
+    red = found[:, :, 0].astype(int) - found[:, :, 2]
+    assert red[:, 40:].min() > 100 > 50 > np.abs(red[:, :24]).max(), "what was above is on the right"
+
+
+def test_an_extra_that_is_missing_is_named(
+    picture: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.png", "b.HEIC", "c.heif", "d.CR3", "e.txt"):
+        (tmp_path / name).write_bytes(HEIC.read_bytes())
+    assert [path.name for path in formats.find_images([tmp_path])] == ["a.png", "b.HEIC", "c.heif", "d.CR3"]
+    assert not formats.count_left_out([tmp_path])
+    with monkeypatch.context() as patch:
+        patch.setattr(formats, "find_spec", lambda module: None)
+        assert [path.name for path in formats.find_images([tmp_path])] == ["a.png"]
+        assert formats.count_left_out([tmp_path]) == {formats.HEIF: 2, formats.RAW: 1}
+        with pytest.raises(ImageError, match=r"HEIC needs a package that is not there: install vtiqa-jax\[heif\]"):
+            images.read(tmp_path / "b.HEIC")
+        with pytest.raises(ImageError, match=r"camera RAW needs .*: install vtiqa-jax\[raw\]"):
+            images.read(tmp_path / "d.CR3")
+    with pytest.raises(ImageError, match="RAW file is damaged, or of a camera that LibRaw does not know"):
+        images.read(tmp_path / "d.CR3")
+    for data in (HEIC.read_bytes()[:700], encoded(Image.fromarray(picture), "AVIF")[:300]):
+        with pytest.raises(ImageError, match="is damaged or cut off"):
+            images.decode(data)
+
+
+FORMATS = [*fuzz_images.ENDINGS, "heic", "dng"]
+
+
+def in_format(ending: str) -> bytes:
+    """A photo of 30 x 20 pixels; LibRaw takes none of fewer than 22."""
+    pixels = np.zeros((20, 30, 3), np.uint8)
+    if ending == "dng":
+        return as_dng(np.zeros((24, 25), np.uint16))
+    return HEIC.read_bytes() if ending == "heic" else fuzz_images.encode(pixels, ending)
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_a_photo_with_too_many_pixels_is_refused_by_its_header(
+    ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decoder(*arguments: object, **options: object) -> None:
+        raise AssertionError("it was decoded")
+
+    path = tmp_path / f"a.{ending}"
+    path.write_bytes(in_format(ending))
+    limit = 64 * 64 if ending == "heic" else 600  # whole blocks, of which 20 x 30 are shown
+    assert images.read(path, max_pixels=limit).size == 1800
+    with pytest.raises(ImageError, match=f"are more than the limit of {limit - 1:,}; --max-pixels sets another"):
+        images.read(path, max_pixels=limit - 1)
+    path.write_bytes(fuzz_images.claim_size(path.read_bytes(), 30_000, 20_000))
+    monkeypatch.setattr(cv2, "imdecode", decoder)
+    monkeypatch.setattr(images, "_decode_heif", decoder)
+    with pytest.raises(ImageError, match="30000 x 20000 pixels are more than the limit of 210,000,000"):
+        images.read(path)
+
+
+def test_no_lie_about_the_size_gets_past(tmp_path: Path) -> None:
+    """Sizes that say less than the decoder will go by, and numbers that overflow or never end."""
+    pixels = np.zeros((20, 30, 3), np.uint8)
+    jp2 = fuzz_images.encode(pixels, "jp2")
+    box = jp2.find(b"ihdr") + 4
+    with pytest.raises(ImageError, match="the JPEG 2000 is damaged"):
+        images.decode(jp2[:box] + bytes([0, 0, 0, 1] * 2) + jp2[box + 8 :])
+    assert headers.read_size(fuzz_images.claim_size(fuzz_images.encode(pixels, "gif"), 65535, 40000), "GIF") == (
+        65535,
+        40000,
+    )
+    os2 = b"BM" + bytes(12) + struct.pack("<LHHHH", 12, 30, 20, 1, 24) + bytes(20 * 92)
+    os2 = os2[:10] + struct.pack("<L", 26) + os2[14:]
+    assert headers.read_size(os2, "BMP") == (30, 20)
+    with pytest.raises(ImageError, match="header cannot be read"):
+        images.decode(b"P6 " + b"1" * 5_000_000)
+
+
+def test_a_folder_of_large_photos_is_decoded_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo, running, most = encoded(Image.new("RGB", (30, 20)), "PNG"), [0], [0]
+    real = cv2.imdecode
+
+    def counted(*arguments: Any) -> np.ndarray:
+        running[0] += 1
+        most[0] = max(most[0], running[0])
+        time.sleep(0.02)
+        running[0] -= 1
+        return real(*arguments)
+
+    monkeypatch.setattr(cv2, "imdecode", counted)
+    for large, expected in ((599, 1), (600, 4)):
+        monkeypatch.setattr(images, "LARGE", large)
+        most[0] = 0
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(images.decode, [photo] * 8))
+        assert (most[0] == 1) == (expected == 1)
+
+
+def test_repaired_files_say_so(tmp_path: Path, rng: np.random.Generator) -> None:
+    photo = Image.fromarray(cv2.GaussianBlur(rng.integers(0, 256, (160, 240, 3), np.uint8), (0, 0), 1))
+    whole = {
+        "plain": encoded(photo, "JPEG"),
+        "progressive": encoded(photo, "JPEG", progressive=True),
+        "grey": encoded(photo.convert("L"), "JPEG"),
+        "cmyk": encoded(photo.convert("CMYK"), "JPEG"),
+        "trailing": encoded(photo, "JPEG") + b"camera makers append data",
+        "tiff": encoded(photo, "TIFF", compression="tiff_adobe_deflate"),
+        "deep tiff": cv2.imencode(".tiff", np.zeros((20, 30, 3), np.uint16))[1].tobytes(),
+        "png": encoded(photo, "PNG"),
+    }
+    path = tmp_path / "a.jpg"
+    for name, data in whole.items():
+        path.write_bytes(data)
+        opened = images.open_photo(path)
+        assert opened.warning is None, name
+        assert np.array_equal(opened.pixels, cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB))
+    # In a JPEG's data FF D0 restarts, where nothing restarts; in the TIFF's a byte of the compressed rows is another.
+    scans = {name: data.find(b"\xff\xda") + 200 for name, data in whole.items() if data.startswith(b"\xff\xd8")}
+    for name, at in scans.items():
+        path.write_bytes(whole[name][:at] + b"\xff\xd0" + whole[name][at:])
+        assert images.open_photo(path).warning == damage.REPAIRED, name
+    without_picture = whole["plain"].replace(b"\xff\xda", b"\xff\xe4")
+    assert damage.find_damage(without_picture, "JPEG") is None, "OpenCV tells what is wrong with it"
+    tiff = bytearray(whole["tiff"])
+    tiff[5000] ^= 0x10
+    path.write_bytes(tiff)
+    assert images.open_photo(path).warning == damage.REPAIRED
+
+
+def test_decoders_keep_quiet_and_we_do_not(
+    capfd: pytest.CaptureFixture[str], rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noisy = encoded(Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8)), "JPEG")
+    at = noisy.find(b"\xff\xda") + 50
+    noisy = noisy[:at] + b"\xff\xd0" + noisy[at:]
+    images.decode(noisy)
+    assert "Corrupt JPEG data" in capfd.readouterr().err, "libjpeg would be heard"
+    before = os.fstat(2).st_ino
+    monkeypatch.setattr(sys, "stderr", os.fdopen(2, "w", closefd=False))  # as it is without pytest
+    with quiet_decoders():
+        images.decode(noisy)
+        warnings.warn_explicit("Corrupt EXIF data", UserWarning, "TiffImagePlugin.py", 1, module="PIL.TiffImagePlugin")
+        print("a word of ours", file=sys.stderr)
+    assert os.fstat(2).st_ino == before
+    assert capfd.readouterr().err == "a word of ours\n"
+    with pytest.raises(KeyError), quiet_decoders():
+        raise KeyError
+    os.write(2, b"heard again")
+    assert capfd.readouterr().err == "heard again"
+
+
 def test_damaged_files_give_a_reason(picture: np.ndarray, tmp_path: Path) -> None:
     large = Image.fromarray(np.kron(picture, np.ones((20, 20, 1), np.uint8)))
     thumbnail = encoded(large.resize((16, 16)), "JPEG")
@@ -72,19 +266,19 @@ def test_damaged_files_give_a_reason(picture: np.ndarray, tmp_path: Path) -> Non
     assert images.decode(with_thumbnail).shape == (400, 600, 3)
     assert images.decode(whole + b"camera makers append data").shape == (400, 600, 3)
     for data in (whole, with_thumbnail, encoded(large, "JPEG", progressive=True)):
-        with pytest.raises(images.ImageError, match="truncated"):
+        with pytest.raises(ImageError, match="truncated"):
             images.decode(data[: len(data) * 2 // 3])
     for data, reason in (
         (b"", "empty"),
         (b"not a picture", "not an image"),
-        (encoded(large, "PNG")[:300], "not an image|cannot decode"),
+        (encoded(large, "PNG")[:300], "the PNG is damaged or cut off"),
         (b"\xff\xd8\xff", "truncated"),
     ):
-        with pytest.raises(images.ImageError, match=reason):
+        with pytest.raises(ImageError, match=reason):
             images.decode(data)
-    with pytest.raises(images.ImageError, match="No such file"):
+    with pytest.raises(ImageError, match="No such file"):
         images.read(tmp_path / "missing.jpg")
-    with pytest.raises(images.ImageError, match="Is a directory"):
+    with pytest.raises(ImageError, match="Is a directory"):
         images.read(tmp_path)
 
 
@@ -103,15 +297,15 @@ def test_arrays_and_pillow_images_are_photos_too(picture: np.ndarray, tmp_path: 
         (grey[:, :, None], np.repeat(grey[:, :, None], 3, 2)),
         (np.dstack([picture, grey]), picture),
     ):
-        assert np.array_equal(images.as_rgb(photo), expected)
+        assert np.array_equal(images.open_photo(photo).pixels, expected)
     for wrong, said in (
         (picture.astype(np.float32), "not float32"),
         (picture[:, :, :2], r"not uint8 \(20, 30, 2\)"),
         (np.zeros((0, 5, 3), np.uint8), r"\(0, 5, 3\)"),
         (None, "not NoneType"),
     ):
-        with pytest.raises(images.ImageError, match=said):
-            images.as_rgb(wrong)
+        with pytest.raises(ImageError, match=said):
+            images.open_photo(wrong)
 
 
 def test_stored_sizes_are_opencvs_cubic(rng: np.random.Generator) -> None:
@@ -135,5 +329,5 @@ def test_folders_are_searched_at_any_depth_in_order(tmp_path: Path) -> None:
     (tmp_path / "b" / "deep").mkdir(parents=True)
     for name in ("z.jpg", "b/deep/a.PNG", "b/notes.txt", "b/c.tiff"):
         (tmp_path / name).touch()
-    found = images.find_images([tmp_path, tmp_path / "b" / "notes.txt"])
+    found = formats.find_images([tmp_path, tmp_path / "b" / "notes.txt"])
     assert [str(path.relative_to(tmp_path)) for path in found] == ["b/c.tiff", "b/deep/a.PNG", "z.jpg", "b/notes.txt"]

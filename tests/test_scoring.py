@@ -12,7 +12,7 @@ import vtiqa_jax
 from vtiqa_jax.data import images
 from vtiqa_jax.data.image_cache import ImageCache
 from vtiqa_jax.data.loader import ImageStore
-from vtiqa_jax.errors import UserError
+from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import checkpoint, params
 from vtiqa_jax.models.checkpoint import LabelScale
@@ -42,9 +42,9 @@ def test_failures_are_told_and_stop_nothing(scorer: Scorer, photos: list[np.ndar
 
 
 def test_the_strict_form_names_the_first_failure(scorer: Scorer, photos: list[np.ndarray]) -> None:
-    with pytest.raises(images.ImageError, match=r"missing\.jpg: No such file"):
+    with pytest.raises(ImageError, match=r"missing\.jpg: No such file"):
         scorer.score([photos[0], "missing.jpg"])
-    with pytest.raises(images.ImageError, match="photo 1: a photo is a uint8 array"):
+    with pytest.raises(ImageError, match="photo 1: a photo is a uint8 array"):
         scorer.score([photos[0], photos[0].astype(np.float32)])
     assert scorer.score([]).shape == (0,)
     with pytest.raises(UserError, match="batch size must be at least 1, not 0"):

@@ -10,8 +10,7 @@ model = vtiqa_jax.load_model()                # the same as a Flax module: to ca
 
 from pathlib import Path
 
-from vtiqa_jax.data.images import ImageError
-from vtiqa_jax.errors import UserError
+from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.evaluation.score_table import ScoreTable
 from vtiqa_jax.evaluation.scorer import Scorer, ScoreResult
 from vtiqa_jax.evaluation.spread import Spread

@@ -8,5 +8,9 @@ class UserError(Exception):
     """
 
 
+class ImageError(Exception):
+    """A photo cannot be read; the message is the reason, without the file's name."""
+
+
 class Terminated(Exception):
     """SIGTERM came, and the run's state is saved. Exit status 143."""

@@ -8,6 +8,7 @@ from tyro.conf import Positional, arg
 
 import vtiqa_jax
 from vtiqa_jax.commands.display import print_any_name
+from vtiqa_jax.data.quiet import quiet_decoders
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.spread import Spread, probability_above
 from vtiqa_jax.models.vtiqa import ComputeDtype
@@ -36,7 +37,8 @@ def compare(
     """
     mosaics = Spread(spread, seed)
     model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype)
-    results = list(model.stream([a, b], spread=mosaics))
+    with quiet_decoders():
+        results = list(model.stream([a, b], spread=mosaics))
     for result in results:
         if result.error:
             raise UserError(f"{result.image}: {result.error}")

@@ -19,7 +19,7 @@ OUTSIDE = {"below": "below the scores of all training photos", "above": "above t
 
 def remarks(result: ScoreResult) -> str:
     """What there is to say of a photo beside its numbers."""
-    return result.error or OUTSIDE.get(result.outside or "", "")
+    return result.error or "; ".join(filter(None, [OUTSIDE.get(result.outside or ""), result.warning]))
 
 
 def print_any_name() -> None:

@@ -11,8 +11,9 @@ from tyro.conf import Positional, arg
 
 import vtiqa_jax
 from vtiqa_jax import atomic
-from vtiqa_jax.data import images
-from vtiqa_jax.errors import UserError
+from vtiqa_jax.data import formats, images
+from vtiqa_jax.data.quiet import quiet_decoders
+from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.models.vtiqa import ComputeDtype
 
 MAP_SIDE = 48
@@ -34,7 +35,7 @@ def explain(
         checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
         compute_dtype: bfloat16 is faster where the hardware multiplies it, and less exact.
     """
-    photos = [photo for photo in images.find_images(list(paths)) if not photo.resolve().is_relative_to(out.resolve())]
+    photos = [photo for photo in formats.find_images(list(paths)) if not photo.resolve().is_relative_to(out.resolve())]
     if not photos:
         raise UserError(f"no photos in {', '.join(map(str, paths)) or 'an empty list of paths'}")
     name, count = collections.Counter(photo.name for photo in photos).most_common(1)[0]
@@ -46,8 +47,9 @@ def explain(
     print(f"score ({model.scale})  the worst place, from the left and from the top  image")
     for photo in tqdm(photos, "explaining", unit="photo", disable=None, leave=False):
         try:
-            pixels = images.read(photo)
-        except images.ImageError as error:
+            with quiet_decoders():
+                pixels = images.read(photo)
+        except ImageError as error:
             failed += 1
             tqdm.write(f"    failed  {photo}: {error}", file=sys.stdout)
             continue

@@ -17,7 +17,8 @@ import vtiqa_jax
 from vtiqa_jax.commands.display import Display, print_any_name, remarks
 from vtiqa_jax.commands.selection import Selection
 from vtiqa_jax.commands.sigterm import raise_on_sigterm
-from vtiqa_jax.data import images
+from vtiqa_jax.data import formats, images
+from vtiqa_jax.data.quiet import quiet_decoders
 from vtiqa_jax.errors import Terminated, UserError
 from vtiqa_jax.evaluation import score_files
 from vtiqa_jax.evaluation.journal import Journal, journal_path, open_journal
@@ -47,6 +48,7 @@ def score(
     quiet: bool = False,
     batch_size: int | None = None,
     compute_dtype: ComputeDtype = "float32",
+    max_pixels: int = images.MAX_PIXELS,
 ) -> int:
     """Scores photos. Exit status: 0 all scored, 1 some could not be read or copied, 2 bad arguments.
 
@@ -66,14 +68,17 @@ def score(
         quiet: print nothing but mistakes, and what --list asks for.
         batch_size: photos computed together; 4 at most on a CPU, and 64 on a GPU when not given.
         compute_dtype: bfloat16 is faster where the hardware multiplies it, and less exact.
+        max_pixels: a photo with more of them, as its header says, is not decoded and counts as one that failed.
     """
     if maps and report is None:
         raise UserError("--maps are shown on a page: add --report DIR; `vtiqa explain` makes them without one")
-    photos = images.find_images(list(paths))
+    photos = formats.find_images(list(paths))
     if report is not None:
         check_folder(report.resolve())
     made = [folder.resolve() for folder in (report, selection.folder) if folder is not None]
     photos = [photo for photo in photos if not any(photo.resolve().is_relative_to(folder) for folder in made)]
+    for extra, left_out in formats.count_left_out(list(paths)).items():
+        print(f"{left_out} {extra.photos} photos are left out: install vtiqa-jax[{extra.name}]", file=sys.stderr)
     if not photos:
         raise UserError(f"no photos in {', '.join(map(str, paths)) or 'an empty list of paths'}")
     targets = selection.plan(paths, photos)
@@ -94,6 +99,7 @@ def score(
     results: list[ScoreResult] = []
     with contextlib.ExitStack() as stack:
         stack.enter_context(raise_on_sigterm())
+        stack.enter_context(quiet_decoders())
         kept: list[Journal | ScoreCache] = []
         if outputs:
             kept.append(stack.enter_context(open_journal(next(iter(outputs)), settings, names)))
@@ -107,8 +113,9 @@ def score(
 
         print_any_name()
         display = Display(model, len(photos), mosaics, silent=quiet or selection.paths_only)
+        inspect = None if gallery is None else preview
         stream = model.stream(
-            photos, batch_size=batch_size, inspect=None if gallery is None else preview, spread=mosaics, known=known
+            photos, batch_size=batch_size, inspect=inspect, spread=mosaics, known=known, max_pixels=max_pixels
         )
         try:
             for result in tqdm(stream, "scoring", len(photos), unit="photo", disable=quiet or None, leave=False):

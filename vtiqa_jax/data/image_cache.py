@@ -26,7 +26,7 @@ from tqdm import tqdm
 from vtiqa_jax import atomic, sharding
 from vtiqa_jax.data import images
 from vtiqa_jax.data.manifest import Manifest
-from vtiqa_jax.errors import UserError
+from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.models.vtiqa import ModelConfig
 
 SAMPLED = 64
@@ -238,7 +238,7 @@ def _build(photos: Manifest, folder: Path, config: ModelConfig) -> ImageCache:
     def decode(row: int) -> str | None:
         try:
             pixels = images.decode(photos.images.read(photos.names[row]))
-        except (images.ImageError, OSError) as error:
+        except (ImageError, OSError) as error:
             return f"{photos.images}/{photos.names[row]}: {getattr(error, 'strerror', None) or error}"
         if writer.write(row, pixels, expected[row]) == SAMPLED:
             check_room()

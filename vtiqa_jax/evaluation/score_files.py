@@ -23,7 +23,7 @@ Row = dict[str, str | float | None]
 def columns(spread: bool) -> tuple[str, ...]:
     """The columns of a file, with those of a spread or without."""
     numbers = ("score", "percentile", "outside", *(("mean", "spread") if spread else ()))
-    return ("image", *numbers, "error")
+    return ("image", *numbers, "error", "warning")
 
 
 def to_row(result: ScoreResult, names: Sequence[str]) -> Row:

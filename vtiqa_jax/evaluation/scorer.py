@@ -12,7 +12,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,9 +19,9 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 
 from vtiqa_jax import sharding
-from vtiqa_jax.data import images
+from vtiqa_jax.data import formats, images
 from vtiqa_jax.data.loader import ImageStore, pad_rows
-from vtiqa_jax.errors import UserError
+from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.evaluation.quality_map import QualityMap, make_quality_map
 from vtiqa_jax.evaluation.score_table import ScoreTable, thumbnail
 from vtiqa_jax.evaluation.spread import Spread, score_draws
@@ -149,6 +148,8 @@ class ScoreResult:
     """These scores."""
     inspected: Any = None
     """What `inspect` of `Scorer.stream` returned for it."""
+    warning: str | None = None
+    """What is wrong with the file of a photo that was scored nevertheless."""
 
 
 class Scorer:
@@ -208,7 +209,7 @@ class Scorer:
             "model": hashlib.sha256((weights + json.dumps(card)).encode()).hexdigest()[:16],
             "compute_dtype": self.compute_dtype,
             "spread": dataclasses.asdict(spread) if spread else None,
-            "opencv": cv2.__version__,  # its decoders
+            "decoders": formats.decoder_versions(),
         }
 
     def _dispatch(self, step: ScoreStep, pairs: Sequence[images.ImagePair], size: int) -> Array:
@@ -217,7 +218,7 @@ class Scorer:
         small, large = (np.stack([pair[which] for pair in padded]) for which in (0, 1))
         return step(self._params, sharding.shard_batch(small, self.mesh), sharding.shard_batch(large, self.mesh))
 
-    def _result(self, photo: Any, scores: Float[np.ndarray, " scores"], inspected: Any) -> ScoreResult:
+    def _result(self, photo: Any, scores: Float[np.ndarray, " scores"]) -> ScoreResult:
         """What the scores of a photo, by the mosaic and by drawn ones, say."""
         value, *draws = scores.tolist()
         if not np.isfinite(scores).all():
@@ -227,7 +228,7 @@ class Scorer:
             share = float(self.percentile(np.array([value]))[0])
             outside = "below" if value < self.percentiles[0] else "above" if value > self.percentiles[-1] else None
         mean, spread = (float(np.mean(draws)), float(np.std(draws, ddof=1))) if draws else (None, None)
-        return ScoreResult(photo, value, None, share, outside, mean, spread, tuple(draws), inspected)
+        return ScoreResult(photo, value, None, share, outside, mean, spread, tuple(draws))
 
     def stream(
         self,
@@ -237,16 +238,18 @@ class Scorer:
         inspect: Callable[[images.Rgb, images.ImagePair], Any] | None = None,
         spread: Spread | None = None,
         known: Callable[[Any], ScoreResult | None] | None = None,
+        max_pixels: int = images.MAX_PIXELS,
     ) -> Iterator[ScoreResult]:
         """Scores photos in their order, two batches decoded ahead; memory does not grow with their number.
 
         Args:
-            photos: see `images.as_rgb` for what a photo may be.
+            photos: see `images.open_photo` for what a photo may be.
             batch_size: photos computed together, see `pass_size`.
             inspect: called with each photo's pixels and stored sizes in the threads that decode; the result has what
                 it returned.
             spread: mosaics to score each photo by, too.
             known: called with each photo in these threads; the result of a photo that need not be scored, or None.
+            max_pixels: a file of more pixels is not decoded, and has that for its reason.
 
         Yields:
             A result for each photo. One that cannot be read has its reason and stops no other.
@@ -258,25 +261,23 @@ class Scorer:
         if not photos:
             return
         size = pass_size(self.mesh, len(photos), batch_size)
-        running: deque[tuple[list[tuple[int, ScoreResult | None, Any]], Array | None]] = deque()
-        waiting: deque[Future[tuple[images.ImagePair | ScoreResult, Any]]] = deque()
+        running: deque[tuple[list[tuple[int, ScoreResult | None, str | None, Any]], Array | None]] = deque()
+        waiting: deque[Future[tuple[images.ImagePair | ScoreResult, str | None, Any]]] = deque()
 
-        def load(photo: Any) -> tuple[images.ImagePair | ScoreResult, Any]:
+        def load(photo: Any) -> tuple[images.ImagePair | ScoreResult, str | None, Any]:
             result = known(photo) if known else None
             if result is not None and inspect is None:
-                return result, None
-            pixels = images.as_rgb(photo)
-            pair = images.resize_pair(pixels, self.config)
-            return result or pair, inspect and inspect(pixels, pair)
+                return result, result.warning, None
+            opened = images.open_photo(photo, max_pixels=max_pixels)
+            pair = images.resize_pair(opened.pixels, self.config)
+            return result or pair, opened.warning, inspect and inspect(opened.pixels, pair)
 
         def finish() -> Iterator[ScoreResult]:
             rows, scores = running.popleft()
             values = iter([] if scores is None else np.asarray(scores).reshape(size, -1))
-            for index, result, inspected in rows:
-                if result is None:
-                    yield self._result(photos[index], next(values), inspected)
-                else:
-                    yield dataclasses.replace(result, image=photos[index], inspected=inspected)
+            for index, result, warning, inspected in rows:
+                found = self._result(photos[index], next(values)) if result is None else result
+                yield dataclasses.replace(found, image=photos[index], warning=warning, inspected=inspected)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             position = 0
@@ -284,18 +285,18 @@ class Scorer:
                 while position < len(photos):
                     ahead = min(len(photos), position + 3 * size)
                     waiting.extend(pool.submit(load, photo) for photo in photos[position + len(waiting) : ahead])
-                    rows: list[tuple[int, ScoreResult | None, Any]] = []
+                    rows: list[tuple[int, ScoreResult | None, str | None, Any]] = []
                     ready: list[images.ImagePair] = []
                     while waiting and len(ready) < size:
                         try:
-                            found, inspected = waiting.popleft().result()
+                            found, warning, inspected = waiting.popleft().result()
                             if isinstance(found, ScoreResult):
-                                rows.append((position, found, inspected))
+                                rows.append((position, found, warning, inspected))
                             else:
                                 ready.append(found)
-                                rows.append((position, None, inspected))
-                        except images.ImageError as error:
-                            rows.append((position, ScoreResult(photos[position], None, str(error)), None))
+                                rows.append((position, None, warning, inspected))
+                        except ImageError as error:
+                            rows.append((position, ScoreResult(photos[position], None, str(error)), None, None))
                         position += 1
                     running.append((rows, self._dispatch(step, ready, size) if ready else None))
                     if len(running) > 1:  # the device works on the newest batch while the one before is read back
@@ -316,7 +317,7 @@ class Scorer:
         for position, result in enumerate(self.stream(photos, batch_size=batch_size)):
             if result.score is None:
                 name = result.image if isinstance(result.image, str | os.PathLike) else f"photo {position}"
-                raise images.ImageError(f"{name}: {result.error}")
+                raise ImageError(f"{name}: {result.error}")
             scores.append(result.score)
         return np.array(scores, np.float32)
 
@@ -334,7 +335,7 @@ class Scorer:
         """
         if self.config.kind != "vtiqa":
             raise UserError("the paper's model selects its regions itself; maps are made by a VT-IQA as released")
-        pair = images.resize_pair(images.as_rgb(photo), self.config)
+        pair = images.resize_pair(images.open_photo(photo).pixels, self.config)
         return make_quality_map(pair, self._params, self.config, self.scale, self.compute_dtype)
 
     def table(self, photos: Sequence[Any], *, spread: Spread | None = None) -> ScoreTable:

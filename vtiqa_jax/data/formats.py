@@ -1,0 +1,116 @@
+"""Which files are photos: the endings that folders are searched for, and the extras that some formats need."""
+
+import dataclasses
+import os
+from collections import Counter
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+from vtiqa_jax.errors import ImageError
+
+SUFFIXES = frozenset(
+    (".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+)
+"""Endings, lower case, of the files that are read without an extra."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Extra:
+    """Formats that an optional package reads."""
+
+    name: str
+    """Of the extra in pyproject.toml."""
+    module: str
+    """Of the package that it installs."""
+    photos: str
+    """What they are called."""
+    suffixes: frozenset[str]
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether they can be read here."""
+        return find_spec(self.module) is not None
+
+    def require(self) -> None:
+        """Checks that they can be read here.
+
+        Raises:
+            ImageError: the package is missing; names the extra.
+        """
+        if not self.is_installed:
+            raise ImageError(f"{self.photos} needs a package that is not there: install vtiqa-jax[{self.name}]")
+
+
+HEIF = Extra("heif", "pi_heif", "HEIC", frozenset((".heic", ".heics", ".heif", ".heifs", ".hif")))
+RAW = Extra(
+    "raw",
+    "rawpy",
+    "camera RAW",
+    frozenset(
+        [
+            ".3fr",
+            ".arw",
+            ".cr2",
+            ".cr3",
+            ".crw",
+            ".dcr",
+            ".dng",
+            ".erf",
+            ".fff",
+            ".iiq",
+            ".kdc",
+            ".mef",
+            ".mos",
+            ".mrw",
+            ".nef",
+            ".nrw",
+            ".orf",
+            ".pef",
+            ".raf",
+            ".raw",
+            ".rw2",
+            ".rwl",
+            ".sr2",
+            ".srf",
+            ".srw",
+            ".x3f",
+        ]
+    ),
+)
+EXTRAS = (HEIF, RAW)
+
+
+def find_images(paths: list[Path]) -> list[Path]:
+    """The given files and, sorted by name, the images in the given folders and everything below them.
+
+    In folders HEIC and camera RAW count where their packages are installed; see `count_left_out`.
+    """
+    suffixes = SUFFIXES.union(*(extra.suffixes for extra in EXTRAS if extra.is_installed))
+    images: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            images += sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes and file.is_file())
+        else:
+            images.append(path)
+    return images
+
+
+def count_left_out(paths: list[Path]) -> Counter[Extra]:
+    """How many photos in the given folders `find_images` leaves out, by the extra that would read them."""
+    missing = {suffix: extra for extra in EXTRAS if not extra.is_installed for suffix in extra.suffixes}
+    counts: Counter[Extra] = Counter()
+    for path in paths if missing else ():
+        for _, _, names in os.walk(path):
+            counts.update(missing[suffix] for name in names if (suffix := Path(name).suffix.lower()) in missing)
+    return counts
+
+
+def decoder_versions() -> dict[str, str]:
+    """The versions of all that decodes photos here: pixels, and scores, depend on them."""
+    names = [
+        "opencv-python-headless",
+        "pillow",
+        *(extra.module.replace("_", "-") for extra in EXTRAS if extra.is_installed),
+    ]
+    return {name: version(name) for name in names}

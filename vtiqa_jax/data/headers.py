@@ -1,0 +1,85 @@
+"""What a file says of itself before it is decoded: its format, and its size in pixels."""
+
+import io
+import math
+import re
+import struct
+from typing import Literal
+
+import imagesize
+
+from vtiqa_jax.errors import ImageError
+
+Format = Literal["AVIF", "BMP", "GIF", "HEIC", "JPEG", "JPEG 2000", "PNG", "PNM", "TIFF", "WebP"]
+
+PREFIXES: dict[bytes, Format] = {
+    b"\xff\xd8": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"GIF87a": "GIF",
+    b"GIF89a": "GIF",
+    b"BM": "BMP",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"\0\0\0\x0cjP  \r\n\x87\n": "JPEG 2000",
+    **{b"P%d" % kind: "PNM" for kind in range(1, 7)},
+}
+"""What files begin with."""
+AVIF_BRANDS = {b"avif", b"avis"}
+HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+
+
+def find_format(data: bytes) -> Format | None:
+    """The format that a file's first bytes stand for; None for one that is not read."""
+    for prefix, name in PREFIXES.items():
+        if data.startswith(prefix):
+            return name
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WebP"
+    if data[4:8] == b"ftyp":
+        end = min(int.from_bytes(data[:4], "big"), 256)
+        brands = {data[start : start + 4] for start in (8, *range(16, end, 4))}
+        if brands & AVIF_BRANDS:
+            return "AVIF"
+        if brands & HEIC_BRANDS:
+            return "HEIC"
+    return None
+
+
+def read_size(data: bytes, kind: Format) -> tuple[int, int]:
+    """Width and height in pixels from the header, before any EXIF orientation.
+
+    They are what OpenCV goes by: it refuses a JPEG 2000 whose box and codestream differ, for one.
+
+    Raises:
+        ImageError: the header is damaged.
+    """
+    if kind in ("AVIF", "HEIC"):
+        width, height = _largest_box(data)
+    else:  # numbers are read digit by digit: a megabyte of them must not be
+        width, height = imagesize.get(io.BytesIO(data[:65536] if kind == "PNM" else data), exif_rotation=False)
+    if kind == "GIF":  # imagesize reads the 16 bits with a sign
+        width, height = width % 65536, height % 65536
+    if kind == "BMP" and data[14:18] == b"\x0c\0\0\0":  # the header of OS/2, two bytes a side
+        width, height = (int.from_bytes(data[start : start + 2], "little") for start in (18, 20))
+    if width < 1 or height < 1:
+        raise ImageError(f"the {kind} is damaged: its header cannot be read")
+    return width, height
+
+
+def _largest_box(data: bytes) -> tuple[int, int]:
+    """Of all pictures in a container: what is shown may be a small part cut out of a large one."""
+    sizes = [struct.unpack(">LL", found[1]) for found in re.finditer(rb"ispe\0{4}(.{8})", data, re.DOTALL)]
+    return max(sizes, key=math.prod, default=(0, 0))
+
+
+def check_size(width: int, height: int, max_pixels: int) -> None:
+    """Checks that a photo may be decoded.
+
+    Raises:
+        ImageError: it has more pixels than `max_pixels`.
+    """
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{width} x {height} pixels are more than the limit of {max_pixels:,}; --max-pixels sets another"
+        )
