@@ -532,7 +532,7 @@ def test_score_says_what_is_wrong_with_photos(model: Path, tmp_path: Path, comma
         rows = list(csv.DictReader(file))
     assert [bool(row["score"]) for row in rows] == [True, False, False]
     assert [bool(row["warning"]) for row in rows] == [True, False, False]
-    assert rows[1]["error"] == "65 x 64 pixels are more than the limit of 4,096; --max-pixels sets another"
+    assert rows[1]["error"] == "65 x 64 pixels are more than max-pixels, 4,096"
     assert rows[2]["error"] == "the PNG is damaged or cut off, or of a kind that is not read"
     told = json.loads((tmp_path / "s.json").read_text())["scores"]
     assert [entry["warning"] for entry in told] == [row["warning"] or None for row in rows]

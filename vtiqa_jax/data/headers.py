@@ -80,6 +80,4 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
         ImageError: it has more pixels than `max_pixels`.
     """
     if width * height > max_pixels:
-        raise ImageError(
-            f"{width} x {height} pixels are more than the limit of {max_pixels:,}; --max-pixels sets another"
-        )
+        raise ImageError(f"{width} x {height} pixels are more than max-pixels, {max_pixels:,}")

@@ -26,6 +26,7 @@ from tqdm import tqdm
 from vtiqa_jax import atomic, sharding
 from vtiqa_jax.data import images
 from vtiqa_jax.data.manifest import Manifest
+from vtiqa_jax.data.quiet import quiet_decoders
 from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.models.vtiqa import ModelConfig
 
@@ -244,7 +245,7 @@ def _build(photos: Manifest, folder: Path, config: ModelConfig) -> ImageCache:
             check_room()
         return None
 
-    with contextlib.closing(writer), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with quiet_decoders(), contextlib.closing(writer), ThreadPoolExecutor(os.cpu_count()) as pool:
         if missing:
             print(f"preparing {len(missing)} of {count} photos in {folder}")
         try:
