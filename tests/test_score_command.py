@@ -145,8 +145,8 @@ def test_a_cache_reads_what_changed_alone(
 ) -> None:
     monkeypatch.setattr(score_cache, "SETTLED_SECONDS", 0.0)
     decoded: list[int] = []
-    real = images.decode
-    monkeypatch.setattr(images, "decode", lambda data: decoded.append(len(data)) or real(data))
+    real = images._decode
+    monkeypatch.setattr(images, "_decode", lambda data, *rest: decoded.append(len(data)) or real(data, *rest))
     arguments = ("--checkpoint", model, "--cache", tmp_path / "c.sqlite")
     first = command(vtiqa.main, "score", folder, *arguments, "--spread", 2, "--csv", tmp_path / "1.csv")[:2]
     assert len(decoded) == COUNT

@@ -40,7 +40,7 @@ def test_every_format_holds_the_same(tmp_path: Path, scale: LabelScale) -> None:
         header, *lines = csv.reader(file)
     assert header == list(NAMES)
     assert [score_files.from_cells(cells, NAMES) for cells in lines] == rows
-    assert lines[0][1:] == ["3.250000", "12.5", "above", "3.200000", "0.062500", ""]
+    assert lines[0][1:] == ["3.250000", "12.5", "above", "3.200000", "0.062500", "", ""]
     assert [json.loads(line) for line in (tmp_path / "s.jsonl").read_text().splitlines()] == rows
     told = json.loads((tmp_path / "s.json").read_text())
     assert told == {"scale": vars(scale), "scores": rows}
