@@ -1,9 +1,9 @@
-"""Draws the pictures of docs/report.md: distorted photographs, scored by the packaged model, their page in Chromium.
+"""Draws the pictures of docs/report.md and docs/explain.md: distorted photographs and their page in Chromium.
 
     python docs/report_pictures.py [FOLDER]
 
-The photographs are those of the demonstration (`vtiqa_jax/data/demo.py`). The quality map is made here: the scores of
-6 x 6 overlapping quarters of the photo. Needs Playwright and Chromium on the path. FOLDER keeps the page.
+The photographs are those of the demonstration (`vtiqa_jax/data/demo.py`). Needs Playwright and Chromium on the path.
+FOLDER keeps the page.
 """
 
 import contextlib
@@ -15,15 +15,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Float
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 import vtiqa_jax
-from vtiqa_jax.data import demo, formats, images
+from vtiqa_jax.commands import score
+from vtiqa_jax.data import demo
 from vtiqa_jax.data.distortions import DISTORTIONS
-from vtiqa_jax.gallery.page import GalleryHeader, GalleryItem, open_gallery
-from vtiqa_jax.gallery.preview import make_preview
 
 DOCS = Path(__file__).parent
 SHOTS = (
@@ -52,40 +50,38 @@ def write_photos(folder: Path) -> None:
     (folder / "cut off.jpg").write_bytes((folder / "coffee" / "coffee.jpg").read_bytes()[:2000])
 
 
-def map_of_crops(scorer: vtiqa_jax.Scorer, pixels: images.Rgb, cells: int = 6) -> Float[np.ndarray, "rows columns"]:
-    """The scores of overlapping quarters of a photo."""
-    height, width = (side // 2 for side in pixels.shape[:2])
-    tops, lefts = (np.linspace(0, side, cells).astype(int) for side in (height, width))
-    crops = [np.ascontiguousarray(pixels[top : top + height, left : left + width]) for top in tops for left in lefts]
-    return scorer.score(crops).reshape(cells, cells)
-
-
 def write_report(photos: Path, report: Path) -> None:
-    """The page of the photos, as `vtiqa score` makes it; one photo has a map."""
-    scorer = vtiqa_jax.load()
-    with open_gallery(report) as gallery:
-        for result in scorer.stream(formats.find_images([photos])):
-            preview, quality = None, None
-            if result.error is None:
-                pixels = images.read(result.image)
-                preview = make_preview(pixels, images.resize_pair(pixels, scorer.config), scorer.config)
-                if result.image.name == "chelsea.jpg":
-                    quality = map_of_crops(scorer, pixels)
-            item = GalleryItem(result.image, result.score, result.percentile, error=result.error, quality_map=quality)
-            gallery.add(item, preview)
-        command = f"vtiqa score {photos.name}/ --report {report.name}/"
-        gallery.finish(GalleryHeader(photos.name, "the packaged model", scorer.scale, command, "27 November 2026"))
+    """The page of the photos."""
+    sys.argv = ["vtiqa", "score", f"{photos.name}/", "--report", f"{report.name}/", "--maps"]  # what the page shows
+    score.score((photos,), report=report, maps=True, quiet=True)
+
+
+def draw_map() -> None:
+    """explain.png: the map of a photograph with noise in a disc."""
+    photo = cv2.resize(demo.originals()["coffee.png"], None, fx=0.8, fy=0.8, interpolation=cv2.INTER_AREA)
+    rows, columns = np.mgrid[: photo.shape[0], : photo.shape[1]]
+    noisy = photo + np.random.default_rng(0).normal(0, 30, photo.shape)
+    disc = (rows - 90) ** 2 + (columns - 380) ** 2 < 70**2
+    photo = np.where(disc[:, :, None], np.clip(noisy, 0, 255), photo).astype(np.uint8)
+    vtiqa_jax.load().explain(photo).save(DOCS / "explain.png", photo, "noise in a disc at the upper right")
+    write(Image.open(DOCS / "explain.png"), "explain")
 
 
 def save(page: Page, name: str) -> None:
-    """A screenshot of 255 colours: photographs are too large as PNG files otherwise."""
-    picture = Image.open(io.BytesIO(page.screenshot(animations="disabled"))).convert("RGB")
+    """Writes a screenshot."""
+    write(Image.open(io.BytesIO(page.screenshot(animations="disabled"))), name)
+
+
+def write(picture: Image.Image, name: str) -> None:
+    """Writes a picture of 255 colours: photographs are too large as PNG files otherwise."""
+    picture = picture.convert("RGB")
     palette = picture.quantize(255, method=Image.Quantize.MEDIANCUT)
     picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(DOCS / f"{name}.png", optimize=True)
 
 
 def main(folder: Path) -> None:
-    """Draws report.png, report-photo.png and report-phone.png."""
+    """Draws explain.png, report.png, report-photo.png and report-phone.png."""
+    draw_map()
     if not (folder / "photographs").exists():
         write_photos(folder / "photographs")
     with contextlib.chdir(folder):  # so that the page names short paths
@@ -108,7 +104,7 @@ def main(folder: Path) -> None:
         save(page, "report")
 
         page = opened(1120, 700, "dark")
-        page.check("#stack")
+        page.fill("#search", "chelsea.jpg")
         page.locator(".card", has_text="chelsea.jpg").click()
         page.check("#map-shown")
         page.wait_for_timeout(400)
