@@ -466,7 +466,8 @@
   let maps;
   let current;
   let position; // its place among those shown, also once a mark has taken it away from them
-  let grades; // the current photo's map: columns, rows and numbers
+  const LEAST_RANGE = 0.15;
+  let grades; // the current photo's map: columns, rows and numbers, and what its colours span
 
   function openViewer(photo) {
     showPhoto(photo);
@@ -533,8 +534,12 @@
     if (!found) return;
     const [columns, encoded] = found;
     const levels = Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0));
-    grades = { columns, rows: levels.length / columns, scores: [...levels].map((level) => maps.low + (level / 255) * (maps.high - maps.low)) };
-    const ends = HIGHER ? [maps.low, maps.high] : [maps.high, maps.low];
+    const scores = [...levels].map((level) => maps.low + (level / 255) * (maps.high - maps.low));
+    // The colours span the photo's own scores, and at least a part of the scale, lest what hardly differs look different.
+    const [least, most] = [Math.min(...scores), Math.max(...scores)];
+    const missing = Math.max(0, LEAST_RANGE * (HIGH - LOW) - (most - least)) / 2;
+    grades = { columns, rows: levels.length / columns, scores, low: least - missing, high: most + missing };
+    const ends = HIGHER ? [grades.low, grades.high] : [grades.high, grades.low];
     byId("legend-low").textContent = ends[0].toFixed(2);
     byId("legend-high").textContent = ends[1].toFixed(2);
   }
@@ -549,7 +554,7 @@
     const context = canvas.getContext("2d");
     const pixels = context.createImageData(grades.columns, grades.rows);
     grades.scores.forEach((score, at) => {
-      const share = (score - maps.low) / (maps.high - maps.low || 1);
+      const share = (score - grades.low) / (grades.high - grades.low);
       pixels.data.set([...channels(HIGHER ? share : 1 - share), 255], 4 * at);
     });
     context.putImageData(pixels, 0, 0);
