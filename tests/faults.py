@@ -775,8 +775,8 @@ FAULTS = (
     Fault(
         "a score that is NaN is returned as a score",
         "vtiqa_jax/evaluation/scorer.py",
-        "if value is not None and not math.isfinite(value):",
-        "if value is not None and math.isinf(value):",
+        "if not math.isfinite(value):",
+        "if math.isinf(value):",
         "tests/test_scoring.py::test_a_score_that_is_no_number_is_a_failure",
     ),
     # ---- the page ----

@@ -176,6 +176,24 @@ class Scorer:
         small, large = (np.stack([pair[which] for pair in padded]) for which in (0, 1))
         return self._step(self._params, sharding.shard_batch(small, self.mesh), sharding.shard_batch(large, self.mesh))
 
+    def _result(self, image: Any, value: float, inspected: Any = None) -> ScoreResult:
+        if not math.isfinite(value):
+            return ScoreResult(
+                image, None, "its score is not a finite number; the weights may be damaged", None, inspected
+            )
+        share = None if self.percentiles is None else float(self.percentile(np.array([value]))[0])
+        return ScoreResult(image, value, None, share, inspected)
+
+    def score_pairs(self, pairs: Sequence[images.ImagePair], size: int) -> Iterator[ScoreResult]:
+        """Scores photos at their stored sizes, `size` together, see `pass_size`; the last batch is filled up.
+
+        Yields:
+            A result for each, whose `image` is its position.
+        """
+        started = deque(self._dispatch(pairs[at : at + size], size) for at in range(0, len(pairs), size))
+        values = (value for scores in started for value in np.asarray(scores).tolist())
+        yield from (self._result(position, value) for position, value in zip(range(len(pairs)), values, strict=False))
+
     def stream(
         self,
         photos: Sequence[Any],
@@ -212,13 +230,10 @@ class Scorer:
             rows, scores = running.popleft()
             values = iter([] if scores is None else np.asarray(scores).tolist())
             for index, error, inspected in rows:
-                value = None if error else next(values)
-                if value is not None and not math.isfinite(value):
-                    value, error = None, "its score is not a finite number; the weights may be damaged"
-                share = None
-                if value is not None and self.percentiles is not None:
-                    share = float(self.percentile(np.array([value]))[0])
-                yield ScoreResult(photos[index], value, error, share, inspected)
+                if error:
+                    yield ScoreResult(photos[index], None, error)
+                else:
+                    yield self._result(photos[index], next(values), inspected)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             position = 0
