@@ -1,4 +1,4 @@
-"""From files to a Parquet data set of scores: reading, decoding in tasks, scoring in actors, writing with checkpoints."""
+"""From files to a Parquet data set of scores: decoding in tasks, scoring in actors, writing with checkpoints."""
 
 import dataclasses
 from typing import Any

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vtiqa_jax.bulk import pipeline
 
 PROGRESS = ".progress"
-"""What is added to OUT's name for the folder that says what has been done. Not inside: readers would take it for data."""
+"""Added to OUT's name: the folder that says what has been done. Inside OUT, readers would take it for data."""
 
 
 def bulk(
