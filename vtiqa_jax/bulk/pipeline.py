@@ -140,18 +140,21 @@ def _actors() -> tuple[int, dict[str, Any]]:
     return count, given
 
 
-def _undo_unclear(job: Job) -> None:
+def undo_unclear(system: fs.FileSystem, done: str) -> None:
     """Makes Ray write those files again that were written twice and not finished the second time.
 
     A worker that dies between noting a file as done and saying so has its task repeated. When the driver dies in that
     repetition, too, the file is noted both as begun and as done: Ray Data would remove it and believe that it is done.
+
+    Args:
+        system: where the notes are.
+        done: their folder, `Job.done`.
     """
-    listed = job.system.get_file_info(fs.FileSelector(job.done, allow_not_found=True))
-    names = {info.path for info in listed}
+    names = {info.path for info in system.get_file_info(fs.FileSelector(done, allow_not_found=True))}
     for name in names:
         finished = name.replace(".pending.parquet", ".parquet")
         if finished != name and finished in names:
-            job.system.delete_file(finished)
+            system.delete_file(finished)
 
 
 def run(job: Job) -> None:
@@ -160,7 +163,7 @@ def run(job: Job) -> None:
     Raises:
         ray.exceptions.RayError: the cluster cannot go on; calling again does.
     """
-    _undo_unclear(job)
+    undo_unclear(job.system, job.done)
     context = DataContext.get_current()
     context.checkpoint_config = CheckpointConfig(
         id_column="path", checkpoint_path=job.done, override_filesystem=job.system, delete_checkpoint_on_success=False

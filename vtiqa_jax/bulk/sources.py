@@ -5,6 +5,7 @@ import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pyarrow as pa
 from pyarrow import fs, parquet
@@ -137,12 +138,10 @@ def check_parquet(name: str) -> None:
 
 def _bytes_of(schema: pa.Schema) -> str | None:
     """The column that has a photo's bytes, dotted, in Hugging Face's layout or a plain one."""
-    kind = schema.field("image").type if "image" in schema.names else None
-    if kind is not None and (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+    kind = schema.field("image").type if "image" in schema.names else pa.null()
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return "image"
-    return (
-        "image.bytes" if kind is not None and pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0 else None
-    )
+    return "image.bytes" if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0 else None
 
 
 def _in_tar(name: str) -> Iterator[Photo]:
@@ -222,7 +221,7 @@ class PhotoSource(Datasource):
         """Unknown before tars are opened."""
         return None
 
-    def get_read_tasks(self, parallelism: int, *arguments: object, **named: object) -> list[ReadTask]:
+    def get_read_tasks(self, parallelism: int, *arguments: object, **named: object) -> list[Any]:
         """Tasks for Ray: a tar or Parquet file each, and groups of photos."""
         packed = [name for name in self._files if name.lower().endswith((*TARS, PARQUET))]
         known = set(packed)

@@ -72,7 +72,7 @@ def bulk(
         f"{folder}{PROGRESS}/done",
     )  # fmt: skip
     _check_same(job, name)
-    with _only_run(name), _ray(address):
+    with only_run(name), _ray(address):
         _begin(job)
         print(f"{len(files):,} files in {source}; {model.scale}", file=sys.stderr)
         pipeline.run(job)
@@ -82,7 +82,7 @@ def bulk(
 
 
 @contextlib.contextmanager
-def _only_run(name: str) -> Iterator[None]:
+def only_run(name: str) -> Iterator[None]:
     """Keeps a second process of this machine from writing the same result: both would score every photo."""
     if "://" in name:
         yield

@@ -178,9 +178,8 @@ class Scorer:
 
     def _result(self, image: Any, value: float, inspected: Any = None) -> ScoreResult:
         if not math.isfinite(value):
-            return ScoreResult(
-                image, None, "its score is not a finite number; the weights may be damaged", None, inspected
-            )
+            reason = "its score is not a finite number; the weights may be damaged"
+            return ScoreResult(image, None, reason, None, inspected)
         share = None if self.percentiles is None else float(self.percentile(np.array([value]))[0])
         return ScoreResult(image, value, None, share, inspected)
 
