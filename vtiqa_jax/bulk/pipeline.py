@@ -22,8 +22,12 @@ CORES_PER_ACTOR = 4
 FILES_PER_TASK = 128
 DECODE_ROWS, SCORE_ROWS = 16, 64
 """Photos that a task decodes, and an actor is handed, at a time."""
-DECODING = {"num_cpus": 1, "memory": 512 << 20}
-"""What a task that reads and decodes is given. As it differs from an actor's, Ray keeps the two apart."""
+DECODING = {"num_cpus": 0.5, "memory": 512 << 20}
+"""What a task that reads and decodes is given. As it differs from an actor's, Ray keeps the two apart.
+
+Half a core, for reading waits. A run that goes on has an actor of Ray's own, with a core, that leaves out what is done:
+beside it an actor of ours and a task must still find room on two cores, or all of them wait for ever.
+"""
 OUTPUT = pa.schema(
     [
         ("path", pa.string()),
@@ -134,7 +138,7 @@ def _actors() -> tuple[int, dict[str, Any]]:
     cores = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
     share = min(CORES_PER_ACTOR, max(1, max(cores) // 2))
     count = sum(max(1, (number - 1) // share) for number in cores if number >= share)
-    given: dict[str, Any] = {"num_cpus": share}
+    given: dict[str, Any] = {"num_cpus": share - 0.5}
     if any((number - 1) // share > 1 for number in cores):  # else what does not decode may compute
         given["runtime_env"] = {"env_vars": {"NPROC": str(share)}}  # XLA's threads
     return count, given
@@ -187,7 +191,9 @@ def run(job: Job) -> None:
         fn_constructor_args=(model, job.digest, job.compute_dtype, job.batch_size, cache),
         **given,
     )
-    scored.write_parquet(job.out, filesystem=job.system, min_rows_per_file=job.rows_per_file)
+    scored.write_parquet(
+        job.out, filesystem=job.system, min_rows_per_file=job.rows_per_file, ray_remote_args={"num_cpus": 0.5}
+    )
 
 
 def count_rows(job: Job) -> tuple[int, int]:

@@ -4,10 +4,11 @@ import contextlib
 import importlib.util
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import jax
 from filelock import FileLock, Timeout
@@ -104,7 +105,8 @@ def _ray(address: str | None) -> Iterator[None]:
     ours = not ray.is_initialized()
     try:
         if ours:
-            local: dict[str, Any] = {} if address else {"include_dashboard": False}
+            # Below two, see pipeline.DECODING, nothing would ever run.
+            local = {} if address else {"include_dashboard": False, "num_cpus": max(2, os.cpu_count() or 1)}
             ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise UserError(f"--address {address}: no Ray cluster answers there") from error
