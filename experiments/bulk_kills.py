@@ -24,11 +24,8 @@ import tyro
 def children(pid: int) -> list[int]:
     """The processes below a process, at any depth."""
     try:
-        found = [
-            int(child)
-            for task in Path(f"/proc/{pid}/task").iterdir()
-            for child in (task / "children").read_text().split()
-        ]
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        found = [int(child) for task in tasks for child in (task / "children").read_text().split()]
     except OSError:  # it has just ended
         return []
     return found + [below for child in found for below in children(child)]
@@ -65,7 +62,14 @@ def kill_one(driver: subprocess.Popen[bytes], rng: random.Random, share: float) 
 
 
 def main(
-    photos: Path, kills: int = 20, drivers: float = 0.5, longest: float = 25.0, rows_per_file: int = 20, seed: int = 0
+    photos: Path,
+    kills: int = 20,
+    drivers: float = 0.5,
+    shortest: float = 0.0,
+    longest: float = 25.0,
+    rows_per_file: int = 20,
+    seed: int = 0,
+    checkpoint: str = "default",
 ) -> None:
     """Prints every kill, and what was missing, double or different in the end. Exit status 1 if anything was.
 
@@ -73,37 +77,31 @@ def main(
         photos: a folder of photos that can be read.
         kills: how many.
         drivers: the share of them that hits drivers.
-        longest: seconds from one to the next, at most.
+        shortest: seconds from one to the next, at least.
+        longest: at most.
         rows_per_file: as of `vtiqa bulk`.
         seed: of the moments and the victims.
+        checkpoint: the model; with a tiny one more is read and written between two kills.
     """
     rng, killed, results, starts, wrong = random.Random(seed), Counter[str](), 0, 0, 0
     with tempfile.TemporaryDirectory() as folder:
         sheet = Path(folder, "scores.csv")
-        subprocess.run(
-            [sys.executable, "-m", "vtiqa_jax", "score", photos, "--csv", sheet], check=True, stdout=subprocess.DEVNULL
-        )
+        vtiqa = [sys.executable, "-m", "vtiqa_jax"]
+        score = [*vtiqa, "score", photos, "--csv", sheet, "--checkpoint", checkpoint]
+        subprocess.run(score, check=True, stdout=subprocess.DEVNULL)
         with sheet.open(newline="") as file:
             expected = {str(Path(row["image"]).resolve()): float(row["score"]) for row in csv.DictReader(file)}
         while killed.total() < kills:
             out, complete = Path(folder, f"out{results}"), False
-            words = [
-                sys.executable,
-                "-m",
-                "vtiqa_jax",
-                "bulk",
-                photos.resolve(),
-                out,
-                "--rows-per-file",
-                str(rows_per_file),
-            ]
+            given = ["--rows-per-file", str(rows_per_file), "--checkpoint", checkpoint]
+            words = [*vtiqa, "bulk", photos.resolve(), out, *given]
             while not complete:
                 with Path(folder, "log").open("wb") as log:
                     driver = subprocess.Popen(words, stdout=log, stderr=log)
                 starts += 1
                 while driver.poll() is None:
                     try:
-                        driver.wait(rng.uniform(0, longest) if killed.total() < kills else None)
+                        driver.wait(rng.uniform(shortest, longest) if killed.total() < kills else None)
                     except subprocess.TimeoutExpired:
                         victim = kill_one(driver, rng, drivers)
                         killed.update([victim] if victim else [])
