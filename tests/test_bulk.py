@@ -5,6 +5,7 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
@@ -70,9 +71,9 @@ def tar(path: Path, members: list[tuple[str, bytes]]) -> bytes:
     return path.read_bytes()
 
 
-def start(*arguments: object) -> subprocess.Popen[str]:
+def start(*arguments: object, **settings: str) -> subprocess.Popen[str]:
     """`vtiqa bulk` in a process of its own, as its driver is killed; one device, as a person has it."""
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(REPOSITORY), "PYTHONWARNINGS": "default"}
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(REPOSITORY), **settings}
     words = [sys.executable, "-m", "vtiqa_jax", "bulk", *map(str, arguments)]
     return subprocess.Popen(
         words, cwd=REPOSITORY, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -177,6 +178,51 @@ def test_a_killed_run_goes_on_with_nothing_missing_or_double(model: Path, tmp_pa
     of_kept = {name: stamp for name, stamp in stamps.items() if f"{name.rpartition('-')[0]}.parquet" in kept}
     assert of_kept  # what was done was not done again
     assert {file.name: file.stat().st_mtime_ns for file in out.glob("*.parquet") if file.name in of_kept} == of_kept
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.slow
+def test_a_bucket(model: Path, tmp_path: Path) -> None:
+    """On a server that speaks S3; listing, reading, writing and going on are pyarrow's there."""
+    pytest.importorskip("moto.server", reason='needs a server that speaks S3: pip install "moto[server]"')
+    with socket.socket() as chosen:
+        chosen.bind(("127.0.0.1", 0))
+        port = chosen.getsockname()[1]
+    words = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    account = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
+    account["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{port}"
+    bucket = fs.S3FileSystem(
+        access_key="a", secret_key="b", endpoint_override=f"127.0.0.1:{port}", scheme="http", region="us-east-1",
+        allow_bucket_creation=True, retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=20),
+    )  # fmt: skip
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            while server.poll() is None and not answers(port):
+                time.sleep(0.1)
+            bucket.create_dir("photos")
+            for name, data in {"deep/a b#1%20.png": photo(1), "empty.png": b""}.items():
+                with bucket.open_output_stream(f"photos/{name}") as file:
+                    file.write(data)
+            bucket.create_dir("results")
+            arguments = ("s3://photos", "s3://results/scores", "--checkpoint", model)
+            for _ in range(2):  # the second time all is done
+                status, said, error = finish(start(*arguments, **account))
+                assert status == 1, error
+                assert said.splitlines()[-1].endswith("2 photos, 1 of them could not be read")
+            rows = pq.read_table("results/scores", filesystem=bucket).to_pylist()
+        finally:
+            server.terminate()
+    found = {row["path"]: (row["score"], row["error"]) for row in rows}
+    (tmp_path / "a.png").write_bytes(photo(1))
+    (score,) = vtiqa_jax.load(model).score([tmp_path / "a.png"])
+    assert found == {
+        "s3://photos/deep/a b#1%20.png": (pytest.approx(score, abs=1e-5), None),
+        "s3://photos/empty.png": (None, "the file is empty"),
+    }
 
 
 def test_what_was_written_twice_and_not_finished_is_written_again(tmp_path: Path) -> None:
