@@ -1028,6 +1028,28 @@ FAULTS = (
         "return 0 if all_done else 1",
         "tests/test_commands.py::test_score_goes_on_after_a_bad_photo_and_says_so",
     ),
+    # ---- bulk ----
+    Fault(
+        "a file that was begun again is believed to be done",
+        "vtiqa_jax/bulk/pipeline.py",
+        "system.delete_file(finished)",
+        "system.delete_file(name)",
+        "tests/test_bulk.py::test_what_was_written_twice_and_not_finished_is_written_again",
+    ),
+    Fault(
+        "two photos of a tar have one path",
+        "vtiqa_jax/bulk/sources.py",
+        'f"#{count}" if count > 1 else ""',
+        'f"#{count}" if count > 2 else ""',
+        "tests/test_bulk.py::test_tars_packed_cut_off_and_with_a_name_twice",
+    ),
+    Fault(
+        "photos of a cluster are decoded upside down",
+        "vtiqa_jax/bulk/pipeline.py",
+        "images.resize_pair(pixels, config)",
+        "images.resize_pair(pixels[::-1], config)",
+        "tests/test_bulk.py::test_scores_are_those_of_vtiqa_score_wherever_a_photo_lies",
+    ),
 )
 
 

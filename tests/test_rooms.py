@@ -14,7 +14,7 @@ FLOORS = (
     {"evaluation"},
     {"gallery"},
     {"training"},
-    {"train", "convert"},
+    {"train", "convert", "bulk"},
     {"commands"},
     {"cli"},
     {"__main__"},

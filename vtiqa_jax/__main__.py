@@ -33,6 +33,7 @@ CONVERT = cli.Group(
 )
 COMMANDS = {
     "score": "vtiqa_jax.commands.score:score",
+    "bulk": "vtiqa_jax.commands.bulk:bulk",
     "explain": "vtiqa_jax.commands.explain:explain",
     "compare": "vtiqa_jax.commands.compare:compare",
     "train": TRAIN,

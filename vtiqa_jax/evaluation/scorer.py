@@ -230,6 +230,16 @@ class Scorer:
         mean, spread = (float(np.mean(draws)), float(np.std(draws, ddof=1))) if draws else (None, None)
         return ScoreResult(photo, value, None, share, outside, mean, spread, tuple(draws))
 
+    def score_pairs(self, pairs: Sequence[images.ImagePair], size: int) -> Iterator[ScoreResult]:
+        """Scores photos at their stored sizes, `size` together, see `pass_size`; the last batch is filled up.
+
+        Yields:
+            A result for each, whose `image` is its position.
+        """
+        started = deque(self._dispatch(self._step, pairs[at : at + size], size) for at in range(0, len(pairs), size))
+        values = (value for scores in started for value in np.asarray(scores)[:, None])
+        yield from (self._result(position, value) for position, value in zip(range(len(pairs)), values, strict=False))
+
     def stream(
         self,
         photos: Sequence[Any],

@@ -1,0 +1,93 @@
+"""What does Ray Data cost? `vtiqa bulk` beside `vtiqa score` on the same photos, in turns, and a photo by stage.
+
+    python benchmarks/bulk.py --photos DIR --rounds 2
+
+Both are whole commands in processes of their own, from the shell and back, with what they compile in a cache that is
+filled beforehand. The stages are timed in this process, one after the other, on the first photos.
+"""
+
+import csv
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import tyro
+from timing import device, timed, versions
+
+import vtiqa_jax
+from vtiqa_jax.bulk import pipeline, sources
+from vtiqa_jax.data import images
+from vtiqa_jax.evaluation.scorer import pass_size
+
+
+def command(*arguments: object) -> float:
+    """Seconds that `vtiqa ARGUMENTS` takes."""
+    words = [sys.executable, "-m", "vtiqa_jax", *map(str, arguments)]
+    began = time.perf_counter()
+    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    if ended.returncode not in (0, 1):
+        sys.exit(ended.stderr)
+    return time.perf_counter() - began
+
+
+def stages(photos: list[Path]) -> None:
+    """Prints what a photo costs by stage, and what it weighs between them."""
+    scorer = vtiqa_jax.load()
+    size = pass_size(scorer.mesh, 1 << 30)
+    table = next(sources.read_blocks([str(photo) for photo in photos]))
+    data = [photo.read_bytes() for photo in photos]
+    pixels = [images.decode(one) for one in data]
+    decoded = pipeline.decode(table, scorer.config)
+    pairs = [pipeline.unpack(cell.as_buffer(), scorer.config) for cell in decoded["pixels"]]
+    list(scorer.score_pairs(pairs[:size], size))
+    seconds = {
+        "reading": timed(lambda: [photo.read_bytes() for photo in photos]),
+        "decoding": timed(lambda: [images.decode(one) for one in data]),
+        "resizing": timed(lambda: [images.resize_pair(one, scorer.config) for one in pixels]),
+        "reading, decoding, resizing, packing": timed(lambda: pipeline.decode(table, scorer.config)),
+        "scoring": timed(lambda: list(scorer.score_pairs(pairs, size))),
+    }
+    for name, value in seconds.items():
+        print(f"{name:<38}{1000 * value / len(photos):8.2f} ms")
+    print(f"{'between decoding and scoring':<38}{decoded['pixels'].nbytes / len(photos) / 1e6:8.2f} MB")
+
+
+def main(photos: Path, rounds: int = 1, staged: int = 64) -> None:
+    """Prints seconds, photos a second, the share that bulk takes longer, and the largest difference of two scores.
+
+    Args:
+        photos: a folder.
+        rounds: of both commands in turns; the medians are compared.
+        staged: photos of which the stages are timed.
+    """
+    files = images.find_images([photos])
+    print(f"{device()}; {versions()}; {len(files)} photos")
+    stages(files[:staged])
+    with tempfile.TemporaryDirectory() as folder:
+        sheet, few = Path(folder, "score.csv"), Path(folder, "few.txt")
+        few.write_text("\n".join(str(file.resolve()) for file in files[:8]))
+        print(f"bulk on 8 photos, all of it start: {command('bulk', few, Path(folder, 'few')):.1f} s")
+        taken: dict[str, list[float]] = {"score": [], "bulk": []}
+        for number in range(rounds):
+            taken["score"].append(command("score", photos, "--csv", sheet))
+            taken["bulk"].append(command("bulk", photos, Path(folder, f"out{number}")))
+            for name, seconds in taken.items():
+                print(f"{name:<8}{seconds[-1]:8.1f} s{len(files) / seconds[-1]:8.1f} photos/s", flush=True)
+        middle = {name: statistics.median(seconds) for name, seconds in taken.items()}
+        print(f"bulk over score: {middle['bulk'] / middle['score'] - 1:+.1%}")
+        with sheet.open(newline="") as file:
+            scores = {str(Path(row["image"]).resolve()): float(row["score"] or "nan") for row in csv.DictReader(file)}
+        found = pq.read_table(Path(folder, "out0")).to_pydict()
+        bulk = dict(zip(found["path"], found["score"], strict=True))
+        assert bulk.keys() == scores.keys()
+        apart = np.abs([float(bulk[path] or np.nan) - score for path, score in scores.items()])
+        print(f"largest difference of two scores: {np.nanmax(apart):.1e}")
+
+
+if __name__ == "__main__":
+    tyro.cli(main, description=__doc__)

@@ -1,0 +1,344 @@
+"""`vtiqa bulk`: every photo once, with the score of `vtiqa score`, whatever it lies in and whatever is killed."""
+
+import gzip
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("ray", reason='needs Ray Data: pip install "vtiqa-jax[bulk]"')
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+from pyarrow import fs
+
+import vtiqa_jax
+from tests.conftest import Command
+from vtiqa_jax import __main__
+from vtiqa_jax.bulk import pipeline, sources
+from vtiqa_jax.commands import bulk as bulk_command
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.models import checkpoint
+from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.params import Params, hash_params
+from vtiqa_jax.models.vtiqa import ModelConfig
+
+REPOSITORY = Path(__file__).parents[1]
+TWO_NODES = """
+import ray.cluster_utils, sys
+cluster = ray.cluster_utils.Cluster(True, False, {"num_cpus": 2, "include_dashboard": False})
+cluster.add_node(num_cpus=2)
+cluster.wait_for_nodes()
+print(cluster.address, flush=True)
+sys.stdin.read()
+cluster.shutdown()
+"""
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory, config: ModelConfig, weights: Params, scale: LabelScale) -> Path:
+    path = tmp_path_factory.mktemp("bulk") / "model"
+    percentiles = {"scores": np.linspace(1, 5, 101).tolist()}
+    checkpoint.save(path, Checkpoint(config, weights, scale, {"trained": {"percentiles": percentiles}}))
+    return path
+
+
+def photo(seed: int, width: int = 40, height: int = 30, kind: str = "PNG") -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind)
+    return file.getvalue()
+
+
+def tar(path: Path, members: list[tuple[str, bytes]]) -> bytes:
+    with tarfile.open(path, "w") as archive:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return path.read_bytes()
+
+
+def start(*arguments: object, **settings: str) -> subprocess.Popen[str]:
+    """`vtiqa bulk` in a process of its own, as its driver is killed; one device, as a person has it."""
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(REPOSITORY), **settings}
+    words = [sys.executable, "-m", "vtiqa_jax", "bulk", *map(str, arguments)]
+    return subprocess.Popen(
+        words, cwd=REPOSITORY, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    said, error = process.communicate(timeout=300)
+    return process.returncode, said, error
+
+
+def table(out: Path) -> dict[str, dict[str, Any]]:
+    """The rows by path, of which there is one each."""
+    rows = pq.read_table(out).to_pylist()
+    found = {row.pop("path"): row for row in rows}
+    assert len(found) == len(rows), "a photo is there twice"
+    return found
+
+
+# ---- on Ray ----
+
+
+@pytest.fixture(scope="module")
+def two_nodes() -> Iterator[str]:
+    """The address of a cluster of two nodes on this machine."""
+    words = [sys.executable, "-c", TWO_NODES]
+    with subprocess.Popen(words, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, "")
+        yield next(line.strip() for line in lines if line.strip()[-1:].isdigit() and ":" in line)
+        process.communicate()
+
+
+@pytest.mark.slow
+def test_scores_are_those_of_vtiqa_score_wherever_a_photo_lies(two_nodes: str, model: Path, tmp_path: Path) -> None:
+    source, apart = tmp_path / "source", tmp_path / "apart"
+    (source / "deep").mkdir(parents=True)
+    apart.mkdir()
+    photos = {f"{seed}.png": photo(seed, 30 + seed, 70 - seed) for seed in range(14)}
+    for name, data in photos.items():
+        (apart / name).write_bytes(data)
+    names = list(photos)
+    expected = {}
+    for name in names[:5]:
+        (source / "deep" / name).write_bytes(photos[name])
+        expected[str(source / "deep" / name)] = name
+    tar(source / "shard.tar", [("notes.txt", b"hello"), *[(name, photos[name]) for name in names[5:9]]])
+    expected |= {f"{source}/shard.tar/{name}": name for name in names[5:9]}
+    rows = [{"bytes": photos[name], "path": name} for name in names[9:]]
+    pq.write_table(pa.table({"image": [*rows, None], "label": range(6)}), source / "train.parquet")
+    expected |= {f"{source}/train.parquet#{row}": name for row, name in enumerate(names[9:])}
+    (source / "broken.jpg").write_bytes(photo(0, kind="JPEG")[:500])
+    (source / "empty.png").write_bytes(b"")
+    (apart / "broken.jpg").write_bytes((source / "broken.jpg").read_bytes())
+    (apart / "empty.png").write_bytes(b"")
+
+    status, said, error = finish(start(source, tmp_path / "out", "--checkpoint", model, "--address", two_nodes))
+    assert status == 1, error
+    assert said.splitlines()[-1].endswith("17 photos, 3 of them could not be read")
+    found = table(tmp_path / "out")
+    files = sorted(apart.iterdir())
+    single = {Path(result.image).name: result for result in vtiqa_jax.load(model).stream(files)}
+    for path, name in expected.items():
+        row = found.pop(path)
+        assert row["score"] == pytest.approx(single[name].score, abs=1e-5)
+        assert row["percentile"] == pytest.approx(single[name].percentile, abs=1e-3)
+        seed = int(name.split(".")[0])
+        assert (row["width"], row["height"], row["error"]) == (30 + seed, 70 - seed, None)
+        assert row["model"] == hash_params(checkpoint.load(model).params)
+    assert np.std([result.score for result in single.values() if result.score]) > 0.01  # else any would do
+    assert found.pop(f"{source}/train.parquet#5")["error"] == "the row has no bytes"
+    assert {Path(path).name: row["error"] for path, row in found.items()} == {
+        name: single[name].error for name in ("broken.jpg", "empty.png")
+    }
+    assert all(row["score"] is row["percentile"] is row["width"] is None for row in found.values())
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_with_nothing_missing_or_double(model: Path, tmp_path: Path) -> None:
+    source, out = tmp_path / "source", tmp_path / "out"
+    source.mkdir()
+    data = [photo(seed) for seed in range(4)]
+    for number in range(1500):
+        (source / f"{number:04}.png").write_bytes(data[number % 4])
+    arguments = (source, out, "--checkpoint", model, "--rows-per-file", 50)
+    done = Path(f"{out}.progress", "done")
+
+    first = start(*arguments)
+    while first.poll() is None and not (done.exists() and any("pending" not in file.name for file in done.iterdir())):
+        time.sleep(0.02)
+    first.send_signal(signal.SIGKILL)
+    _, error = first.communicate(timeout=60)
+    assert first.returncode == -signal.SIGKILL, error
+    kept = {file.name for file in done.iterdir() if "pending" not in file.name}
+    stamps = {file.name: file.stat().st_mtime_ns for file in out.glob("*.parquet")}
+
+    (source / "new.png").write_bytes(data[0])
+    status, said, error = finish(start(*arguments))
+    assert status == 0, error
+    assert said.splitlines()[-1].endswith("1,501 photos, 0 of them could not be read")
+    assert table(out).keys() == {str(path) for path in source.iterdir()}
+    of_kept = {name: stamp for name, stamp in stamps.items() if f"{name.rpartition('-')[0]}.parquet" in kept}
+    assert of_kept  # what was done was not done again
+    assert {file.name: file.stat().st_mtime_ns for file in out.glob("*.parquet") if file.name in of_kept} == of_kept
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.slow
+def test_a_bucket(model: Path, tmp_path: Path) -> None:
+    """On a server that speaks S3; listing, reading, writing and going on are pyarrow's there."""
+    pytest.importorskip("moto.server", reason='needs a server that speaks S3: pip install "moto[server]"')
+    with socket.socket() as chosen:
+        chosen.bind(("127.0.0.1", 0))
+        port = chosen.getsockname()[1]
+    words = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    account = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
+    account["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{port}"
+    bucket = fs.S3FileSystem(
+        access_key="a", secret_key="b", endpoint_override=f"127.0.0.1:{port}", scheme="http", region="us-east-1",
+        allow_bucket_creation=True, retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=20),
+    )  # fmt: skip
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            while server.poll() is None and not answers(port):
+                time.sleep(0.1)
+            bucket.create_dir("photos")
+            for name, data in {"deep/a b#1%20.png": photo(1), "empty.png": b""}.items():
+                with bucket.open_output_stream(f"photos/{name}") as file:
+                    file.write(data)
+            bucket.create_dir("results")
+            arguments = ("s3://photos", "s3://results/scores", "--checkpoint", model)
+            for _ in range(2):  # the second time all is done
+                status, said, error = finish(start(*arguments, **account))
+                assert status == 1, error
+                assert said.splitlines()[-1].endswith("2 photos, 1 of them could not be read")
+            rows = pq.read_table("results/scores", filesystem=bucket).to_pylist()
+        finally:
+            server.terminate()
+    found = {row["path"]: (row["score"], row["error"]) for row in rows}
+    (tmp_path / "a.png").write_bytes(photo(1))
+    (score,) = vtiqa_jax.load(model).score([tmp_path / "a.png"])
+    assert found == {
+        "s3://photos/deep/a b#1%20.png": (pytest.approx(score, abs=1e-5), None),
+        "s3://photos/empty.png": (None, "the file is empty"),
+    }
+
+
+def test_what_was_written_twice_and_not_finished_is_written_again(tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    done.mkdir()
+    for name in ("a.parquet", "b.parquet", "b.pending.parquet", "c.pending.parquet"):
+        (done / name).touch()
+    pipeline.undo_unclear(fs.LocalFileSystem(), str(done))
+    assert {file.name for file in done.iterdir()} == {"a.parquet", "b.pending.parquet", "c.pending.parquet"}
+
+
+# ---- sources ----
+
+
+def photos_of(*files: object) -> list[tuple[str, bool, str | None]]:
+    """Name within the file, whether there are bytes, reason."""
+    rows = [row for block in sources.read_blocks(list(map(str, files))) for row in block.to_pylist()]
+    return [(Path(row["path"]).name, row["data"] is not None, row["error"]) for row in rows]
+
+
+def test_globs_and_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a/1.jpg", "a/2.JPG", "a/b/3.jpg", "a/note.md", "a/[x].jpg", "a/4.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    assert [Path(file).name for file in sources.find("a")] == ["1.jpg", "2.JPG", "4.png", "[x].jpg", "3.jpg"]
+    assert [Path(file).name for file in sources.find("a/*.jpg")] == ["1.jpg", "[x].jpg"]
+    assert sources.find(f"{tmp_path}/*/*/*") == [f"{tmp_path}/a/b/3.jpg"]
+    assert [Path(file).name for file in sources.find("a/[x].jpg")] == ["[x].jpg"]
+    (tmp_path / "list.txt").write_text("\ufeffa/1.jpg\r\n\n  a/1.jpg\nmissing.jpg\ns3://bucket/key 1.jpg\n")
+    expected = [f"{tmp_path}/a/1.jpg", f"{tmp_path}/missing.jpg", "s3://bucket/key 1.jpg"]
+    assert sources.find("list.txt") == expected
+
+
+def test_a_missing_photo_of_a_list_is_a_row_with_the_reason(tmp_path: Path, config: ModelConfig) -> None:
+    (block,) = sources.read_blocks([f"{tmp_path}/missing.jpg"])
+    (row,) = pipeline.decode(block, config).to_pylist()
+    assert (row["error"], row["pixels"]) == ("No such file or directory", None)
+
+
+def test_tars_packed_cut_off_and_with_a_name_twice(tmp_path: Path) -> None:
+    whole = tar(tmp_path / "a.tar", [("x/1.png", photo(1)), ("x/1.png", photo(2)), ("x/1.json", b"{}")])
+    (tmp_path / "b.tgz").write_bytes(gzip.compress(whole))
+    for name in ("a.tar", "b.tgz"):
+        assert photos_of(tmp_path / name) == [("1.png", True, None), ("1.png#2", True, None)]
+    (tmp_path / "c.tar").write_bytes(whole[: whole.index(photo(2)) + 100])
+    assert photos_of(tmp_path / "c.tar") == [
+        ("1.png", True, None),
+        ("c.tar", False, "the file breaks off: unexpected end of data"),
+    ]
+
+
+def test_a_damaged_parquet_file_stops_no_other(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"image": [photo(1), photo(2)]}), tmp_path / "a.parquet")
+    (tmp_path / "b.parquet").write_bytes((tmp_path / "a.parquet").read_bytes()[:-10])
+    first, second, third = photos_of(tmp_path / "b.parquet", tmp_path / "a.parquet")
+    assert first[:2] == ("b.parquet", False)
+    assert str(first[2]).startswith("the file breaks off: ")
+    assert (second, third) == (("a.parquet#0", True, None), ("a.parquet#1", True, None))
+
+
+def test_blocks_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "BLOCK_BYTES", 3 * len(photo(0)))
+    pq.write_table(pa.table({"image": [photo(0)] * 10}), tmp_path / "a.parquet")
+    assert [block.num_rows for block in sources.read_blocks([f"{tmp_path}/a.parquet"])] == [3, 3, 3, 1]
+
+
+# ---- mistakes ----
+
+
+def test_mistakes_are_told_in_one_line(model: Path, tmp_path: Path, command: Command) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_bytes(photo(0))
+    (tmp_path / "latin.txt").write_bytes("ä.jpg".encode("latin-1"))
+    (tmp_path / "notes.md").touch()
+    pq.write_table(pa.table({"image": ["a.jpg"]}), tmp_path / "names.parquet")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "mine.csv").touch()
+    begun = tmp_path / "begun"
+    note = {"model": "another", "compute_dtype": "float32"}
+    Path(f"{begun}.progress").mkdir()
+    Path(f"{begun}.progress", "run.json").write_text(json.dumps(note))
+    out, photos = tmp_path / "out", tmp_path / "photos"
+    for arguments, expected in {
+        (tmp_path / "none", out): "there is no such file, folder or glob",
+        (tmp_path / "*.webp", out): "no photos, tars or Parquet files in",
+        (tmp_path / "empty", out): "no photos, tars or Parquet files in",
+        (tmp_path / "latin.txt", out): "not a list of paths in UTF-8",
+        (tmp_path / "notes.md", out): "a list of paths ends in .txt",
+        (tmp_path / "names.parquet", out): "no column `image` of bytes",
+        ("ftp://example.org/photos", out): "cannot be reached",
+        (photos, tmp_path / "foreign"): "exists already and is not of vtiqa bulk",
+        (photos, begun): "was begun with another model",
+        (photos, out, "--rows-per-file", 0): "must be at least 1",
+        (photos, out, "--batch-size", 0): "must be at least 1",
+        (photos, out, "--checkpoint", tmp_path / "no"): "is not a checkpoint",
+    }.items():
+        words = arguments if "--checkpoint" in arguments else (*arguments, "--checkpoint", model)
+        status, _, error = command(__main__.main, "bulk", *words)
+        assert (status, error.count("\n")) == (2, 1), error
+        assert expected in error
+    assert not out.exists()
+    assert not Path(f"{out}.progress").exists()
+
+
+def test_ray_that_is_not_installed_is_told(command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(bulk_command.importlib.util, "find_spec", lambda name: None)
+    status, _, error = command(__main__.main, "bulk", tmp_path, tmp_path / "out")
+    assert (status, error) == (2, 'vtiqa: vtiqa bulk needs Ray Data: pip install "vtiqa-jax[bulk]"\n')
+
+
+def test_a_result_has_one_writer(tmp_path: Path) -> None:
+    with (
+        bulk_command.only_run(str(tmp_path / "out")),
+        pytest.raises(UserError, match="another process is writing"),
+        bulk_command.only_run(str(tmp_path / "out")),
+    ):
+        pass

@@ -1,0 +1,248 @@
+"""Where photos lie: folders, lists, WebDataset tars and Parquet files, on disks and in buckets."""
+
+import functools
+import os
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import fs, parquet
+from ray.data import Datasource, ReadTask
+from ray.data.block import BlockMetadata
+
+from vtiqa_jax.data import formats
+from vtiqa_jax.errors import ImageError, UserError
+
+TARS = (".tar", ".tar.gz", ".tgz")
+PARQUET = ".parquet"
+LIST = ".txt"
+SCHEMA = pa.schema([("path", pa.string()), ("data", pa.large_binary()), ("error", pa.string())])
+"""A photo before it is decoded. `data` is null for a file of its own, which is read where it is decoded."""
+BLOCK_ROWS, BLOCK_BYTES = 64, 32 << 20
+"""What a part of a tar or Parquet file holds at most."""
+
+Photo = tuple[str, bytes | None, str | None]
+"""A row of SCHEMA."""
+
+
+def resolve(name: str) -> str:
+    """The name that every machine and every later run knows a place by: an absolute path, or a bucket's address."""
+    scheme, mark, rest = name.partition("://")
+    if mark and scheme != "file":
+        return name.rstrip("/")
+    return os.path.abspath(rest if mark else name)
+
+
+@functools.cache
+def _bucket(address: str) -> fs.FileSystem:
+    return fs.FileSystem.from_uri(address)[0]
+
+
+def locate(name: str) -> tuple[fs.FileSystem, str]:
+    """The file system that a resolved name is on, and its path there.
+
+    Raises:
+        OSError: there is no such bucket, or it cannot be reached.
+        pyarrow.ArrowInvalid: a scheme that pyarrow does not know.
+    """
+    scheme, mark, key = name.partition("://")
+    if not mark:
+        return fs.LocalFileSystem(), name
+    return _bucket(f"{scheme}://{key.partition('/')[0]}"), key
+
+
+def reach(name: str) -> tuple[fs.FileSystem, str]:
+    """`locate` for a name that a person gave.
+
+    Raises:
+        UserError: it cannot be reached; with the reason.
+    """
+    try:
+        return locate(name)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{name} cannot be reached: {str(error).splitlines()[0]}") from error
+
+
+def _is_known(path: str) -> bool:
+    lower = path.lower()
+    return PurePosixPath(lower).suffix in formats.SUFFIXES or lower.endswith((*TARS, PARQUET))
+
+
+def _listed(name: str, system: fs.FileSystem, folder: str) -> list[str]:
+    """The known files in a folder and below it, sorted, by the names that `name` begins."""
+    selector = fs.FileSelector(folder, recursive=True)
+    found = sorted(info.path for info in system.get_file_info(selector) if info.type == fs.FileType.File)
+    prefix = name[: len(name) - len(folder)]  # the scheme
+    return [prefix + path for path in found if _is_known(path)]
+
+
+def find(source: str) -> list[str]:
+    """The files that a source names: photos, tars and Parquet files, by their resolved names.
+
+    Args:
+        source: a folder, which is searched at any depth; a glob, whose * does not match a slash; a text file (.txt)
+            of paths, one a line, relative to the current folder; or a single photo, tar or Parquet file.
+
+    Raises:
+        UserError: there is nothing, or it cannot be read.
+    """
+    name = resolve(source)
+    system, key = reach(name)
+    try:
+        kind = system.get_file_info(key).type
+        if kind == fs.FileType.Directory:
+            files = _listed(name, system, key)
+        elif kind == fs.FileType.File and name.lower().endswith(LIST):
+            with system.open_input_stream(key) as stream:
+                lines = stream.read().decode("utf-8-sig").splitlines()
+            files = [resolve(line.strip()) for line in lines if line.strip()]
+        elif kind == fs.FileType.File:
+            if not _is_known(name):
+                raise UserError(f"{source} is no photo, tar or Parquet file; a list of paths ends in {LIST}")
+            files = [name]
+        elif any(mark in key for mark in "*?["):
+            folder = key[: min(key.find(mark) for mark in "*?[" if mark in key)].rpartition("/")[0] or "/"
+            whole = name[: len(name) - len(key)] + folder
+            prefix = len(name) - len(key)
+            files = [
+                file for file in _listed(whole, system, folder) if PurePosixPath(f"/{file[prefix:]}").match(f"/{key}")
+            ]
+        else:
+            raise UserError(f"{source}: there is no such file, folder or glob")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{source} is not a list of paths in UTF-8: {error.reason} at byte {error.start}") from error
+    except OSError as error:
+        raise UserError(f"{source} cannot be read: {str(error).splitlines()[0]}") from error
+    if not files:
+        raise UserError(f"no photos, tars or Parquet files in {source}")
+    return list(dict.fromkeys(files))  # a path that a list has twice is one photo
+
+
+def check_parquet(name: str) -> None:
+    """Checks that a Parquet file has photos where they are looked for.
+
+    Raises:
+        UserError: it has not; with what to do.
+    """
+    try:
+        system, key = locate(name)
+        with system.open_input_file(key) as file:
+            schema = parquet.read_schema(file)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{name} cannot be read as Parquet: {str(error).splitlines()[0]}") from error
+    if _bytes_of(schema) is None:
+        raise UserError(f"{name}: no column `image` of bytes, or of structs with a field `bytes`")
+
+
+def _bytes_of(schema: pa.Schema) -> str | None:
+    """The column that has a photo's bytes, dotted, in Hugging Face's layout or a plain one."""
+    kind = schema.field("image").type if "image" in schema.names else pa.null()
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return "image"
+    return "image.bytes" if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0 else None
+
+
+def _in_tar(name: str) -> Iterator[Photo]:
+    system, key = locate(name)
+    names: dict[str, int] = {}
+    with (
+        system.open_input_stream(key, compression=None) as stream,
+        tarfile.open(fileobj=stream, mode="r|*") as archive,
+    ):
+        for member in archive:
+            if member.isfile() and PurePosixPath(member.name.lower()).suffix in formats.SUFFIXES:
+                file = archive.extractfile(member)
+                assert file is not None
+                names[member.name] = count = names.get(member.name, 0) + 1
+                yield f"{name}/{member.name}" + (f"#{count}" if count > 1 else ""), file.read(), None
+
+
+def _in_parquet(name: str) -> Iterator[Photo]:
+    system, key = locate(name)
+    with system.open_input_file(key) as source, parquet.ParquetFile(source) as file:
+        column = _bytes_of(file.schema_arrow)
+        if column is None:
+            raise OSError("no column `image` of bytes, or of structs with a field `bytes`")
+        row = 0
+        for batch in file.iter_batches(BLOCK_ROWS, columns=[column]):
+            values = batch.column(0)
+            if column != "image":
+                values = values.flatten()[values.type.get_field_index("bytes")]
+            for value in values:
+                data = value.as_py()
+                yield f"{name}#{row}", data, "the row has no bytes" if data is None else None
+                row += 1
+
+
+def _photos(name: str) -> Iterator[Photo]:
+    """The photos of one file; for a tar or Parquet file that breaks off, a last row of its own with the reason."""
+    lower = name.lower()
+    if not lower.endswith((*TARS, PARQUET)):
+        yield name, None, None
+        return
+    try:
+        yield from _in_tar(name) if lower.endswith(TARS) else _in_parquet(name)
+    except (OSError, EOFError, tarfile.TarError, pa.ArrowException) as error:
+        yield name, None, f"the file breaks off: {(str(error).splitlines() or [type(error).__name__])[0]}"
+
+
+def read_blocks(files: list[str]) -> Iterator[pa.Table]:
+    """The photos of some files, a block of bounded size after the other."""
+    rows: list[Photo] = []
+    size = 0
+    for photo in (photo for name in files for photo in _photos(name)):
+        rows.append(photo)
+        size += len(photo[1] or b"")
+        if size >= BLOCK_BYTES or (len(rows) >= BLOCK_ROWS and size):
+            yield _table(rows)
+            rows, size = [], 0
+    if rows:
+        yield _table(rows)
+
+
+def _table(rows: list[Photo]) -> pa.Table:
+    return pa.table([list(column) for column in zip(*rows, strict=True)], schema=SCHEMA)
+
+
+class PhotoSource(Datasource):
+    """The files of `find` as rows of SCHEMA. Rows have their id, `path`, before anything costly is read.
+
+    Ray Data leaves out what an earlier run has done after this operator and no other; its own readers have either no
+    id that is unique (Parquet, tars) or the file's bytes already.
+    """
+
+    def __init__(self, files: list[str], files_per_task: int) -> None:
+        super().__init__()
+        self._files, self._files_per_task = files, files_per_task
+
+    def estimate_inmemory_data_size(self) -> int | None:
+        """Unknown before tars are opened."""
+        return None
+
+    def get_read_tasks(self, parallelism: int, *arguments: object, **named: object) -> list[Any]:
+        """Tasks for Ray: a tar or Parquet file each, and groups of photos."""
+        packed = [name for name in self._files if name.lower().endswith((*TARS, PARQUET))]
+        known = set(packed)
+        single = [name for name in self._files if name not in known]
+        size = self._files_per_task
+        groups = [[name] for name in packed] + [single[at : at + size] for at in range(0, len(single), size)]
+        unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
+        return [ReadTask(functools.partial(read_blocks, group), unknown, schema=SCHEMA) for group in groups]
+
+
+def read_file(name: str) -> bytes:
+    """The bytes of a photo's own file.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    try:
+        if "://" not in name:
+            return Path(name).read_bytes()
+        system, key = locate(name)
+        with system.open_input_stream(key, compression=None) as stream:
+            return stream.read()
+    except OSError as error:
+        raise ImageError(error.strerror or str(error).splitlines()[0]) from error

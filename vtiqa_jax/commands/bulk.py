@@ -1,0 +1,150 @@
+"""`vtiqa bulk`: as many photos as a cluster can score."""
+
+import contextlib
+import importlib.util
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import jax
+from filelock import FileLock, Timeout
+from tyro.conf import Positional, arg
+
+from vtiqa_jax import atomic
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.models import catalog
+from vtiqa_jax.models.params import hash_params
+from vtiqa_jax.models.vtiqa import ComputeDtype
+
+if TYPE_CHECKING:
+    from vtiqa_jax.bulk import pipeline
+
+PROGRESS = ".progress"
+"""Added to OUT's name: the folder that says what has been done. Inside OUT, readers would take it for data."""
+
+
+def bulk(
+    source: Positional[str],
+    out: Positional[str],
+    checkpoint: Annotated[str, arg(metavar="DIR")] = "default",
+    address: str | None = None,
+    batch_size: int | None = None,
+    compute_dtype: ComputeDtype = "float32",
+    rows_per_file: int = 5000,
+) -> int:
+    """Scores photos on all GPUs or cores of a machine or a Ray cluster. The same command goes on after a crash.
+
+    Exit status: 0 all scored, 1 some could not be read, 2 bad arguments. SOURCE and OUT may be on s3:// or gs://.
+
+    Args:
+        source: a folder, a glob (in quotes), a text file of paths, or a WebDataset tar or Parquet file of photos;
+            folders, globs and lists may hold all of these.
+        out: the folder of the result, Parquet: path, score, percentile, error, width, height, model.
+        checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
+        address: a running Ray cluster: HOST:PORT, ray://HOST:PORT or auto. Without it this machine is used.
+        batch_size: photos computed together; 4 at most on a CPU, and 64 on a GPU when not given.
+        compute_dtype: bfloat16 is faster where the hardware multiplies it, and less exact.
+        rows_per_file: photos in a file of the result, at least; what is not yet written is lost in a crash.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise UserError('vtiqa bulk needs Ray Data: pip install "vtiqa-jax[bulk]"')
+    if rows_per_file < 1 or (batch_size is not None and batch_size < 1):
+        raise UserError("--rows-per-file and --batch-size must be at least 1")
+    from vtiqa_jax.bulk import pipeline, sources
+
+    # Here the model is only read: a GPU is for the actor that gets it.
+    jax.config.update("jax_platforms", "cpu")
+    name = sources.resolve(out)
+    files = [file for file in sources.find(source) if not file.startswith((f"{name}/", f"{name}{PROGRESS}/"))]
+    if not files:
+        raise UserError(f"no photos in {source} but the result itself")
+    if packed := next((file for file in files if file.lower().endswith(sources.PARQUET)), None):
+        sources.check_parquet(packed)
+    model = catalog.load(checkpoint)
+    if model.scale is None:
+        raise UserError(f"{checkpoint} is a backbone without a head; it has no score")
+    system, folder = sources.reach(name)
+    job = pipeline.Job(
+        files, model, hash_params(model.params), compute_dtype, batch_size, rows_per_file, system, folder,
+        f"{folder}{PROGRESS}/done",
+    )  # fmt: skip
+    _check_same(job, name)
+    with only_run(name), _ray(address):
+        _begin(job)
+        print(f"{len(files):,} files in {source}; {model.scale}", file=sys.stderr)
+        pipeline.run(job)
+    rows, failed = pipeline.count_rows(job)
+    print(f"{out}: {rows:,} photos, {failed:,} of them could not be read")
+    return 1 if failed else 0
+
+
+@contextlib.contextmanager
+def only_run(name: str) -> Iterator[None]:
+    """Keeps a second process of this machine from writing the same result: both would score every photo."""
+    if "://" in name:
+        yield
+        return
+    folder = Path(name + PROGRESS)
+    atomic.make_folder(folder)
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise UserError(f"another process is writing {name}; wait for it or end it") from error
+
+
+@contextlib.contextmanager
+def _ray(address: str | None) -> Iterator[None]:
+    """A connection to the cluster, or Ray started on this machine and ended again."""
+    import ray
+
+    ours = not ray.is_initialized()
+    try:
+        if ours:
+            # Below two, see pipeline.DECODING, nothing would ever run.
+            local = {} if address else {"include_dashboard": False, "num_cpus": max(2, os.cpu_count() or 1)}
+            ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise UserError(f"--address {address}: no Ray cluster answers there") from error
+    try:
+        yield
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _note(job: "pipeline.Job") -> tuple[str, dict[str, str]]:
+    return f"{job.out}{PROGRESS}/run.json", {"model": job.digest, "compute_dtype": job.compute_dtype}
+
+
+def _check_same(job: "pipeline.Job", name: str) -> None:
+    """Checks that what is at OUT was begun with this model, or is nothing.
+
+    Raises:
+        UserError: it was not.
+    """
+    from pyarrow import fs
+
+    (note, begun), system = _note(job), job.system
+    if system.get_file_info(note).type == fs.FileType.File:
+        with system.open_input_stream(note) as file:
+            before = json.loads(file.read())
+        if different := [key for key, value in begun.items() if before.get(key) != value]:
+            raise UserError(f"{name} was begun with another {' and '.join(different)}; choose another name")
+        return
+    kind = system.get_file_info(job.out).type
+    if kind == fs.FileType.File or (kind == fs.FileType.Directory and system.get_file_info(fs.FileSelector(job.out))):
+        raise UserError(f"{name} exists already and is not of vtiqa bulk; choose another name")
+
+
+def _begin(job: "pipeline.Job") -> None:
+    note, begun = _note(job)
+    job.system.create_dir(job.out, recursive=True)
+    job.system.create_dir(f"{job.out}{PROGRESS}", recursive=True)
+    with job.system.open_output_stream(f"{note}.part") as file:
+        file.write(json.dumps(begun).encode())
+    job.system.move(f"{note}.part", note)
