@@ -63,9 +63,9 @@ def score_draws(
             model.backbone(views.normalize(views.mosaic(local_images, row, col, model.config.mosaic_patch)))
             for row, col in zip(*offsets, strict=True)
         ]
-        return model.head(jnp.concatenate([features[0], jnp.stack(mosaics).mean(0)], axis=1))
+        return model.score_features(features[0], jnp.stack(mosaics).mean(0))
 
-    released = model.head(jnp.concatenate([features[0], features[1:].mean(0)], axis=1))
+    released = model.score_features(features[0], features[1:].mean(0))
     return jnp.concatenate([released[:, None], jax.lax.map(score, (rows, cols)).T], axis=1)
 
 

@@ -456,6 +456,12 @@ class VTIQA(nnx.Module):
         images = jnp.concatenate([views.center_crop(global_images, config.view_size), *mosaics])
         return self.backbone(views.normalize(images)).reshape(1 + count, -1, config.feature_dim)
 
+    def score_features(
+        self, global_features: Float[Array, "batch features"], local_features: Float[Array, "batch features"]
+    ) -> Float[Array, " batch"]:
+        """Scores by the features of both views."""
+        return self.head(jnp.concatenate([global_features, local_features], axis=1))
+
     def score(
         self,
         global_images: UInt8[Array, "batch small small 3"],
@@ -468,7 +474,7 @@ class VTIQA(nnx.Module):
             local_images: the photos at `config.local_resize`, uint8 RGB.
         """
         features = self.encode(global_images, local_images)
-        return self.head(jnp.concatenate([features[0], features[1:].mean(0)], axis=1))
+        return self.score_features(features[0], features[1:].mean(0))
 
     def explain(
         self,
@@ -490,7 +496,7 @@ class VTIQA(nnx.Module):
 
         def score_row(row: UInt8[Array, "tiles batch size size 3"]) -> Float[Array, "tiles batch"]:
             regions = self.backbone(views.normalize(row.reshape(-1, size, size, 3)))
-            return self.head(jnp.concatenate([jnp.tile(whole, (tiles, 1)), regions], axis=1)).reshape(tiles, batch)
+            return self.score_features(jnp.tile(whole, (tiles, 1)), regions).reshape(tiles, batch)
 
         # A row at a time: all of them would leave a CPU's caches.
         rows = views.tiles(local_images, size, tiles).reshape(tiles, tiles, batch, size, size, 3)
