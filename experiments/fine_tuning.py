@@ -31,11 +31,11 @@ from vtiqa_jax.models import adapt, catalog, quantized
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.params import Params
+from vtiqa_jax.train import PERCENTILE_PHOTOS
 from vtiqa_jax.training.features import FeatureStore, compute_features
 from vtiqa_jax.training.finetune import FinetuneRecipe
 
 BLOCKS = (4, 6, 8)
-PERCENTILE_PHOTOS = 1000
 HEAD_RECIPE = dataclasses.replace(HEAD, epochs=20, chains_per_batch=8, order_weight=1.0)
 BASE = FinetuneRecipe(
     epochs=10,

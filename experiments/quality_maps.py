@@ -26,6 +26,7 @@ from tqdm import tqdm
 import vtiqa_jax
 from vtiqa_jax import Scorer
 from vtiqa_jax.data import formats, images
+from vtiqa_jax.evaluation.scorer import pass_size
 from vtiqa_jax.models import catalog, params, views
 from vtiqa_jax.models.vtiqa import VTIQA, select_implementation
 
@@ -109,13 +110,9 @@ def region_mosaics(checkpoint: str) -> Callable[[Photo], Place]:
 
     def worst(photo: Photo) -> Place:
         small, large = images.resize_pair(photo, config)
-        regions = np.stack([large[top : top + SIDE, left : left + SIDE] for top, left in corners])
-        scores = np.concatenate(
-            [
-                scorer._step(scorer._params, np.stack([small] * 4), regions[first : first + 4])
-                for first in range(0, len(corners), 4)
-            ]
-        )
+        regions = [large[top : top + SIDE, left : left + SIDE] for top, left in corners]
+        results = scorer.score_pairs([(small, region) for region in regions], pass_size(scorer.mesh, len(regions)))
+        scores = np.array([result.score for result in results])
         top, left = corners[int(scores.argmin())]
         return (top + SIDE / 2) / config.local_resize, (left + SIDE / 2) / config.local_resize
 

@@ -3,12 +3,14 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models import checkpoint
+from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
 from vtiqa_jax.models.params import Params, init_params
 from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
 
@@ -62,6 +64,14 @@ def weights(config: ModelConfig) -> Params:
 @pytest.fixture(scope="session")
 def scale() -> LabelScale:
     return LabelScale("test", 1.0, 5.0)
+
+
+@pytest.fixture(scope="module")
+def model(config: ModelConfig, weights: Params, scale: LabelScale, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small model as a checkpoint."""
+    path = tmp_path_factory.mktemp("models") / "small"
+    checkpoint.save(path, Checkpoint(config, weights, scale, {}))
+    return path
 
 
 Command = Callable[..., tuple[int, str, str]]

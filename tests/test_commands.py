@@ -21,7 +21,6 @@ from vtiqa_jax import __main__ as vtiqa
 from vtiqa_jax.data import demo
 from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import catalog, checkpoint, params
-from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.models.vtiqa import ModelConfig
 from vtiqa_jax.training.run_checkpointer import lock_workdir
 
@@ -43,15 +42,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines.append(f"{name},{index / 10},{'ab'[index % 2]}")
     (folder / "scores.csv").write_text("\n".join(lines) + "\n")
     return folder
-
-
-@pytest.fixture(scope="module")
-def model(
-    config: ModelConfig, weights: params.Params, scale: LabelScale, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    path = tmp_path_factory.mktemp("models") / "small"
-    checkpoint.save(path, checkpoint.Checkpoint(config, weights, scale, {}))
-    return path
 
 
 # ---- vtiqa score ----

@@ -16,8 +16,8 @@ from tests.conftest import Command
 from vtiqa_jax import Scorer, UserError, __main__
 from vtiqa_jax.data import demo, images
 from vtiqa_jax.evaluation.quality_map import REGIONS, QualityMap
-from vtiqa_jax.models import checkpoint, views
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models import views
+from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.models.params import Params, abstract_model, merge_params
 from vtiqa_jax.models.vtiqa import VTIQA, ModelConfig
 
@@ -103,20 +103,14 @@ def test_the_papers_model_is_refused(scorer: Scorer, config: ModelConfig) -> Non
 # ---- the command ----
 
 
-@pytest.fixture
-def saved(tmp_path: Path, config: ModelConfig, weights: Params, scale: LabelScale) -> Path:
-    checkpoint.save(tmp_path / "model", Checkpoint(config, weights, scale, {}))
-    return tmp_path / "model"
-
-
 def test_the_command_writes_a_picture_and_an_array(
-    tmp_path: Path, saved: Path, command: Command, rng: np.random.Generator
+    tmp_path: Path, model: Path, command: Command, rng: np.random.Generator
 ) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     cv2.imwrite(str(photos / "a $1$.png"), rng.integers(0, 256, (60, 80, 3), np.uint8))
     (photos / "broken.jpg").write_bytes(b"no image")
-    status, out, err = command(__main__.main, "explain", photos, "--out", tmp_path / "maps", "--checkpoint", saved)
+    status, out, err = command(__main__.main, "explain", photos, "--out", tmp_path / "maps", "--checkpoint", model)
     assert status == 1 and "1 of 2 photos could not be read" in err
     assert "broken.jpg" in out
     assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["a $1$.png.npy", "a $1$.png.png"]
@@ -126,39 +120,39 @@ def test_the_command_writes_a_picture_and_an_array(
 
 
 def test_maps_are_not_explained_themselves(
-    tmp_path: Path, saved: Path, command: Command, rng: np.random.Generator
+    tmp_path: Path, model: Path, command: Command, rng: np.random.Generator
 ) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), rng.integers(0, 256, (60, 80, 3), np.uint8))
-    arguments = ("explain", tmp_path, "--out", tmp_path / "maps", "--checkpoint", saved)
+    arguments = ("explain", tmp_path, "--out", tmp_path / "maps", "--checkpoint", model)
     assert [command(__main__.main, *arguments)[0] for _ in range(2)] == [0, 0]
     assert len(list((tmp_path / "maps").iterdir())) == 2
 
 
-def test_maps_on_the_page(tmp_path: Path, saved: Path, command: Command, rng: np.random.Generator) -> None:
+def test_maps_on_the_page(tmp_path: Path, model: Path, command: Command, rng: np.random.Generator) -> None:
     photo, report = tmp_path / "a.png", tmp_path / "report"
     cv2.imwrite(str(photo), rng.integers(0, 256, (60, 80, 3), np.uint8))
     (tmp_path / "b.png").write_bytes(b"no image")
-    arguments = ("score", photo, tmp_path / "b.png", "--checkpoint", saved, "--maps")
+    arguments = ("score", photo, tmp_path / "b.png", "--checkpoint", model, "--maps")
     status, _, err = command(__main__.main, *arguments)
     assert status == 2 and "add --report DIR" in err
     assert command(__main__.main, *arguments, "--report", report)[0] == 1
     page = (report / "index.html").read_text()
     (told,) = re.findall(r'id="maps">(.*?)</script>', page, re.DOTALL)
     maps = json.loads(told)
-    drawn = Scorer.load(saved).explain(photo).resample(16, 16)
+    drawn = Scorer.load(model).explain(photo).resample(16, 16)
     assert maps["low"] == pytest.approx(drawn.min(), abs=1e-4)
     assert maps["high"] == pytest.approx(drawn.max(), abs=1e-4)
     assert [found is None for found in maps["maps"]] == [False, True]
 
 
 def test_photos_of_one_name_are_refused_before_any_work(
-    tmp_path: Path, saved: Path, command: Command, rng: np.random.Generator
+    tmp_path: Path, model: Path, command: Command, rng: np.random.Generator
 ) -> None:
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         cv2.imwrite(str(tmp_path / folder / "a.png"), rng.integers(0, 256, (60, 80, 3), np.uint8))
     status, _, err = command(
-        __main__.main, "explain", tmp_path / "one", tmp_path / "two", "--out", tmp_path / "maps", "--checkpoint", saved
+        __main__.main, "explain", tmp_path / "one", tmp_path / "two", "--out", tmp_path / "maps", "--checkpoint", model
     )
     assert status == 2 and "2 photos are named a.png" in err
     assert not (tmp_path / "maps").exists()

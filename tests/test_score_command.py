@@ -19,20 +19,9 @@ from vtiqa_jax import __main__ as vtiqa
 from vtiqa_jax.data import formats, images
 from vtiqa_jax.evaluation import score_cache
 from vtiqa_jax.evaluation.scorer import Scorer
-from vtiqa_jax.models import checkpoint, params
-from vtiqa_jax.models.checkpoint import LabelScale
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models import checkpoint
 
 COUNT = 24
-
-
-@pytest.fixture(scope="module")
-def model(
-    config: ModelConfig, weights: params.Params, scale: LabelScale, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    path = tmp_path_factory.mktemp("models") / "small"
-    checkpoint.save(path, checkpoint.Checkpoint(config, weights, scale, {}))
-    return path
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ def score(
     settings = model.settings(mosaics) if outputs or cache is not None else {}
 
     def preview(pixels: images.Rgb, pair: images.ImagePair) -> tuple[Preview, Float[np.ndarray, "rows columns"] | None]:
-        drawn = model.explain(pixels).resample(MAP_SIDE, MAP_SIDE) if maps else None
+        drawn = model.explain_pair(pair).resample(MAP_SIDE, MAP_SIDE) if maps else None
         return make_preview(pixels, pair, model.config), drawn
 
     results: list[ScoreResult] = []

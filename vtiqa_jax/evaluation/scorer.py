@@ -343,9 +343,16 @@ class Scorer:
             ImageError: it cannot be read.
             UserError: the model is the paper's, which selects regions itself.
         """
+        return self.explain_pair(images.resize_pair(images.open_photo(photo).pixels, self.config))
+
+    def explain_pair(self, pair: images.ImagePair) -> QualityMap:
+        """`explain` for a photo in both stored sizes.
+
+        Raises:
+            UserError: the model is the paper's, which selects regions itself.
+        """
         if self.config.kind != "vtiqa":
             raise UserError("the paper's model selects its regions itself; maps are made by a VT-IQA as released")
-        pair = images.resize_pair(images.open_photo(photo).pixels, self.config)
         return make_quality_map(pair, self._params, self.config, self.scale, self.compute_dtype)
 
     def table(self, photos: Sequence[Any], *, spread: Spread | None = None) -> ScoreTable:
