@@ -1,6 +1,7 @@
 """From files to a Parquet data set of scores: decoding in tasks, scoring in actors, writing with checkpoints."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -182,7 +183,10 @@ def run(job: Job) -> None:
         **DECODING,
     )
     decoded = photos.map_batches(
-        decode, batch_size=DECODE_ROWS, batch_format="pyarrow", fn_kwargs={"config": job.model.config}, **DECODING
+        functools.partial(decode, config=job.model.config),
+        batch_size=DECODE_ROWS,
+        batch_format="pyarrow",
+        **DECODING,
     )
     scored = decoded.map_batches(
         ScorePhotos,
