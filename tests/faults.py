@@ -464,6 +464,13 @@ FAULTS = (
         "tests/test_export.py::test_views_of_photos_of_any_size",
     ),
     Fault(
+        "an exported page cuts regions' rows where the columns belong",
+        "vtiqa_jax/convert/onnx_vtiqa.py",
+        "for axis in (0, 1))",
+        "for axis in (1, 0))",
+        "tests/test_export.py::test_scores_of_regions",
+    ),
+    Fault(
         "quantizing again changes a quantized matrix",
         "vtiqa_jax/models/quantized.py",
         "127 * scales.astype(np.float32) < greatest",

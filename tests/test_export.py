@@ -127,7 +127,7 @@ def set_constants(old: float, new: float) -> Change:
     ids=["right", "GELU by tanh", "epsilon 1e-5", "pixels over 256", "logits not scaled"],
 )
 def test_an_onnx_graph_scores_stored_photos(change: Change, is_right: bool, params: Params) -> None:
-    model = onnx_vtiqa.build(CONFIG, params, stored=True)
+    model = onnx_vtiqa.build(CONFIG, params, inputs="stored")
     change(model)
     for count in (1, 3):
         pair = stored(CONFIG, count)
@@ -179,9 +179,8 @@ def asymmetric(model: Any) -> None:
 def test_views_of_photos_of_any_size(change: Change, a: float, is_right: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_vtiqa, "CUBIC_A", a)
     op = Graph()
-    model = op.model(
-        {"photos": ("batch", "height", "width", 3)}, onnx_vtiqa._views_of_pixels(op, CONFIG), ("n", 28, 28, 3), "", {}
-    )
+    inputs = {"photos": (np.uint8, ("batch", "height", "width", 3))}
+    model = op.model(inputs, onnx_vtiqa._views_of_pixels(op, CONFIG), ("n", 28, 28, 3), "", {})
     change(model)
     found = []
     for height, width in ((3, 5), (96, 96), (34, 200), (480, 333)):
@@ -192,6 +191,26 @@ def test_views_of_photos_of_any_size(change: Change, a: float, is_right: bool, m
         whole, near = (cut == np.round(cut)).all(), np.abs(cut - ours).max() <= 1
         found.append(whole and near and (cut != ours).mean() < 0.1)
     assert all(found) == is_right
+
+
+OPENCV = 0.02
+"""What single grey levels, in which OpenCV itself differs between processors, move of scores that span 14."""
+
+
+def test_scores_of_regions(params: Params) -> None:
+    model, pixels = onnx_vtiqa.build(CONFIG, params, inputs="regions"), photo(333, 480)
+    pair = [np.asarray(one)[None] for one in images.resize_pair(pixels, CONFIG)]
+    explain = jax.jit(Checkpoint(CONFIG, params, None, {}).model().explain, static_argnums=2)  # type: ignore[union-attr]
+    offsets = views.tile_offsets(CONFIG.local_resize, CONFIG.view_size, 3)
+    corners = np.array([(top, left) for top in offsets for left in offsets], np.int32)
+    score, *regions = run(model, photos=pixels[None], corners=corners)
+    assert abs(score - expected(CONFIG, params, pair)[0]) < OPENCV
+    ours = np.asarray(explain(*map(jnp.asarray, pair), 3))[0]
+    assert np.ptp(ours) > 100 * OPENCV
+    assert np.abs(np.reshape(regions, (3, 3)) - ours).max() < OPENCV
+    assert np.abs(np.reshape(regions, (3, 3)) - ours.T).max() > OPENCV  # rows for columns
+    alone = run(model, photos=pixels[None], corners=np.zeros((0, 2), np.int32))
+    np.testing.assert_allclose(alone, [score], atol=1e-5)
 
 
 PACKAGED = 0.002 * (5 - 1)
@@ -214,7 +233,9 @@ def test_the_packaged_model_from_photos(dtype: onnx_vtiqa.Storage) -> None:
 def test_the_packaged_model_from_stored_photos() -> None:
     made = catalog.load()
     pair = stored(made.config, 2)
-    scores = run(onnx_vtiqa.build(made.config, made.params, stored=True), global_images=pair[0], local_images=pair[1])
+    scores = run(
+        onnx_vtiqa.build(made.config, made.params, inputs="stored"), global_images=pair[0], local_images=pair[1]
+    )
     assert np.abs(scores - expected(made.config, made.params, pair)).max() < SCORE_TOLERANCE
 
 
@@ -229,7 +250,7 @@ def test_rounding_to_int8_is_what_a_quantized_file_does(params: Params) -> None:
         else array.astype(np.float16).astype(np.float32)
         for name, array in before.items()
     }
-    scores = run(onnx_vtiqa.build(config, before, "int8", stored=True), **named)
+    scores = run(onnx_vtiqa.build(config, before, "int8", inputs="stored"), **named)
     assert np.abs(scores - expected(config, rounded, pair)).max() < 1e-6
     assert np.abs(scores - expected(config, before, pair)).max() > 1e-6
     sizes = [onnx_vtiqa.build(config, before, kind).ByteSize() for kind in ("int8", "float16", "float32")]  # type: ignore[arg-type]

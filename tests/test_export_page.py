@@ -21,6 +21,8 @@ from tests.conftest import Command
 from vtiqa_jax import __main__ as program
 from vtiqa_jax.convert import web_page
 from vtiqa_jax.data import demo
+from vtiqa_jax.evaluation.quality_map import REGIONS
+from vtiqa_jax.models import catalog, views
 
 REAL = os.environ.get("ONNXRUNTIME_WEB")
 """The folder of the npm package, for the test in a browser."""
@@ -49,6 +51,12 @@ def test_the_page_is_whole_and_small(package: Path, tmp_path: Path, command: Com
     card = {entry.key: entry.value for entry in model.metadata_props}
     assert json.loads(files["card.json"]) == card
     assert card["attribution"]
+    config = catalog.load().config
+    assert json.loads(card["regions"]) == {
+        "offsets": views.tile_offsets(config.local_resize, config.view_size, REGIONS),
+        "size": config.view_size,
+        "side": config.local_resize,
+    }
     # What the files name is there: scripts, styles, workers, and what is fetched.
     for name in ("index.html", "page.js", "worker.js"):
         text = files[name].decode()
@@ -121,11 +129,22 @@ def test_a_browser_gives_the_same_scores(server: str, tmp_path: Path, command: C
         page.wait_for_selector("#results li:first-child .score:has-text('failed')", timeout=120_000)
         scores = page.eval_on_selector_all("[data-score]", "all => all.map(one => Number(one.dataset.score))")
         shares = re.findall(r"better than (\d+) %", page.inner_text("#results"))
+        page.click("#results li:last-child button")
+        page.wait_for_selector("#results li:last-child canvas", timeout=120_000)
+        regions = page.eval_on_selector("canvas", "canvas => JSON.parse(canvas.dataset.scores)")
+        pixels = page.eval_on_selector(
+            "canvas", "canvas => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]"
+        )
         browser.close()
     scorer = vtiqa_jax.load()
     ours = scorer.score([tmp_path / name for name in reversed(names)])
     assert np.abs(scores - ours).max() < 0.002 * (5 - 1)
     assert np.abs(scorer.percentile(np.array(scores)) - np.array(shares, float)).max() < 0.51
+    quality = scorer.explain(tmp_path / names[0])
+    assert np.abs(np.reshape(regions, quality.scores.shape) - quality.scores).max() < 0.002 * (5 - 1)
+    colours = np.reshape(pixels, (-1, 4))
+    assert (colours[:, 3] == 255).all()
+    assert np.ptp(colours[:, 0]) > 50
     assert {method for method, url in asked if not url.startswith("blob:")} == {"GET"}
     assert all(url.startswith((server, "blob:", "data:")) for _, url in asked)
     assert not messages

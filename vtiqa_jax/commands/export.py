@@ -15,6 +15,7 @@ from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import catalog
 
 PHOTOS = "photos: uint8 RGB [batch, height, width, 3]"
+ONE_PHOTO = "photos: uint8 RGB [1, height, width, 3]"
 
 
 def export(
@@ -43,10 +44,13 @@ def export(
     config, scale = loaded.config, loaded.scale
     if scale is None:
         raise UserError(f"{model} is a backbone without a head; it has no score to export")
-    if web or out.suffix == ".onnx":
+    if web:
+        card = make_card(model, loaded, scale, f"{ONE_PHOTO}; corners: int32 [regions, 2], in pixels of `side`")
+        card["regions"] = json.dumps(web_page.describe_regions(config))
+        data = onnx_vtiqa.build(config, loaded.params, dtype or "int8", card, inputs="regions").SerializeToString()
+    elif out.suffix == ".onnx":
         card = make_card(model, loaded, scale, PHOTOS)
-        storage = dtype or ("int8" if web else "float32")
-        data = onnx_vtiqa.build(config, loaded.params, storage, card).SerializeToString()
+        data = onnx_vtiqa.build(config, loaded.params, dtype or "float32", card).SerializeToString()
     else:
         sides = f"[batch, {config.global_resize}, ...] and local_images [batch, {config.local_resize}, ...]"
         card = make_card(model, loaded, scale, f"global_images {sides}: uint8 RGB, resized by OpenCV's INTER_CUBIC")

@@ -65,7 +65,7 @@ class Graph:
 
     def model(
         self,
-        inputs: Mapping[str, tuple[str | int, ...]],
+        inputs: Mapping[str, tuple[type[np.generic], tuple[str | int, ...]]],
         output: Value,
         output_shape: tuple[str | int, ...],
         description: str,
@@ -74,7 +74,7 @@ class Graph:
         """The whole file.
 
         Args:
-            inputs: the shape of each, uint8; a string is a size that is known when it runs.
+            inputs: type and shape of each; a string is a size that is known when it runs.
             output: what it returns, float32.
             output_shape: its shape.
             description: what goes in and what comes out.
@@ -83,12 +83,16 @@ class Graph:
         Returns:
             An `onnx.ModelProto`, checked.
         """
-        helper, types = self._onnx.helper, self._onnx.TensorProto
+        helper = self._onnx.helper
+        element = helper.np_dtype_to_tensor_dtype
         graph = helper.make_graph(
             self._nodes,
             "vtiqa",
-            [helper.make_tensor_value_info(name, types.UINT8, shape) for name, shape in inputs.items()],
-            [helper.make_tensor_value_info(output, types.FLOAT, output_shape)],
+            [
+                helper.make_tensor_value_info(name, element(np.dtype(kind)), shape)
+                for name, (kind, shape) in inputs.items()
+            ],
+            [helper.make_tensor_value_info(output, self._onnx.TensorProto.FLOAT, output_shape)],
             [self._onnx.numpy_helper.from_array(array, name) for name, array in self._arrays.items()],
         )
         opsets = [helper.make_opsetid("", OPSET)]

@@ -3,6 +3,7 @@
 Its layers are those of `models/vtiqa.py`. Everything is computed in float32, whatever the parameters are stored as.
 """
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -18,6 +19,8 @@ from vtiqa_jax.models.vtiqa import LAYER_NORM_EPSILON, ModelConfig
 
 Storage = Literal["float32", "float16", "int8"]
 """What parameters are stored as; int8 is what `models/quantized.py` does."""
+Inputs = Literal["photos", "stored", "regions"]
+"""Photos of one size; photos in both stored sizes; one photo and regions of it."""
 CUBIC_A = -0.75
 """OpenCV's; Pillow has -0.5."""
 
@@ -98,13 +101,26 @@ def _resample(op: Graph, photos: Value, axis: int, side: int, kept: Indices) -> 
     return op.Sum(*weighted)
 
 
+def _resize(op: Graph, side: int, rows: Indices, cols: Indices) -> Value:
+    """These rows and columns of the input `photos` resized to squares of `side` pixels; 0..255."""
+    resized = _resample(op, _resample(op, "photos", 1, side, rows), 2, side, cols)
+    return op.Clip(op.Round(resized), np.float32(0), np.float32(255))
+
+
 def _views_of_pixels(op: Graph, config: ModelConfig) -> Value:
-    """All views of the input `photos` [batch, height, width, 3], one view after the other; 0..255."""
-    images = []
-    for _, side, rows, cols in _cuts(config):
-        resized = _resample(op, _resample(op, "photos", 1, side, rows), 2, side, cols)
-        images.append(op.Clip(op.Round(resized), np.float32(0), np.float32(255)))
-    return op.Concat(*images, axis=0)
+    """All views of the input `photos` [batch, height, width, 3], one view after the other."""
+    return op.Concat(*[_resize(op, side, rows, cols) for _, side, rows, cols in _cuts(config)], axis=0)
+
+
+def _views_of_regions(op: Graph, config: ModelConfig) -> Value:
+    """All views of the one photo in `photos`, and then squares of its large stored size, `corners` [regions, 2]."""
+    all_of_it, size = np.arange(config.local_resize), config.view_size
+    stored = op.Squeeze(_resize(op, config.local_resize, all_of_it, all_of_it), np.array([0]))
+    corners = op.cast("corners", np.int64)
+    rows, cols = (op.Add(op.Gather(corners, np.array([axis]), axis=1), np.arange(size)) for axis in (0, 1))
+    bands = op.Transpose(op.Gather(stored, rows, axis=0), perm=[0, 2, 1, 3])  # [regions, columns, rows, 3]
+    regions = op.GatherND(bands, op.Unsqueeze(cols, np.array([2])), batch_dims=1)  # of each band its own columns
+    return op.Concat(_views_of_pixels(op, config), op.Transpose(regions, perm=[0, 2, 1, 3]), axis=0)
 
 
 def _views_of_stored(op: Graph, config: ModelConfig) -> Value:
@@ -173,13 +189,33 @@ def _head(op: ModelGraph, features: Value) -> Value:
     return _linear(op, op.Relu(_linear(op, x, "head.fc2")), "head.fc3")
 
 
+def _features_of_photos(op: Graph, config: ModelConfig, features: Value) -> tuple[Value, Value]:
+    """Features of all views, one view after the other, to those of each photo's two views."""
+    count = 1 + config.eval_mosaics
+    features = op.Reshape(features, np.array([count, -1, config.feature_dim]))
+    mosaics = op.Slice(features, np.array([1]), np.array([count]), np.array([0]))
+    return op.Gather(features, np.int64(0), axis=0), op.ReduceMean(mosaics, np.array([0]), keepdims=0)
+
+
+def _features_of_regions(op: Graph, config: ModelConfig, features: Value) -> tuple[Value, Value]:
+    """The same of one photo, and of it with each region as its local view."""
+    count = 1 + config.eval_mosaics
+    features = op.Reshape(features, np.array([-1, config.feature_dim]))
+    ends = (0, 1, count, np.iinfo(np.int64).max)
+    whole, mosaics, regions = (
+        op.Slice(features, np.array([start]), np.array([end]), np.array([0])) for start, end in itertools.pairwise(ends)
+    )
+    local = op.Concat(op.ReduceMean(mosaics, np.array([0]), keepdims=1), regions, axis=0)
+    return op.Expand(whole, op.Shape(local)), local
+
+
 def build(
     config: ModelConfig,
     params: Params,
     storage: Storage = "float32",
     metadata: Mapping[str, str] | None = None,
     *,
-    stored: bool = False,
+    inputs: Inputs = "photos",
 ) -> Any:
     """The file of a VT-IQA.
 
@@ -188,10 +224,14 @@ def build(
         params: its parameters.
         storage: what they are stored as.
         metadata: kept in the file's `metadata_props`.
-        stored: instead of `photos` of any size, it takes `global_images` and `local_images` as `VTIQA.score` does.
+        inputs: what it takes. "photos": `photos`, uint8 RGB pixels [batch, height, width, 3]. "stored":
+            `global_images` and `local_images`, as `VTIQA.score` does. "regions": `photos`, but one, and `corners`
+            [regions, 2], int32: where squares of `config.view_size` begin in its large stored size, see
+            `views.tile_offsets`.
 
     Returns:
-        An `onnx.ModelProto`: uint8 RGB pixels [batch, height, width, 3] to float32 scores [batch].
+        An `onnx.ModelProto`; it returns float32 scores [batch]. By "regions" the photo's score comes first; then, for
+        each region, its score with the local view cut from there alone, as by `VTIQA.explain`.
 
     Raises:
         UserError: it is not the released model, int8 does not fit its width, or the package onnx is not installed.
@@ -200,18 +240,25 @@ def build(
         raise UserError("only the released model is written as .onnx: the paper's selects regions by a gradient")
     if storage == "int8" and config.embed_dim % quantized.GROUP_SIZE:
         raise UserError(f"int8 needs a width that is a multiple of {quantized.GROUP_SIZE}, not {config.embed_dim}")
-    op, count = ModelGraph(params, storage, config.depth), 1 + config.eval_mosaics
-    images = (_views_of_stored if stored else _views_of_pixels)(op, config)
+    op = ModelGraph(params, storage, config.depth)
+    small, large, byte = config.global_resize, config.local_resize, np.uint8
+    make_views, shapes = {
+        "photos": (_views_of_pixels, {"photos": (byte, ("batch", "height", "width", 3))}),
+        "stored": (
+            _views_of_stored,
+            {
+                "global_images": (byte, ("batch", small, small, 3)),
+                "local_images": (byte, ("batch", large, large, 3)),
+            },
+        ),
+        "regions": (
+            _views_of_regions,
+            {"photos": (byte, (1, "height", "width", 3)), "corners": (np.int32, ("regions", 2))},
+        ),
+    }[inputs]
+    images = make_views(op, config)
     images = op.Div(op.Sub(op.Div(images, np.float32(255)), views.IMAGENET_MEAN), views.IMAGENET_STD)
-    features = op.Reshape(_vision_transformer(op, config, images), np.array([count, -1, config.feature_dim]))
-    mosaics = op.Slice(features, np.array([1]), np.array([count]), np.array([0]))
-    both = op.Concat(
-        op.Gather(features, np.int64(0), axis=0), op.ReduceMean(mosaics, np.array([0]), keepdims=0), axis=1
-    )
-    score = op.Reshape(_head(op, both), np.array([-1]))
-    if stored:
-        sides = {"global_images": config.global_resize, "local_images": config.local_resize}
-        inputs = {name: ("batch", side, side, 3) for name, side in sides.items()}
-    else:
-        inputs = {"photos": ("batch", "height", "width", 3)}
-    return op.model(inputs, score, ("batch",), "uint8 RGB pixels to the quality of each photo", metadata or {})
+    features = _vision_transformer(op, config, images)
+    both = (_features_of_regions if inputs == "regions" else _features_of_photos)(op, config, features)
+    score = op.Reshape(_head(op, op.Concat(*both, axis=1)), np.array([-1]))
+    return op.model(shapes, score, ("batch",), "uint8 RGB pixels to the quality of each photo", metadata or {})

@@ -4,15 +4,25 @@ import gzip
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from vtiqa_jax import atomic
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.evaluation.quality_map import REGIONS
+from vtiqa_jax.models import views
+from vtiqa_jax.models.vtiqa import ModelConfig
 
 TEMPLATES = Path(__file__).with_name("page")
 SCRIPTS = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs")
 """What the page takes from the npm package onnxruntime-web; the second is loaded by the first."""
 WASM = "ort-wasm-simd-threaded.wasm"
 CARD = "card.json"
+
+
+def describe_regions(config: ModelConfig) -> dict[str, Any]:
+    """The regions of the page's maps, squares of `size` pixels of the photo when it is `side` pixels wide and high."""
+    side, size = config.local_resize, config.view_size
+    return {"offsets": views.tile_offsets(side, size, REGIONS), "size": size, "side": side}
 
 
 def check_runtime(package: Path) -> None:

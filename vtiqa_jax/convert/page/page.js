@@ -1,5 +1,10 @@
 // Takes photos, hands them to the worker one by one, and shows what comes back.
 
+import { drawMap } from "./map.js";
+
+// Of the label scale that a map's colours span at least, lest what hardly differs look different.
+const LEAST_RANGE = 0.15;
+
 const [drop, files, status, results, about] = ["drop", "files", "status", "results", "about"].map((id) =>
   document.getElementById(id),
 );
@@ -7,6 +12,7 @@ const rows = [];
 const worker = new Worker("worker.js", { type: "module" });
 let card;
 let percentiles;
+let regions;
 
 function say(text) {
   status.textContent = text;
@@ -28,25 +34,59 @@ function add(chosen) {
   for (const file of chosen) {
     const row = document.createElement("li");
     const picture = Object.assign(document.createElement("img"), { src: URL.createObjectURL(file), alt: "" });
-    picture.onload = () => URL.revokeObjectURL(picture.src);
     const answer = element("span", "waiting", "score");
     row.append(picture, element("span", file.name, "name"), answer);
     results.prepend(row);
-    worker.postMessage({ number: rows.push({ row, answer }) - 1, file });
+    worker.postMessage({ number: rows.push({ row, answer, file, picture }) - 1, file });
   }
 }
 
-function show({ number, score, error }) {
-  const { row, answer } = rows[number];
-  if (error) {
-    answer.textContent = `failed: ${error}`;
-    return;
-  }
+function show({ number, score, error, waiting, map }) {
+  const { answer, button } = rows[number];
+  if (error) (button ?? answer).textContent = `failed: ${error}`;
+  else if (map) showMap(number, map);
+  else if (waiting !== undefined) button.textContent = `Looking at its regions: ${Math.round(100 * waiting)} %`;
+  else showScore(number, score);
+}
+
+function showScore(number, score) {
+  const { row, answer, file } = rows[number];
   const share = percentiles ? `, better than ${betterThan(score).toFixed(0)} % of the photos it was trained on` : "";
   answer.textContent = `${score.toFixed(4)}${share}`;
   answer.dataset.score = score;
   const [min, max] = [Number(card.low), Number(card.high)];
-  row.append(Object.assign(document.createElement("meter"), { min, max, value: score }));
+  const button = Object.assign(element("button", "Where is it good, where bad?"), { type: "button" });
+  button.onclick = () => {
+    button.disabled = true;
+    worker.postMessage({ number, file, offsets: regions.offsets });
+  };
+  rows[number].button = button;
+  row.append(Object.assign(document.createElement("meter"), { min, max, value: score }), button);
+}
+
+function showMap(number, scores) {
+  const { row, button, picture } = rows[number];
+  const [low, high] = [Math.min(...scores), Math.max(...scores)];
+  const missing = Math.max(0, LEAST_RANGE * (card.high - card.low) - (high - low)) / 2;
+  const span = [low - missing, high + missing];
+  if (card.higher_is_better !== "true") span.reverse();
+  const canvas = document.createElement("canvas");
+  canvas.dataset.scores = JSON.stringify(scores);
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", `Map of quality, region by region from ${low.toFixed(2)} to ${high.toFixed(2)}`);
+  drawMap(canvas, scores, regions, span);
+  const frame = element("div", "", "frame");
+  frame.append(Object.assign(document.createElement("img"), { src: picture.src, alt: "" }), canvas);
+  const shown = Object.assign(document.createElement("input"), { type: "checkbox", checked: true });
+  shown.onchange = () => (canvas.hidden = !shown.checked);
+  const toggle = element("label", "");
+  toggle.append(shown, " Map");
+  const legend = element("figcaption", "");
+  legend.append(toggle, element("span", span[0].toFixed(2)), element("i", ""), element("span", span[1].toFixed(2)));
+  const figure = document.createElement("figure");
+  figure.append(frame, legend, element("p", "The score that the photo would get if its details all came from there."));
+  row.append(figure);
+  button.remove();
 }
 
 worker.onmessage = ({ data }) => {
@@ -68,6 +108,7 @@ files.addEventListener("change", () => {
 });
 
 card = await (await fetch("card.json")).json();
+regions = JSON.parse(card.regions);
 percentiles = JSON.parse(card.metadata).source?.trained?.percentiles?.scores;
 const better = card.higher_is_better === "true" ? "higher" : "lower";
 about.textContent =

@@ -42,22 +42,34 @@ async function decode(file) {
   return new ort.Tensor("uint8", rgb, [1, height, width, 3]);
 }
 
-async function score(file) {
+/** Scores of one photo: first as it is, then with the local view cut from one region alone, for each corner. */
+async function score(photos, corners) {
   const session = await loading;
-  const photos = await decode(file);
-  const [output] = Object.values(await session.run({ photos }));
-  return output.data[0];
+  const tensor = new ort.Tensor("int32", Int32Array.from(corners.flat()), [corners.length, 2]);
+  const [output] = Object.values(await session.run({ photos, corners: tensor }));
+  return [...output.data];
+}
+
+async function explain(number, photos, offsets) {
+  const scores = [];
+  for (const top of offsets) {
+    postMessage({ number, waiting: scores.length / offsets.length ** 2 });
+    scores.push(...(await score(photos, offsets.map((left) => [top, left]))).slice(1));
+  }
+  return scores;
 }
 
 const loading = load();
 loading.catch((error) => postMessage({ status: `${STALLED}: ${error.message}` }));
 
 let before = Promise.resolve();
-onmessage = ({ data: { number, file } }) => {
+onmessage = ({ data: { number, file, offsets } }) => {
   // One after the other: a session computes one photo at a time.
   before = before.then(async () => {
     try {
-      postMessage({ number, score: await score(file) });
+      const photos = await decode(file);
+      if (offsets) postMessage({ number, map: await explain(number, photos, offsets) });
+      else postMessage({ number, score: (await score(photos, []))[0] });
     } catch (error) {
       postMessage({ number, error: error.message });
     }
