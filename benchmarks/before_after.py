@@ -1,10 +1,10 @@
 """Two checkouts of this project against each other, in one run on one machine.
 
     git worktree add before COMMIT
-    python benchmarks/before_after.py before . --rounds 5
+    python benchmarks/before_after.py before . --rounds 5 --model before/vtiqa_jax/default.npz
 
 Each checkout has a process of its own, and they take turns: one computes while the other waits, so that both see the
-same machine in the same mood. Timed are scoring and a fine-tuning step of the packaged model on made-up photos, in
+same machine in the same mood. Timed are scoring and a fine-tuning step of one model on made-up photos, in
 float32 and bfloat16; compilation, decoding and moving the photos are not. The order within a round changes from round
 to round. The table has the median over rounds of each side, and of the ratio within a round.
 """
@@ -41,7 +41,7 @@ def made_up(count: int, sides: tuple[int, int]) -> list[Any]:
     return [rng.integers(0, 256, (count, side, side, 3), np.uint8) for side in sides]
 
 
-def job_of_old(name: str) -> Job:
+def job_of_old(name: str, model: str) -> Job:
     """A job with the interface of commit 08f9457, from before the packages."""
     import importlib
 
@@ -53,7 +53,7 @@ def job_of_old(name: str) -> Job:
         importlib.import_module(f"vtiqa_jax.{module}") for module in names
     )
     what, dtype = name.split(", ")
-    start, mesh = models.load("default"), devices.data_mesh()
+    start, mesh = models.load(model), devices.data_mesh()
     config, count = start.config, SCORED if what == "scoring" else TRAINED
     photos = prepared.Prepared(*made_up(count, (config.global_size, config.local_size)))
     source, rows = feed.Source(photos, mesh), np.arange(count)
@@ -77,7 +77,7 @@ def job_of_old(name: str) -> Job:
     return train
 
 
-def job_of_new(name: str) -> Job:
+def job_of_new(name: str, model: str) -> Job:
     """A job with the present interface."""
     import jax
     import numpy as np
@@ -90,7 +90,7 @@ def job_of_new(name: str) -> Job:
     from vtiqa_jax.training.finetune import FinetuneRecipe
 
     what, dtype = name.split(", ")
-    start, mesh = catalog.load("default"), sharding.data_mesh()
+    start, mesh = catalog.load(model), sharding.data_mesh()
     config, count = start.config, SCORED if what == "scoring" else TRAINED
     cache = ImageCache(*made_up(count, (config.global_resize, config.local_resize)))
     store, rows = ImageStore(cache, mesh), np.arange(count)
@@ -115,7 +115,7 @@ def job_of_new(name: str) -> Job:
 
 
 def child() -> None:
-    """Reads a line of JSON, {"job": name, "calls": n}, and answers with one, until there are none."""
+    """Reads a line of JSON, {"job": name, "model": path, "calls": n}, and answers with one, until there are none."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # nothing that is printed becomes an answer
     import importlib.util
@@ -137,7 +137,7 @@ def child() -> None:
         asked = json.loads(line)
         name = asked["job"]
         if name not in jobs:
-            jobs[name] = (job_of_new if is_new else job_of_old)(name)
+            jobs[name] = (job_of_new if is_new else job_of_old)(name, asked["model"])
             first = jobs[name]()  # compiles
             answer({"first": first})
             continue
@@ -155,8 +155,8 @@ def child() -> None:
 class Side:
     """A checkout and its process."""
 
-    def __init__(self, checkout: Path) -> None:
-        self.checkout = checkout.resolve()
+    def __init__(self, checkout: Path, model: str) -> None:
+        self.checkout, self._model = checkout.resolve(), model
         if not (self.checkout / "vtiqa_jax").is_dir():
             sys.exit(f"{checkout} is not a checkout of this project")
         call = [sys.executable, str(Path(__file__).resolve()), "child"]
@@ -178,7 +178,7 @@ class Side:
     def ask(self, job: str, calls: int) -> dict[str, Any]:
         """What the process answers to one line; it computes meanwhile, and nobody else."""
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"job": job, "calls": calls}) + "\n")
+        self._process.stdin.write(json.dumps({"job": job, "model": self._model, "calls": calls}) + "\n")
         self._process.stdin.flush()
         return self._answer()
 
@@ -218,7 +218,9 @@ def measure(job: str, old: Side, new: Side, rounds: int, calls: int) -> Row:
     return Row(job, seconds[old], seconds[new], max(abs(a - b) for a, b in zip(*values, strict=True)))
 
 
-def main(old: Path, new: Path, /, rounds: int = 5, calls: int = 3, only: tuple[str, ...] = ()) -> None:
+def main(
+    old: Path, new: Path, /, rounds: int = 5, calls: int = 3, model: Path | None = None, only: tuple[str, ...] = ()
+) -> None:
     """Prints a Markdown table, row by row: milliseconds of both checkouts, and the new ones over the old ones.
 
     Args:
@@ -226,9 +228,11 @@ def main(old: Path, new: Path, /, rounds: int = 5, calls: int = 3, only: tuple[s
         new: another one.
         rounds: turns of each side.
         calls: in a turn, of which the median is taken.
+        model: a checkpoint or a quantized file that both can read; each side's own packaged model when not given.
         only: the jobs, "scoring, float32" say; all when not given.
     """
-    sides = Side(old), Side(new)
+    path = str(model.resolve()) if model else "default"
+    sides = Side(old, path), Side(new, path)
     print(f"{sides[0].told['device']}, JAX {sides[0].told['jax']}; {rounds} rounds of {calls} calls, {SCORED} photos")
     print(f"scored together, {TRAINED} a training step\n")
     print("| | before, ms | after, ms | after / before | largest difference of the scores, or of the first loss |")
