@@ -202,13 +202,21 @@ def test_compare_knows_scales_on_which_low_is_good(
     assert f"{worst} is almost certainly better than {best}, by " in said
 
 
+# What a shell starts in its background, the tests perhaps, is deaf to SIGINT, and so is all that it starts.
+INTERRUPTIBLE = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("vtiqa_jax", run_name="__main__", alter_sys=True)
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
     folder: Path, model: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     """In processes of their own. A photo that is a pipe holds the run up until it is killed."""
-    program = [sys.executable, "-m", "vtiqa_jax", "score", folder, "--checkpoint", model, "--batch-size", "4"]
+    program = [sys.executable, "-c", INTERRUPTIBLE, "score", folder, "--checkpoint", model, "--batch-size", "4"]
     expected = tmp_path / "expected.csv"
     subprocess.run([*program, "--out", expected], check=True, capture_output=True)
     stopped = sorted(folder.glob("sub/*.png"))[-1]

@@ -11,7 +11,8 @@ from tyro.conf import Positional, arg
 
 import vtiqa_jax
 from vtiqa_jax import atomic
-from vtiqa_jax.data import formats, images
+from vtiqa_jax.commands.photos import find_photos
+from vtiqa_jax.data import images
 from vtiqa_jax.data.quiet import quiet_decoders
 from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.models.vtiqa import ComputeDtype
@@ -35,9 +36,7 @@ def explain(
         checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
         compute_dtype: bfloat16 is faster where the hardware multiplies it, and less exact.
     """
-    photos = [photo for photo in formats.find_images(list(paths)) if not photo.resolve().is_relative_to(out.resolve())]
-    if not photos:
-        raise UserError(f"no photos in {', '.join(map(str, paths)) or 'an empty list of paths'}")
+    photos = find_photos(paths, [out])
     name, count = collections.Counter(photo.name for photo in photos).most_common(1)[0]
     if count > 1:
         raise UserError(f"{count} photos are named {name}; their maps would overwrite each other, so give them singly")

@@ -15,9 +15,10 @@ from tyro.conf import Positional, arg
 
 import vtiqa_jax
 from vtiqa_jax.commands.display import Display, print_any_name, remarks
+from vtiqa_jax.commands.photos import find_photos
 from vtiqa_jax.commands.selection import Selection
 from vtiqa_jax.commands.sigterm import raise_on_sigterm
-from vtiqa_jax.data import formats, images
+from vtiqa_jax.data import images
 from vtiqa_jax.data.quiet import quiet_decoders
 from vtiqa_jax.errors import Terminated, UserError
 from vtiqa_jax.evaluation import score_files
@@ -72,15 +73,9 @@ def score(
     """
     if maps and report is None:
         raise UserError("--maps are shown on a page: add --report DIR; `vtiqa explain` makes them without one")
-    photos = formats.find_images(list(paths))
     if report is not None:
         check_folder(report.resolve())
-    made = [folder.resolve() for folder in (report, selection.folder) if folder is not None]
-    photos = [photo for photo in photos if not any(photo.resolve().is_relative_to(folder) for folder in made)]
-    for extra, left_out in formats.count_left_out(list(paths)).items():
-        print(f"{left_out} {extra.photos} photos are left out: install vtiqa-jax[{extra.name}]", file=sys.stderr)
-    if not photos:
-        raise UserError(f"no photos in {', '.join(map(str, paths)) or 'an empty list of paths'}")
+    photos = find_photos(paths, [folder for folder in (report, selection.folder) if folder is not None])
     targets = selection.plan(paths, photos)
     outputs = {file: score_files.check_writable(file, kind) for file, kind in
                ((out, None), (csv_file, ".csv"), (json_file, ".json")) if file is not None}  # fmt: skip
