@@ -3,9 +3,10 @@
     python experiments/quality_maps.py --photos DIR --tries 400 --weaker-tries 100 --out runs/quality-maps.csv
 
 Each photo is damaged in one of four ways in one quarter or one disc (a tenth of the photo), drawn anew for each try.
-A map is right when its worst place lies there. `Scorer.explain` stands beside two other methods: the score of a mosaic
-from a region of a quarter of the photo, and the gradient of the score by the mosaic's pixels, summed over each of its
-cells. By chance the quarter is right in .25, the disc in .10. Tries that are in the file are not done again.
+A map is right when its worst place lies there. `Scorer.explain` stands beside three other methods: the score of a
+mosaic from a region of a quarter of the photo, of which there are 4 x 4; of a region as large as a view, 5 x 5; and the
+gradient of the score by the mosaic's pixels, summed over each of its cells. By chance the quarter is right in .25, the
+disc in .10. Tries that are in the file are not done again.
 """
 
 import csv
@@ -33,10 +34,6 @@ from vtiqa_jax.models.vtiqa import VTIQA, select_implementation
 Photo = UInt8[np.ndarray, "height width 3"]
 RADIUS = 0.18
 """Of the disc, in shorter sides of the photo."""
-SIDE = 384
-"""Of the regions that mosaics are cut from, in pixels of the large stored size."""
-OTHERS = 60
-"""Tries of the other methods, of each damage at its strongest."""
 
 
 def blur(photo: Photo, level: int, _: np.random.Generator) -> Photo:
@@ -81,6 +78,8 @@ class Arguments:
     """Of each damage at its strongest, half of them in a quarter, half in a disc."""
     weaker_tries: int = 60
     """Of each damage at each of its weaker levels."""
+    other_tries: int = 40
+    """Of the other methods, of each damage at its strongest."""
     checkpoint: str = "default"
     out: Path = Path("runs/quality-maps.csv")
 
@@ -101,20 +100,20 @@ def plant(
     return np.where(inside[:, :, None], DAMAGES[damage](photo, level, rng), photo), inside
 
 
-def region_mosaics(checkpoint: str) -> Callable[[Photo], Place]:
-    """The worst of 4 x 4 overlapping regions, by a mosaic from each."""
+def region_mosaics(checkpoint: str, side: int, count: int) -> Callable[[Photo], Place]:
+    """The worst of count x count overlapping regions, by a mosaic from each; `side` pixels of the large stored size."""
     scorer = vtiqa_jax.load(checkpoint, compute_dtype="bfloat16")
     config = scorer.config
-    offsets = views.tile_offsets(config.local_resize, SIDE, 4)
+    offsets = [round(number * (config.local_resize - side) / (count - 1)) for number in range(count)]
     corners = [(top, left) for top in offsets for left in offsets]
 
     def worst(photo: Photo) -> Place:
         small, large = images.resize_pair(photo, config)
-        regions = [large[top : top + SIDE, left : left + SIDE] for top, left in corners]
+        regions = [large[top : top + side, left : left + side] for top, left in corners]
         results = scorer.score_pairs([(small, region) for region in regions], pass_size(scorer.mesh, len(regions)))
         scores = np.array([result.score for result in results])
         top, left = corners[int(scores.argmin())]
-        return (top + SIDE / 2) / config.local_resize, (left + SIDE / 2) / config.local_resize
+        return (top + side / 2) / config.local_resize, (left + side / 2) / config.local_resize
 
     return worst
 
@@ -154,7 +153,8 @@ def main(arguments: Arguments) -> None:
     files = formats.find_images([arguments.photos])
     methods = {
         "regions": explained(vtiqa_jax.load(arguments.checkpoint, compute_dtype="bfloat16")),
-        "mosaics": region_mosaics(arguments.checkpoint),
+        "mosaics of 384 px": region_mosaics(arguments.checkpoint, 384, 4),
+        "views of 224 px": region_mosaics(arguments.checkpoint, 224, 5),
         "gradients": gradients(arguments.checkpoint),
     }
     jobs = [
@@ -164,7 +164,7 @@ def main(arguments: Arguments) -> None:
         for level in (2, 1, 0)
         for number in range((arguments.tries if level == 2 else arguments.weaker_tries) // 2)
         for shape in SHAPES
-        if method == "regions" or (level == 2 and number < OTHERS // 2)
+        if method == "regions" or (level == 2 and number < arguments.other_tries // 2)
     ]
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     done: dict[tuple[str, ...], tuple[float, float]] = {}

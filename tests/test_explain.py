@@ -37,12 +37,14 @@ def test_a_region_takes_the_mosaics_place(
     assert isinstance(model, VTIQA)
     whole = views.normalize(views.center_crop(jnp.asarray(small[None]), config.view_size))
 
+    half = config.view_size // 2
+
     def score(row: int, column: int) -> float:
-        top, left = (
-            round(number * (config.local_resize - config.view_size) / (REGIONS - 1)) for number in (row, column)
-        )
-        region = jnp.asarray(large[None, top : top + config.view_size, left : left + config.view_size])
-        return float(model(whole, views.normalize(region))[0])
+        top, left = (round(number * (config.local_resize - half) / (REGIONS - 1)) for number in (row, column))
+        square = large[top : top + half, left : left + half]
+        band = np.concatenate([square, square[:, ::-1]], axis=1)
+        view = jnp.asarray(np.concatenate([band, band[::-1]])[None])
+        return float(model(whole, views.normalize(view))[0])
 
     for row, column in ((0, 0), (1, 3), (4, 2)):
         assert found.scores[row, column] == pytest.approx(score(row, column), abs=1e-4)
@@ -81,7 +83,11 @@ def blocks(photo: np.ndarray) -> np.ndarray:
     return images.decode(cv2.imencode(".jpg", photo[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 5])[1].tobytes())
 
 
-@pytest.mark.parametrize("damage", [noise, blocks])
+def blur(photo: np.ndarray) -> np.ndarray:
+    return cv2.GaussianBlur(photo, (0, 0), 6)
+
+
+@pytest.mark.parametrize("damage", [noise, blocks, blur])
 @pytest.mark.parametrize("middle", [(0.3, 0.7), (0.75, 0.25)])
 def test_the_packaged_model_finds_planted_damage(
     damage: Callable[[np.ndarray], np.ndarray], middle: tuple[float, float]

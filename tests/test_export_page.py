@@ -53,8 +53,8 @@ def test_the_page_is_whole_and_small(package: Path, tmp_path: Path, command: Com
     assert card["attribution"]
     config = catalog.load().config
     assert json.loads(card["regions"]) == {
-        "offsets": views.tile_offsets(config.local_resize, config.view_size, REGIONS),
-        "size": config.view_size,
+        "offsets": views.region_offsets(config.local_resize, config.view_size, REGIONS),
+        "size": config.view_size // 2,
         "side": config.local_resize,
     }
     # What the files name is there: scripts, styles, workers, and what is fetched.

@@ -113,11 +113,12 @@ def _views_of_pixels(op: Graph, config: ModelConfig) -> Value:
 
 
 def _views_of_regions(op: Graph, config: ModelConfig) -> Value:
-    """All views of the one photo in `photos`, and then squares of its large stored size, `corners` [regions, 2]."""
-    all_of_it, size = np.arange(config.local_resize), config.view_size
+    """All views of the one photo in `photos`, and then those of its regions, as by `views.region_views`."""
+    all_of_it, half = np.arange(config.local_resize), config.view_size // 2
+    mirrored = np.pad(np.arange(half), (0, config.view_size - half), mode="symmetric")
     stored = op.Squeeze(_resize(op, config.local_resize, all_of_it, all_of_it), np.array([0]))
     corners = op.cast("corners", np.int64)
-    rows, cols = (op.Add(op.Gather(corners, np.array([axis]), axis=1), np.arange(size)) for axis in (0, 1))
+    rows, cols = (op.Add(op.Gather(corners, np.array([axis]), axis=1), mirrored) for axis in (0, 1))
     bands = op.Transpose(op.Gather(stored, rows, axis=0), perm=[0, 2, 1, 3])  # [regions, columns, rows, 3]
     regions = op.GatherND(bands, op.Unsqueeze(cols, np.array([2])), batch_dims=1)  # of each band its own columns
     return op.Concat(_views_of_pixels(op, config), op.Transpose(regions, perm=[0, 2, 1, 3]), axis=0)
@@ -226,8 +227,7 @@ def build(
         metadata: kept in the file's `metadata_props`.
         inputs: what it takes. "photos": `photos`, uint8 RGB pixels [batch, height, width, 3]. "stored":
             `global_images` and `local_images`, as `VTIQA.score` does. "regions": `photos`, but one, and `corners`
-            [regions, 2], int32: where squares of `config.view_size` begin in its large stored size, see
-            `views.tile_offsets`.
+            [regions, 2], int32: where its regions begin in its large stored size, see `views.region_offsets`.
 
     Returns:
         An `onnx.ModelProto`; it returns float32 scores [batch]. By "regions" the photo's score comes first; then, for

@@ -22,7 +22,7 @@ CARD = "card.json"
 def describe_regions(config: ModelConfig) -> dict[str, Any]:
     """The regions of the page's maps, squares of `size` pixels of the photo when it is `side` pixels wide and high."""
     side, size = config.local_resize, config.view_size
-    return {"offsets": views.tile_offsets(side, size, REGIONS), "size": size, "side": side}
+    return {"offsets": views.region_offsets(side, size, REGIONS), "size": size // 2, "side": side}
 
 
 def check_runtime(package: Path) -> None:

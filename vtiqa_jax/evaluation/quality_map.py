@@ -17,8 +17,8 @@ from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vtiqa import VTIQA, ComputeDtype, ModelConfig, select_implementation
 
-REGIONS = 5
-"""Along a side of the photo."""
+REGIONS = 7
+"""Along a side of the photo; half a view wide, they hardly overlap."""
 LEAST_RANGE = 0.15
 """Of the label scale that the colours of a picture span at least, lest what hardly differs look different."""
 
@@ -28,7 +28,7 @@ class QualityMap:
     """How good each place of a photo is, on the model's label scale."""
 
     scores: Float[np.ndarray, "regions regions"]
-    """Of the photo with the local view cut from one region alone; regions overlap."""
+    """Of the photo with the local view cut from one region alone."""
     middles: Float[np.ndarray, " regions"]
     """Of the regions, as fractions of the photo's height or width."""
     scale: LabelScale
@@ -101,4 +101,4 @@ def make_quality_map(
     device = next(iter(jax.tree.leaves(params)[0].devices()))
     scores = np.asarray(_make_explain_step(config, dtype, device)(params, pair[0][None], pair[1][None]))[0]
     side, size = config.local_resize, config.view_size
-    return QualityMap(scores, (np.array(views.tile_offsets(side, size, REGIONS)) + size / 2) / side, scale)
+    return QualityMap(scores, (np.array(views.region_offsets(side, size, REGIONS)) + size // 2 / 2) / side, scale)

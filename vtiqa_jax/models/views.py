@@ -117,19 +117,23 @@ def eval_mosaic(images: Photos, grid: int, patch: int, number: int = 0) -> Views
     return mosaic(images, jnp.full(grid, rows, jnp.int32), jnp.full(grid, cols, jnp.int32), patch)
 
 
-def tiles(images: Photos, size: int, count: int) -> UInt8[Array, "tiles batch size size channels"]:
-    """Overlapping squares that cover each photo evenly, row by row.
+def region_views(images: Photos, size: int, count: int) -> UInt8[Array, "regions batch size size channels"]:
+    """Views filled by one square of each photo, half as wide as they are; row by row.
+
+    The square is mirrored to the right and downwards: its details keep their size, and no edges are added.
 
     Args:
         images: photos [batch, height, width, channels].
-        size: side of a square, pixels.
+        size: side of a view, pixels.
         count: squares along a side, at least 2.
     """
     _, height, width, _ = images.shape
-    tops, lefts = (tile_offsets(length, size, count) for length in (height, width))
-    return jnp.stack([images[:, top : top + size, left : left + size] for top in tops for left in lefts])
+    half = size // 2
+    tops, lefts = (region_offsets(length, size, count) for length in (height, width))
+    squares = jnp.stack([images[:, top : top + half, left : left + half] for top in tops for left in lefts])
+    return jnp.pad(squares, ((0, 0), (0, 0), (0, size - half), (0, size - half), (0, 0)), mode="symmetric")
 
 
-def tile_offsets(length: int, size: int, count: int) -> list[int]:
-    """Where each of the squares of `tiles` begins along a side of `length` pixels."""
-    return [round(number * (length - size) / (count - 1)) for number in range(count)]
+def region_offsets(length: int, size: int, count: int) -> list[int]:
+    """Where each of the squares of `region_views` begins along a side of `length` pixels."""
+    return [round(number * (length - size // 2) / (count - 1)) for number in range(count)]

@@ -480,8 +480,8 @@ class VTIQA(nnx.Module):
         self,
         global_images: UInt8[Array, "batch small small 3"],
         local_images: UInt8[Array, "batch large large 3"],
-        tiles: int,
-    ) -> Float[Array, "batch tiles tiles"]:
+        regions: int,
+    ) -> Float[Array, "batch regions regions"]:
         """Scores of stored photos whose local view is one region alone, not a mosaic from all over the photo.
 
         The global view is the whole photo each time: what differs is where the untouched pixels come from.
@@ -489,15 +489,15 @@ class VTIQA(nnx.Module):
         Args:
             global_images: see `score`.
             local_images: see `score`.
-            tiles: regions along a side, at least 2; squares of `config.view_size` that overlap, see `views.tiles`.
+            regions: along a side, at least 2; see `views.region_views`.
         """
         batch, size = global_images.shape[0], self.config.view_size
         whole = self.backbone(views.normalize(views.center_crop(global_images, size)))
 
-        def score_row(row: UInt8[Array, "tiles batch size size 3"]) -> Float[Array, "tiles batch"]:
-            regions = self.backbone(views.normalize(row.reshape(-1, size, size, 3)))
-            return self.score_features(jnp.tile(whole, (tiles, 1)), regions).reshape(tiles, batch)
+        def score_row(row: UInt8[Array, "regions batch size size 3"]) -> Float[Array, "regions batch"]:
+            local = self.backbone(views.normalize(row.reshape(-1, size, size, 3)))
+            return self.score_features(jnp.tile(whole, (regions, 1)), local).reshape(regions, batch)
 
         # A row at a time: all of them would leave a CPU's caches.
-        rows = views.tiles(local_images, size, tiles).reshape(tiles, tiles, batch, size, size, 3)
+        rows = views.region_views(local_images, size, regions).reshape(regions, regions, batch, size, size, 3)
         return jax.lax.map(score_row, rows).transpose(2, 0, 1)
