@@ -63,7 +63,7 @@ def draw_map() -> None:
     noisy = photo + np.random.default_rng(0).normal(0, 30, photo.shape)
     disc = (rows - 90) ** 2 + (columns - 380) ** 2 < 70**2
     photo = np.where(disc[:, :, None], np.clip(noisy, 0, 255), photo).astype(np.uint8)
-    vtiqa_jax.load().explain(photo).save(DOCS / "explain.png", photo, "noise in a disc at the upper right")
+    vtiqa_jax.load().explain(photo).save(DOCS / "explain.png", "noise in a disc at the upper right")
     write(Image.open(DOCS / "explain.png"), "explain")
 
 

@@ -269,3 +269,4 @@ def test_the_notebook_shows_what_it_would_show_today(tmp_path: Path, monkeypatch
             if hasattr(value, show):
                 stored, now = "".join(output["data"][kind]), getattr(value, show)()
                 assert _shape_of(stored).split() == _shape_of(now).split()
+        assert ("image/png" in output["data"]) == hasattr(value, "_repr_png_")

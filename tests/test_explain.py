@@ -100,6 +100,22 @@ def test_the_packaged_model_finds_planted_damage(
     assert disc[int(400 * row), int(400 * column)]
 
 
+def test_a_notebook_shows_the_photo_beside_its_map(scorer: Scorer, rng: np.random.Generator, tmp_path: Path) -> None:
+    photo = rng.integers(0, 256, (60, 80, 3), np.uint8)
+    found = scorer.explain(photo)
+    shown = found._repr_png_()
+    assert shown is not None
+    picture = images.decode(shown)
+    assert picture.shape[1] == 1100 and picture.std() > 10
+    found.save(tmp_path / "map.png")
+    assert (tmp_path / "map.png").read_bytes() == shown
+    without = scorer.explain_pair(images.resize_pair(photo, scorer.config))
+    assert without._repr_png_() is None
+    with pytest.raises(ValueError, match="does not have its photo"):
+        without.save(tmp_path / "none.png")
+    assert not (tmp_path / "none.png").exists()
+
+
 def test_the_papers_model_is_refused(scorer: Scorer, config: ModelConfig) -> None:
     scorer.config = dataclasses.replace(config, kind="original")
     with pytest.raises(UserError, match="selects its regions itself"):

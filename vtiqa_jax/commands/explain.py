@@ -55,7 +55,7 @@ def explain(
         score = float(model.score([pixels])[0])
         found = model.explain(pixels)
         row, column = found.worst
-        found.save(out / f"{photo.name}.png", pixels, f"{photo.name}: {score:.2f} ({model.scale})")
+        found.save(out / f"{photo.name}.png", f"{photo.name}: {score:.2f} ({model.scale})")
         with atomic.atomic_replace(out / f"{photo.name}.npy") as temporary, temporary.open("wb") as file:
             np.save(file, found.resample(MAP_SIDE, MAP_SIDE))
         tqdm.write(f"{score:10.4f}  {column:4.0%} {row:4.0%}  {photo}", file=sys.stdout)

@@ -61,7 +61,7 @@ def score(
         csv_file: the same, as CSV whatever the file's ending.
         json_file: the same, as JSON.
         report: make a page of the photos in this folder, `index.html`, to look at, to filter and to mark.
-        maps: show on the page where each photo is bad, too; takes as long as a dozen scores.
+        maps: show on the page where each photo is bad, too; takes as long as two dozen scores.
         spread: score each photo by so many other mosaics too, and tell the mean and standard deviation of that.
         seed: of these mosaics; all photos have the same.
         selection: choose photos by their score.

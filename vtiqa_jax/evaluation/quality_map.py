@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import io
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ LEAST_RANGE = 0.15
 """Of the label scale that the colours of a picture span at least, lest what hardly differs look different."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class QualityMap:
     """How good each place of a photo is, on the model's label scale."""
 
@@ -32,6 +33,13 @@ class QualityMap:
     middles: Float[np.ndarray, " regions"]
     """Of the regions, as fractions of the photo's height or width."""
     scale: LabelScale
+    photo: Rgb | None = None
+    """What `draw` draws the map on."""
+
+    def __repr__(self) -> str:
+        count = len(self.scores)
+        low, high, (row, column) = self.scores.min(), self.scores.max(), self.worst
+        return f"QualityMap({count} x {count} scores, {low:.2f} to {high:.2f}, worst=({row:.2f}, {column:.2f}))"
 
     @property
     def worst(self) -> tuple[float, float]:
@@ -46,21 +54,23 @@ class QualityMap:
         down = np.stack([np.interp(rows, self.middles, column) for column in self.scores.T], axis=1)
         return np.stack([np.interp(columns, self.middles, row) for row in down]).astype(np.float32)
 
-    def save(self, path: Path, pixels: Rgb, title: str) -> None:
-        """Writes a PNG: the photo beside itself under the map, with the map's scale and a cross at the worst place.
+    def draw(self, title: str = "") -> bytes:
+        """A PNG: the photo beside itself under the map, with the map's scale and a cross at the worst place.
 
         Raises:
-            OSError: it cannot be written.
+            ValueError: the map does not have its photo.
         """
         from matplotlib.figure import Figure  # scoring does not wait for it
 
-        height, width = pixels.shape[:2]
+        if self.photo is None:
+            raise ValueError("this map does not have its photo")
+        height, width = self.photo.shape[:2]
         low, high = float(self.scores.min()), float(self.scores.max())
         missing = max(0.0, LEAST_RANGE * (self.scale.high - self.scale.low) - (high - low)) / 2
         figure = Figure(figsize=(11, 0.8 + 5 * min(3.0, height / width)), layout="constrained")
         left, right = figure.subplots(1, 2)
         for axes in (left, right):
-            axes.imshow(pixels)
+            axes.imshow(self.photo)
             axes.set_axis_off()
         # Of matplotlib's colour maps the one made for people who tell colours apart badly.
         shown = right.imshow(
@@ -70,8 +80,24 @@ class QualityMap:
         right.plot(column * width, row * height, "x", color="white", markersize=14, markeredgewidth=3)
         figure.colorbar(shown, ax=right, label=f"score by this region ({self.scale.dataset} scale)")
         figure.suptitle(title, parse_math=False)
+        file = io.BytesIO()
+        figure.savefig(file, dpi=100, format="png")
+        return file.getvalue()
+
+    def save(self, path: Path, title: str = "") -> None:
+        """Writes what `draw` draws.
+
+        Raises:
+            OSError: it cannot be written.
+            ValueError: the map does not have its photo.
+        """
+        picture = self.draw(title)
         with atomic.atomic_replace(path) as temporary:
-            figure.savefig(temporary, dpi=100, format="png")
+            temporary.write_bytes(picture)
+
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook shows."""
+        return None if self.photo is None else self.draw()
 
 
 @functools.cache

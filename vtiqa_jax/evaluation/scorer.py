@@ -334,7 +334,7 @@ class Scorer:
     def explain(self, photo: Any) -> QualityMap:
         """Where a photo is bad: its score with the local view cut from one region alone, region by region.
 
-        Takes as long as a dozen scores, on the first device.
+        Takes as long as two dozen scores, on the first device.
 
         Args:
             photo: see `score`.
@@ -343,10 +343,11 @@ class Scorer:
             ImageError: it cannot be read.
             UserError: the model is the paper's, which selects regions itself.
         """
-        return self.explain_pair(images.resize_pair(images.open_photo(photo).pixels, self.config))
+        pixels = images.open_photo(photo).pixels
+        return dataclasses.replace(self.explain_pair(images.resize_pair(pixels, self.config)), photo=pixels)
 
     def explain_pair(self, pair: images.ImagePair) -> QualityMap:
-        """`explain` for a photo in both stored sizes.
+        """`explain` for a photo in both stored sizes; the map does not have its photo.
 
         Raises:
             UserError: the model is the paper's, which selects regions itself.
