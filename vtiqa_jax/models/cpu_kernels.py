@@ -93,13 +93,15 @@ def _dot(x: Array, kernel: Array) -> Array:
     return jax.lax.dot(x, kernel, preferred_element_type=jnp.float32)
 
 
-def _transpose(x: Shaped[Array, "rows columns"]) -> Shaped[Array, "columns rows"]:
-    """The transpose. In bfloat16 it is hidden from XLA, which would put it into the product that follows; that takes
-    twice as long as a copy and a product."""
-    rows, columns = x.shape
-    if x.dtype == jnp.float32 or rows % 2:
-        return x.T
-    return x.reshape(2, rows // 2, columns).transpose(2, 0, 1).reshape(columns, rows)
+def _transpose(x: Shaped[Array, "*rows columns"]) -> Shaped[Array, "columns all_rows"]:
+    """The transpose of all rows together. In bfloat16 it is hidden from XLA, which would put it into the product that
+    follows; that takes twice as long as a copy and a product."""
+    rows, columns = x.shape[-2:]
+    if x.dtype == jnp.float32 or (x.ndim == 2 and rows % 2):
+        return x.reshape(-1, columns).T
+    if x.ndim == 2:
+        x = x.reshape(2, rows // 2, columns)
+    return jnp.moveaxis(x, -1, 0).reshape(columns, -1)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -118,7 +120,7 @@ def _matmul_forward(x: Array, kernel: Array, compute_dtype: str) -> tuple[Array,
 def _matmul_backward(compute_dtype: str, residuals: tuple[Array, Array], grad: Array) -> tuple[Array, Array]:
     x, kernel = residuals
     rows = grad.reshape(-1, grad.shape[-1]).astype(compute_dtype)
-    return _dot(rows, _transpose(kernel)).reshape(x.shape), _dot(_transpose(x.reshape(-1, x.shape[-1])), rows)
+    return _dot(rows, _transpose(kernel)).reshape(x.shape), _dot(_transpose(x), rows)
 
 
 # JAX's own derivative multiplies the float32 gradient with bfloat16 operands, which no unit does at full speed, and
