@@ -1,6 +1,7 @@
 """How fast is the page of `vtiqa score --report` with many photos? Written, and opened in Chromium.
 
     python benchmarks/gallery.py [--photos 10000] [--repeats 5]
+    python benchmarks/gallery.py --report DIR           # a page that is there
 
 Each made-up photo has a thumbnail of its own, a quality map of 7 x 7 and a name of 30 characters; a tenth are shots of
 one scene with another. Needs Playwright and Chromium on the path.
@@ -52,6 +53,8 @@ class Arguments:
     """What to measure."""
 
     photos: int = 10_000
+    report: Path | None = None
+    """A page that `vtiqa score --report` has written; one of made-up photos when not given."""
     repeats: int = 5
 
 
@@ -86,15 +89,16 @@ def main(arguments: Arguments) -> None:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     print(device())
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
-        report = Path(folder) / "report"
-        write(report, arguments.photos)
+        report = arguments.report or Path(folder) / "report"
+        if arguments.report is None:
+            write(report, arguments.photos)
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         print(f"Chromium {browser.version}, window of 1360 x 900")
         paints, ready, actions = [], [], {name: [] for name in ACTIONS}
         for _ in range(arguments.repeats):
             context = browser.new_context(viewport={"width": 1360, "height": 900}, bypass_csp=True)
             page = context.new_page()
-            page.goto((report / "index.html").as_uri())
+            page.goto((report / "index.html").absolute().as_uri())
             page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
             paints.append(page.evaluate(FIRST_PAINT))
             ready.append(page.evaluate(ALL_READ))
