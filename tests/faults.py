@@ -1016,10 +1016,10 @@ FAULTS = (
     ),
     Fault(
         "a notebook runs what stands in a file's name",
-        "vtiqa_jax/evaluation/score_table.py",
+        "vtiqa_jax/evaluation/results.py",
         'html.escape(os.fsencode(name).decode(errors="replace"))',
         'os.fsencode(name).decode(errors="replace")',
-        "tests/test_score_table.py::test_a_table_shows_what_was_scored",
+        "tests/test_results.py::test_a_table_shows_what_was_scored",
     ),
     Fault(
         "the worse photo wins where low scores are good",

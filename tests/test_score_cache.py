@@ -10,8 +10,8 @@ import pytest
 
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation import score_cache
+from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.evaluation.score_cache import NAME, open_cache
-from vtiqa_jax.evaluation.scorer import ScoreResult
 
 SETTINGS = {"model": "a"}
 
@@ -103,7 +103,7 @@ WRITER = """
 import os, signal, sys
 from pathlib import Path
 from vtiqa_jax.evaluation.score_cache import open_cache
-from vtiqa_jax.evaluation.scorer import ScoreResult
+from vtiqa_jax.evaluation.results import ScoreResult
 folder, start = Path(sys.argv[1]), int(sys.argv[2])
 with open_cache(folder / "c.sqlite", {"model": "a"}) as cache:
     for number in range(start, start + 200):

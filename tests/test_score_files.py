@@ -11,7 +11,7 @@ import pytest
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation import score_files
 from vtiqa_jax.evaluation.journal import journal_path, open_journal
-from vtiqa_jax.evaluation.scorer import ScoreResult
+from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.models.checkpoint import LabelScale
 
 NAMES = score_files.columns(True)

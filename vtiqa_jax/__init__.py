@@ -11,8 +11,8 @@ model = vtiqa_jax.load_model()                # the same as a Flax module: to ca
 from pathlib import Path
 
 from vtiqa_jax.errors import ImageError, UserError
-from vtiqa_jax.evaluation.score_table import ScoreTable
-from vtiqa_jax.evaluation.scorer import Scorer, ScoreResult
+from vtiqa_jax.evaluation.results import ScoreResult, ScoreTable
+from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.evaluation.spread import Spread
 from vtiqa_jax.models import catalog
 from vtiqa_jax.models.checkpoint import LabelScale

@@ -15,7 +15,8 @@ from ray.data.checkpoint import CheckpointConfig
 from vtiqa_jax.bulk import sources
 from vtiqa_jax.data import images
 from vtiqa_jax.errors import ImageError
-from vtiqa_jax.evaluation.scorer import Scorer, ScoreResult, pass_size
+from vtiqa_jax.evaluation.results import ScoreResult
+from vtiqa_jax.evaluation.scorer import Scorer, pass_size
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.vtiqa import ComputeDtype, ModelConfig
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from tqdm import tqdm
 
-from vtiqa_jax.evaluation.scorer import Scorer, ScoreResult
+from vtiqa_jax.evaluation.results import ScoreResult
+from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.evaluation.spread import Spread
 
 LONG = 20

@@ -23,8 +23,9 @@ from vtiqa_jax.data.quiet import quiet_decoders
 from vtiqa_jax.errors import Terminated, UserError
 from vtiqa_jax.evaluation import score_files
 from vtiqa_jax.evaluation.journal import Journal, journal_path, open_journal
+from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.evaluation.score_cache import ScoreCache, open_cache
-from vtiqa_jax.evaluation.scorer import ScoreResult, pass_size
+from vtiqa_jax.evaluation.scorer import pass_size
 from vtiqa_jax.evaluation.spread import Spread
 from vtiqa_jax.gallery.page import GalleryHeader, GalleryItem, check_folder, open_gallery
 from vtiqa_jax.gallery.preview import Preview, make_preview

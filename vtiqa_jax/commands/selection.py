@@ -11,7 +11,7 @@ from tyro.conf import arg
 
 from vtiqa_jax.data.transfer import plan_targets, transfer
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.scorer import ScoreResult
+from vtiqa_jax.evaluation.results import ScoreResult
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,7 +20,7 @@ from typing import Any
 
 from vtiqa_jax.data.stamps import file_stamp
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.scorer import ScoreResult
+from vtiqa_jax.evaluation.results import ScoreResult
 
 APPLICATION_ID = 0x56544941
 """Tells these databases from others, so that none is written to by mistake."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from vtiqa_jax import atomic
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.scorer import ScoreResult
+from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.models.checkpoint import LabelScale
 
 DIGITS = {"score": 6, "percentile": 1, "mean": 6, "spread": 6}

@@ -23,7 +23,7 @@ from vtiqa_jax.data import formats, images
 from vtiqa_jax.data.loader import ImageStore, pad_rows
 from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.evaluation.quality_map import QualityMap, make_quality_map
-from vtiqa_jax.evaluation.score_table import ScoreTable, thumbnail
+from vtiqa_jax.evaluation.results import ScoreResult, ScoreTable, thumbnail
 from vtiqa_jax.evaluation.spread import Spread, score_draws
 from vtiqa_jax.models import catalog
 from vtiqa_jax.models import params as parameters
@@ -127,29 +127,6 @@ def score_store(
             values, count = pending.popleft()
             scores.append(np.asarray(values)[:count])
     return np.concatenate(scores) if scores else np.empty(0, np.float32)
-
-
-@dataclasses.dataclass(frozen=True)
-class ScoreResult:
-    """One photo's score, on the model's label scale, or why there is none."""
-
-    image: Any
-    score: float | None
-    error: str | None
-    percentile: float | None = None
-    """See `Scorer.percentile`; None where that is not known."""
-    outside: str | None = None
-    """"below" or "above" for a score outside of those of the training photos."""
-    mean: float | None = None
-    """Of the scores by drawn mosaics; None when none were asked for."""
-    spread: float | None = None
-    """Their standard deviation."""
-    draws: tuple[float, ...] = ()
-    """These scores."""
-    inspected: Any = None
-    """What `inspect` of `Scorer.stream` returned for it."""
-    warning: str | None = None
-    """What is wrong with the file of a photo that was scored nevertheless."""
 
 
 class Scorer:

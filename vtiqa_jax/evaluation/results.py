@@ -1,24 +1,44 @@
-"""Results that show themselves in a notebook: a table with thumbnails."""
+"""What a scorer says of photos, and how a notebook shows it: a table with thumbnails."""
 
 import base64
 import dataclasses
 import html
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Any
 
 import cv2
 
 from vtiqa_jax.data.images import ImagePair, Rgb
 from vtiqa_jax.models.checkpoint import LabelScale
 
-if TYPE_CHECKING:  # it imports this file
-    from vtiqa_jax.evaluation.scorer import ScoreResult
-
 THUMBNAIL_SIDE = 96
 """Longer side, pixels."""
 SHOWN = 100
 """Photos that a notebook shows at most."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreResult:
+    """One photo's score, on the model's label scale, or why there is none."""
+
+    image: Any
+    score: float | None
+    error: str | None
+    percentile: float | None = None
+    """See `Scorer.percentile`; None where that is not known."""
+    outside: str | None = None
+    """"below" or "above" for a score outside of those of the training photos."""
+    mean: float | None = None
+    """Of the scores by drawn mosaics; None when none were asked for."""
+    spread: float | None = None
+    """Their standard deviation."""
+    draws: tuple[float, ...] = ()
+    """These scores."""
+    inspected: Any = None
+    """What `inspect` of `Scorer.stream` returned for it."""
+    warning: str | None = None
+    """What is wrong with the file of a photo that was scored nevertheless."""
 
 
 def thumbnail(pixels: Rgb, pair: ImagePair) -> bytes:
@@ -33,16 +53,16 @@ def thumbnail(pixels: Rgb, pair: ImagePair) -> bytes:
 class ScoreTable:
     """The results of `Scorer.table`, in the photos' order; `inspected` of each is its thumbnail."""
 
-    results: "tuple[ScoreResult, ...]"
+    results: tuple[ScoreResult, ...]
     scale: LabelScale
 
     def __len__(self) -> int:
         return len(self.results)
 
-    def __iter__(self) -> "Iterator[ScoreResult]":
+    def __iter__(self) -> Iterator[ScoreResult]:
         return iter(self.results)
 
-    def __getitem__(self, number: int) -> "ScoreResult":
+    def __getitem__(self, number: int) -> ScoreResult:
         return self.results[number]
 
     def __repr__(self) -> str:
