@@ -21,7 +21,7 @@ from timing import device, timed, versions
 
 import vtiqa_jax
 from vtiqa_jax.bulk import pipeline, sources
-from vtiqa_jax.data import images
+from vtiqa_jax.data import formats, images
 from vtiqa_jax.evaluation.scorer import pass_size
 
 
@@ -65,7 +65,7 @@ def main(photos: Path, rounds: int = 1, staged: int = 64) -> None:
         rounds: of both commands in turns; the medians are compared.
         staged: photos of which the stages are timed.
     """
-    files = images.find_images([photos])
+    files = formats.find_images([photos])
     print(f"{device()}; {versions()}; {len(files)} photos")
     stages(files[:staged])
     with tempfile.TemporaryDirectory() as folder:
