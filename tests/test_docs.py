@@ -51,6 +51,7 @@ NOT_RUN = {
     "mkdocs": "needs the extra docs: CI types it",
     "pre-commit install": "changes the clone's git hooks",
     ".ci/": "CI itself",
+    "git worktree": "needs the whole history, which a clone may not have",
 }
 """Commands of the documents that no test runs or reads, by their beginning, and why."""
 
