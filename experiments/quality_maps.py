@@ -104,7 +104,7 @@ def region_mosaics(checkpoint: str, side: int, count: int) -> Callable[[Photo], 
     """The worst of count x count overlapping regions, by a mosaic from each; `side` pixels of the large stored size."""
     scorer = vtiqa_jax.load(checkpoint, compute_dtype="bfloat16")
     config = scorer.config
-    offsets = [round(number * (config.local_resize - side) / (count - 1)) for number in range(count)]
+    offsets = views.region_offsets(config.local_resize, side, count)
     corners = [(top, left) for top in offsets for left in offsets]
 
     def worst(photo: Photo) -> Place:

@@ -201,7 +201,7 @@ def test_scores_of_regions(params: Params) -> None:
     model, pixels = onnx_vtiqa.build(CONFIG, params, inputs="regions"), photo(333, 480)
     pair = [np.asarray(one)[None] for one in images.resize_pair(pixels, CONFIG)]
     explain = jax.jit(Checkpoint(CONFIG, params, None, {}).model().explain, static_argnums=2)  # type: ignore[union-attr]
-    offsets = views.region_offsets(CONFIG.local_resize, CONFIG.view_size, 3)
+    offsets = views.region_offsets(CONFIG.local_resize, CONFIG.view_size // 2, 3)
     corners = np.array([(top, left) for top in offsets for left in offsets], np.int32)
     score, *regions = run(model, photos=pixels[None], corners=corners)
     assert abs(score - expected(CONFIG, params, pair)[0]) < OPENCV

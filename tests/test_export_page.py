@@ -53,7 +53,7 @@ def test_the_page_is_whole_and_small(package: Path, tmp_path: Path, command: Com
     assert card["attribution"]
     config = catalog.load().config
     assert json.loads(card["regions"]) == {
-        "offsets": views.region_offsets(config.local_resize, config.view_size, REGIONS),
+        "offsets": views.region_offsets(config.local_resize, config.view_size // 2, REGIONS),
         "size": config.view_size // 2,
         "side": config.local_resize,
     }

@@ -21,8 +21,8 @@ CARD = "card.json"
 
 def describe_regions(config: ModelConfig) -> dict[str, Any]:
     """The regions of the page's maps, squares of `size` pixels of the photo when it is `side` pixels wide and high."""
-    side, size = config.local_resize, config.view_size
-    return {"offsets": views.region_offsets(side, size, REGIONS), "size": size // 2, "side": side}
+    side, half = config.local_resize, config.view_size // 2
+    return {"offsets": views.region_offsets(side, half, REGIONS), "size": half, "side": side}
 
 
 def check_runtime(package: Path) -> None:

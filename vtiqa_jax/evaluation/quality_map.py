@@ -126,5 +126,5 @@ def make_quality_map(
     """
     device = next(iter(jax.tree.leaves(params)[0].devices()))
     scores = np.asarray(_make_explain_step(config, dtype, device)(params, pair[0][None], pair[1][None]))[0]
-    side, size = config.local_resize, config.view_size
-    return QualityMap(scores, (np.array(views.region_offsets(side, size, REGIONS)) + size // 2 / 2) / side, scale)
+    side, half = config.local_resize, config.view_size // 2
+    return QualityMap(scores, (np.array(views.region_offsets(side, half, REGIONS)) + half / 2) / side, scale)

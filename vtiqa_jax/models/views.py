@@ -129,11 +129,11 @@ def region_views(images: Photos, size: int, count: int) -> UInt8[Array, "regions
     """
     _, height, width, _ = images.shape
     half = size // 2
-    tops, lefts = (region_offsets(length, size, count) for length in (height, width))
+    tops, lefts = (region_offsets(length, half, count) for length in (height, width))
     squares = jnp.stack([images[:, top : top + half, left : left + half] for top in tops for left in lefts])
     return jnp.pad(squares, ((0, 0), (0, 0), (0, size - half), (0, size - half), (0, 0)), mode="symmetric")
 
 
-def region_offsets(length: int, size: int, count: int) -> list[int]:
-    """Where each of the squares of `region_views` begins along a side of `length` pixels."""
-    return [round(number * (length - size // 2) / (count - 1)) for number in range(count)]
+def region_offsets(length: int, side: int, count: int) -> list[int]:
+    """Where each of `count` squares of `side` pixels begins, spread evenly over `length` pixels."""
+    return [round(number * (length - side) / (count - 1)) for number in range(count)]
