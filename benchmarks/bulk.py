@@ -43,7 +43,8 @@ def stages(photos: list[Path]) -> None:
     data = [photo.read_bytes() for photo in photos]
     pixels = [images.decode(one) for one in data]
     decoded = pipeline.decode(table, scorer.config)
-    pairs = [pipeline.unpack(cell.as_buffer(), scorer.config) for cell in decoded["pixels"]]
+    sides = {"global_image": scorer.config.global_resize, "local_image": scorer.config.local_resize}
+    pairs = list(zip(*(pipeline.unpack(decoded[name], side) for name, side in sides.items()), strict=True))
     list(scorer.score_pairs(pairs[:size], size))
     seconds = {
         "reading": timed(lambda: [photo.read_bytes() for photo in photos]),
@@ -54,7 +55,7 @@ def stages(photos: list[Path]) -> None:
     }
     for name, value in seconds.items():
         print(f"{name:<38}{1000 * value / len(photos):8.2f} ms")
-    print(f"{'between decoding and scoring':<38}{decoded['pixels'].nbytes / len(photos) / 1e6:8.2f} MB")
+    print(f"{'between decoding and scoring':<38}{decoded.nbytes / len(photos) / 1e6:8.2f} MB")
 
 
 def main(photos: Path, rounds: int = 1, staged: int = 64) -> None:

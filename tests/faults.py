@@ -1051,6 +1051,13 @@ FAULTS = (
         "tests/test_bulk.py::test_tars_packed_cut_off_and_with_a_name_twice",
     ),
     Fault(
+        "photos of a piece of a table are those of its beginning",
+        "vtiqa_jax/bulk/pipeline.py",
+        "chunk.offset * side**2 * 3",
+        "0",
+        "tests/test_bulk.py::test_decoded_photos_come_out_of_any_piece_of_a_table",
+    ),
+    Fault(
         "photos of a cluster are decoded upside down",
         "vtiqa_jax/bulk/pipeline.py",
         "images.resize_pair(pixels, config)",

@@ -167,6 +167,7 @@ def test_an_interrupted_score_keeps_its_rows_and_no_half_file(
     assert 8 <= len((tmp_path / "s.csv.part").read_text().splitlines()) - 1 <= 30
 
 
+@pytest.mark.slow
 def test_the_installed_command_and_the_module_are_one(folder: Path, model: Path) -> None:
     """In processes of their own, on one device: also the same scores as here, on eight."""
     photo = str(folder / "p07.png")

@@ -17,6 +17,7 @@ def test_what_is_noticed_by_hand() -> None:
     assert found["strong drop"] == pytest.approx((0.3 - 0.1) / 2)
 
 
+@pytest.mark.slow
 def test_the_packaged_model_has_common_sense() -> None:
     photos: dict[str, Photo] = {}
     originals = demo.originals()

@@ -87,8 +87,11 @@ def blur(photo: np.ndarray) -> np.ndarray:
     return cv2.GaussianBlur(photo, (0, 0), 6)
 
 
-@pytest.mark.parametrize("damage", [noise, blocks, blur])
-@pytest.mark.parametrize("middle", [(0.3, 0.7), (0.75, 0.25)])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("damage", "middle"),
+    [(noise, (0.3, 0.7)), (blocks, (0.75, 0.25)), (blur, (0.3, 0.7)), (blur, (0.75, 0.25))],
+)
 def test_the_packaged_model_finds_planted_damage(
     damage: Callable[[np.ndarray], np.ndarray], middle: tuple[float, float]
 ) -> None:

@@ -1,4 +1,7 @@
-"""On an NVIDIA GPU (`pytest tests/test_gpu.py -n 0`): the fused path is taken and right, and promised bits are kept."""
+"""On an NVIDIA GPU: the fused path is taken and right, and promised bits are kept.
+
+pytest tests/test_gpu.py -n 0 --optimized
+"""
 
 import os
 import subprocess

@@ -104,6 +104,7 @@ def test_views_are_equal(expected: dict[str, np.ndarray]) -> None:
     assert_same_pixels(as_torch(views.patches_at(large, positions, 32)), expected["mosaic_original"])
 
 
+@pytest.mark.slow
 def test_pillows_resize_breaks_the_views_and_the_score(
     released: Params, expected: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,12 +127,14 @@ def broken(differences: list[Difference]) -> set[str]:
 LAYERS = {"block0", "block5", "block11", "features_global", "features_mosaic", "score"}
 
 
+@pytest.mark.slow
 def test_the_tanh_gelu_breaks_every_layer(released: Params, original: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vtiqa, "gelu", lambda x, implementation: jax.nn.gelu(x, approximate=True))
     assert broken(compare(RELEASED, released, GOLDEN)) == LAYERS
     assert broken(compare(ORIGINAL, original, GOLDEN)) == {"sensitivity_original", "score_original"}
 
 
+@pytest.mark.slow
 def test_torchs_layer_norm_epsilon_breaks_the_deep_layers(released: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vtiqa, "LAYER_NORM_EPSILON", 1e-5)
     parameters.abstract_model.cache_clear()

@@ -135,7 +135,6 @@ def breaking(monkeypatch: pytest.MonkeyPatch, at: int, deed: Callable[[], None])
     ("at", "recipe"),
     [
         pytest.param(6, FINETUNE, id="6-finetune"),
-        pytest.param(8, PUBLISHED, id="8-published"),
         pytest.param(8, HEAD, id="8-head"),
         *(
             pytest.param(at, recipe, marks=pytest.mark.slow, id=f"{at}-{kind}")
@@ -143,7 +142,7 @@ def breaking(monkeypatch: pytest.MonkeyPatch, at: int, deed: Callable[[], None])
                 (1, FINETUNE, "finetune"),
                 (8, FINETUNE, "finetune"),
                 (1, PUBLISHED, "published"),
-                (6, PUBLISHED, "published"),
+                (8, PUBLISHED, "published"),
             ]
         ),
     ],
@@ -179,7 +178,7 @@ def test_the_best_epochs_model_is_kept(bench: Bench) -> None:
         scorer.percentile(known)
 
 
-@pytest.mark.parametrize("mosaics", [1, 3])
+@pytest.mark.parametrize("mosaics", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_head_alone_learns_from_what_the_model_sees(bench: Bench, mosaics: int) -> None:
     """The scores during such a training, from features, are those of the model that it leaves."""
     start = replace(bench.start, config=bench.start.config.replace(eval_mosaics=mosaics))
@@ -197,6 +196,7 @@ def test_a_head_alone_learns_from_what_the_model_sees(bench: Bench, mosaics: int
     assert found.plcc == pytest.approx(selected["plcc"], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_sigterm_while_features_are_computed_loses_none_of_them(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features, "CHUNK", 8)
     # A recipe of its own: other tests' straight run computes features in larger batches, which round otherwise.
@@ -302,6 +302,7 @@ def test_a_full_disk_stops_in_one_line_and_loses_nothing(bench: Bench, monkeypat
     assert_same(bench.folder, uninterrupted(bench, FINETUNE))
 
 
+@pytest.mark.slow
 def test_only_the_newest_states_are_kept(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.stopped(monkeypatch, 11)
     assert [state.name for state in bench.states()] == ["10", "11"]
@@ -383,7 +384,7 @@ def test_what_a_killed_run_had_not_written_down_is_written(bench: Bench, monkeyp
 
 # ---- the program itself, killed ----
 
-EPOCHS = 8
+EPOCHS = 3
 
 
 @pytest.fixture(scope="module")

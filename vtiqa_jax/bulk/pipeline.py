@@ -2,12 +2,14 @@
 
 import dataclasses
 import functools
+import math
 from typing import Any
 
 import jax
 import numpy as np
 import pyarrow as pa
 import ray
+from jaxtyping import UInt8
 from pyarrow import fs
 from ray.data import ActorPoolStrategy, DataContext
 from ray.data.checkpoint import CheckpointConfig
@@ -63,37 +65,48 @@ class Job:
 
 
 def decode(table: pa.Table, config: ModelConfig) -> pa.Table:
-    """Rows of `sources.SCHEMA` to decoded ones: `pixels` has both stored sizes one after the other, or null."""
-    rows: dict[str, list[Any]] = {"path": table["path"].to_pylist(), "pixels": [], "error": []}
-    sides: list[tuple[int | None, int | None]] = []
-    for path, data, error in zip(rows["path"], table["data"], table["error"].to_pylist(), strict=True):
-        packed, size = None, (None, None)
-        if error is None:
+    """Rows of `sources.SCHEMA` to decoded ones: both stored sizes, black where `error` says why, and the photo's own.
+
+    The photos are resized into memory that the table then has for its own: on a CPU, copies of two megabytes a photo
+    would cost more than decoding.
+    """
+    count = len(table)
+    small, large = (np.zeros((count, side, side, 3), np.uint8) for side in (config.global_resize, config.local_resize))
+    errors: list[str | None] = table["error"].to_pylist()
+    sizes: list[tuple[int | None, int | None]] = [(None, None)] * count
+    for row, (path, data) in enumerate(zip(table["path"].to_pylist(), table["data"], strict=True)):
+        if errors[row] is None:
             try:
                 pixels = images.decode(data.as_py() if data.is_valid else sources.read_file(path))
-                size = (pixels.shape[1], pixels.shape[0])
-                packed = b"".join(stored.data for stored in images.resize_pair(pixels, config))
+                small[row], large[row] = images.resize_pair(pixels, config)
+                sizes[row] = (pixels.shape[1], pixels.shape[0])
             except ImageError as reason:
-                error = str(reason)
-        rows["pixels"].append(packed)
-        rows["error"].append(error)
-        sides.append(size)
+                errors[row] = str(reason)
     return pa.table(
         {
-            "path": rows["path"],
-            "pixels": pa.array(rows["pixels"], pa.large_binary()),
-            "error": pa.array(rows["error"], pa.string()),
-            "width": pa.array([width for width, _ in sides], pa.int32()),
-            "height": pa.array([height for _, height in sides], pa.int32()),
+            "path": table["path"],
+            "global_image": _pack(small),
+            "local_image": _pack(large),
+            "error": pa.array(errors, pa.string()),
+            "width": pa.array([width for width, _ in sizes], pa.int32()),
+            "height": pa.array([height for _, height in sizes], pa.int32()),
         }
     )
 
 
-def unpack(pixels: pa.Buffer, config: ModelConfig) -> images.ImagePair:
-    """What `decode` packed, without copying it."""
-    flat = np.frombuffer(pixels, np.uint8)
-    small, large = config.global_resize, config.local_resize
-    return flat[: small**2 * 3].reshape(small, small, 3), flat[small**2 * 3 :].reshape(large, large, 3)
+def _pack(photos: UInt8[np.ndarray, "n side side 3"]) -> pa.FixedSizeBinaryArray:
+    """Photos of one size as a column, without copying them."""
+    kind = pa.binary(math.prod(photos.shape[1:]))
+    return pa.FixedSizeBinaryArray.from_buffers(kind, len(photos), [None, pa.py_buffer(photos)])
+
+
+def unpack(column: pa.ChunkedArray, side: int) -> list[UInt8[np.ndarray, "side side 3"]]:
+    """The photos of a column of `decode`, without copying them."""
+    photos: list[np.ndarray] = []
+    for chunk in column.chunks:
+        flat = np.frombuffer(chunk.buffers()[1], np.uint8, len(chunk) * side**2 * 3, chunk.offset * side**2 * 3)
+        photos.extend(flat.reshape(-1, side, side, 3))
+    return photos
 
 
 class ScorePhotos:
@@ -116,7 +129,9 @@ class ScorePhotos:
     def __call__(self, table: pa.Table) -> pa.Table:
         """Rows of `decode` to rows of OUTPUT."""
         config, errors = self._scorer.config, table["error"].to_pylist()
-        pairs = [unpack(cell.as_buffer(), config) for cell in table["pixels"] if cell.is_valid]
+        small = unpack(table["global_image"], config.global_resize)
+        large = unpack(table["local_image"], config.local_resize)
+        pairs = [pair for pair, error in zip(zip(small, large, strict=True), errors, strict=True) if error is None]
         results = self._scorer.score_pairs(pairs, self._size)
         found = [next(results) if error is None else ScoreResult(None, None, error) for error in errors]
         return pa.table(
