@@ -20,7 +20,7 @@ import tyro
 from timing import device, timed, versions
 
 import vtiqa_jax
-from vtiqa_jax.bulk import pipeline, sources
+from vtiqa_jax.bulk import decoding, sources
 from vtiqa_jax.data import formats, images
 from vtiqa_jax.evaluation.scorer import pass_size
 
@@ -42,15 +42,15 @@ def stages(photos: list[Path]) -> None:
     table = next(sources.read_blocks([str(photo) for photo in photos]))
     data = [photo.read_bytes() for photo in photos]
     pixels = [images.decode(one) for one in data]
-    decoded = pipeline.decode(table, scorer.config)
-    sides = {"global_image": scorer.config.global_resize, "local_image": scorer.config.local_resize}
-    pairs = list(zip(*(pipeline.unpack(decoded[name], side) for name, side in sides.items()), strict=True))
+    decoded = decoding.decode(table, scorer.config.stored_sides)
+    columns = (decoded["global_image"], decoded["local_image"])
+    pairs = list(zip(*map(decoding.unpack, columns, scorer.config.stored_sides), strict=True))
     list(scorer.score_pairs(pairs[:size], size))
     seconds = {
         "reading": timed(lambda: [photo.read_bytes() for photo in photos]),
         "decoding": timed(lambda: [images.decode(one) for one in data]),
-        "resizing": timed(lambda: [images.resize_pair(one, scorer.config) for one in pixels]),
-        "reading, decoding, resizing, packing": timed(lambda: pipeline.decode(table, scorer.config)),
+        "resizing": timed(lambda: [images.resize_pair(one, scorer.config.stored_sides) for one in pixels]),
+        "reading, decoding, resizing, packing": timed(lambda: decoding.decode(table, scorer.config.stored_sides)),
         "scoring": timed(lambda: list(scorer.score_pairs(pairs, size))),
     }
     for name, value in seconds.items():

@@ -63,7 +63,7 @@ def write(folder: Path, count: int) -> None:
     rng = np.random.default_rng(0)
     config = ModelConfig()
     large = cv2.resize(rng.integers(0, 256, (64, 64, 3), np.uint8), (512, 512), interpolation=cv2.INTER_CUBIC)
-    pair = images.resize_pair(large, config)
+    pair = images.resize_pair(large, config.stored_sides)
     start = time.perf_counter()
     for _ in range(100):
         make_preview(large, pair, config)

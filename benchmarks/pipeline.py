@@ -71,7 +71,7 @@ def files(
         each = {
             "reading": timed(lambda: [path.read_bytes() for path in distinct]) / len(distinct),
             "decoding": timed(lambda: [images.decode(data) for data in read]) / len(distinct),
-            "resizing": timed(lambda: [images.resize_pair(pixels, scorer.config) for pixels in decoded])
+            "resizing": timed(lambda: [images.resize_pair(pixels, scorer.config.stored_sides) for pixels in decoded])
             / len(distinct),
         }
         stored = photos(batch_size, scorer.config, 0)

@@ -19,7 +19,7 @@ from matplotlib import pyplot as plt
 
 photo = images.read(Path(skimage.__file__).parent / "data" / "coffee.png")
 config = deit_small()
-small, large = (jnp.asarray(image)[None] for image in images.resize_pair(photo, config))
+small, large = (jnp.asarray(image)[None] for image in images.resize_pair(photo, config.stored_sides))
 shown = {
     f"the photo, {photo.shape[1]} x {photo.shape[0]}": photo,
     "global view: the whole, shrunk": np.asarray(views.center_crop(small, config.view_size)[0]),

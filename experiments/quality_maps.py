@@ -108,7 +108,7 @@ def region_mosaics(checkpoint: str, side: int, count: int) -> Callable[[Photo], 
     corners = [(top, left) for top in offsets for left in offsets]
 
     def worst(photo: Photo) -> Place:
-        small, large = images.resize_pair(photo, config)
+        small, large = images.resize_pair(photo, config.stored_sides)
         regions = [large[top : top + side, left : left + side] for top, left in corners]
         results = scorer.score_pairs([(small, region) for region in regions], pass_size(scorer.mesh, len(regions)))
         scores = np.array([result.score for result in results])
@@ -135,7 +135,7 @@ def gradients(checkpoint: str) -> Callable[[Photo], Place]:
         return change.reshape(grid, patch, grid, patch, 3).sum((1, 3, 4))
 
     def worst(photo: Photo) -> Place:
-        small, large = images.resize_pair(photo, config)
+        small, large = images.resize_pair(photo, config.stored_sides)
         found = np.asarray(cells(loaded.params, small[None], large[None]))
         row, column = np.unravel_index(found.argmax(), found.shape)
         return (float(row) + 0.5) / config.mosaic_grid, (float(column) + 0.5) / config.mosaic_grid

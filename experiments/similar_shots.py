@@ -96,7 +96,7 @@ def class_tokens(paths: list[Path]) -> Float[np.ndarray, "photos photos"]:
     encode = jax.jit(model.encode)
     found = []
     for start in tqdm(range(0, len(paths), 4), "class tokens", disable=None):
-        batch = [images.resize_pair(images.read(path), model.config) for path in paths[start : start + 4]]
+        batch = [images.resize_pair(images.read(path), model.config.stored_sides) for path in paths[start : start + 4]]
         batch += batch[-1:] * (4 - len(batch))
         features = encode(*(np.stack([pair[which] for pair in batch]) for which in (0, 1)))
         found.append(np.asarray(features)[0, :, -model.config.embed_dim :])
@@ -112,7 +112,7 @@ def fingerprinted(paths: list[Path]) -> Float[np.ndarray, "photos photos"]:
 
     def of(path: Path) -> fingerprints.Fingerprint:
         pixels = images.read(path)
-        return preview.make_preview(pixels, images.resize_pair(pixels, config), config).fingerprint
+        return preview.make_preview(pixels, images.resize_pair(pixels, config.stored_sides), config).fingerprint
 
     with ThreadPoolExecutor() as pool:
         prints = np.stack([*pool.map(of, paths)])

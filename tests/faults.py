@@ -1052,16 +1052,16 @@ FAULTS = (
     ),
     Fault(
         "photos of a piece of a table are those of its beginning",
-        "vtiqa_jax/bulk/pipeline.py",
+        "vtiqa_jax/bulk/decoding.py",
         "chunk.offset * side**2 * 3",
         "0",
         "tests/test_bulk.py::test_decoded_photos_come_out_of_any_piece_of_a_table",
     ),
     Fault(
         "photos of a cluster are decoded upside down",
-        "vtiqa_jax/bulk/pipeline.py",
-        "images.resize_pair(pixels, config)",
-        "images.resize_pair(pixels[::-1], config)",
+        "vtiqa_jax/bulk/decoding.py",
+        "images.resize_pair(pixels, sides)",
+        "images.resize_pair(pixels[::-1], sides)",
         "tests/test_bulk.py::test_scores_are_those_of_vtiqa_score_wherever_a_photo_lies",
     ),
 )

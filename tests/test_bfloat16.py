@@ -40,7 +40,7 @@ def packaged() -> Checkpoint:
 
 def compute(packaged: Checkpoint, dtype: ComputeDtype, implementation: Implementation) -> tuple[np.ndarray, np.ndarray]:
     """Features [views, photos, features] and scores."""
-    pairs = [images.resize_pair(images.read(path), packaged.config) for path in PHOTOS]
+    pairs = [images.resize_pair(images.read(path), packaged.config.stored_sides) for path in PHOTOS]
     stored = (np.stack([pair[which] for pair in pairs]) for which in (0, 1))
     # The parameters as arguments: as constants, XLA would spend minutes folding them.
     graphdef, state = nnx.split(packaged.model(dtype, implementation))

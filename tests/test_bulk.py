@@ -27,7 +27,7 @@ from pyarrow import fs
 import vtiqa_jax
 from tests.conftest import Command
 from vtiqa_jax import __main__
-from vtiqa_jax.bulk import pipeline, sources
+from vtiqa_jax.bulk import decoding, pipeline, sources
 from vtiqa_jax.commands import bulk as bulk_command
 from vtiqa_jax.data import images
 from vtiqa_jax.errors import UserError
@@ -260,7 +260,7 @@ def test_globs_and_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_missing_photo_of_a_list_is_a_row_with_the_reason(tmp_path: Path, config: ModelConfig) -> None:
     (block,) = sources.read_blocks([f"{tmp_path}/missing.jpg"])
-    (row,) = pipeline.decode(block, config).to_pylist()
+    (row,) = decoding.decode(block, config.stored_sides).to_pylist()
     assert (row["error"], row["width"]) == ("No such file or directory", None)
 
 
@@ -270,15 +270,22 @@ def test_decoded_photos_come_out_of_any_piece_of_a_table(tmp_path: Path, config:
         (tmp_path / f"{number}.png").write_bytes(photo(number))
     (tmp_path / "3.png").write_bytes(b"broken")
     (block,) = sources.read_blocks([f"{tmp_path}/{number}.png" for number in range(5)])
-    table = pipeline.decode(block, config)
+    table = decoding.decode(block, config.stored_sides)
     again = pa.concat_tables([table.slice(3), table.slice(1, 2)])
     assert again["error"].is_valid().to_pylist() == [True, False, False, False]
     for column, side, which in (("global_image", config.global_resize, 0), ("local_image", config.local_resize, 1)):
-        found = pipeline.unpack(again[column], side)
+        found = decoding.unpack(again[column], side)
         for number, pixels in zip((3, 4, 1, 2), found, strict=True):
             wanted = images.resize_pair(images.decode(photo(number)), config)[which] if number != 3 else 0 * pixels
             assert np.array_equal(pixels, wanted), number
-    assert pipeline.unpack(pipeline.decode(block.slice(0, 0), config)["local_image"], config.local_resize) == []
+    none = decoding.decode(block.slice(0, 0), config.stored_sides)
+    assert decoding.unpack(none["local_image"], config.local_resize) == []
+
+
+def test_a_process_that_decodes_needs_no_jax() -> None:
+    """Its start would take three seconds longer."""
+    code = "import sys; import vtiqa_jax.bulk.decoding; sys.exit('jax' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_tars_packed_cut_off_and_with_a_name_twice(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_cached_arrays_are_the_resized_photos(folder: Path, config: ModelConfig)
     photos = manifest.read_csv(folder / "scores.csv", folder)
     arrays = build_image_cache(photos, folder / "cache", config)
     for row, name in enumerate(photos.names):
-        small, large = images.resize_pair(images.read(folder / name), config)
+        small, large = images.resize_pair(images.read(folder / name), config.stored_sides)
         np.testing.assert_array_equal(arrays.global_images[row], small)
         np.testing.assert_array_equal(arrays.local_images[row : row + 1][0], large)
 

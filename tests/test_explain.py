@@ -31,7 +31,7 @@ def test_a_region_takes_the_mosaics_place(
     scorer: Scorer, config: ModelConfig, weights: Params, rng: np.random.Generator
 ) -> None:
     photo = rng.integers(0, 256, (90, 120, 3), np.uint8)
-    small, large = images.resize_pair(photo, config)
+    small, large = images.resize_pair(photo, config.stored_sides)
     found = scorer.explain(photo)
     model = merge_params(abstract_model(config)[0], weights)
     assert isinstance(model, VTIQA)
@@ -105,7 +105,7 @@ def test_a_notebook_shows_the_photo_beside_its_map(scorer: Scorer, rng: np.rando
     assert picture.shape[1] == 1100 and picture.std() > 10
     found.save(tmp_path / "map.png")
     assert (tmp_path / "map.png").read_bytes() == shown
-    without = scorer.explain_pair(images.resize_pair(photo, scorer.config))
+    without = scorer.explain_pair(images.resize_pair(photo, scorer.config.stored_sides))
     assert without._repr_png_() is None
     with pytest.raises(ValueError, match="does not have its photo"):
         without.save(tmp_path / "none.png")

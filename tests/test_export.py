@@ -150,9 +150,8 @@ def photo(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 def views_of(photos: list[np.ndarray], config: ModelConfig) -> np.ndarray:
     """What the package cuts, one view after the other."""
-    small, large = (
-        jnp.asarray(np.stack(stack)) for stack in zip(*[images.resize_pair(p, config) for p in photos], strict=True)
-    )
+    pairs = [images.resize_pair(photo, config.stored_sides) for photo in photos]
+    small, large = (jnp.asarray(np.stack(stack)) for stack in zip(*pairs, strict=True))
     mosaics = [views.eval_mosaic(large, config.mosaic_grid, config.mosaic_patch, i) for i in range(config.eval_mosaics)]
     return np.concatenate([views.center_crop(small, config.view_size), *mosaics]).astype(np.float32)
 
@@ -199,7 +198,7 @@ OPENCV = 0.02
 
 def test_scores_of_regions(params: Params) -> None:
     model, pixels = onnx_vtiqa.build(CONFIG, params, inputs="regions"), photo(333, 480)
-    pair = [np.asarray(one)[None] for one in images.resize_pair(pixels, CONFIG)]
+    pair = [np.asarray(one)[None] for one in images.resize_pair(pixels, CONFIG.stored_sides)]
     explain = jax.jit(Checkpoint(CONFIG, params, None, {}).model().explain, static_argnums=2)  # type: ignore[union-attr]
     offsets = views.region_offsets(CONFIG.local_resize, CONFIG.view_size // 2, 3)
     corners = np.array([(top, left) for top in offsets for left in offsets], np.int32)

@@ -38,7 +38,7 @@ def noise(seed: int, height: int = 60, width: int = 90) -> images.Rgb:
 
 
 def previewed(pixels: images.Rgb) -> preview.Preview:
-    return make_preview(pixels, images.resize_pair(pixels, TINY), TINY)
+    return make_preview(pixels, images.resize_pair(pixels, TINY.stored_sides), TINY)
 
 
 # ---- Previews ----
@@ -46,7 +46,7 @@ def previewed(pixels: images.Rgb) -> preview.Preview:
 
 @pytest.mark.parametrize("config", [TINY, ModelConfig(), tiny_config(global_resize=37, local_resize=101)])
 def test_the_views_are_those_that_the_model_sees(config: ModelConfig) -> None:
-    pair = images.resize_pair(noise(0), config)
+    pair = images.resize_pair(noise(0), config.stored_sides)
     small, large = (jnp.asarray(image)[None] for image in pair)
     global_view = views.center_crop(small, config.view_size)[0]
     mosaic = views.eval_mosaic(large, config.mosaic_grid, config.mosaic_patch)[0]

@@ -310,7 +310,7 @@ def test_arrays_and_pillow_images_are_photos_too(picture: np.ndarray, tmp_path: 
 
 def test_stored_sizes_are_opencvs_cubic(rng: np.random.Generator) -> None:
     photo = cv2.GaussianBlur(rng.integers(0, 256, (500, 400, 3), np.uint8), (0, 0), 1)
-    small, large = images.resize_pair(photo, deit_small())
+    small, large = images.resize_pair(photo, deit_small().stored_sides)
     assert np.array_equal(small, cv2.resize(photo, (244, 244), interpolation=cv2.INTER_CUBIC))
     assert np.array_equal(large, cv2.resize(photo, (768, 768), interpolation=cv2.INTER_CUBIC))
     pillow = np.asarray(Image.fromarray(photo).resize((244, 244), Image.Resampling.BICUBIC))
@@ -319,7 +319,7 @@ def test_stored_sizes_are_opencvs_cubic(rng: np.random.Generator) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 3000, 3), (5, 2, 3)])
 def test_any_size_can_be_stored(shape: tuple[int, int, int]) -> None:
-    small, large = images.resize_pair(np.full(shape, 9, np.uint8), deit_small())
+    small, large = images.resize_pair(np.full(shape, 9, np.uint8), deit_small().stored_sides)
     assert small.shape == (244, 244, 3)
     assert large.shape == (768, 768, 3)
     assert (large == 9).all()

@@ -81,7 +81,7 @@ def test_photos_to_scores(released: Params, original: Params, expected: dict[str
 
 
 def resized(photos: tuple[Path, ...]) -> tuple[jax.Array, jax.Array]:
-    pairs = [images.resize_pair(images.read(path), RELEASED) for path in photos]
+    pairs = [images.resize_pair(images.read(path), RELEASED.stored_sides) for path in photos]
     return jnp.asarray(np.stack([pair[0] for pair in pairs])), jnp.asarray(np.stack([pair[1] for pair in pairs]))
 
 

@@ -8,16 +8,19 @@ scorer.table(["a.jpg", "b.jpg"])              # the same to look at in a noteboo
 model = vtiqa_jax.load_model()                # the same as a Flax module: to call, to differentiate, to train
 """
 
+import importlib
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from vtiqa_jax.errors import ImageError, UserError
-from vtiqa_jax.evaluation.results import ScoreResult, ScoreTable
-from vtiqa_jax.evaluation.scorer import Scorer
-from vtiqa_jax.evaluation.spread import Spread
-from vtiqa_jax.models import catalog
-from vtiqa_jax.models.checkpoint import LabelScale
-from vtiqa_jax.models.params import Model
-from vtiqa_jax.models.vtiqa import VTIQA, ComputeDtype, Implementation, ModelConfig
+
+if TYPE_CHECKING:
+    from vtiqa_jax.evaluation.results import ScoreResult, ScoreTable
+    from vtiqa_jax.evaluation.scorer import Scorer
+    from vtiqa_jax.evaluation.spread import Spread
+    from vtiqa_jax.models.checkpoint import LabelScale
+    from vtiqa_jax.models.params import Model
+    from vtiqa_jax.models.vtiqa import VTIQA, ComputeDtype, Implementation, ModelConfig
 
 __all__ = [
     "VTIQA",
@@ -33,8 +36,25 @@ __all__ = [
     "load_model",
 ]
 
+_HOMES = {
+    "VTIQA": "models.vtiqa",
+    "LabelScale": "models.checkpoint",
+    "ModelConfig": "models.vtiqa",
+    "ScoreResult": "evaluation.results",
+    "ScoreTable": "evaluation.results",
+    "Scorer": "evaluation.scorer",
+    "Spread": "evaluation.spread",
+}
+"""Imported when they are asked for: what does not compute, as a process that decodes photos, starts without JAX."""
 
-def load(path: str | Path = "default", *, compute_dtype: ComputeDtype = "float32") -> Scorer:
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"vtiqa_jax.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def load(path: str | Path = "default", *, compute_dtype: "ComputeDtype" = "float32") -> "Scorer":
     """A model ready to score photos.
 
     Args:
@@ -44,12 +64,14 @@ def load(path: str | Path = "default", *, compute_dtype: ComputeDtype = "float32
     Raises:
         UserError: `path` is no checkpoint, or a backbone without a head.
     """
+    from vtiqa_jax.evaluation.scorer import Scorer
+
     return Scorer.load(path, compute_dtype=compute_dtype)
 
 
 def load_model(
-    path: str | Path = "default", *, dtype: ComputeDtype = "float32", implementation: Implementation = "xla"
-) -> Model:
+    path: str | Path = "default", *, dtype: "ComputeDtype" = "float32", implementation: "Implementation" = "xla"
+) -> "Model":
     """A model as a Flax module, an `nnx.Module` of real parameters.
 
     Args:
@@ -65,4 +87,6 @@ def load_model(
     Raises:
         UserError: `path` is no checkpoint.
     """
+    from vtiqa_jax.models import catalog
+
     return catalog.load(path).model(dtype, implementation)

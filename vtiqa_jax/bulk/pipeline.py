@@ -2,25 +2,21 @@
 
 import dataclasses
 import functools
-import math
 from typing import Any
 
 import jax
 import numpy as np
 import pyarrow as pa
 import ray
-from jaxtyping import UInt8
 from pyarrow import fs
 from ray.data import ActorPoolStrategy, DataContext
 from ray.data.checkpoint import CheckpointConfig
 
-from vtiqa_jax.bulk import sources
-from vtiqa_jax.data import images
-from vtiqa_jax.errors import ImageError
+from vtiqa_jax.bulk import decoding, sources
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.evaluation.scorer import Scorer, pass_size
 from vtiqa_jax.models.checkpoint import Checkpoint
-from vtiqa_jax.models.vtiqa import ComputeDtype, ModelConfig
+from vtiqa_jax.models.vtiqa import ComputeDtype
 
 CORES_PER_ACTOR = 4
 """Of a machine without GPUs; more of them score no faster together than apart."""
@@ -64,51 +60,6 @@ class Job:
     """The folder in which Ray Data notes which rows have been written, on `system`."""
 
 
-def decode(table: pa.Table, config: ModelConfig) -> pa.Table:
-    """Rows of `sources.SCHEMA` to decoded ones: both stored sizes, black where `error` says why, and the photo's own.
-
-    The photos are resized into memory that the table then has for its own: on a CPU, copies of two megabytes a photo
-    would cost more than decoding.
-    """
-    count = len(table)
-    small, large = (np.zeros((count, side, side, 3), np.uint8) for side in (config.global_resize, config.local_resize))
-    errors: list[str | None] = table["error"].to_pylist()
-    sizes: list[tuple[int | None, int | None]] = [(None, None)] * count
-    for row, (path, data) in enumerate(zip(table["path"].to_pylist(), table["data"], strict=True)):
-        if errors[row] is None:
-            try:
-                pixels = images.decode(data.as_py() if data.is_valid else sources.read_file(path))
-                small[row], large[row] = images.resize_pair(pixels, config)
-                sizes[row] = (pixels.shape[1], pixels.shape[0])
-            except ImageError as reason:
-                errors[row] = str(reason)
-    return pa.table(
-        {
-            "path": table["path"],
-            "global_image": _pack(small),
-            "local_image": _pack(large),
-            "error": pa.array(errors, pa.string()),
-            "width": pa.array([width for width, _ in sizes], pa.int32()),
-            "height": pa.array([height for _, height in sizes], pa.int32()),
-        }
-    )
-
-
-def _pack(photos: UInt8[np.ndarray, "n side side 3"]) -> pa.FixedSizeBinaryArray:
-    """Photos of one size as a column, without copying them."""
-    kind = pa.binary(math.prod(photos.shape[1:]))
-    return pa.FixedSizeBinaryArray.from_buffers(kind, len(photos), [None, pa.py_buffer(photos)])
-
-
-def unpack(column: pa.ChunkedArray, side: int) -> list[UInt8[np.ndarray, "side side 3"]]:
-    """The photos of a column of `decode`, without copying them."""
-    photos: list[np.ndarray] = []
-    for chunk in column.chunks:
-        flat = np.frombuffer(chunk.buffers()[1], np.uint8, len(chunk) * side**2 * 3, chunk.offset * side**2 * 3)
-        photos.extend(flat.reshape(-1, side, side, 3))
-    return photos
-
-
 class ScorePhotos:
     """A model on one GPU, or on a share of a machine's cores, that scores decoded rows: Ray's actor."""
 
@@ -127,11 +78,10 @@ class ScorePhotos:
         self._size = pass_size(self._scorer.mesh, 1 << 30, batch_size)
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        """Rows of `decode` to rows of OUTPUT."""
-        config, errors = self._scorer.config, table["error"].to_pylist()
-        small = unpack(table["global_image"], config.global_resize)
-        large = unpack(table["local_image"], config.local_resize)
-        pairs = [pair for pair, error in zip(zip(small, large, strict=True), errors, strict=True) if error is None]
+        """Rows of `decoding.decode` to rows of OUTPUT."""
+        columns, errors = (table["global_image"], table["local_image"]), table["error"].to_pylist()
+        photos = zip(*map(decoding.unpack, columns, self._scorer.config.stored_sides), strict=True)
+        pairs = [pair for pair, error in zip(photos, errors, strict=True) if error is None]
         results = self._scorer.score_pairs(pairs, self._size)
         found = [next(results) if error is None else ScoreResult(None, None, error) for error in errors]
         return pa.table(
@@ -199,7 +149,7 @@ def run(job: Job) -> None:
         **DECODING,
     )
     decoded = photos.map_batches(
-        functools.partial(decode, config=job.model.config),
+        functools.partial(decoding.decode, sides=job.model.config.stored_sides),
         batch_size=DECODE_ROWS,
         batch_format="pyarrow",
         **DECODING,

@@ -17,7 +17,6 @@ from jaxtyping import UInt8
 
 from vtiqa_jax.data import damage, formats, headers
 from vtiqa_jax.errors import ImageError
-from vtiqa_jax.models.vtiqa import ModelConfig
 
 MAX_PIXELS = 210_000_000
 """A photo of more is not decoded unless asked for: three bytes for each, and as much again for some decoders."""
@@ -185,6 +184,6 @@ def resize_square(pixels: Rgb, side: int) -> UInt8[np.ndarray, "side side 3"]:
     return cv2.resize(pixels, (side, side), interpolation=cv2.INTER_CUBIC)
 
 
-def resize_pair(pixels: Rgb, config: ModelConfig) -> ImagePair:
-    """The photo in both stored sizes."""
-    return resize_square(pixels, config.global_resize), resize_square(pixels, config.local_resize)
+def resize_pair(pixels: Rgb, sides: tuple[int, int]) -> ImagePair:
+    """The photo in both stored sizes, `ModelConfig.stored_sides`."""
+    return resize_square(pixels, sides[0]), resize_square(pixels, sides[1])

@@ -256,7 +256,7 @@ class Scorer:
             if result is not None and inspect is None:
                 return result, result.warning, None
             opened = images.open_photo(photo, max_pixels=max_pixels)
-            pair = images.resize_pair(opened.pixels, self.config)
+            pair = images.resize_pair(opened.pixels, self.config.stored_sides)
             return result or pair, opened.warning, inspect and inspect(opened.pixels, pair)
 
         def finish() -> Iterator[ScoreResult]:
@@ -321,7 +321,8 @@ class Scorer:
             UserError: the model is the paper's, which selects regions itself.
         """
         pixels = images.open_photo(photo).pixels
-        return dataclasses.replace(self.explain_pair(images.resize_pair(pixels, self.config)), photo=pixels)
+        pair = images.resize_pair(pixels, self.config.stored_sides)
+        return dataclasses.replace(self.explain_pair(pair), photo=pixels)
 
     def explain_pair(self, pair: images.ImagePair) -> QualityMap:
         """`explain` for a photo in both stored sizes; the map does not have its photo.

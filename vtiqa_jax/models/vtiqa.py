@@ -91,6 +91,11 @@ class ModelConfig:
         return self.mosaic_grid * self.mosaic_patch
 
     @property
+    def stored_sides(self) -> tuple[int, int]:
+        """Sides of the two squares that a photo is stored as, pixels."""
+        return self.global_resize, self.local_resize
+
+    @property
     def feature_dim(self) -> int:
         """Length of the backbone's features of one view."""
         return self.embed_dim * max(1, len(self.readout_blocks))
