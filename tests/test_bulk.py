@@ -276,8 +276,8 @@ def test_decoded_photos_come_out_of_any_piece_of_a_table(tmp_path: Path, config:
     for column, side, which in (("global_image", config.global_resize, 0), ("local_image", config.local_resize, 1)):
         found = decoding.unpack(again[column], side)
         for number, pixels in zip((3, 4, 1, 2), found, strict=True):
-            wanted = images.resize_pair(images.decode(photo(number)), config.stored_sides)[which] if number != 3 else 0 * pixels
-            assert np.array_equal(pixels, wanted), number
+            whole = images.resize_pair(images.decode(photo(number)), config.stored_sides)[which]
+            assert np.array_equal(pixels, whole if number != 3 else 0 * whole), number
     none = decoding.decode(block.slice(0, 0), config.stored_sides)
     assert decoding.unpack(none["local_image"], config.local_resize) == []
 
