@@ -1064,6 +1064,20 @@ FAULTS = (
         "images.resize_pair(pixels[::-1], sides)",
         "tests/test_bulk.py::test_scores_are_those_of_vtiqa_score_wherever_a_photo_lies",
     ),
+    Fault(
+        "actors take the room of what feeds them",
+        "vtiqa_jax/bulk/pipeline.py",
+        "1 - CPUS_NOT_FOR_ACTORS / cpus",
+        "1 - 1 / cpus",
+        "tests/test_bulk.py::test_cores_have_an_actor_each_and_leave_room_for_what_feeds_them",
+    ),
+    Fault(
+        "blocks hold a photo more than a pass",
+        "vtiqa_jax/bulk/pipeline.py",
+        "rows * sum(3 * side**2 for side in sides)",
+        "(rows + 1) * sum(3 * side**2 for side in sides)",
+        "tests/test_bulk.py::test_blocks_are_whole_passes",
+    ),
 )
 
 

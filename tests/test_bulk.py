@@ -21,6 +21,7 @@ pytest.importorskip("ray", reason='needs Ray Data: pip install "vtiqa-jax[bulk]"
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import ray
 from PIL import Image
 from pyarrow import fs
 
@@ -181,6 +182,20 @@ def test_a_killed_run_goes_on_with_nothing_missing_or_double(model: Path, tmp_pa
     assert {file.name: file.stat().st_mtime_ns for file in out.glob("*.parquet") if file.name in of_kept} == of_kept
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray warns of its own defaults
+def test_blocks_are_whole_passes(two_nodes: str, tmp_path: Path, config: ModelConfig) -> None:
+    for number in range(40):
+        (tmp_path / f"{number}.png").write_bytes(photo(0))
+    ray.init(address=two_nodes, log_to_driver=False, logging_level="ERROR")
+    try:
+        decoded = pipeline.decode_photos(sources.find(str(tmp_path)), config.stored_sides, 16)
+        blocks = [block.num_rows for bundle in decoded.iter_internal_ref_bundles() for block in bundle.metadata]
+    finally:
+        ray.shutdown()
+    assert blocks == [16, 16, 8]
+
+
 def answers(port: int) -> bool:
     with socket.socket() as tried:
         return tried.connect_ex(("127.0.0.1", port)) == 0
@@ -224,6 +239,28 @@ def test_a_bucket(model: Path, tmp_path: Path) -> None:
         "s3://photos/deep/a b#1%20.png": (pytest.approx(score, abs=1e-5), None),
         "s3://photos/empty.png": (None, "the file is empty"),
     }
+
+
+@pytest.mark.parametrize("cores", [[1], [2], [3], [6], [7], [10], [96], [128], [2, 2], [64, 4, 1], [0, 8, 8]], ids=str)
+def test_cores_have_an_actor_each_and_leave_room_for_what_feeds_them(cores: list[int]) -> None:
+    machines = [{"CPU": float(number), "memory": 1e15} if number else {"memory": 1e15} for number in cores]
+    count, _, given = pipeline.plan_actors(machines)
+    share, largest = given["num_cpus"], max(cores)
+    assert count >= cores.count(largest) * largest
+    assert count <= sum(cores)
+    for number in filter(None, cores):  # what Ray packs on a machine when it can
+        left = number - min(number, count) * share
+        assert left >= (1.5 if number == largest > 1 else 0)
+    if largest == 1:
+        assert 1 - share >= pipeline.DECODING["num_cpus"]
+
+
+def test_actors_are_as_many_as_the_memory_holds_and_one_a_gpu() -> None:
+    count, rows, _ = pipeline.plan_actors([{"CPU": 64.0, "memory": 16.5 * 2**30}])
+    assert (count, rows) == (15, pipeline.CORE_ROWS)
+    assert pipeline.plan_actors([{"CPU": 64.0, "memory": 2.0**20}])[0] == 1
+    machines = [{"CPU": 16.0, "GPU": 8.0, "memory": 1e12}, {"CPU": 64.0, "memory": 1e12}]
+    assert pipeline.plan_actors(machines) == (8, pipeline.GPU_ROWS, {"num_gpus": 1, "num_cpus": 1})
 
 
 def test_what_was_written_twice_and_not_finished_is_written_again(tmp_path: Path) -> None:

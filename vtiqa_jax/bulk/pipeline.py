@@ -2,6 +2,9 @@
 
 import dataclasses
 import functools
+import math
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -18,17 +21,24 @@ from vtiqa_jax.evaluation.scorer import Scorer, pass_size
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.vtiqa import ComputeDtype
 
-CORES_PER_ACTOR = 4
-"""Of a machine without GPUs; more of them score no faster together than apart."""
 FILES_PER_TASK = 128
-DECODE_ROWS, SCORE_ROWS = 16, 64
-"""Photos that a task decodes, and an actor is handed, at a time."""
+DECODE_ROWS = 16
+"""Photos that a task decodes at a time."""
+GPU_ROWS, CORE_ROWS = 64, 16
+"""Photos that an actor on a GPU, or on a core, is handed at a time, and that a block of decoded rows has."""
 DECODING = {"num_cpus": 0.5, "memory": 512 << 20}
 """What a task that reads and decodes is given. As it differs from an actor's, Ray keeps the two apart.
 
-Half a core, for reading waits. A run that goes on has an actor of Ray's own, with a core, that leaves out what is done:
-beside it an actor of ours and a task must still find room on two cores, or all of them wait for ever.
+Half a core, for reading waits.
 """
+CPUS_NOT_FOR_ACTORS = 1.5
+"""Of each machine's CPUs, as Ray counts them.
+
+A run that goes on has an actor of Ray's own, with one of them, that leaves out what is done: beside it and our actors a
+task that decodes or writes must still find room, or all of them wait for ever.
+"""
+ACTOR_MEMORY = 1 << 30
+"""Bytes that an actor on a core takes at most."""
 OUTPUT = pa.schema(
     [
         ("path", pa.string()),
@@ -61,13 +71,16 @@ class Job:
 
 
 class ScorePhotos:
-    """A model on one GPU, or on a share of a machine's cores, that scores decoded rows: Ray's actor."""
+    """A model on one GPU, or on one core, that scores decoded rows: Ray's actor."""
 
     def __init__(
         self, shared: Any, digest: str, compute_dtype: ComputeDtype, batch_size: int | None, cache: str | None
     ) -> None:
         model: Checkpoint = ray.get(shared)  # from the driver: no machine needs the checkpoint's folder
         assert model.scale is not None
+        if not ray.get_gpu_ids():
+            # XLA's threads, read when JAX first computes. Cores apart score a tenth faster than cores together.
+            os.environ["NPROC"] = "1"
         jax.config.update("jax_compilation_cache_dir", cache)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         self._scorer = Scorer(
@@ -98,18 +111,26 @@ class ScorePhotos:
         )
 
 
-def _actors() -> tuple[int, dict[str, Any]]:
-    """How many actors the cluster has room for, and what Ray is to give each: a GPU, or a share of the cores."""
-    gpus = int(ray.cluster_resources().get("GPU", 0))
-    if gpus:
-        return gpus, {"num_gpus": 1, "num_cpus": 1}
-    cores = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
-    share = min(CORES_PER_ACTOR, max(1, max(cores) // 2))
-    count = sum(max(1, (number - 1) // share) for number in cores if number >= share)
-    given: dict[str, Any] = {"num_cpus": share - 0.5}
-    if any((number - 1) // share > 1 for number in cores):  # else what does not decode may compute
-        given["runtime_env"] = {"env_vars": {"NPROC": str(share)}}  # XLA's threads
-    return count, given
+def plan_actors(machines: Sequence[Mapping[str, float]]) -> tuple[int, int, dict[str, Any]]:
+    """How many actors a cluster has room for: one a GPU, or, where there is none, one a core.
+
+    Args:
+        machines: what each has, as Ray counts it.
+
+    Returns:
+        Their number, the photos that one is handed at a time, and what Ray is to give it.
+    """
+    if gpus := int(sum(machine.get("GPU", 0) for machine in machines)):
+        return gpus, GPU_ROWS, {"num_gpus": 1, "num_cpus": 1}
+    machines = [machine for machine in machines if machine.get("CPU", 0) >= 1]
+    # What Ray calls an actor's share is less than the core it computes on, so that the largest machine has one a core.
+    cpus = max(machine["CPU"] for machine in machines)
+    share = max(0.25, math.floor((1 - CPUS_NOT_FOR_ACTORS / cpus) * 1e4) / 1e4)  # Ray counts ten thousandths
+    count = 0
+    for machine in machines:
+        room = min((machine["CPU"] - CPUS_NOT_FOR_ACTORS) / share, machine["memory"] / ACTOR_MEMORY - 1)
+        count += max(1, int(room))
+    return count, CORE_ROWS, {"num_cpus": share}
 
 
 def undo_unclear(system: fs.FileSystem, done: str) -> None:
@@ -129,6 +150,20 @@ def undo_unclear(system: fs.FileSystem, done: str) -> None:
             system.delete_file(finished)
 
 
+def decode_photos(files: list[str], sides: tuple[int, int], rows: int) -> ray.data.Dataset:
+    """Decoded rows of all photos in files, in blocks of `rows` as far as they go; `sides` as for `decoding.decode`."""
+    # A block of a few rows more would leave an actor a pass that is nearly empty.
+    DataContext.get_current().target_max_block_size = rows * sum(3 * side**2 for side in sides)
+    photos = ray.data.read_datasource(
+        sources.PhotoSource(files, FILES_PER_TASK),
+        override_num_blocks=max(1, len(files) // FILES_PER_TASK),
+        **DECODING,
+    )
+    return photos.map_batches(
+        functools.partial(decoding.decode, sides=sides), batch_size=DECODE_ROWS, batch_format="pyarrow", **DECODING
+    )
+
+
 def run(job: Job) -> None:
     """Scores what is not yet scored. Ray is connected already.
 
@@ -136,27 +171,15 @@ def run(job: Job) -> None:
         ray.exceptions.RayError: the cluster cannot go on; calling again does.
     """
     undo_unclear(job.system, job.done)
-    context = DataContext.get_current()
-    context.checkpoint_config = CheckpointConfig(
+    DataContext.get_current().checkpoint_config = CheckpointConfig(
         id_column="path", checkpoint_path=job.done, override_filesystem=job.system, delete_checkpoint_on_success=False
     )
-    count, given = _actors()
+    count, rows, given = plan_actors([node["Resources"] for node in ray.nodes() if node["Alive"]])
     cache = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
     model = ray.put(dataclasses.replace(job.model, params=jax.tree.map(np.asarray, job.model.params)))
-    photos = ray.data.read_datasource(
-        sources.PhotoSource(job.files, FILES_PER_TASK),
-        override_num_blocks=max(1, len(job.files) // FILES_PER_TASK),
-        **DECODING,
-    )
-    decoded = photos.map_batches(
-        functools.partial(decoding.decode, sides=job.model.config.stored_sides),
-        batch_size=DECODE_ROWS,
-        batch_format="pyarrow",
-        **DECODING,
-    )
-    scored = decoded.map_batches(
+    scored = decode_photos(job.files, job.model.config.stored_sides, rows).map_batches(
         ScorePhotos,
-        batch_size=SCORE_ROWS,
+        batch_size=rows,
         batch_format="pyarrow",
         compute=ActorPoolStrategy(size=count),
         fn_constructor_args=(model, job.digest, job.compute_dtype, job.batch_size, cache),

@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.stats
+import scipy.special
 from jaxtyping import Array, Float, Int, UInt8
 
 from vtiqa_jax.errors import UserError
@@ -82,4 +82,4 @@ def probability_above(differences: Float[np.ndarray, " draws"]) -> float:
     count, mean, deviation = len(differences), float(differences.mean()), float(differences.std(ddof=1))
     if deviation == 0:
         return 0.5 + 0.5 * float(np.sign(mean))
-    return float(scipy.stats.t.cdf(mean / (deviation * np.sqrt(1 + 1 / count)), count - 1))
+    return float(scipy.special.stdtr(count - 1, mean / (deviation * np.sqrt(1 + 1 / count))))
