@@ -261,6 +261,8 @@ def test_actors_are_as_many_as_the_memory_holds_and_one_a_gpu() -> None:
     assert pipeline.plan_actors([{"CPU": 64.0, "memory": 2.0**20}])[0] == 1
     machines = [{"CPU": 16.0, "GPU": 8.0, "memory": 1e12}, {"CPU": 64.0, "memory": 1e12}]
     assert pipeline.plan_actors(machines) == (8, pipeline.GPU_ROWS, {"num_gpus": 1, "num_cpus": 1})
+    with pytest.raises(UserError, match="start its workers"):
+        pipeline.plan_actors([{"memory": 1e12}])
 
 
 def test_what_was_written_twice_and_not_finished_is_written_again(tmp_path: Path) -> None:

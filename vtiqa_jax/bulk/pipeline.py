@@ -16,6 +16,7 @@ from ray.data import ActorPoolStrategy, DataContext
 from ray.data.checkpoint import CheckpointConfig
 
 from vtiqa_jax.bulk import decoding, sources
+from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.evaluation.scorer import Scorer, pass_size
 from vtiqa_jax.models.checkpoint import Checkpoint
@@ -119,10 +120,15 @@ def plan_actors(machines: Sequence[Mapping[str, float]]) -> tuple[int, int, dict
 
     Returns:
         Their number, the photos that one is handed at a time, and what Ray is to give it.
+
+    Raises:
+        UserError: no machine computes.
     """
     if gpus := int(sum(machine.get("GPU", 0) for machine in machines)):
         return gpus, GPU_ROWS, {"num_gpus": 1, "num_cpus": 1}
     machines = [machine for machine in machines if machine.get("CPU", 0) >= 1]
+    if not machines:
+        raise UserError("no machine of the Ray cluster has a GPU or a core to compute on; start its workers first")
     # What Ray calls an actor's share is less than the core it computes on, so that the largest machine has one a core.
     cpus = max(machine["CPU"] for machine in machines)
     share = max(0.25, math.floor((1 - CPUS_NOT_FOR_ACTORS / cpus) * 1e4) / 1e4)  # Ray counts ten thousandths
