@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from flax import nnx
 from PIL import Image
 
 import vtiqa_jax
@@ -188,26 +189,30 @@ def test_the_walks_through_a_change(title: str, material: dict[str, Path], tmp_p
         assert (name in last) == title.startswith(f"A {word} ")
 
 
-# ---- the guides' Python ----
+# ---- the documents' Python ----
 
-RUN = ("scoring", "explain", "flax")
-"""Guides with a block of Python."""
+RUN = ("README", "scoring", "explain", "flax")
+"""Documents with a block of Python."""
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("usual_promotion")
-@pytest.mark.parametrize("guide", RUN)
-def test_the_python_of_the_guides(
-    guide: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("document", [path for path in DOCUMENTS if path.stem in RUN], ids=lambda path: path.stem)
+def test_the_python_of_the_documents(
+    document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
     for name in ("a.jpg", "b.jpg"):
         Image.fromarray(pixels).save(tmp_path / name)
     monkeypatch.chdir(tmp_path)
-    (block,) = blocks(DOCS / f"{guide}.md", "python")
-    exec(block, {"array_uint8_hwc": pixels, "pil_image": Image.fromarray(pixels)})
+    (block,) = blocks(document, "python")
+    names: dict[str, Any] = {"array_uint8_hwc": pixels, "pil_image": Image.fromarray(pixels)}
+    exec(block, names)
     said = capsys.readouterr().out
-    if guide == "flax":
+    if document.stem == "README":
+        start, loss = nnx.split(vtiqa_jax.load_model())[1], names["loss"]
+        assert loss(names["params"]) < loss(start)
+    if document.stem == "flax":
         losses = [float(loss) for loss in re.findall(r"^loss (\S+)$", said, re.MULTILINE)]
         assert len(losses) == 10
         assert losses[-1] < losses[0]
