@@ -1067,8 +1067,8 @@ FAULTS = (
     Fault(
         "actors take the room of what feeds them",
         "vtiqa_jax/bulk/pipeline.py",
-        "1 - CPUS_NOT_FOR_ACTORS / cpus",
-        "1 - 1 / cpus",
+        "LEAST_LEFT, SHARE_LEFT = 1.5",
+        "LEAST_LEFT, SHARE_LEFT = 1.0",
         "tests/test_bulk.py::test_cores_have_an_actor_each_and_leave_room_for_what_feeds_them",
     ),
     Fault(

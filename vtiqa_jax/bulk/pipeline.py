@@ -32,11 +32,11 @@ DECODING = {"num_cpus": 0.5, "memory": 512 << 20}
 
 Half a core, for reading waits.
 """
-CPUS_NOT_FOR_ACTORS = 1.5
-"""Of each machine's CPUs, as Ray counts them.
+LEAST_LEFT, SHARE_LEFT = 1.5, 0.25
+"""CPUs, as Ray counts them, that actors leave of each machine: at least so many, and this share of it.
 
-A run that goes on has an actor of Ray's own, with one of them, that leaves out what is done: beside it and our actors a
-task that decodes or writes must still find room, or all of them wait for ever.
+They are for reading, decoding and writing. A run that goes on has an actor of Ray's own, with one of them, that leaves
+out what is done: beside it and our actors a task must still find room, or all of them wait for ever.
 """
 ACTOR_MEMORY = 1 << 30
 """Bytes that an actor on a core takes at most."""
@@ -112,31 +112,41 @@ class ScorePhotos:
         )
 
 
-def plan_actors(machines: Sequence[Mapping[str, float]]) -> tuple[int, int, dict[str, Any]]:
+def plan_actors(machines: Sequence[Mapping[str, float]], batch_size: int | None) -> tuple[int, int, dict[str, Any]]:
     """How many actors a cluster has room for: one a GPU, or, where there is none, one a core.
 
     Args:
         machines: what each has, as Ray counts it.
+        batch_size: photos that a GPU computes together.
 
     Returns:
         Their number, the photos that one is handed at a time, and what Ray is to give it.
 
     Raises:
-        UserError: no machine computes.
+        UserError: no machine has what an actor and the tasks beside it take.
     """
-    if gpus := int(sum(machine.get("GPU", 0) for machine in machines)):
-        return gpus, GPU_ROWS, {"num_gpus": 1, "num_cpus": 1}
-    machines = [machine for machine in machines if machine.get("CPU", 0) >= 1]
-    if not machines:
-        raise UserError("no machine of the Ray cluster has a GPU or a core to compute on; start its workers first")
-    # What Ray calls an actor's share is less than the core it computes on, so that the largest machine has one a core.
-    cpus = max(machine["CPU"] for machine in machines)
-    share = max(0.25, math.floor((1 - CPUS_NOT_FOR_ACTORS / cpus) * 1e4) / 1e4)  # Ray counts ten thousandths
-    count = 0
-    for machine in machines:
-        room = min((machine["CPU"] - CPUS_NOT_FOR_ACTORS) / share, machine["memory"] / ACTOR_MEMORY - 1)
-        count += max(1, int(room))
-    return count, CORE_ROWS, {"num_cpus": share}
+
+    def room(machine: Mapping[str, float]) -> float:
+        return machine.get("CPU", 0) - max(LEAST_LEFT, SHARE_LEFT * machine.get("CPU", 0))
+
+    def floor(share: float) -> float:
+        return math.floor(share * 1e4) / 1e4  # Ray counts ten thousandths
+
+    if with_gpu := [machine for machine in machines if machine.get("GPU", 0) >= 1]:
+        share = floor(min(1.0, *(room(machine) / int(machine["GPU"]) for machine in with_gpu)))
+        if share > 0:
+            count = sum(int(machine["GPU"]) for machine in with_gpu)
+            return count, batch_size or GPU_ROWS, {"num_gpus": 1, "num_cpus": share}
+    elif able := [m for m in machines if room(m) > 0 and m.get("memory", 0) >= 2 * ACTOR_MEMORY]:
+        # What Ray calls an actor's share is less than the core it computes on: the largest machine has one on each.
+        largest = max(able, key=room)
+        share = floor(room(largest) / largest["CPU"])
+        counts = [min(int(room(m) / share), int(m["memory"] / ACTOR_MEMORY) - 1) for m in able]
+        return sum(counts), CORE_ROWS, {"num_cpus": share, "memory": ACTOR_MEMORY}
+    raise UserError(
+        "the Ray cluster has no machine to score on: it takes two CPUs and 2 GB of memory, or two CPUs beside the GPUs;"
+        " start its workers first"
+    )
 
 
 def undo_unclear(system: fs.FileSystem, done: str) -> None:
@@ -180,7 +190,8 @@ def run(job: Job) -> None:
     DataContext.get_current().checkpoint_config = CheckpointConfig(
         id_column="path", checkpoint_path=job.done, override_filesystem=job.system, delete_checkpoint_on_success=False
     )
-    count, rows, given = plan_actors([node["Resources"] for node in ray.nodes() if node["Alive"]])
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    count, rows, given = plan_actors(machines, job.batch_size)
     cache = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
     model = ray.put(dataclasses.replace(job.model, params=jax.tree.map(np.asarray, job.model.params)))
     scored = decode_photos(job.files, job.model.config.stored_sides, rows).map_batches(

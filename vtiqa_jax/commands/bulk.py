@@ -4,11 +4,10 @@ import contextlib
 import importlib.util
 import json
 import logging
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import jax
 from filelock import FileLock, Timeout
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 
 PROGRESS = ".progress"
 """Added to OUT's name: the folder that says what has been done. Inside OUT, readers would take it for data."""
+LEAST_CPUS = 2
+"""That Ray is to count on this machine: with fewer, see `pipeline.LEAST_LEFT`, nothing would ever run."""
 
 
 def bulk(
@@ -105,9 +106,13 @@ def _ray(address: str | None) -> Iterator[None]:
     ours = not ray.is_initialized()
     try:
         if ours:
-            # Below two, see pipeline.DECODING, nothing would ever run.
-            local = {} if address else {"include_dashboard": False, "num_cpus": max(2, os.cpu_count() or 1)}
-            ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
+            settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+            settings |= {"address": address} if address else {"address": "local", "include_dashboard": False}
+            ray.init(**settings)
+            # What Ray counts, a container's share for instance, is right; but the system shares out a single core, too.
+            if not address and ray.cluster_resources().get("CPU", 0) < LEAST_CPUS:
+                ray.shutdown()
+                ray.init(num_cpus=LEAST_CPUS, **settings)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise UserError(f"--address {address}: no Ray cluster answers there") from error
     try:
