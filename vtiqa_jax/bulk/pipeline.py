@@ -18,15 +18,15 @@ from ray.data.checkpoint import CheckpointConfig
 from vtiqa_jax.bulk import decoding, sources
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.evaluation.scorer import Scorer, pass_size
+from vtiqa_jax.evaluation.scorer import ACCELERATOR_BATCH, CPU_BATCH, Scorer, pass_size
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.vtiqa import ComputeDtype
 
 FILES_PER_TASK = 128
 DECODE_ROWS = 16
 """Photos that a task decodes at a time."""
-GPU_ROWS, CORE_ROWS = 64, 16
-"""Photos that an actor on a GPU, or on a core, is handed at a time, and that a block of decoded rows has."""
+GPU_ROWS, CORE_ROWS = ACCELERATOR_BATCH, 4 * CPU_BATCH
+"""Photos, whole passes, that an actor on a GPU or on a core is handed at a time, and that a decoded block has."""
 DECODING = {"num_cpus": 0.5, "memory": 512 << 20}
 """What a task that reads and decodes is given. As it differs from an actor's, Ray keeps the two apart.
 
