@@ -21,12 +21,13 @@ from vtiqa_jax import __main__ as program
 from vtiqa_jax.convert import onnx_vtiqa, stablehlo
 from vtiqa_jax.convert.card import make_card
 from vtiqa_jax.convert.onnx_graph import OPSET, Graph
-from vtiqa_jax.data import demo, images
+from vtiqa_jax.data import demo
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import catalog, checkpoint, quantized, views
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
 from vtiqa_jax.models.params import Params, hash_params, init_params
 from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
+from vtiqa_jax.photos.resize import prepare
 
 Change = Callable[[Any], object]
 """Changes an ONNX model in place."""
@@ -150,10 +151,8 @@ def photo(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 def views_of(photos: list[np.ndarray], config: ModelConfig) -> np.ndarray:
     """What the package cuts, one view after the other."""
-    pairs = [images.resize_pair(photo, config.stored_sides) for photo in photos]
-    small, large = (jnp.asarray(np.stack(stack)) for stack in zip(*pairs, strict=True))
-    mosaics = [views.eval_mosaic(large, config.mosaic_grid, config.mosaic_patch, i) for i in range(config.eval_mosaics)]
-    return np.concatenate([views.center_crop(small, config.view_size), *mosaics]).astype(np.float32)
+    prepared = [prepare(photo, config.screen_side, config.eval_cuts) for photo in photos]
+    return np.concatenate([np.stack(view) for view in zip(*prepared, strict=True)]).astype(np.float32)
 
 
 def asymmetric(model: Any) -> None:
@@ -198,7 +197,7 @@ OPENCV = 0.02
 
 def test_scores_of_regions(params: Params) -> None:
     model, pixels = onnx_vtiqa.build(CONFIG, params, inputs="regions"), photo(333, 480)
-    pair = [np.asarray(one)[None] for one in images.resize_pair(pixels, CONFIG.stored_sides)]
+    pair = [np.asarray(one)[None] for one in prepare(pixels, CONFIG.screen_side, CONFIG.stored_cuts)]
     explain = jax.jit(Checkpoint(CONFIG, params, None, {}).model().explain, static_argnums=2)  # type: ignore[union-attr]
     offsets = views.region_offsets(CONFIG.local_resize, CONFIG.view_size // 2, 3)
     corners = np.array([(top, left) for top in offsets for left in offsets], np.int32)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from vtiqa_jax.data import transfer
-from vtiqa_jax.data.transfer import plan_targets
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.photos import transfer
+from vtiqa_jax.photos.transfer import plan_targets
 
 
 @pytest.fixture(params=[True, False], ids=["hard links", "no hard links"])
@@ -96,7 +96,7 @@ def test_a_full_disk_leaves_no_half_photo(tmp_path: Path, monkeypatch: pytest.Mo
 MOVER = """
 import os, signal, sys
 from pathlib import Path
-from vtiqa_jax.data.transfer import transfer
+from vtiqa_jax.photos.transfer import transfer
 
 folder, how = Path(sys.argv[1]), sys.argv[2]
 names = [f"{number}.jpg" for number in range(4)]

@@ -18,8 +18,6 @@ from vtiqa_jax.commands.display import Display, print_any_name, remarks
 from vtiqa_jax.commands.photos import find_photos
 from vtiqa_jax.commands.selection import Selection
 from vtiqa_jax.commands.sigterm import raise_on_sigterm
-from vtiqa_jax.data import images
-from vtiqa_jax.data.quiet import quiet_decoders
 from vtiqa_jax.errors import Terminated, UserError
 from vtiqa_jax.evaluation import score_files
 from vtiqa_jax.evaluation.journal import Journal, journal_path, open_journal
@@ -30,6 +28,9 @@ from vtiqa_jax.evaluation.spread import Spread
 from vtiqa_jax.gallery.page import GalleryHeader, GalleryItem, check_folder, open_gallery
 from vtiqa_jax.gallery.preview import Preview, make_preview
 from vtiqa_jax.models.vtiqa import ComputeDtype
+from vtiqa_jax.photos import decode
+from vtiqa_jax.photos.resize import Rgb
+from vtiqa_jax.photos.stderr import quiet_decoders
 
 MAP_SIDE = 16
 """Of the maps on a page: rows and columns over the whole photo."""
@@ -50,7 +51,7 @@ def score(
     quiet: bool = False,
     batch_size: int | None = None,
     compute_dtype: ComputeDtype = "float32",
-    max_pixels: int = images.MAX_PIXELS,
+    max_pixels: int = decode.MAX_PIXELS,
 ) -> int:
     """Scores photos. Exit status: 0 all scored, 1 some could not be read or copied, 2 bad arguments.
 
@@ -88,9 +89,9 @@ def score(
     names = score_files.columns(mosaics is not None)
     settings = model.settings(mosaics) if outputs or cache is not None else {}
 
-    def preview(pixels: images.Rgb, pair: images.ImagePair) -> tuple[Preview, Float[np.ndarray, "rows columns"] | None]:
-        drawn = model.explain_pair(pair).resample(MAP_SIDE, MAP_SIDE) if maps else None
-        return make_preview(pixels, pair, model.config), drawn
+    def preview(pixels: Rgb) -> tuple[Preview, Float[np.ndarray, "rows columns"] | None]:
+        drawn = model.explain_pixels(pixels).resample(MAP_SIDE, MAP_SIDE) if maps else None
+        return make_preview(pixels, model.config), drawn
 
     results: list[ScoreResult] = []
     with contextlib.ExitStack() as stack:
