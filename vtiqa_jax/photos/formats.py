@@ -3,9 +3,11 @@
 import dataclasses
 import os
 from collections import Counter
+from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from vtiqa_jax.errors import ImageError
 
@@ -32,14 +34,15 @@ class Extra:
         """Whether they can be read here."""
         return find_spec(self.module) is not None
 
-    def require(self) -> None:
-        """Checks that they can be read here.
+    def require(self) -> Any:
+        """Returns the package, imported.
 
         Raises:
-            ImageError: the package is missing; names the extra.
+            ImageError: it is missing; names the extra.
         """
         if not self.is_installed:
             raise ImageError(f"{self.photos} needs a package that is not there: install vtiqa-jax[{self.name}]")
+        return import_module(self.module)
 
 
 HEIF = Extra("heif", "pi_heif", "HEIC", frozenset((".heic", ".heics", ".heif", ".heifs", ".hif")))
