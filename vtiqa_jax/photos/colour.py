@@ -28,7 +28,7 @@ def to_srgb(pixels: Rgb, profile: bytes) -> Rgb:
     """
     mode = space(profile)
     transform = _transform(profile) if mode in ("RGB", "L") else None
-    if transform is None:
+    if transform is None or (mode == "L" and not _is_grey(pixels)):
         return pixels
     converted = np.empty_like(pixels)
     for top in range(0, len(pixels), ROWS):
@@ -36,6 +36,10 @@ def to_srgb(pixels: Rgb, profile: bytes) -> Rgb:
         image = Image.fromarray(np.ascontiguousarray(strip if mode == "RGB" else strip[:, :, 0]))
         converted[top : top + ROWS] = np.asarray(ImageCms.applyTransform(image, transform))
     return converted
+
+
+def _is_grey(pixels: Rgb) -> bool:
+    return all(np.array_equal(pixels[:, :, 0], pixels[:, :, other]) for other in (1, 2))
 
 
 def image_to_srgb(image: Image.Image, profile: bytes) -> Image.Image | None:

@@ -1,13 +1,17 @@
 """Which files are photos: the endings that folders are searched for, and the extras that some formats need."""
 
+import contextlib
 import dataclasses
 import os
 from collections import Counter
+from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from PIL import features
 
 from vtiqa_jax.errors import ImageError
 
@@ -28,6 +32,10 @@ class Extra:
     photos: str
     """What they are called."""
     suffixes: frozenset[str]
+    library: str
+    """That the package brings, which decodes."""
+    library_version: Callable[[Any], str]
+    """Asks the package for the library's version."""
 
     @property
     def is_installed(self) -> bool:
@@ -42,10 +50,20 @@ class Extra:
         """
         if not self.is_installed:
             raise ImageError(f"{self.photos} needs a package that is not there: install vtiqa-jax[{self.name}]")
-        return import_module(self.module)
+        try:
+            return import_module(self.module)
+        except ImportError as error:
+            raise ImageError(f"{self.photos} needs {self.module}, which does not load here: {error}") from error
 
 
-HEIF = Extra("heif", "pi_heif", "HEIC", frozenset((".heic", ".heics", ".heif", ".heifs", ".hif")))
+HEIF = Extra(
+    "heif",
+    "pi_heif",
+    "HEIC",
+    frozenset((".heic", ".heics", ".heif", ".heifs", ".hif")),
+    "libheif",
+    lambda pi_heif: pi_heif.libheif_version(),
+)
 RAW = Extra(
     "raw",
     "rawpy",
@@ -80,6 +98,8 @@ RAW = Extra(
             ".x3f",
         ]
     ),
+    "libraw",
+    lambda rawpy: ".".join(map(str, rawpy.libraw_version)),
 )
 EXTRAS = (HEIF, RAW)
 
@@ -116,9 +136,10 @@ def count_left_out(paths: list[Path]) -> Counter[Extra]:
 
 def decoder_versions() -> dict[str, str]:
     """The versions of all that decodes photos here: pixels, and scores, depend on them."""
-    names = [
-        "opencv-python-headless",
-        "pillow",
-        *(extra.module.replace("_", "-") for extra in EXTRAS if extra.is_installed),
-    ]
-    return {name: version(name) for name in names}
+    versions = {name: version(name) for name in ("opencv-python-headless", "pillow")}
+    versions |= {name: features.version(name) or "" for name in ("littlecms2", "avif", "libtiff")}
+    for extra in EXTRAS:
+        with contextlib.suppress(ImageError):  # one that is not there, or does not load, decodes nothing
+            versions[extra.library] = extra.library_version(extra.require())
+            versions[extra.module.replace("_", "-")] = version(extra.module)
+    return versions

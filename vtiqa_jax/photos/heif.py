@@ -31,7 +31,10 @@ def _decode_avif(data: bytes) -> Rgb | None:
     image = AvifImageFile(io.BytesIO(data))
     orientation = image.getexif().get(0x0112, 1)  # Pillow puts the turns of the container there, too
     if coding.code_points is not None and coding.code_points.is_hdr and coding.bits > 8:
-        pixels = opencv.decode_deep(data) << (16 - coding.bits)  # 8 of them would show as steps
+        deep = opencv.decode_deep(data)  # 8 bits of them would show as steps
+        if deep is None:
+            return None
+        pixels = deep << (16 - coding.bits)
     else:
         pixels = _copy(image)
     return turn(_to_srgb(pixels, image.info.get("icc_profile") or b"", coding.code_points), orientation)

@@ -55,7 +55,7 @@ def jpeg_segments(data: bytes, all_scans: bool = False) -> Iterator[tuple[int, i
     Stops where the data stop. What lies between two segments is passed over, as by libjpeg; so is a scan's picture.
     """
     position = 2
-    while 0 <= position and position + 4 <= len(data):
+    while position >= 0 and position + 4 <= len(data):
         if data[position] != 0xFF:
             position = data.find(b"\xff", position)
             continue

@@ -1,10 +1,5 @@
 """OpenCV's decoders. Its JPEG decoder is part of the published model."""
 
-import os
-
-# Before cv2 is imported: what it would print about broken files is said by our own errors.
-os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
-
 import cv2
 import numpy as np
 from jaxtyping import UInt16

@@ -40,7 +40,7 @@ def to_rgb(image: Image.Image) -> Rgb:
 def _cut_to_8(image: Image.Image) -> Rgb:
     """Greys of 16 bits. Mode I holds numbers of any size: only such as 16-bit files make are taken."""
     pixels = np.asarray(image).astype(np.int64)
-    if image.mode == "I" and not (0 <= pixels.min() and 255 < pixels.max() < 65536):
+    if image.mode == "I" and not (pixels.min() >= 0 and 255 < pixels.max() < 65536):
         raise ImageError(
             f"a Pillow image of mode I with numbers from {pixels.min()} to {pixels.max()} is none of 16 bits: "
             "convert it to mode L"

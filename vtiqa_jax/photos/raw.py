@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt16
+from jaxtyping import UInt8, UInt16
 from numpy import ndarray as Array
 
 from vtiqa_jax.errors import ImageError
@@ -27,6 +27,9 @@ SAMPLES = 500
 """Rows and columns, at most about twice as many, that are looked at for it."""
 SHAPE_TOLERANCE = 0.02
 """Share by which a preview's sides may be in another proportion; cameras cut some rows off."""
+
+MIN_CONTRAST = 32
+"""Levels between the darkest and the brightest number of a preview that shows something."""
 
 
 def is_raw(name: str | os.PathLike[str], data: bytes, kind: headers.Format | None) -> bool:
@@ -82,14 +85,12 @@ def _read_preview(raw: Any) -> Rgb | None:
     """The camera's own picture of the photo, lying as it may; None without one of the photo's shape."""
     try:
         thumbnail = raw.extract_thumb().data  # LibRaw takes the largest one
-    except Exception:  # there is none, or none that LibRaw can read
+        if isinstance(thumbnail, bytes):
+            limits.check_size(*headers.read_size(thumbnail, "JPEG"), limits.LARGE)
+            thumbnail = opencv.decode(thumbnail)
+    except Exception:  # there is none, or none that can be read
         return None
-    if isinstance(thumbnail, bytes):
-        kind = headers.find_format(thumbnail)
-        if kind != "JPEG" or math.prod(headers.read_size(thumbnail, kind)) > limits.LARGE:
-            return None
-        thumbnail = opencv.decode(thumbnail)
-    if thumbnail is None or thumbnail.ndim != 3 or thumbnail.shape[2] != 3:
+    if thumbnail is None or thumbnail.ndim != 3 or thumbnail.shape[2] != 3 or np.ptp(thumbnail) < MIN_CONTRAST:
         return None
     shapes = (sorted(thumbnail.shape[:2]), sorted((raw.sizes.height, raw.sizes.width)))
     (short, long), (photo_short, photo_long) = shapes
@@ -97,7 +98,7 @@ def _read_preview(raw: Any) -> Rgb | None:
     return thumbnail if abs(short * photo_long / (long * photo_short) - 1) < SHAPE_TOLERANCE else None
 
 
-def _light_as_in(preview: Rgb, deep: UInt16[Array, "h w 3"]) -> Rgb:
+def _light_as_in(preview: UInt8[Array, "rows columns 3"], deep: UInt16[Array, "height width 3"]) -> Rgb:
     """Gives pixels of 16 bits the distribution of light of a picture of the same, by one curve for all colours."""
     wanted, found = (
         np.quantile(image[:: max(1, len(image) // SAMPLES), :: max(1, len(image) // SAMPLES)].max(-1), QUANTILES)

@@ -43,7 +43,7 @@ class Entry(NamedTuple):
     """Where a tag's values lie."""
 
     kind: int
-    count: int
+    length: int
     position: int
 
 
@@ -64,7 +64,7 @@ class Page:
         """A tag's values as they stand; empty without the tag."""
         if (entry := self.entries.get(tag)) is None:
             return b""
-        return self.data[entry.position : entry.position + entry.count * _SIZES.get(entry.kind, 0)]
+        return self.data[entry.position : entry.position + entry.length * _SIZES.get(entry.kind, 0)]
 
     def numbers(self, tag: int) -> tuple[int, ...]:
         """A tag's values where they are whole numbers, else none."""

@@ -1,0 +1,120 @@
+"""Photos in files of every kind, made up: what cameras, phones and scanners write."""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from PIL import Image, ImageOps
+
+HEIC = Path(__file__).parent / "photos" / "turned.heic"
+"""`PICTURE` in 20 x 30 and "turn it to the right", written by pillow-heif, whose encoder is not free enough to depend
+on."""
+PQ_HEIC = Path(__file__).parent / "photos" / "pq.heic"
+"""128 x 96 pixels of 10 bits, PQ and BT.2020, whose numbers are those of `smooth(96, 128)`; written likewise."""
+SECOND_HEIC = Path(__file__).parent / "photos" / "second.heic"
+"""Two pictures, of which the second, `smooth(96, 128)`, is the primary one, the first lies upside down; likewise."""
+
+
+def smooth(height: int, width: int) -> np.ndarray:
+    """A picture of colours that change slowly, no two corners alike."""
+    y, x = np.mgrid[:height, :width]
+    red, green = 160 * y // height + 20, 232 * x // width
+    return np.stack([red, green, (red + green) // 2 + 10], -1).astype(np.uint8)
+
+
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    """A Pillow image as a file."""
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def exif(orientation: int) -> bytes:
+    """EXIF data that name an orientation."""
+    found = Image.Exif()
+    found[0x0112] = orientation
+    return found.tobytes()
+
+
+def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """What Pillow makes of pixels with an orientation."""
+    image = Image.fromarray(pixels)
+    image.getexif()[0x0112] = orientation
+    return np.asarray(ImageOps.exif_transpose(image))
+
+
+def with_chunk(png: bytes, name: bytes, content: bytes) -> bytes:
+    """A PNG with one more chunk after its header."""
+    body = name + content
+    return png[:33] + struct.pack(">L", len(content)) + body + struct.pack(">L", zlib.crc32(body)) + png[33:]
+
+
+def tiff(*pages: tuple[np.ndarray, dict[str, Any]], **options: Any) -> bytes:
+    """A TIFF of these pages; the options of tifffile's `write` for each, those of `TiffWriter` for all."""
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer, **options) as file:
+        for pixels, its in pages:
+            file.write(np.ascontiguousarray(pixels), metadata=None, **{"photometric": "rgb", **its})
+    return buffer.getvalue()
+
+
+def oriented(orientation: int) -> list[tuple[int, str, int, int, bool]]:
+    """The tag of a TIFF's orientation, for `extratags`."""
+    return [(274, "H", 1, orientation, True)]
+
+
+def as_dng(mosaic: np.ndarray, orientation: int = 1, preview: np.ndarray | None = None) -> bytes:
+    """The smallest RAW file that LibRaw develops: a Bayer mosaic, red first. A preview is the first page."""
+    mosaic_tags: list[tuple[int, str, int, Any, bool]] = [
+        (33421, "H", 2, (2, 2), True),
+        (33422, "B", 4, bytes((0, 1, 1, 2)), True),
+    ]
+    camera_tags: list[tuple[int, str, int, Any, bool]] = [
+        (50706, "B", 4, bytes((1, 4, 0, 0)), True),
+        (50708, "s", 0, "Maker Camera", True),
+        (50721, "2i", 9, (1, 1, 0, 1, 0, 1, 0, 1, 1, 1, 0, 1, 0, 1, 0, 1, 1, 1), True),
+        (50728, "2I", 3, (1, 1, 1, 1, 1, 1), True),
+        (271, "s", 0, "Maker", True),
+        (272, "s", 0, "Camera", True),
+        (274, "H", 1, orientation, True),
+    ]
+    if preview is None:
+        return tiff((mosaic, {"photometric": "cfa", "extratags": mosaic_tags + camera_tags}))
+    return tiff(
+        (preview, {"subfiletype": 1, "subifds": 1, "extratags": camera_tags}),
+        (mosaic, {"photometric": "cfa", "extratags": mosaic_tags}),
+    )
+
+
+def icc_profile(to_xyz: np.ndarray, gamma: float, space: bytes = b"RGB ") -> bytes:
+    """A profile of three primaries and a gamma, or of a gamma for grey.
+
+    Args:
+        to_xyz: linear colours to XYZ under D50, [3, 3].
+        gamma: of the colours' numbers.
+        space: `RGB ` or `GRAY`.
+    """
+
+    def xyz(values: np.ndarray) -> bytes:
+        return b"XYZ \0\0\0\0" + struct.pack(">3l", *np.rint(np.asarray(values) * 65536).astype(int))
+
+    curve = b"curv\0\0\0\0" + struct.pack(">LH", 1, round(gamma * 256)) + b"\0\0"
+    white = np.array((0.9642, 1.0, 0.8249))
+    tags = {b"desc": b"desc\0\0\0\0" + struct.pack(">L", 2) + b"x\0" + bytes(78), b"wtpt": xyz(white)}
+    if space == b"GRAY":
+        tags[b"kTRC"] = curve
+    else:
+        for index, name in enumerate((b"r", b"g", b"b")):
+            tags |= {name + b"XYZ": xyz(to_xyz[:, index]), name + b"TRC": curve}
+    table, content, start = b"", b"", 132 + 12 * len(tags)
+    for name, body in tags.items():
+        table += name + struct.pack(">LL", start + len(content), len(body))
+        content += body + bytes(-len(body) % 4)
+    size = start + len(content)
+    head = struct.pack(">L4sL4s4s4s", size, b"none", 0x02100000, b"mntr", space, b"XYZ ") + bytes(12) + b"acsp"
+    head += bytes(28) + struct.pack(">3l", 63190, 65536, 54061) + bytes(48)
+    return head[:128] + struct.pack(">L", len(tags)) + table + content
