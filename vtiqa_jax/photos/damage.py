@@ -9,25 +9,29 @@ from vtiqa_jax.photos.headers import Format
 from vtiqa_jax.photos.metadata import jpeg_segments
 
 REPAIRED = "the file is damaged; what could not be read of it was filled in"
-END = b"\xff\xd9"
+SCAN, END = 0xDA, b"\xff\xd9"
 
 
-def with_end_marker(data: bytes) -> bytes:
-    """Returns a JPEG with its end marker, which some cameras and servers leave out.
+def mend_jpeg(data: bytes) -> bytes:
+    """Returns a JPEG without stray bytes between the segments of its header, and with its end marker.
 
-    Decoders fill what is missing before it with grey. Within the picture's data FF D9 cannot occur but as the end
-    marker; before them, a thumbnail may have its own.
+    Decoders do not all pass over the first, and fill what is missing before the second with grey. Within the picture's
+    data FF D9 cannot occur but as the end marker; in the header, a thumbnail may have its own.
 
     Raises:
         ImageError: more is missing than the marker.
     """
-    start = next((start for marker, start, _ in jpeg_segments(data) if marker == 0xDA), None)
-    if start is not None:
-        if data.find(END, start) >= 0:
-            return data
-        completed = data + END
-        if _decodes(completed, strict=True) and _has_all_bits(completed):
-            return completed
+    segments = list(jpeg_segments(data))
+    if not segments or segments[-1][0] != SCAN:
+        raise ImageError("the JPEG is truncated")
+    ends = [2, *(end for _, _, end in segments)]
+    if any(start - 4 != end for (_, start, _), end in zip(segments, ends, strict=False)):
+        data = data[:2] + b"".join(data[start - 4 : end] for _, start, end in segments) + data[ends[-1] :]
+        return mend_jpeg(data)
+    if data.find(END, segments[-1][1]) >= 0:
+        return data
+    if _decodes(data + END, strict=True) and _has_all_bits(data):
+        return data + END
     raise ImageError("the JPEG is truncated")
 
 
@@ -37,7 +41,7 @@ def _has_all_bits(data: bytes) -> bool:
     for marker, start, end in jpeg_segments(data, all_scans=True):
         if marker in (0xC0, 0xC1, 0xC2):  # with Huffman's codes: in arithmetic ones libjpeg sees no end
             missing = {data[at]: set(range(64)) for at in range(start + 6, end, 3)}
-        elif marker == 0xDA:
+        elif marker == SCAN:
             components, (first, last, bit) = data[start + 1 : end - 3 : 2], data[end - 3 : end]
             for component in components if bit & 15 == 0 else ():
                 missing.get(component, set()).difference_update(range(first, last + 1))

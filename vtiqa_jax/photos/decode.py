@@ -51,7 +51,7 @@ def decode(name: str | os.PathLike[str], data: bytes, *, max_pixels: int = MAX_P
         formats.HEIF.require()
     turned = 1
     if kind == "JPEG":
-        data = damage.with_end_marker(data)
+        data = damage.mend_jpeg(data)
     elif kind == "TIFF":
         data, turned = _photo_of_tiff(data)
     width, height = headers.read_size(data, kind)

@@ -66,7 +66,7 @@ def jpeg_segments(data: bytes, all_scans: bool = False) -> Iterator[tuple[int, i
             position += 2
         else:
             end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-            if end < position + 4:
+            if not position + 4 <= end <= len(data):
                 return
             yield marker, position + 4, end
             if marker == 0xDA and not all_scans:

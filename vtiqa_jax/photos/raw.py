@@ -64,9 +64,9 @@ def develop(data: bytes, max_pixels: int) -> Rgb:
     Raises:
         ImageError: the extra is missing, the file is damaged or too large, or LibRaw does not know its camera.
     """
-    rawpy = formats.RAW.require()
+    libraw = formats.RAW.require()
     try:
-        with rawpy.imread(io.BytesIO(data)) as raw:
+        with libraw.imread(io.BytesIO(data)) as raw:
             pixels = raw.sizes.raw_width * raw.sizes.raw_height
             limits.check_size(raw.sizes.raw_width, raw.sizes.raw_height, max_pixels)
             with limits.one_large_photo(pixels):
