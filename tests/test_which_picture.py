@@ -171,40 +171,19 @@ def test_a_raw_photo_has_the_light_of_the_cameras_own_picture() -> None:
     for row, column, channel in ((0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 2)):
         mosaic[row::2, column::2] = linear[row::2, column::2, channel]
 
-    def level(preview: np.ndarray | None) -> float:
-        return float(decode("", as_dng(mosaic, preview=preview)).pixels.max(-1).mean())
+    def level(preview: np.ndarray | None = None, behind: bytes = b"") -> float:
+        return float(decode("", as_dng(mosaic, preview=preview) + behind).pixels.max(-1).mean())
 
-    wanted = camera.max(-1).mean()
-    assert abs(level(camera[::4, ::4]) - wanted) < 3
-    barred = np.pad(camera[::4, ::4], ((4, 4), (0, 0), (0, 0)))
-    flat = np.full_like(camera[::4, ::4], 90)
-    assert level(None) == level(barred) == level(flat) > 2 * wanted
-
-
-def test_a_raw_preview_in_jpeg_counts_too() -> None:
-    from vtiqa_jax.photos import raw
-
-    class Sizes:
-        width, height = 128, 96
-
-    class File:
-        sizes = Sizes
-
-        def __init__(self, data: Any) -> None:
-            self.data = data
-
-        def extract_thumb(self) -> "File":
-            return self
-
-    photo = Image.fromarray(PHOTO)
-    lying = encoded(photo.rotate(90, expand=True), "JPEG")
-    for data, shape in (
-        (encoded(photo.resize((64, 48)), "JPEG"), (48, 64, 3)),
-        (lying, (128, 96, 3)),
-        (encoded(photo.resize((64, 64)), "JPEG"), None),
-        (b"\xff\xd8\xff\xe0 no picture", None),
-        (b"not a picture", None),
-        (PHOTO[:, :, 0], None),
-    ):
-        found = raw._read_preview(File(data))
-        assert (None if found is None else found.shape) == shape
+    wanted, small = camera.max(-1).mean(), camera[::4, ::4]
+    assert abs(level(small) - wanted) < 3
+    barred, flat = np.pad(small, ((4, 4), (0, 0), (0, 0))), np.full_like(small, 90)
+    bright = level()
+    assert bright == level(barred) == level(flat) > 2 * wanted
+    # Most cameras write it as a JPEG, somewhere in the file, and a smaller one with bars beside it.
+    image = Image.fromarray(camera)
+    upright, lying = (encoded(picture, "JPEG", quality=95) for picture in (image, image.rotate(90, expand=True)))
+    bars = encoded(Image.fromarray(barred), "JPEG")
+    for behind in (upright, lying, bars + upright, upright + bars, upright[:-2] + bars):
+        assert abs(level(behind=bytes(7) + behind) - wanted) < 3
+    for behind in (bars, b"\xff\xd8\xff" * 1000, upright[:100], upright[:300] + bytes(500)):
+        assert level(behind=behind) == bright

@@ -1,16 +1,14 @@
 """The RAW files of cameras: how they are told from the TIFFs and videos that they look like, and their development."""
 
 import io
-import math
 import os
-from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8, UInt16
 from numpy import ndarray as Array
 
 from vtiqa_jax.errors import ImageError
-from vtiqa_jax.photos import formats, headers, limits, opencv, tiff
+from vtiqa_jax.photos import formats, headers, limits, raw_preview, tiff
 from vtiqa_jax.photos.resize import Rgb
 
 MAGIC = {
@@ -25,11 +23,6 @@ QUANTILES = np.array([0.01, 0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95, 0.99])
 """Points of the curve that gives a photo the light of the camera's own picture."""
 SAMPLES = 500
 """Rows and columns, at most about twice as many, that are looked at for it."""
-SHAPE_TOLERANCE = 0.02
-"""Share by which a preview's sides may be in another proportion; cameras cut some rows off."""
-
-MIN_CONTRAST = 32
-"""Levels between the darkest and the brightest number of a preview that shows something."""
 
 
 def is_raw(name: str | os.PathLike[str], data: bytes, kind: headers.Format | None) -> bool:
@@ -70,7 +63,7 @@ def develop(data: bytes, max_pixels: int) -> Rgb:
             pixels = raw.sizes.raw_width * raw.sizes.raw_height
             limits.check_size(raw.sizes.raw_width, raw.sizes.raw_height, max_pixels)
             with limits.one_large_photo(pixels):
-                preview = _read_preview(raw)
+                preview = raw_preview.find(data, raw.sizes.width, raw.sizes.height)
                 if preview is None:
                     return raw.postprocess(use_camera_wb=True, gamma=SRGB_GAMMA)
                 deep = raw.postprocess(use_camera_wb=True, gamma=SRGB_GAMMA, output_bps=16, no_auto_bright=True)
@@ -79,23 +72,6 @@ def develop(data: bytes, max_pixels: int) -> Rgb:
         raise
     except Exception as error:
         raise ImageError("the RAW file is damaged, or of a camera that LibRaw does not know") from error
-
-
-def _read_preview(raw: Any) -> Rgb | None:
-    """The camera's own picture of the photo, lying as it may; None without one of the photo's shape."""
-    try:
-        thumbnail = raw.extract_thumb().data  # LibRaw takes the largest one
-        if isinstance(thumbnail, bytes):
-            limits.check_size(*headers.read_size(thumbnail, "JPEG"), limits.LARGE)
-            thumbnail = opencv.decode(thumbnail)
-    except Exception:  # there is none, or none that can be read
-        return None
-    if thumbnail is None or thumbnail.ndim != 3 or thumbnail.shape[2] != 3 or np.ptp(thumbnail) < MIN_CONTRAST:
-        return None
-    shapes = (sorted(thumbnail.shape[:2]), sorted((raw.sizes.height, raw.sizes.width)))
-    (short, long), (photo_short, photo_long) = shapes
-    # One of another shape has bars, or shows a part.
-    return thumbnail if abs(short * photo_long / (long * photo_short) - 1) < SHAPE_TOLERANCE else None
 
 
 def _light_as_in(preview: UInt8[Array, "rows columns 3"], deep: UInt16[Array, "height width 3"]) -> Rgb:
