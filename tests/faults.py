@@ -359,8 +359,8 @@ FAULTS = (
     Fault(
         "RAW files are told by their names alone",
         "vtiqa_jax/photos/raw.py",
-        "tiff.DNG_VERSION in page.entries",
-        "has_raw_name and tiff.DNG_VERSION in page.entries",
+        "pages = tiff.list_pages(data)",
+        "pages = tiff.list_pages(data) if has_raw_name else []",
         "tests/test_which_picture.py::test_a_raw_file_is_known_by_its_content",
     ),
     Fault(
@@ -402,7 +402,7 @@ FAULTS = (
         "pixels are converted from sRGB to sRGB",
         "vtiqa_jax/photos/colour.py",
         ".max()) <= SAME",
-        ".max()) < 0",
+        ".max()) == 0",
         "tests/test_colour.py::test_srgb_and_broken_profiles_change_no_pixel",
     ),
     Fault(

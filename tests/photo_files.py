@@ -90,26 +90,27 @@ def as_dng(mosaic: np.ndarray, orientation: int = 1, preview: np.ndarray | None 
     )
 
 
-def icc_profile(to_xyz: np.ndarray, gamma: float, space: bytes = b"RGB ") -> bytes:
-    """A profile of three primaries and a gamma, or of a gamma for grey.
+def icc_profile(to_xyz: np.ndarray, curve: float | np.ndarray, space: bytes = b"RGB ") -> bytes:
+    """A profile of three primaries and a curve, or of a curve for grey.
 
     Args:
         to_xyz: linear colours to XYZ under D50, [3, 3].
-        gamma: of the colours' numbers.
+        curve: the gamma of the colours' numbers, or the light of numbers evenly spaced.
         space: `RGB ` or `GRAY`.
     """
 
     def xyz(values: np.ndarray) -> bytes:
         return b"XYZ \0\0\0\0" + struct.pack(">3l", *np.rint(np.asarray(values) * 65536).astype(int))
 
-    curve = b"curv\0\0\0\0" + struct.pack(">LH", 1, round(gamma * 256)) + b"\0\0"
+    values = np.rint(curve * 65535 if isinstance(curve, np.ndarray) else np.array([curve * 256])).astype(">u2")
+    light = b"curv\0\0\0\0" + struct.pack(">L", len(values)) + values.tobytes()
     white = np.array((0.9642, 1.0, 0.8249))
     tags = {b"desc": b"desc\0\0\0\0" + struct.pack(">L", 2) + b"x\0" + bytes(78), b"wtpt": xyz(white)}
     if space == b"GRAY":
-        tags[b"kTRC"] = curve
+        tags[b"kTRC"] = light
     else:
         for index, name in enumerate((b"r", b"g", b"b")):
-            tags |= {name + b"XYZ": xyz(to_xyz[:, index]), name + b"TRC": curve}
+            tags |= {name + b"XYZ": xyz(to_xyz[:, index]), name + b"TRC": light}
     table, content, start = b"", b"", 132 + 12 * len(tags)
     for name, body in tags.items():
         table += name + struct.pack(">LL", start + len(content), len(body))

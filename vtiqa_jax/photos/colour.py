@@ -10,7 +10,7 @@ from vtiqa_jax.photos.resize import Rgb
 
 SPACES = {b"RGB ": "RGB", b"GRAY": "L", b"CMYK": "CMYK", b"Lab ": "LAB"}
 """Pillow's modes, by the name in a profile's header."""
-SAME = 2
+SAME = 4
 """Levels that a profile may change and still be sRGB: its makers round its curve and primaries differently."""
 ROWS = 1024
 """Rows that are converted at a time, to hold no further copy of a large photo."""
