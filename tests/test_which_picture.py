@@ -1,6 +1,7 @@
 """Of several pictures in a file the photo counts, the right way up; RAW files are known whatever their names."""
 
 import struct
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -28,8 +29,6 @@ def distance(data: bytes, photo: np.ndarray, name: str = "") -> float:
 
 
 def raw_exif(orientation: int, compressed: bool) -> bytes:
-    import zlib
-
     data = exif(orientation)
     text = b"\nexif\n%8d\n%s\n" % (len(data), data.hex().encode())
     return b"Raw profile type exif\0" + (b"\0" + zlib.compress(text) if compressed else text)
@@ -69,6 +68,12 @@ def test_the_first_frame_is_turned_all_eight_ways(kind: str) -> None:
     for orientation in range(1, 9):
         for number, data in enumerate(WRITERS[kind](orientation)):
             assert distance(data, turned(PHOTO, orientation)) < 4, (orientation, number)
+
+
+def test_the_first_frame_of_an_animation_counts() -> None:
+    for kind, options in (("GIF", {}), ("AVIF", {"quality": 95}), ("PNG", {}), ("WEBP", {"lossless": True})):
+        data = encoded(Image.fromarray(PHOTO), kind, save_all=True, append_images=[UPSIDE_DOWN], **options)
+        assert distance(data, PHOTO) < 5, kind
 
 
 def test_the_primary_picture_of_a_heic_counts() -> None:

@@ -3,6 +3,7 @@
 import io
 
 import simplejpeg
+from PIL.TiffImagePlugin import TiffImageFile
 
 from vtiqa_jax.errors import ImageError
 from vtiqa_jax.photos.headers import Format
@@ -13,9 +14,9 @@ SCAN, END = 0xDA, b"\xff\xd9"
 
 
 def mend_jpeg(data: bytes) -> bytes:
-    """Returns a JPEG without stray bytes between the segments of its header, and with its end marker.
+    """Removes stray bytes between the segments of a JPEG's header, and adds an end marker that is missing.
 
-    Decoders do not all pass over the first, and fill what is missing before the second with grey. Within the picture's
+    Not all decoders pass over such bytes; what is missing before an end they fill with grey. Within the picture's
     data FF D9 cannot occur but as the end marker; in the header, a thumbnail may have its own.
 
     Raises:
@@ -74,8 +75,6 @@ def _decodes(data: bytes, strict: bool) -> bool:
 
 def _is_repaired_tiff(data: bytes) -> bool:
     """Whether Pillow, which goes on after no error, cannot decode what OpenCV could."""
-    from PIL.TiffImagePlugin import TiffImageFile
-
     try:
         image = TiffImageFile(io.BytesIO(data))
     except Exception:  # a kind of TIFF that only OpenCV reads
