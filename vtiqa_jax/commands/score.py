@@ -14,7 +14,7 @@ from tqdm import tqdm
 from tyro.conf import Positional, arg
 
 import vtiqa_jax
-from vtiqa_jax.commands.display import Display, print_any_name, remarks
+from vtiqa_jax.commands.display import Display, Order, print_any_name, remarks
 from vtiqa_jax.commands.photos import find_photos
 from vtiqa_jax.commands.selection import Selection
 from vtiqa_jax.commands.sigterm import raise_on_sigterm
@@ -47,6 +47,7 @@ def score(
     spread: int = 0,
     seed: int = 0,
     selection: Annotated[Selection, arg(name="")] = Selection(),
+    sort: Order | None = None,
     cache: Path | None = None,
     quiet: bool = False,
     batch_size: int | None = None,
@@ -67,6 +68,8 @@ def score(
         spread: score each photo by so many other mosaics too, and tell the mean and standard deviation of that.
         seed: of these mosaics; all photos have the same.
         selection: choose photos by their score.
+        sort: print the best or the worst photos first, or by name; when not given, the best come first on a terminal,
+            and elsewhere photos are printed as they are found.
         cache: keep scores in this file, or folder: only new and changed photos are read the next time.
         quiet: print nothing but mistakes, and what --list asks for.
         batch_size: photos computed together; 4 at most on a CPU, and 64 on a GPU when not given.
@@ -109,7 +112,7 @@ def score(
             return next((result for result in found if result is not None), None)
 
         print_any_name()
-        display = Display(model, len(photos), mosaics, silent=quiet or selection.paths_only)
+        display = Display(model, len(photos), mosaics, order=sort, silent=quiet or selection.paths_only)
         inspect = None if gallery is None else preview
         stream = model.stream(
             photos, batch_size=batch_size, inspect=inspect, spread=mosaics, known=known, max_pixels=max_pixels
