@@ -41,7 +41,7 @@ PROGRAMS = {
     "python -m convert": {"convert": __main__.CONVERT},
 }
 NOT_RUN = {
-    "python -m venv": "needs a package index: CI types it",
+    "python3 -m venv": "needs a package index: CI types it",
     ". .venv/bin/activate": "of the line before",
     "pip install": "needs a package index: CI types it",
     "npm install": "needs a package index: CI types it",
