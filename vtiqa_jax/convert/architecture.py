@@ -77,12 +77,13 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _of_timm(described: dict[str, Any], embed_dim: int) -> dict[str, Any]:
+    """What timm's config.json says, under Hugging Face's names."""
     arguments = described.get("model_args")
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = {"architecture": described.get("architecture")}
     if isinstance(arguments, dict):
-        settings |= {TIMM_FIELDS.get(key, key): value for key, value in arguments.items()}
-    name = described.get("architecture")
-    if isinstance(name, str) and (match := TIMM_NAME.fullmatch(name)) and "rope" not in name:
+        settings |= {TIMM_FIELDS.get(str(key), str(key)): value for key, value in arguments.items()}
+    name = settings["architecture"]
+    if isinstance(name, str) and (match := TIMM_NAME.fullmatch(name)):
         settings.setdefault("hidden_act", "quick_gelu" if "quickgelu" in name else "gelu")
         settings.setdefault("layer_norm_eps", LAYER_NORM_EPSILON)
         settings.setdefault("num_attention_heads", TIMM_HEADS.get((match[1], embed_dim)))
@@ -92,6 +93,7 @@ def _of_timm(described: dict[str, Any], embed_dim: int) -> dict[str, Any]:
 
 
 def _of_hugging_face(described: dict[str, Any]) -> dict[str, Any]:
+    """What the config.json of transformers says of the ViT."""
     if "num_attention_heads" not in described:
         parts = [described[part] for part in PARTS if isinstance(described.get(part), dict)]
         if len(parts) == 1:
@@ -150,13 +152,17 @@ def _check_sizes(path: Path, settings: dict[str, Any], sizes: ViTSizes) -> None:
 
 
 def _check_layers(path: Path, settings: dict[str, Any]) -> list[str]:
-    """What is to be said of the activation and the epsilon.
+    """What is to be said of the layers.
 
     Raises:
         UserError: this model computes something else.
     """
     activation, epsilon = settings.get("hidden_act"), settings.get("layer_norm_eps")
-    assumed, told = [], []
+    name, assumed, told = str(settings.get("architecture")), [], []
+    if re.search("rope|relpos", name):
+        raise UserError(
+            f"{path}: the positions of {name[:40]} are rotary or relative; this model adds them to the patches"
+        )
     if activation is None:
         assumed.append("the exact GELU")
     elif activation not in EXACT_GELU:
@@ -177,17 +183,24 @@ def _assume_heads(source: Path, sizes: ViTSizes, prefix: str) -> tuple[int, str]
     """The heads of the published ViTs of a width, and the line that tells it.
 
     Raises:
-        UserError: ViTs of this width have other numbers, too.
+        UserError: there are none of this width, or they have different numbers.
     """
     of_moco = sizes.has_fixed_positions or re.search(r"\b(base|momentum)_encoder\b", prefix)
     if sizes.embed_dim not in STANDARD_HEADS or (sizes.embed_dim == MOCO_WIDTH and of_moco):
-        usual = "; MoCo v3's ViT-S has 12, others of this width have 6" if sizes.embed_dim == MOCO_WIDTH else ""
-        raise UserError(
-            f"{source} does not say how many attention heads its {sizes.embed_dim} channels are divided into, nor does"
-            f" a {CONFIG} beside it; tell it with --heads N{usual}"
-        )
+        raise UserError(_ask(source, sizes))
     count, of_whom = STANDARD_HEADS[sizes.embed_dim]
     return count, f"{count} attention heads, assumed: {of_whom} so many; --heads N tells another number"
+
+
+def _ask(source: Path, sizes: ViTSizes) -> str:
+    usual = ""
+    if sizes.embed_dim in STANDARD_HEADS:
+        count, of_whom = STANDARD_HEADS[sizes.embed_dim]
+        usual = f"; {of_whom} {count}{', MoCo v3 has 12' if sizes.embed_dim == MOCO_WIDTH else ''}"
+    return (
+        f"{source} does not say how many attention heads its {sizes.embed_dim} channels are divided into, nor does a"
+        f" {CONFIG} beside it; tell it with --heads N{usual}"
+    )
 
 
 def describe(source: Path, sizes: ViTSizes, heads: int | None, prefix: str = "") -> tuple[ModelConfig, list[str]]:
@@ -203,11 +216,12 @@ def describe(source: Path, sizes: ViTSizes, heads: int | None, prefix: str = "")
         The config of what `timm_vit.to_deit` makes of the weights, and lines that say where it is from.
 
     Raises:
-        UserError: nothing tells the number of heads and the width has no usual one, what tells it contradicts itself or
-            the weights, or the activation or epsilon is one that this model does not have.
+        UserError: nothing tells the number of heads, and published ViTs of the width have several or there are none;
+            what tells it contradicts itself or the weights; the activation or epsilon is one that this model lacks.
     """
     path, settings = source.with_name(CONFIG), {}
-    if path.is_file():
+    is_described = path.is_file()
+    if is_described:
         described = _read_json(path)
         is_timms = "architecture" in described or "model_args" in described
         settings = _of_timm(described, sizes.embed_dim) if is_timms else _of_hugging_face(described)
@@ -219,7 +233,9 @@ def describe(source: Path, sizes: ViTSizes, heads: int | None, prefix: str = "")
     if heads is not None:
         count, line = heads, f"{heads} attention heads, by --heads"
     elif said is not None:
-        count, line = said, f"{said} attention heads, by {path}"
+        count, line = said, f"{said} attention heads, by {CONFIG}"
+    elif is_described:  # of a model of another kind, perhaps: no reason to assume anything
+        raise UserError(_ask(source, sizes))
     else:
         count, line = _assume_heads(source, sizes, prefix)
     if count < 1 or sizes.embed_dim % count:

@@ -51,6 +51,21 @@ class Difference:
         return self.value <= self.tolerance
 
 
+def _first_tokens(quantity: str, ours: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """As many tokens as were recorded of a layer's; of other quantities everything."""
+    layer = quantity.startswith(("patch_embed", "block"))
+    return ours[:, : expected.shape[1]] if layer and expected.ndim == ours.ndim else ours
+
+
+def _check_expected(expect: Path, quantity: str, ours: np.ndarray, expected: np.ndarray) -> None:
+    shape = _first_tokens(quantity, ours, expected).shape
+    if expected.shape != shape or expected.dtype.kind not in "fiu":
+        raise UserError(
+            f"{expect}: `{quantity}` is {expected.dtype} of shape {expected.shape}, the model returns numbers of shape"
+            f" {shape}"
+        )
+
+
 def _difference(quantity: str, ours: np.ndarray, expected: np.ndarray) -> Difference:
     if quantity == "positions_original":
         share = float((ours != expected).any(-1).mean())
@@ -62,7 +77,7 @@ def _difference(quantity: str, ours: np.ndarray, expected: np.ndarray) -> Differ
         tolerance = SENSITIVITY_TOLERANCE
     else:
         tolerance = LAYER_TOLERANCE
-        ours = ours[:, : expected.shape[1]]
+        ours = _first_tokens(quantity, ours, expected)
     relative = float(np.linalg.norm(ours.astype(np.float64) - expected) / np.linalg.norm(expected))
     return Difference(quantity, "relative norm of the difference", relative, tolerance)
 
@@ -128,6 +143,9 @@ def compare(
     for key in ("global_view", f"mosaic{suffix}"):
         if key not in expected or expected[key].dtype != np.uint8 or expected[key].shape[1:] != shape:
             raise UserError(f"{expect}: `{key}` must be uint8 [n, {', '.join(map(str, shape))}]")
+    count = len(expected["global_view"])
+    if not count or len(expected[f"mosaic{suffix}"]) != count:
+        raise UserError(f"{expect}: `global_view` and `mosaic{suffix}` must be of the same photos, and of one at least")
     if f"score{suffix}" not in expected:
         raise UserError(f"{expect} holds no `score{suffix}`")
 
@@ -143,6 +161,8 @@ def compare(
     computed = jax.device_get(quantities(params, *pair))
     # JAX returns the quantities sorted by name; block 10 is after block 9.
     names = sorted(computed, key=_depth)
+    for name in names:
+        _check_expected(expect, name, computed[name], expected[name])
     return [_difference(name, computed[name], expected[name]) for name in names]
 
 

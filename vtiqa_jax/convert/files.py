@@ -21,7 +21,7 @@ WRAPPERS = ("model", "state_dict")
 """Keys under which training scripts put the state dict (DeiT: `model`)."""
 LONGEST_KEY = 200
 
-TORCH_ENDINGS = (".pt", ".pth", ".pth.tar", ".bin", ".ckpt")
+TORCH_ENDINGS = (".pt", ".pth", ".bin", ".pth.tar", ".ckpt")
 TORCH_DTYPES = {"float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"}
 SAFETENSORS_DTYPES = {
     "F64": np.dtype("<f8"),
@@ -93,6 +93,8 @@ def _read_npz(path: Path) -> Arrays:
                 raise ValueError("not arrays")
             return arrays
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError, KeyError, TypeError) as error:
+        if "dtype descriptor" in str(error):
+            raise UserError(f"{path} holds numbers that NumPy does not know ({error}); save them as float32") from error
         raise UserError(f"{path} is truncated, not an .npz archive, or holds objects instead of numbers") from error
     except (NotImplementedError, RuntimeError, MemoryError, OverflowError) as error:
         raise UserError(f"{path} is packed in a way that is not read ({error}); save it with numpy.savez") from error
@@ -134,7 +136,7 @@ def _flatten(path: Path, state: Any) -> Arrays:
 
 
 def read(path: Path) -> Arrays:
-    """The arrays of a weights file by key: .pt .pth .pth.tar .bin .ckpt .safetensors .npz.
+    """The arrays of a weights file by key: .pt .pth .bin .pth.tar .ckpt .safetensors .npz.
 
     Mappings in mappings become dotted keys: `teacher.blocks.0.norm1.weight`. bfloat16 becomes float32.
 

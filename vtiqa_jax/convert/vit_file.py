@@ -49,8 +49,7 @@ def _is_whole(arrays: Arrays, prefix: str) -> bool:
     )
 
 
-def _choose(name: str, arrays: Arrays, prefix: str | None) -> str:
-    found = _prefixes(arrays)
+def _choose(name: str, arrays: Arrays, found: list[str], prefix: str | None) -> str:
     if not found:
         shown = ", ".join(list(arrays)[:3])
         raise UserError(
@@ -113,14 +112,17 @@ def find_vit(name: str, arrays: Arrays, prefix: str | None = None) -> FoundViT:
     Raises:
         UserError: the file holds no ViT, or several and no prefix is given.
     """
-    chosen = _choose(name, arrays, prefix)
-    inside = {key.removeprefix(chosen): array for key, array in arrays.items() if key.startswith(chosen)}
+    found = _prefixes(arrays)
+    chosen = _choose(name, arrays, found, prefix)
+    others = tuple(other for other in found if other.startswith(chosen) and other != chosen)
+    own = [key for key in arrays if key.startswith(chosen) and not key.startswith(others)]
+    inside = {key.removeprefix(chosen): arrays[key] for key in own}
     try:
         renamed = _number_blocks(hugging_face.to_timm(inside))
     except ValueError as error:
         raise UserError(f"{name} is no ViT of a known kind: {error}") from error
     kept = {key: array for key, array in renamed.items() if not BESIDE.fullmatch(key)}
-    groups = Counter(_group(key, chosen) for key in arrays if not key.startswith(chosen))
+    groups = Counter(_group(key, chosen) for key in arrays.keys() - own)
     groups += Counter(chosen + key.split(".")[0] for key in renamed if key not in kept)
     told = [f"taken: the ViT below {chosen.removesuffix('.')}"] if chosen else []
     if groups:
