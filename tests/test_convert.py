@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 import sys
 import zipfile
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -18,7 +20,7 @@ from tests import standin
 from tests.conftest import Command
 from vtiqa_jax.__main__ import CONVERT
 from vtiqa_jax.commands import convert as commands
-from vtiqa_jax.convert import files, translate
+from vtiqa_jax.convert import check, files, translate
 from vtiqa_jax.convert.table import tables
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import catalog, checkpoint
@@ -166,50 +168,6 @@ def test_a_packed_bomb_is_not_unpacked_as_code(tmp_path: Path, out: Path, comman
     assert_refused(command, out, "backbone", tmp_path / "a.npz", out, said="truncated, not an .npz archive")
 
 
-HUGGING_FACE = {
-    "cls_token": "embeddings.cls_token",
-    "pos_embed": "embeddings.position_embeddings",
-    "patch_embed.proj": "embeddings.patch_embeddings.projection",
-    "norm": "layernorm",
-}
-OF_A_BLOCK = {
-    "vit": {
-        "norm1": "layernorm_before",
-        "attn.proj": "attention.output.dense",
-        "norm2": "layernorm_after",
-        "mlp.fc1": "intermediate.dense",
-        "mlp.fc2": "output.dense",
-    },
-    "dinov2": {
-        "norm1": "norm1",
-        "attn.proj": "attention.output.dense",
-        "ls1": "layer_scale1",
-        "norm2": "norm2",
-        "mlp.fc1": "mlp.fc1",
-        "mlp.fc2": "mlp.fc2",
-        "ls2": "layer_scale2",
-    },
-}
-
-
-def hugging_face(weights: standin.Arrays, kind: str) -> standin.Arrays:
-    """timm's arrays as transformers writes them; names are those of transformers 5.24."""
-    renamed: standin.Arrays = {}
-    for key, array in weights.items():
-        layer, _, what = key.rpartition(".")
-        if not layer or layer in HUGGING_FACE:
-            renamed[HUGGING_FACE[layer or key] + (f".{what}" if layer else "")] = array
-            continue
-        _, block, layer = layer.split(".", 2)
-        if layer == "attn.qkv":
-            for part, third in zip(("query", "key", "value"), np.split(array, 3), strict=True):
-                renamed[f"encoder.layer.{block}.attention.attention.{part}.{what}"] = third
-        else:
-            what = what.replace("gamma", "lambda1")
-            renamed[f"encoder.layer.{block}.{OF_A_BLOCK[kind][layer]}.{what}"] = array
-    return renamed
-
-
 @pytest.mark.parametrize("kind", ["vit", "dinov2"])
 def test_hugging_faces_names_are_read(kind: str, tmp_path: Path, command: Command) -> None:
     weights = standin.deit(width=128, depth=11)  # blocks 1 and 10
@@ -217,7 +175,7 @@ def test_hugging_faces_names_are_read(kind: str, tmp_path: Path, command: Comman
     if kind == "dinov2":
         rng = np.random.default_rng(0)
         weights |= {f"blocks.{b}.ls{n}.gamma": rng.random(128, np.float32) for b in range(11) for n in (1, 2)}
-    theirs = hugging_face(weights, kind)
+    theirs = standin.hugging_face(weights, kind)
     if kind == "vit":  # a classifier
         theirs = {f"vit.{key}": array for key, array in theirs.items()}
         theirs |= {"classifier.weight": np.ones((9, 128), np.float32), "classifier.bias": np.ones(9, np.float32)}
@@ -250,7 +208,7 @@ def test_hugging_faces_files_of_other_kinds_are_refused(
     change: Callable[[standin.Arrays], object], said: str, tmp_path: Path, out: Path, command: Command
 ) -> None:
     weights = {key: array for key, array in standin.deit(width=64, depth=1).items() if not key.startswith("head.")}
-    theirs = hugging_face(weights, "vit")
+    theirs = standin.hugging_face(weights, "vit")
     change(theirs)
     safetensors.numpy.save_file(theirs, tmp_path / "vit.safetensors")
     assert_refused(command, out, "backbone", tmp_path / "vit.safetensors", out, *ONE_HEAD, said=said)
@@ -338,6 +296,59 @@ def test_deits_wrapper_is_opened(published: Path, out: Path, tmp_path: Path, com
     standin.save_pt(tmp_path / "deit_small_patch16_224.pth", standin.deit(), wrap="model")
     assert command(program.main, "backbone", tmp_path / "deit_small_patch16_224.pth", out, *ONE_HEAD)[0] == 0
     assert checkpoint.load(out).config.kind == "backbone"
+
+
+@pytest.mark.parametrize("dtype", [ml_dtypes.bfloat16, np.float16])
+def test_a_model_in_16_bits_becomes_float32_exactly(
+    dtype: Any,
+    weights: Params,
+    config: ModelConfig,
+    tmp_path: Path,
+    out: Path,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also when a training script has wrapped it."""
+    monkeypatch.setattr(commands, "deit_small", lambda: config)
+    stored = {key: array.astype(dtype) for key, array in translate.to_torch(weights, tables(config)[""]).items()}
+    wrapped = {f"state_dict.{key}": array for key, array in stored.items()}
+    for name, arrays in (("plain", stored), ("wrapped", wrapped)):
+        safetensors.numpy.save_file(arrays, tmp_path / f"{name}.safetensors")
+        assert command(program.main, "vtiqa", tmp_path / f"{name}.safetensors", out, "--force")[0] == 0
+        for key, array in checkpoint.load(out).params.items():
+            np.testing.assert_array_equal(array, weights[key].astype(dtype).astype(np.float32), key)
+    stored["module.norm.bias"] = stored["module.norm.bias"].astype(ml_dtypes.float8_e4m3fn)
+    safetensors.numpy.save_file(stored, tmp_path / "w.safetensors")
+    shutil.rmtree(out)
+    said = "module.norm.bias is stored as F8_E4M3"
+    assert_refused(command, out, "vtiqa", tmp_path / "w.safetensors", out, said=said)
+
+
+@pytest.mark.parametrize(
+    ("key", "array", "said"),
+    [
+        ("score", np.zeros((2, 1), np.float32), "`score` is float32 of shape (2, 1), the model returns"),
+        ("score", np.zeros(2, "U3"), "`score` is <U3 of shape (2,)"),
+        ("block0", np.zeros((2, 3), np.float32), "`block0` is float32 of shape (2, 3)"),
+        ("block0", np.zeros((2, 999, 24), np.float32), "`block0` is float32 of shape (2, 999, 24)"),
+        ("features_mosaic", np.zeros((2, 8), np.float32), "`features_mosaic` is float32 of shape (2, 8)"),
+        ("mosaic", np.zeros((1, 3, 28, 28), np.uint8), "must be of the same photos"),
+        ("mosaic", np.zeros((), np.uint8), "`mosaic` must be uint8 [n, 3, 28, 28]"),
+        ("global_view", np.zeros((2, 28, 28, 3), np.uint8), "`global_view` must be uint8 [n, 3, 28, 28]"),
+    ],
+)
+def test_expected_values_of_other_shapes_are_one_line(
+    key: str, array: np.ndarray, said: str, weights: Params, config: ModelConfig, tmp_path: Path
+) -> None:
+    views = np.zeros((2, 3, 28, 28), np.uint8)
+    expected = {"global_view": views, "mosaic": views, "score": np.zeros(2, np.float32)}
+    np.savez(tmp_path / "expected.npz", **expected)
+    assert [difference.quantity for difference in check.compare(config, weights, tmp_path / "expected.npz")] == [
+        "score"
+    ]
+    np.savez(tmp_path / "expected.npz", **expected | {key: array})
+    with pytest.raises(UserError, match=re.escape(said)):
+        check.compare(config, weights, tmp_path / "expected.npz")
 
 
 def changed(change: Callable[[standin.Arrays], object]) -> standin.Arrays:

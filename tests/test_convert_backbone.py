@@ -526,6 +526,8 @@ def mangled(draw_: st.DrawFn) -> standin.Arrays:
     weights = vit(depth=2, **{f"blocks.{b}.ls{i}.gamma": draw(WIDTH) for b in (0, 1) for i in (1, 2)})
     if draw_(st.booleans()):
         weights = {key: array for key, array in weights.items() if "gamma" not in key}
+    if draw_(st.booleans()):
+        weights = standin.hugging_face(weights, "dinov2")
     for _ in range(draw_(st.integers(1, 3))):
         key = draw_(st.sampled_from(sorted(weights)))
         array = weights[key]
@@ -551,7 +553,7 @@ def mangled(draw_: st.DrawFn) -> standin.Arrays:
 
 
 @given(weights=mangled(), described=st.sampled_from([None, HUGGING_FACE, {"num_attention_heads": 3}]))
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_mangled_file_converts_or_is_one_line(weights: standin.Arrays, described: Any, tmp_path: Path) -> None:
     """And what converts is whole."""
     source = write(tmp_path / "w.npz", weights)
@@ -565,3 +567,22 @@ def test_a_mangled_file_converts_or_is_one_line(weights: standin.Arrays, describ
         return
     assert made.params["pos_embed"].shape == (1, 197, WIDTH)
     assert all(np.isfinite(array).all() and array.dtype == np.float32 for array in made.params.values())
+
+
+@pytest.mark.parametrize("kind", ["npz", "safetensors", "pt"])
+def test_damaged_bytes_are_read_or_are_one_line(kind: Kind, tmp_path: Path) -> None:
+    if kind == "pt":
+        pytest.importorskip("torch")
+    whole = write(tmp_path / f"whole.{kind}", {"cls_token": draw(1, 1, 4), "norm.weight": draw(4)}).read_bytes()
+    rng, damaged = np.random.default_rng(0), tmp_path / f"damaged.{kind}"
+    for _ in range(150):
+        data = bytearray(whole)
+        for place in rng.integers(0, len(data), 2):
+            data[place] = rng.integers(256)
+        start = rng.integers(len(data))
+        del data[start : start + rng.integers(3)]
+        damaged.write_bytes(data)
+        try:
+            assert files.read(damaged)
+        except UserError as error:
+            assert "\n" not in str(error)

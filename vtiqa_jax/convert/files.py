@@ -1,5 +1,6 @@
 """Reading and writing weights files. They are untrusted: nothing in them is ever executed."""
 
+import errno
 import pickle
 import re
 import zipfile
@@ -43,6 +44,12 @@ NEEDS = 'needs the extra "convert": pip install "vtiqa-jax[convert]"'
 NEEDS_SAFETENSORS = "needs the package safetensors: pip install safetensors"
 
 
+def _raise_if_of_the_disk(error: Exception) -> None:
+    """Raises an error of the disk again; a damaged file's wrong offsets are errors of seeking, EINVAL."""
+    if isinstance(error, OSError) and error.errno != errno.EINVAL:
+        raise error
+
+
 def _read_torch(path: Path) -> Any:
     try:
         import torch
@@ -58,9 +65,8 @@ def _read_torch(path: Path) -> Any:
         else:
             reason = "it is not a PyTorch checkpoint"
         raise UserError(f"{path} is refused: {reason}; ask its author for a plain state_dict") from error
-    except OSError:
-        raise
     except Exception as error:  # a damaged file raises whatever its first wrong byte leads to
+        _raise_if_of_the_disk(error)
         if "TorchScript" in str(error):
             raise UserError(f"{path} is refused: it is a TorchScript program, which is never run") from error
         raise UserError(f"{path} is truncated or not a PyTorch checkpoint; fetch it again") from error
@@ -92,7 +98,17 @@ def _read_npz(path: Path) -> Arrays:
             if not all(isinstance(array, np.ndarray) for array in arrays.values()):
                 raise ValueError("not arrays")
             return arrays
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError, KeyError, TypeError) as error:
+    except (
+        ValueError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+        AttributeError,
+        KeyError,
+        TypeError,
+        OSError,
+    ) as error:
+        _raise_if_of_the_disk(error)
         if "dtype descriptor" in str(error):
             raise UserError(f"{path} holds numbers that NumPy does not know ({error}); save them as float32") from error
         raise UserError(f"{path} is truncated, not an .npz archive, or holds objects instead of numbers") from error
