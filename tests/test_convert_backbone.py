@@ -188,6 +188,9 @@ def test_heads_are_read_from_what_lies_beside(described: Any, found: ViTSizes, h
         (TIMM | {"model_args": {"act_layer": "gelu_tanh"}}, 'hidden_act is "gelu_tanh"'),
         (TIMM | {"architecture": "vit_small_patch16_clip_quickgelu_224"}, 'hidden_act is "quick_gelu"'),
         (TIMM | {"architecture": "vit_small_patch16_rope_ape_224"}, "rotary or relative"),
+        (TIMM | {"architecture": "vit_small_rope\n" + "x" * 9999}, "rotary or relative"),
+        (TIMM | {"architecture": ["vit_small_patch16_224"]}, "how many attention heads"),
+        (TIMM | {"model_args": [], "architecture": 3}, "how many attention heads"),
         (HUGGING_FACE | {"layer_norm_eps": 1e-3}, "layer_norm_eps is 0.001"),
         (HUGGING_FACE | {"layer_norm_eps": float("inf")}, "layer_norm_eps is Infinity"),
         (HUGGING_FACE | {"layer_norm_eps": "1e-6"}, 'layer_norm_eps is "1e-6"'),
@@ -501,7 +504,8 @@ def test_tensors_without_plain_numbers_are_one_line(tmp_path: Path) -> None:
         ("folder.pt", "is a folder; name the weights file in it"),
         ("model-00001-of-00002.safetensors", "is one of several parts"),
         ("array.npz", "truncated, not an .npz archive"),
-        ("bad\nname.npz", "an array's name is no name: 'a\\nb'"),
+        ("names.npz", "an array's name is no name: 'a\\nb'"),
+        ("names.safetensors", "an array's name is no name: 'a\\nb'"),
     ],
 )
 def test_files_of_other_kinds_are_one_line(name: str, said: str, tmp_path: Path) -> None:
@@ -509,8 +513,8 @@ def test_files_of_other_kinds_are_one_line(name: str, said: str, tmp_path: Path)
     (tmp_path / "model-00001-of-00002.safetensors").touch()
     with (tmp_path / "array.npz").open("wb") as file:
         np.save(file, draw(3))
-    np.savez(tmp_path / "names.npz", **{"a\nb": draw(3)})
-    name = "names.npz" if "\n" in name else name
+    for kind in ("npz", "safetensors"):
+        write(tmp_path / f"names.{kind}", {"a\nb": draw(3).astype(ml_dtypes.float8_e4m3fn)})
     assert said in refusal(files.read, tmp_path / name)
 
 

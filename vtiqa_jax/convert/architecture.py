@@ -158,10 +158,10 @@ def _check_layers(path: Path, settings: dict[str, Any]) -> list[str]:
         UserError: this model computes something else.
     """
     activation, epsilon = settings.get("hidden_act"), settings.get("layer_norm_eps")
-    name, assumed, told = str(settings.get("architecture")), [], []
-    if re.search("rope|relpos", name):
+    name, assumed, told = settings.get("architecture"), [], []
+    if isinstance(name, str) and re.search("rope|relpos", name):
         raise UserError(
-            f"{path}: the positions of {name[:40]} are rotary or relative; this model adds them to the patches"
+            f"{path}: the positions of {_shown(name)} are rotary or relative; this model adds them to patches"
         )
     if activation is None:
         assumed.append("the exact GELU")

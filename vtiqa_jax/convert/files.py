@@ -1,6 +1,7 @@
 """Reading and writing weights files. They are untrusted: nothing in them is ever executed."""
 
 import errno
+import operator
 import pickle
 import re
 import zipfile
@@ -50,6 +51,16 @@ def _raise_if_of_the_disk(error: Exception) -> None:
         raise error
 
 
+def _check_key(path: Path, key: str) -> None:
+    """Refuses what would not be one line in a message.
+
+    Raises:
+        UserError: the key is too long, or has line breaks, say.
+    """
+    if not key.isprintable() or len(key) > LONGEST_KEY:
+        raise UserError(f"{path}: an array's name is no name: {ascii(key)[:LONGEST_KEY]}")
+
+
 def _read_torch(path: Path) -> Any:
     try:
         import torch
@@ -79,11 +90,12 @@ def _read_safetensors(path: Path) -> Arrays:
         raise UserError(f"reading {path} {NEEDS_SAFETENSORS}") from error
     # Not `load_file`: which types it knows besides NumPy's own differs between versions of safetensors.
     try:
-        tensors = sorted(safetensors.deserialize(path.read_bytes()))
+        tensors = sorted(safetensors.deserialize(path.read_bytes()), key=operator.itemgetter(0))
     except safetensors.SafetensorError as error:
         raise UserError(f"{path} is truncated or not a safetensors file; fetch it again") from error
     arrays: Arrays = {}
     for key, tensor in tensors:
+        _check_key(path, key)
         dtype = SAFETENSORS_DTYPES.get(tensor["dtype"])
         if dtype is None:
             raise UserError(f"{path}: {key} is stored as {tensor['dtype']}; save it as float32")
@@ -142,8 +154,7 @@ def _flatten(path: Path, state: Any) -> Arrays:
                 continue
             if not isinstance(value, np.ndarray) and not hasattr(value, "detach"):
                 continue
-            if not key.isprintable() or len(key) > LONGEST_KEY:
-                raise UserError(f"{path}: an array's name is no name: {ascii(key)[:LONGEST_KEY]}")
+            _check_key(path, key)
             if key in arrays:
                 raise UserError(f"{path}: {key} occurs twice")
             array = value if isinstance(value, np.ndarray) else _from_torch(path, key, value)

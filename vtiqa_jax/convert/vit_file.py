@@ -115,14 +115,14 @@ def find_vit(name: str, arrays: Arrays, prefix: str | None = None) -> FoundViT:
     found = _prefixes(arrays)
     chosen = _choose(name, arrays, found, prefix)
     others = tuple(other for other in found if other.startswith(chosen) and other != chosen)
-    own = [key for key in arrays if key.startswith(chosen) and not key.startswith(others)]
-    inside = {key.removeprefix(chosen): arrays[key] for key in own}
+    own = {key for key in arrays if key.startswith(chosen) and not key.startswith(others)}
+    inside = {key.removeprefix(chosen): array for key, array in arrays.items() if key in own}
     try:
         renamed = _number_blocks(hugging_face.to_timm(inside))
     except ValueError as error:
         raise UserError(f"{name} is no ViT of a known kind: {error}") from error
     kept = {key: array for key, array in renamed.items() if not BESIDE.fullmatch(key)}
-    groups = Counter(_group(key, chosen) for key in arrays.keys() - own)
+    groups = Counter(_group(key, chosen) for key in arrays if key not in own)
     groups += Counter(chosen + key.split(".")[0] for key in renamed if key not in kept)
     told = [f"taken: the ViT below {chosen.removesuffix('.')}"] if chosen else []
     if groups:
