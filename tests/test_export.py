@@ -344,3 +344,18 @@ def test_the_papers_model_has_no_onnx_graph() -> None:
     config = tiny_config(kind="original", patch_size=32, mosaic_patch=32, global_resize=244, local_resize=768)
     with pytest.raises(UserError, match="selects regions by a gradient"):
         onnx_vtiqa.build(config, init_params(config, 0))
+
+
+@pytest.mark.parametrize("inputs", ["photos", "stored", "regions"])
+@pytest.mark.parametrize("extra", ["backbone.patch_embed.reg_token", "head.fc4.bias", "backbone.blocks.2.norm1.bias"])
+def test_an_onnx_graph_uses_every_parameter(inputs: onnx_vtiqa.Inputs, extra: str, params: Params) -> None:
+    """A model that was changed in Python alone has others."""
+    larger = params | {extra: np.ones(3, np.float32)}
+    with pytest.raises(UserError, match=f"no place for {extra}"):
+        onnx_vtiqa.build(CONFIG, larger, inputs=inputs)
+
+
+def test_a_stablehlo_program_is_of_the_models_own_parameters(params: Params) -> None:
+    """It is traced from the model, and Flax takes no others."""
+    with pytest.raises(ValueError, match="Incorrect number of leaves"):
+        stablehlo.build(CONFIG, params | {"backbone.patch_embed.reg_token": np.ones(3, np.float32)})
