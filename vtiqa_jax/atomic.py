@@ -150,8 +150,8 @@ def remove(path: Path) -> None:
     """Removes a file or a folder, if it is there; of a link the link alone."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    elif os.path.lexists(path):  # a disk that is read-only refuses even to remove nothing
+        path.unlink()
 
 
 def _hidden_name(path: Path, ending: str) -> str:
