@@ -2,7 +2,6 @@
 
 import collections
 import errno
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -39,7 +38,8 @@ def explain(
         compute_dtype: bfloat16 is faster where the hardware multiplies it, and less exact.
     """
     photos = find_photos(paths, [out])
-    name, count = collections.Counter(os.path.normcase(photo.name) for photo in photos).most_common(1)[0]
+    folded = str.casefold if sys.platform in ("win32", "darwin") else str  # a.jpg and A.jpg are one file there
+    name, count = collections.Counter(folded(photo.name) for photo in photos).most_common(1)[0]
     if count > 1:
         raise UserError(f"{count} photos are named {name}; their maps would overwrite each other, so give them singly")
     model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype)
