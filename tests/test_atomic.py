@@ -454,11 +454,14 @@ def test_whatever_is_written_goes_where_a_link_leads(
     (tmp_path / "scratch").mkdir()
     link, target = tmp_path / name, tmp_path / "scratch" / name
     link.symlink_to(target)
+    (tmp_path / "plain").touch()
     seen = set()
     for _ in range(3):  # made; replaced; replaced once more
         writers(Checkpoint(config, weights, scale, {}))[name](link)
         assert link.is_symlink() and target.exists() and not target.is_symlink()
         assert [path.name for path in target.parent.iterdir()] == [name]
+        made = target if target.is_file() else target / checkpoint.HASHES
+        assert made.stat().st_mode == (tmp_path / "plain").stat().st_mode
         seen.add(target.stat().st_ino)
     assert len(seen) > 1
 
