@@ -20,9 +20,11 @@ import tyro
 from timing import device, timed, versions
 
 import vtiqa_jax
-from vtiqa_jax.bulk import decoding, sources
-from vtiqa_jax.data import formats, images
+from vtiqa_jax.bulk import decoding, pipeline, sources
 from vtiqa_jax.evaluation.scorer import pass_size
+from vtiqa_jax.photos import formats
+from vtiqa_jax.photos.decode import decode
+from vtiqa_jax.photos.resize import prepare
 
 
 def command(*arguments: object) -> float:
@@ -41,17 +43,18 @@ def stages(photos: list[Path]) -> None:
     size = pass_size(scorer.mesh, 1 << 30)
     table = next(sources.read_blocks([str(photo) for photo in photos]))
     data = [photo.read_bytes() for photo in photos]
-    pixels = [images.decode(one) for one in data]
-    decoded = decoding.decode(table, scorer.config.stored_sides)
-    columns = (decoded["global_image"], decoded["local_image"])
-    pairs = list(zip(*map(decoding.unpack, columns, scorer.config.stored_sides), strict=True))
-    list(scorer.score_pairs(pairs[:size], size))
+    pixels = [decode("", one).pixels for one in data]
+    preparation = pipeline.prepared_for(scorer.config)
+    decoded = decoding.decode_rows(table, preparation)
+    columns = [decoded[name] for name in preparation.columns]
+    prepared = list(zip(*map(decoding.unpack, columns, preparation.shapes), strict=True))
+    list(scorer.score_prepared(prepared[:size], size))
     seconds = {
         "reading": timed(lambda: [photo.read_bytes() for photo in photos]),
-        "decoding": timed(lambda: [images.decode(one) for one in data]),
-        "resizing": timed(lambda: [images.resize_pair(one, scorer.config.stored_sides) for one in pixels]),
-        "reading, decoding, resizing, packing": timed(lambda: decoding.decode(table, scorer.config.stored_sides)),
-        "scoring": timed(lambda: list(scorer.score_pairs(pairs, size))),
+        "decoding": timed(lambda: [decode("", one).pixels for one in data]),
+        "resizing": timed(lambda: [prepare(one, scorer.config.screen_side, scorer.config.eval_cuts) for one in pixels]),
+        "reading, decoding, resizing, packing": timed(lambda: decoding.decode_rows(table, preparation)),
+        "scoring": timed(lambda: list(scorer.score_prepared(prepared, size))),
     }
     for name, value in seconds.items():
         print(f"{name:<38}{1000 * value / len(photos):8.2f} ms")

@@ -23,8 +23,9 @@ from jaxtyping import Float, UInt8
 
 import vtiqa_jax
 from vtiqa_jax import Scorer
-from vtiqa_jax.data import formats, images
 from vtiqa_jax.data.distortions import DISTORTIONS
+from vtiqa_jax.photos import formats
+from vtiqa_jax.photos.decode import decode, read
 
 Photo = UInt8[np.ndarray, "height width 3"]
 LEVELS = 3
@@ -49,7 +50,7 @@ def _noise(photo: Photo, level: int, rng: np.random.Generator) -> Photo:
 
 def _jpeg(photo: Photo, level: int, _: np.random.Generator) -> Photo:
     quality = (25, 12, 5)[level]
-    return images.decode(cv2.imencode(".jpg", photo[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes())
+    return decode("", cv2.imencode(".jpg", photo[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()).pixels
 
 
 def _dark(photo: Photo, level: int, _: np.random.Generator) -> Photo:
@@ -225,7 +226,7 @@ def main(arguments: Arguments) -> None:
     files = [files[place] for place in np.linspace(0, len(files) - 1, min(arguments.count, len(files))).astype(int)]
     photos = {}
     for file in files:
-        pixels = images.read(file)
+        pixels = read(file).pixels
         shrink = min(1.0, SIDE / max(pixels.shape))
         size = round(pixels.shape[1] * shrink), round(pixels.shape[0] * shrink)
         photos[str(file)] = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)

@@ -20,7 +20,6 @@ import tyro
 from playwright.sync_api import sync_playwright
 from timing import device
 
-from vtiqa_jax.data import images
 from vtiqa_jax.gallery.page import GalleryHeader, GalleryItem, open_gallery
 from vtiqa_jax.gallery.preview import make_preview
 from vtiqa_jax.models.checkpoint import LabelScale
@@ -63,17 +62,16 @@ def write(folder: Path, count: int) -> None:
     rng = np.random.default_rng(0)
     config = ModelConfig()
     large = cv2.resize(rng.integers(0, 256, (64, 64, 3), np.uint8), (512, 512), interpolation=cv2.INTER_CUBIC)
-    pair = images.resize_pair(large, config.stored_sides)
     start = time.perf_counter()
     for _ in range(100):
-        make_preview(large, pair, config)
+        make_preview(large, config)
     print(f"a preview of 512 x 512 px: {(time.perf_counter() - start) * 10:.1f} ms")
     start = time.perf_counter()
     with open_gallery(folder) as gallery:
         for number in range(count):
             if number % 10 != 1:  # else as the one before
                 blots = rng.integers(0, 256, (20, 30, 3), np.uint8)
-                preview = make_preview(cv2.resize(blots, (320, 213), interpolation=cv2.INTER_CUBIC), pair, config)
+                preview = make_preview(cv2.resize(blots, (320, 213), interpolation=cv2.INTER_CUBIC), config)
             path = Path(f"folder {number % 40:02}") / f"a photo of {number:08}.jpg"
             quality = rng.uniform(1, 5, (7, 7))
             gallery.add(GalleryItem(path, float(quality.mean()), 50.0, 0.2, quality_map=quality), preview)

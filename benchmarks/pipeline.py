@@ -24,12 +24,13 @@ from timing import Trainer, device, on_gpu, photos, timed, versions
 
 import vtiqa_jax
 from vtiqa_jax import sharding
-from vtiqa_jax.data import images
 from vtiqa_jax.data.image_cache import ImageCache
 from vtiqa_jax.data.loader import ImageStore
 from vtiqa_jax.evaluation.scorer import make_score_step, round_weights, score_store
 from vtiqa_jax.models import params
 from vtiqa_jax.models.vtiqa import ComputeDtype, ModelConfig, deit_small
+from vtiqa_jax.photos.decode import decode
+from vtiqa_jax.photos.resize import prepare
 from vtiqa_jax.training.finetune import FinetuneRecipe
 
 
@@ -67,11 +68,13 @@ def files(
         distinct = [jpeg(Path(folder) / f"{index:03d}.jpg", index) for index in range(min(count, 100))]
         paths = [distinct[index % len(distinct)] for index in range(count)]
         read = [path.read_bytes() for path in distinct]
-        decoded = [images.decode(data) for data in read]
+        decoded = [decode("", data).pixels for data in read]
         each = {
             "reading": timed(lambda: [path.read_bytes() for path in distinct]) / len(distinct),
-            "decoding": timed(lambda: [images.decode(data) for data in read]) / len(distinct),
-            "resizing": timed(lambda: [images.resize_pair(pixels, scorer.config.stored_sides) for pixels in decoded])
+            "decoding": timed(lambda: [decode("", data).pixels for data in read]) / len(distinct),
+            "resizing": timed(
+                lambda: [prepare(pixels, scorer.config.screen_side, scorer.config.eval_cuts) for pixels in decoded]
+            )
             / len(distinct),
         }
         stored = photos(batch_size, scorer.config, 0)

@@ -10,22 +10,21 @@ import matplotlib
 import numpy as np
 import skimage
 
-from vtiqa_jax.data import images
 from vtiqa_jax.models import views
 from vtiqa_jax.models.vtiqa import deit_small
+from vtiqa_jax.photos.decode import read
+from vtiqa_jax.photos.resize import prepare
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-photo = images.read(Path(skimage.__file__).parent / "data" / "coffee.png")
+photo = read(Path(skimage.__file__).parent / "data" / "coffee.png").pixels
 config = deit_small()
-small, large = (jnp.asarray(image)[None] for image in images.resize_pair(photo, config.stored_sides))
+small, large = (jnp.asarray(image)[None] for image in prepare(photo, config.screen_side, config.stored_cuts))
 shown = {
     f"the photo, {photo.shape[1]} x {photo.shape[0]}": photo,
     "global view: the whole, shrunk": np.asarray(views.center_crop(small, config.view_size)[0]),
-    "local view: 49 untouched patches": np.asarray(
-        views.eval_mosaic(large, config.mosaic_grid, config.mosaic_patch)[0]
-    ),
+    "local view: 49 small patches": np.asarray(views.keep(large, config.eval_cuts[1])[0]),
 }
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained", width_ratios=[1.5, 1, 1])
 for axis, (title, picture) in zip(axes, shown.items(), strict=True):

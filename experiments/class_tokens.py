@@ -65,7 +65,7 @@ def main(arguments: Arguments) -> None:
 
     @jax.jit
     def centered(small: jax.Array, large: jax.Array) -> tuple[jax.Array, jax.Array]:
-        mosaic = views.eval_mosaic(large, config.mosaic_grid, config.mosaic_patch)
+        mosaic = views.keep(large, config.eval_cuts[1])
         return views.center_crop(small, config.view_size), mosaic
 
     for first in tqdm(range(0, count, size), "class tokens", disable=None):

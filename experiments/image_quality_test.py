@@ -15,8 +15,8 @@ import numpy as np
 import tyro
 
 import vtiqa_jax
-from vtiqa_jax.data import images
 from vtiqa_jax.evaluation import metrics
+from vtiqa_jax.photos.decode import read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,7 @@ def main(arguments: Arguments) -> None:
     for start in range(0, len(rows), 4):
         batch = []
         for row in rows[start : start + 4]:
-            pixels = images.read(arguments.release / "images" / f"{row['image_name']}.png")
+            pixels = read(arguments.release / "images" / f"{row['image_name']}.png").pixels
             width = round(pixels.shape[1] * arguments.height / pixels.shape[0])
             how = cv2.INTER_AREA if arguments.height < pixels.shape[0] else cv2.INTER_CUBIC
             batch.append(cv2.resize(pixels, (width, arguments.height), interpolation=how))

@@ -20,12 +20,12 @@ import numpy as np
 import tyro
 
 import vtiqa_jax
-from vtiqa_jax.data import datasets, images
-from vtiqa_jax.data.images import Rgb
+from vtiqa_jax.data import datasets
 from vtiqa_jax.data.manifest import ImageFolder
 from vtiqa_jax.evaluation import metrics
 from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.evaluation.spread import Spread
+from vtiqa_jax.photos.decode import Rgb, read
 
 LARGE = 4096
 """Side of a large photo, pixels: 17 megapixels."""
@@ -81,7 +81,7 @@ def _scores(
     """Scores [photos, 1 + draws], four photos in memory at a time."""
     rows = []
     for start in range(0, len(paths), 4):
-        photos = [change(images.read(path)) for path in paths[start : start + 4]]
+        photos = [change(read(path).pixels) for path in paths[start : start + 4]]
         rows += [[result.score, *result.draws] for result in scorer.stream(photos, batch_size=4, spread=spread)]
     return np.array(rows, float)
 

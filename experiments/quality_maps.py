@@ -25,11 +25,13 @@ from jaxtyping import Array, Bool, UInt8
 from tqdm import tqdm
 
 import vtiqa_jax
-from vtiqa_jax import Scorer
-from vtiqa_jax.data import formats, images
-from vtiqa_jax.evaluation.scorer import pass_size
+from vtiqa_jax import Scorer, sharding
+from vtiqa_jax.evaluation.scorer import make_score_step
 from vtiqa_jax.models import catalog, params, views
 from vtiqa_jax.models.vtiqa import VTIQA, select_implementation
+from vtiqa_jax.photos import formats
+from vtiqa_jax.photos.decode import decode, read
+from vtiqa_jax.photos.resize import prepare
 
 Photo = UInt8[np.ndarray, "height width 3"]
 RADIUS = 0.18
@@ -50,7 +52,7 @@ def noise(photo: Photo, level: int, rng: np.random.Generator) -> Photo:
 def blocks(photo: Photo, level: int, _: np.random.Generator) -> Photo:
     """JPEG's, by quality."""
     quality = [cv2.IMWRITE_JPEG_QUALITY, (25, 12, 5)[level]]
-    return images.decode(cv2.imencode(".jpg", photo[:, :, ::-1], quality)[1].tobytes())
+    return decode("", cv2.imencode(".jpg", photo[:, :, ::-1], quality)[1].tobytes()).pixels
 
 
 def light(photo: Photo, level: int, _: np.random.Generator) -> Photo:
@@ -102,16 +104,16 @@ def plant(
 
 def region_mosaics(checkpoint: str, side: int, count: int) -> Callable[[Photo], Place]:
     """The worst of count x count overlapping regions, by a mosaic from each; `side` pixels of the large stored size."""
-    scorer = vtiqa_jax.load(checkpoint, compute_dtype="bfloat16")
-    config = scorer.config
+    loaded = catalog.load(checkpoint)
+    config = loaded.config
+    step = make_score_step(config.replace(local_resize=side), "bfloat16", sharding.data_mesh())
     offsets = views.region_offsets(config.local_resize, side, count)
     corners = [(top, left) for top in offsets for left in offsets]
 
     def worst(photo: Photo) -> Place:
-        small, large = images.resize_pair(photo, config.stored_sides)
+        small, large = prepare(photo, config.screen_side, config.stored_cuts)
         regions = [large[top : top + side, left : left + side] for top, left in corners]
-        results = scorer.score_pairs([(small, region) for region in regions], pass_size(scorer.mesh, len(regions)))
-        scores = np.array([result.score for result in results])
+        scores = np.asarray(step(loaded.params, np.stack([small] * len(regions)), np.stack(regions)))
         top, left = corners[int(scores.argmin())]
         return (top + side / 2) / config.local_resize, (left + side / 2) / config.local_resize
 
@@ -129,13 +131,13 @@ def gradients(checkpoint: str) -> Callable[[Photo], Place]:
         model = params.merge_params(graphdef, weights)
         assert isinstance(model, VTIQA)
         whole = views.normalize(views.center_crop(small, config.view_size))
-        mosaic = views.normalize(views.eval_mosaic(large, config.mosaic_grid, config.mosaic_patch))
+        mosaic = views.normalize(views.keep(large, config.eval_cuts[1]))
         change = jnp.abs(jax.grad(lambda mosaic: model(whole, mosaic).sum())(mosaic))
         grid, patch = config.mosaic_grid, config.mosaic_patch
         return change.reshape(grid, patch, grid, patch, 3).sum((1, 3, 4))
 
     def worst(photo: Photo) -> Place:
-        small, large = images.resize_pair(photo, config.stored_sides)
+        small, large = prepare(photo, config.screen_side, config.stored_cuts)
         found = np.asarray(cells(loaded.params, small[None], large[None]))
         row, column = np.unravel_index(found.argmax(), found.shape)
         return (float(row) + 0.5) / config.mosaic_grid, (float(column) + 0.5) / config.mosaic_grid
@@ -179,7 +181,7 @@ def main(arguments: Arguments) -> None:
                 continue
             rng = np.random.default_rng(zlib.crc32(f"{damage} {level} {shape} {number}".encode()))
             # A step that shares no factor with their number spreads the tries over the photos.
-            photo, inside = plant(images.read(files[number * 7 % len(files)]), damage, level, shape, rng)
+            photo, inside = plant(read(files[number * 7 % len(files)]).pixels, damage, level, shape, rng)
             began = time.perf_counter()
             row, column = methods[method](photo)
             seconds = time.perf_counter() - began

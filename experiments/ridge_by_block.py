@@ -52,7 +52,7 @@ def main(arguments: Arguments) -> None:
     @jax.jit
     def tokens(weights: params.Params, small: jax.Array, large: jax.Array) -> jax.Array:
         vit: VisionTransformer = params.merge_params(graphdef, weights)  # type: ignore[assignment]
-        mosaic = views.eval_mosaic(large, config.mosaic_grid, config.mosaic_patch)
+        mosaic = views.keep(large, config.eval_cuts[1])
         x = vit.embed(views.normalize(jnp.concatenate([views.center_crop(small, config.view_size), mosaic])))
         found = []
         for block in vit.blocks:

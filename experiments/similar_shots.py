@@ -29,8 +29,9 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from tqdm import tqdm
 
 import vtiqa_jax
-from vtiqa_jax.data import images
 from vtiqa_jax.gallery import fingerprints, preview
+from vtiqa_jax.photos.decode import read
+from vtiqa_jax.photos.resize import prepare
 
 SERIES = {
     "ball": "1-9", "massager": "10-16", "smiley": "17-25", "elephant": "26-34", "helicopter": "35-41",
@@ -96,7 +97,10 @@ def class_tokens(paths: list[Path]) -> Float[np.ndarray, "photos photos"]:
     encode = jax.jit(model.encode)
     found = []
     for start in tqdm(range(0, len(paths), 4), "class tokens", disable=None):
-        batch = [images.resize_pair(images.read(path), model.config.stored_sides) for path in paths[start : start + 4]]
+        batch = [
+            prepare(read(path).pixels, model.config.screen_side, model.config.stored_cuts)
+            for path in paths[start : start + 4]
+        ]
         batch += batch[-1:] * (4 - len(batch))
         features = encode(*(np.stack([pair[which] for pair in batch]) for which in (0, 1)))
         found.append(np.asarray(features)[0, :, -model.config.embed_dim :])
@@ -111,8 +115,8 @@ def fingerprinted(paths: list[Path]) -> Float[np.ndarray, "photos photos"]:
     config = vtiqa_jax.load().config
 
     def of(path: Path) -> fingerprints.Fingerprint:
-        pixels = images.read(path)
-        return preview.make_preview(pixels, images.resize_pair(pixels, config.stored_sides), config).fingerprint
+        pixels = read(path).pixels
+        return preview.make_preview(pixels, config).fingerprint
 
     with ThreadPoolExecutor() as pool:
         prints = np.stack([*pool.map(of, paths)])

@@ -18,11 +18,13 @@ from heads import near_duplicates
 from tqdm import tqdm
 
 import vtiqa_jax
-from vtiqa_jax.data import datasets, images
+from vtiqa_jax.data import datasets
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.evaluation import metrics
 from vtiqa_jax.models import catalog, params, views
 from vtiqa_jax.models.vtiqa import VisionTransformer, select_implementation
+from vtiqa_jax.photos.decode import decode
+from vtiqa_jax.photos.resize import resize_bicubic
 
 BLOCK = 8
 BATCH = 4
@@ -65,7 +67,7 @@ def class_tokens(photos: Manifest, init: str) -> np.ndarray:
     for first in tqdm(range(0, len(photos.names), BATCH), "class tokens"):
         names = photos.names[first : first + BATCH]
         small = [
-            images.resize_square(images.decode(photos.images.read(name)), start.config.global_resize) for name in names
+            resize_bicubic(decode("", photos.images.read(name)).pixels, start.config.global_resize) for name in names
         ]
         found.append(encode(start.params, np.stack(small)))
     return np.concatenate(found)

@@ -1064,14 +1064,14 @@ FAULTS = (
     ),
     Fault(
         "a photo that is moved onto itself is removed",
-        "vtiqa_jax/data/transfer.py",
+        "vtiqa_jax/photos/transfer.py",
         "if move and not (os.path.samefile(source, target) and target.stat().st_nlink < 2):",
         "if move:",
         "tests/test_transfer.py::test_a_photo_is_never_its_own_copy",
     ),
     Fault(
         "a copy that a full disk cut off stays",
-        "vtiqa_jax/data/transfer.py",
+        "vtiqa_jax/photos/transfer.py",
         "        temporary.unlink(missing_ok=True)",
         "        pass",
         "tests/test_transfer.py::test_a_full_disk_leaves_no_half_photo",

@@ -12,10 +12,11 @@ import pytest
 import skimage
 from flax import nnx
 
-from vtiqa_jax.data import images
 from vtiqa_jax.models import catalog, cpu_kernels, params
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.vtiqa import ComputeDtype, Implementation, QualityHead
+from vtiqa_jax.photos.decode import read
+from vtiqa_jax.photos.resize import prepare
 
 SKIMAGE = Path(skimage.__file__).parent / "data"
 PHOTOS = [SKIMAGE / name for name in ("astronaut.png", "coffee.png", "chelsea.png")]
@@ -40,7 +41,7 @@ def packaged() -> Checkpoint:
 
 def compute(packaged: Checkpoint, dtype: ComputeDtype, implementation: Implementation) -> tuple[np.ndarray, np.ndarray]:
     """Features [views, photos, features] and scores."""
-    pairs = [images.resize_pair(images.read(path), packaged.config.stored_sides) for path in PHOTOS]
+    pairs = [prepare(read(path).pixels, packaged.config.screen_side, packaged.config.stored_cuts) for path in PHOTOS]
     stored = (np.stack([pair[which] for pair in pairs]) for which in (0, 1))
     # The parameters as arguments: as constants, XLA would spend minutes folding them.
     graphdef, state = nnx.split(packaged.model(dtype, implementation))

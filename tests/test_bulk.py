@@ -30,12 +30,13 @@ from tests.conftest import Command
 from vtiqa_jax import __main__
 from vtiqa_jax.bulk import decoding, pipeline, sources
 from vtiqa_jax.commands import bulk as bulk_command
-from vtiqa_jax.data import images
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
 from vtiqa_jax.models.params import Params, hash_params
 from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.photos.decode import decode
+from vtiqa_jax.photos.resize import prepare
 
 REPOSITORY = Path(__file__).parents[1]
 TWO_NODES = """
@@ -189,7 +190,7 @@ def test_blocks_are_whole_passes(two_nodes: str, tmp_path: Path, config: ModelCo
         (tmp_path / f"{number}.png").write_bytes(photo(0))
     ray.init(address=two_nodes, log_to_driver=False, logging_level="ERROR")
     try:
-        decoded = pipeline.decode_photos(sources.find(str(tmp_path)), config.stored_sides, 16)
+        decoded = pipeline.decode_photos(sources.find(str(tmp_path)), pipeline.prepared_for(config), 16)
         blocks = [block.num_rows for bundle in decoded.iter_internal_ref_bundles() for block in bundle.metadata]
     finally:
         ray.shutdown()
@@ -308,7 +309,7 @@ def test_globs_and_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_missing_photo_of_a_list_is_a_row_with_the_reason(tmp_path: Path, config: ModelConfig) -> None:
     (block,) = sources.read_blocks([f"{tmp_path}/missing.jpg"])
-    (row,) = decoding.decode(block, config.stored_sides).to_pylist()
+    (row,) = decoding.decode_rows(block, pipeline.prepared_for(config)).to_pylist()
     assert (row["error"], row["width"]) == ("No such file or directory", None)
 
 
@@ -318,16 +319,17 @@ def test_decoded_photos_come_out_of_any_piece_of_a_table(tmp_path: Path, config:
         (tmp_path / f"{number}.png").write_bytes(photo(number))
     (tmp_path / "3.png").write_bytes(b"broken")
     (block,) = sources.read_blocks([f"{tmp_path}/{number}.png" for number in range(5)])
-    table = decoding.decode(block, config.stored_sides)
+    preparation = pipeline.prepared_for(config)
+    table = decoding.decode_rows(block, preparation)
     again = pa.concat_tables([table.slice(3), table.slice(1, 2)])
     assert again["error"].is_valid().to_pylist() == [True, False, False, False]
-    for column, side, which in (("global_image", config.global_resize, 0), ("local_image", config.local_resize, 1)):
-        found = decoding.unpack(again[column], side)
+    for which, (column, shape) in enumerate(zip(preparation.columns, preparation.shapes, strict=True)):
+        found = decoding.unpack(again[column], shape)
         for number, pixels in zip((3, 4, 1, 2), found, strict=True):
-            whole = images.resize_pair(images.decode(photo(number)), config.stored_sides)[which]
-            assert np.array_equal(pixels, whole if number != 3 else 0 * whole), number
-    none = decoding.decode(block.slice(0, 0), config.stored_sides)
-    assert decoding.unpack(none["local_image"], config.local_resize) == []
+            view = prepare(decode("", photo(number)).pixels, config.screen_side, config.eval_cuts)[which]
+            assert np.array_equal(pixels, view if number != 3 else 0 * view), number
+    none = decoding.decode_rows(block.slice(0, 0), preparation)
+    assert decoding.unpack(none["view0"], preparation.shapes[0]) == []
 
 
 def test_a_process_that_decodes_needs_no_jax() -> None:

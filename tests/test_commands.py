@@ -148,16 +148,16 @@ def test_score_refuses_what_cannot_work_in_one_line(
 def test_an_interrupted_score_keeps_its_rows_and_no_half_file(
     folder: Path, model: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vtiqa_jax.data import images
+    from vtiqa_jax.photos import decode
 
-    real = images.open_photo
+    real = decode.open_photo
 
-    def interrupted(path: Path, **options: int) -> images.Photo:
+    def interrupted(path: Path, **options: int) -> decode.Photo:
         if path.name == "p30.png":
             raise KeyboardInterrupt
         return real(path, **options)
 
-    monkeypatch.setattr(images, "open_photo", interrupted)
+    monkeypatch.setattr(decode, "open_photo", interrupted)
     status, _, error = command(
         vtiqa.main, "score", folder, "--checkpoint", model, "--csv", tmp_path / "s.csv", "--batch-size", 8
     )
@@ -533,7 +533,7 @@ def test_score_says_what_is_wrong_with_photos(model: Path, tmp_path: Path, comma
 def test_score_names_the_extra_that_a_folder_needs(
     folder: Path, model: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vtiqa_jax.data import formats
+    from vtiqa_jax.photos import formats
 
     monkeypatch.setattr(formats, "find_spec", lambda module: None)
     (tmp_path / "a.heic").touch()

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 
 from vtiqa_jax import sharding
-from vtiqa_jax.data import image_cache, images, manifest
+from vtiqa_jax.data import image_cache, manifest
 from vtiqa_jax.data.image_cache import build_image_cache
 from vtiqa_jax.data.loader import ImageStore
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.photos.decode import read
+from vtiqa_jax.photos.resize import prepare
 
 
 @pytest.fixture
@@ -116,7 +118,7 @@ def test_cached_arrays_are_the_resized_photos(folder: Path, config: ModelConfig)
     photos = manifest.read_csv(folder / "scores.csv", folder)
     arrays = build_image_cache(photos, folder / "cache", config)
     for row, name in enumerate(photos.names):
-        small, large = images.resize_pair(images.read(folder / name), config.stored_sides)
+        small, large = prepare(read(folder / name).pixels, config.screen_side, config.stored_cuts)
         np.testing.assert_array_equal(arrays.global_images[row], small)
         np.testing.assert_array_equal(arrays.local_images[row : row + 1][0], large)
 

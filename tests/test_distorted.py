@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vtiqa_jax.data import distorted, distortions, images, loader
+from vtiqa_jax.data import distorted, distortions, loader
 from vtiqa_jax.data.distorted import DistortedImages
 from vtiqa_jax.data.manifest import ImageFolder, Manifest
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.training import recipe
 from vtiqa_jax.training.recipe import order_loss
 
@@ -62,14 +63,14 @@ def test_versions_are_read_by_name(photos: Manifest) -> None:
     source = DistortedImages(photos.images)
     for name in ("a.png", "c|d.png"):
         assert source.read(name) == photos.images.read(name)
-        pixels = images.decode(photos.images.read(name))
-        np.testing.assert_array_equal(images.decode(source.read(f"{name}|untouched|0.000")), pixels)
-        noisy = images.decode(source.read(f"{name}|white_noise|0.500"))
+        pixels = decode("", photos.images.read(name)).pixels
+        np.testing.assert_array_equal(decode("", source.read(f"{name}|untouched|0.000")).pixels, pixels)
+        noisy = decode("", source.read(f"{name}|white_noise|0.500")).pixels
         assert 10 < np.abs(noisy.astype(int) - pixels).mean() < 40
         assert source.read(f"{name}|white_noise|0.500") == source.read(f"{name}|white_noise|0.500")
         assert source.version(name) == photos.images.version(name)
         assert source.version(f"{name}|white_noise|0.500").startswith(photos.images.version(name) + " ")
-    assert images.decode(source.read("huge.png|untouched|0.000")).shape == (640, 768, 3)
+    assert decode("", source.read("huge.png|untouched|0.000")).pixels.shape == (640, 768, 3)
     with pytest.raises(FileNotFoundError):
         source.read("a.png|no_such_distortion|0.500")
 
@@ -92,7 +93,7 @@ def test_chains_are_of_good_training_photos_and_change_nothing_else(photos: Mani
         assert len({part[1] for part in parts[1:]}) == 1
         kinds.append(parts[1][1])
         for row in chain:
-            assert images.decode(longer.images.read(longer.names[row])).dtype == np.uint8
+            assert decode("", longer.images.read(longer.names[row])).pixels.dtype == np.uint8
     assert len(set(kinds)) > 4
     turns = len(distortions.DISTORTIONS) + 2 * len(distorted.HARD)
     everything, rows = distorted.add_chains(photos, train, 2 * turns)

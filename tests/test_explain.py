@@ -14,12 +14,14 @@ import pytest
 import vtiqa_jax
 from tests.conftest import Command
 from vtiqa_jax import Scorer, UserError, __main__
-from vtiqa_jax.data import demo, images
+from vtiqa_jax.data import demo
 from vtiqa_jax.evaluation.quality_map import REGIONS, QualityMap
 from vtiqa_jax.models import views
 from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.models.params import Params, abstract_model, merge_params
 from vtiqa_jax.models.vtiqa import VTIQA, ModelConfig
+from vtiqa_jax.photos.decode import decode, read
+from vtiqa_jax.photos.resize import prepare
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def test_a_region_takes_the_mosaics_place(
     scorer: Scorer, config: ModelConfig, weights: Params, rng: np.random.Generator
 ) -> None:
     photo = rng.integers(0, 256, (90, 120, 3), np.uint8)
-    small, large = images.resize_pair(photo, config.stored_sides)
+    small, large = prepare(photo, config.screen_side, config.stored_cuts)
     found = scorer.explain(photo)
     model = merge_params(abstract_model(config)[0], weights)
     assert isinstance(model, VTIQA)
@@ -101,11 +103,11 @@ def test_a_notebook_shows_the_photo_beside_its_map(scorer: Scorer, rng: np.rando
     found = scorer.explain(photo)
     shown = found._repr_png_()
     assert shown is not None
-    picture = images.decode(shown)
+    picture = decode("", shown).pixels
     assert picture.shape[1] == 1100 and picture.std() > 10
     found.save(tmp_path / "map.png")
     assert (tmp_path / "map.png").read_bytes() == shown
-    without = scorer.explain_pair(images.resize_pair(photo, scorer.config.stored_sides))
+    without = scorer.explain_pixels(photo)
     assert without._repr_png_() is None
     with pytest.raises(ValueError, match="does not have its photo"):
         without.save(tmp_path / "none.png")
@@ -133,7 +135,7 @@ def test_the_command_writes_a_picture_and_an_array(
     assert "broken.jpg" in out
     assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["a $1$.png.npy", "a $1$.png.png"]
     assert np.load(tmp_path / "maps" / "a $1$.png.npy").shape == (48, 48)
-    picture = images.read(tmp_path / "maps" / "a $1$.png.png")
+    picture = read(tmp_path / "maps" / "a $1$.png.png").pixels
     assert picture.shape[1] == 1100 and picture.std() > 10
 
 

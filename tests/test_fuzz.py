@@ -6,12 +6,12 @@ import fuzz_images
 import numpy as np
 import pytest
 
-from vtiqa_jax.data import images
 from vtiqa_jax.errors import ImageError
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.photos.decode import decode, open_photo
 
 
 @pytest.mark.parametrize("ending", fuzz_images.ENDINGS)
@@ -23,12 +23,12 @@ def test_a_damaged_file_has_pixels_or_a_reason(ending: str, tmp_path: Path) -> N
     for _ in range(60):
         path.write_bytes(fuzz_images.mutate(whole, others, rng))
         try:
-            assert images.open_photo(path, max_pixels=30_000_000).pixels.size
+            assert open_photo(path, max_pixels=30_000_000).pixels.size
         except ImageError as error:
             assert "\n" not in str(error) and "OpenCV(" not in str(error)
             refused += 1
     assert refused > 10
-    assert images.decode(whole).shape == pixels.shape
+    assert decode("", whole).pixels.shape == pixels.shape
 
 
 @pytest.mark.slow

@@ -17,10 +17,13 @@ import pytest
 import tifffile
 from PIL import Image
 
-from vtiqa_jax.data import damage, formats, headers, images
-from vtiqa_jax.data.quiet import quiet_decoders
 from vtiqa_jax.errors import ImageError
 from vtiqa_jax.models.vtiqa import deit_small
+from vtiqa_jax.photos import damage, formats, headers
+from vtiqa_jax.photos import decode as decoding
+from vtiqa_jax.photos.decode import decode, open_photo, read
+from vtiqa_jax.photos.resize import prepare
+from vtiqa_jax.photos.stderr import quiet_decoders
 
 
 @pytest.fixture
@@ -51,7 +54,7 @@ def test_exif_orientation_is_applied(picture: np.ndarray, orientation: int) -> N
         7: picture[::-1, ::-1].transpose(1, 0, 2),
         8: np.rot90(picture),
     }[orientation]
-    found = images.decode(data)
+    found = decode("", data).pixels
     assert found.shape == upright.shape
     assert np.abs(found.astype(int) - upright).mean() < 4, "JPEG's losses are 2 levels here, a wrong turn 40"
 
@@ -59,18 +62,18 @@ def test_exif_orientation_is_applied(picture: np.ndarray, orientation: int) -> N
 def test_every_kind_of_pixels_becomes_rgb(picture: np.ndarray) -> None:
     colour = Image.fromarray(picture)
     grey = np.asarray(colour.convert("L"))
-    assert np.array_equal(images.decode(encoded(colour, "PNG")), picture)
-    assert np.array_equal(images.decode(encoded(colour.convert("L"), "PNG")), np.repeat(grey[:, :, None], 3, 2))
+    assert np.array_equal(decode("", encoded(colour, "PNG")).pixels, picture)
+    assert np.array_equal(decode("", encoded(colour.convert("L"), "PNG")).pixels, np.repeat(grey[:, :, None], 3, 2))
     transparent = np.dstack([picture, np.full(picture.shape[:2], 7, np.uint8)])
-    assert np.array_equal(images.decode(encoded(Image.fromarray(transparent), "PNG")), picture)
+    assert np.array_equal(decode("", encoded(Image.fromarray(transparent), "PNG")).pixels, picture)
     palette = colour.quantize(256)
-    assert np.array_equal(images.decode(encoded(palette, "PNG")), np.asarray(palette.convert("RGB")))
+    assert np.array_equal(decode("", encoded(palette, "PNG")).pixels, np.asarray(palette.convert("RGB")))
     deep = cv2.imencode(".png", picture[:, :, ::-1].astype(np.uint16) * 257)[1].tobytes()
-    assert np.abs(images.decode(deep).astype(int) - picture).max() <= 1
+    assert np.abs(decode("", deep).pixels.astype(int) - picture).max() <= 1
     cmyk = encoded(colour.convert("CMYK"), "JPEG", quality=95)
-    assert np.abs(images.decode(cmyk).astype(int) - picture).mean() < 6
+    assert np.abs(decode("", cmyk).pixels.astype(int) - picture).mean() < 6
     for kind in ("BMP", "WEBP", "TIFF", "GIF"):
-        assert images.decode(encoded(colour, kind)).shape == picture.shape, kind
+        assert decode("", encoded(colour, kind)).pixels.shape == picture.shape, kind
 
 
 HEIC = Path(__file__).parent / "photos" / "turned.heic"
@@ -101,13 +104,13 @@ def test_phones_and_cameras_files_are_read_and_turned(picture: np.ndarray, tmp_p
     exif[0x0112] = 6
     avif = encoded(Image.fromarray(picture), "AVIF", exif=exif, quality=95)
     for data in (HEIC.read_bytes(), avif):
-        found = images.decode(data)
+        found = decode("", data).pixels
         assert found.shape == upright.shape
         assert np.abs(found.astype(int) - upright).mean() < 4
     mosaic = np.full((64, 96), 9000, np.uint16)
     mosaic[:32, ::2][::2] = 60000  # the red cells of the upper half
     (tmp_path / "a.DNG").write_bytes(as_dng(mosaic, orientation=6))
-    found = images.read(tmp_path / "a.DNG")
+    found = read(tmp_path / "a.DNG").pixels
     assert found.shape == (96, 64, 3)
     red = found[:, :, 0].astype(int) - found[:, :, 2]
     assert red[:, 40:].min() > 100 > 50 > np.abs(red[:, :24]).max(), "what was above is on the right"
@@ -125,14 +128,14 @@ def test_an_extra_that_is_missing_is_named(
         assert [path.name for path in formats.find_images([tmp_path])] == ["a.png"]
         assert formats.count_left_out([tmp_path]) == {formats.HEIF: 2, formats.RAW: 1}
         with pytest.raises(ImageError, match=r"HEIC needs a package that is not there: install vtiqa-jax\[heif\]"):
-            images.read(tmp_path / "b.HEIC")
+            read(tmp_path / "b.HEIC")
         with pytest.raises(ImageError, match=r"camera RAW needs .*: install vtiqa-jax\[raw\]"):
-            images.read(tmp_path / "d.CR3")
+            read(tmp_path / "d.CR3")
     with pytest.raises(ImageError, match="RAW file is damaged, or of a camera that LibRaw does not know"):
-        images.read(tmp_path / "d.CR3")
+        read(tmp_path / "d.CR3")
     for data in (HEIC.read_bytes()[:700], encoded(Image.fromarray(picture), "AVIF")[:300]):
         with pytest.raises(ImageError, match="is damaged or cut off"):
-            images.decode(data)
+            decode("", data)
 
 
 FORMATS = [*fuzz_images.ENDINGS, "heic", "dng"]
@@ -156,14 +159,14 @@ def test_a_photo_with_too_many_pixels_is_refused_by_its_header(
     path = tmp_path / f"a.{ending}"
     path.write_bytes(in_format(ending))
     limit = 64 * 64 if ending == "heic" else 600  # whole blocks, of which 20 x 30 are shown
-    assert images.read(path, max_pixels=limit).size == 1800
+    assert read(path, max_pixels=limit).pixels.size == 1800
     with pytest.raises(ImageError, match=f"are more than max-pixels, {limit - 1:,}"):
-        images.read(path, max_pixels=limit - 1)
+        read(path, max_pixels=limit - 1)
     path.write_bytes(fuzz_images.claim_size(path.read_bytes(), 30_000, 20_000))
     monkeypatch.setattr(cv2, "imdecode", decoder)
-    monkeypatch.setattr(images, "_decode_heif", decoder)
+    monkeypatch.setattr(decoding, "_decode_heif", decoder)
     with pytest.raises(ImageError, match="30000 x 20000 pixels are more than max-pixels, 210,000,000"):
-        images.read(path)
+        read(path)
 
 
 def test_no_lie_about_the_size_gets_past(tmp_path: Path) -> None:
@@ -172,7 +175,7 @@ def test_no_lie_about_the_size_gets_past(tmp_path: Path) -> None:
     jp2 = fuzz_images.encode(pixels, "jp2")
     box = jp2.find(b"ihdr") + 4
     with pytest.raises(ImageError, match="the JPEG 2000 is damaged"):
-        images.decode(jp2[:box] + bytes([0, 0, 0, 1] * 2) + jp2[box + 8 :])
+        decode("", jp2[:box] + bytes([0, 0, 0, 1] * 2) + jp2[box + 8 :])
     assert headers.read_size(fuzz_images.claim_size(fuzz_images.encode(pixels, "gif"), 65535, 40000), "GIF") == (
         65535,
         40000,
@@ -181,7 +184,7 @@ def test_no_lie_about_the_size_gets_past(tmp_path: Path) -> None:
     os2 = os2[:10] + struct.pack("<L", 26) + os2[14:]
     assert headers.read_size(os2, "BMP") == (30, 20)
     with pytest.raises(ImageError, match="header cannot be read"):
-        images.decode(b"P6 " + b"1" * 5_000_000)
+        decode("", b"P6 " + b"1" * 5_000_000)
 
 
 def test_a_folder_of_large_photos_is_decoded_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,10 +200,10 @@ def test_a_folder_of_large_photos_is_decoded_one_by_one(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(cv2, "imdecode", counted)
     for large, expected in ((599, 1), (600, 4)):
-        monkeypatch.setattr(images, "LARGE", large)
+        monkeypatch.setattr(decoding, "LARGE", large)
         most[0] = 0
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(images.decode, [photo] * 8))
+            list(pool.map(decode, [""] * 8, [photo] * 8))
         assert (most[0] == 1) == (expected == 1)
 
 
@@ -219,20 +222,20 @@ def test_repaired_files_say_so(tmp_path: Path, rng: np.random.Generator) -> None
     path = tmp_path / "a.jpg"
     for name, data in whole.items():
         path.write_bytes(data)
-        opened = images.open_photo(path)
+        opened = open_photo(path)
         assert opened.warning is None, name
         assert np.array_equal(opened.pixels, cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB))
     # In a JPEG's data FF D0 restarts, where nothing restarts; in the TIFF's a byte of the compressed rows is another.
     scans = {name: data.find(b"\xff\xda") + 200 for name, data in whole.items() if data.startswith(b"\xff\xd8")}
     for name, at in scans.items():
         path.write_bytes(whole[name][:at] + b"\xff\xd0" + whole[name][at:])
-        assert images.open_photo(path).warning == damage.REPAIRED, name
+        assert open_photo(path).warning == damage.REPAIRED, name
     without_picture = whole["plain"].replace(b"\xff\xda", b"\xff\xe4")
     assert damage.find_damage(without_picture, "JPEG") is None, "OpenCV tells what is wrong with it"
     tiff = bytearray(whole["tiff"])
     tiff[5000] ^= 0x10
     path.write_bytes(tiff)
-    assert images.open_photo(path).warning == damage.REPAIRED
+    assert open_photo(path).warning == damage.REPAIRED
 
 
 def test_decoders_keep_quiet_and_we_do_not(
@@ -241,12 +244,12 @@ def test_decoders_keep_quiet_and_we_do_not(
     noisy = encoded(Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8)), "JPEG")
     at = noisy.find(b"\xff\xda") + 50
     noisy = noisy[:at] + b"\xff\xd0" + noisy[at:]
-    images.decode(noisy)
+    decode("", noisy)
     assert "Corrupt JPEG data" in capfd.readouterr().err, "libjpeg would be heard"
     before = os.fstat(2).st_ino
     monkeypatch.setattr(sys, "stderr", os.fdopen(2, "w", closefd=False))  # as it is without pytest
     with quiet_decoders():
-        images.decode(noisy)
+        decode("", noisy)
         warnings.warn_explicit("Corrupt EXIF data", UserWarning, "TiffImagePlugin.py", 1, module="PIL.TiffImagePlugin")
         print("a word of ours", file=sys.stderr)
     assert os.fstat(2).st_ino == before
@@ -263,11 +266,11 @@ def test_damaged_files_give_a_reason(picture: np.ndarray, tmp_path: Path) -> Non
     whole = encoded(large, "JPEG")
     # A thumbnail inside the header has an end marker of its own, which must not pass for the photo's.
     with_thumbnail = whole[:2] + b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail + whole[2:]
-    assert images.decode(with_thumbnail).shape == (400, 600, 3)
-    assert images.decode(whole + b"camera makers append data").shape == (400, 600, 3)
+    assert decode("", with_thumbnail).pixels.shape == (400, 600, 3)
+    assert decode("", whole + b"camera makers append data").pixels.shape == (400, 600, 3)
     for data in (whole, with_thumbnail, encoded(large, "JPEG", progressive=True)):
         with pytest.raises(ImageError, match="truncated"):
-            images.decode(data[: len(data) * 2 // 3])
+            decode("", data[: len(data) * 2 // 3])
     for data, reason in (
         (b"", "empty"),
         (b"not a picture", "not an image"),
@@ -275,11 +278,11 @@ def test_damaged_files_give_a_reason(picture: np.ndarray, tmp_path: Path) -> Non
         (b"\xff\xd8\xff", "truncated"),
     ):
         with pytest.raises(ImageError, match=reason):
-            images.decode(data)
+            decode("", data)
     with pytest.raises(ImageError, match="No such file"):
-        images.read(tmp_path / "missing.jpg")
+        read(tmp_path / "missing.jpg")
     with pytest.raises(ImageError, match="Is a directory"):
-        images.read(tmp_path)
+        read(tmp_path)
 
 
 def test_arrays_and_pillow_images_are_photos_too(picture: np.ndarray, tmp_path: Path) -> None:
@@ -297,7 +300,7 @@ def test_arrays_and_pillow_images_are_photos_too(picture: np.ndarray, tmp_path: 
         (grey[:, :, None], np.repeat(grey[:, :, None], 3, 2)),
         (np.dstack([picture, grey]), picture),
     ):
-        assert np.array_equal(images.open_photo(photo).pixels, expected)
+        assert np.array_equal(open_photo(photo).pixels, expected)
     for wrong, said in (
         (picture.astype(np.float32), "not float32"),
         (picture[:, :, :2], r"not uint8 \(20, 30, 2\)"),
@@ -305,21 +308,12 @@ def test_arrays_and_pillow_images_are_photos_too(picture: np.ndarray, tmp_path: 
         (None, "not NoneType"),
     ):
         with pytest.raises(ImageError, match=said):
-            images.open_photo(wrong)
-
-
-def test_stored_sizes_are_opencvs_cubic(rng: np.random.Generator) -> None:
-    photo = cv2.GaussianBlur(rng.integers(0, 256, (500, 400, 3), np.uint8), (0, 0), 1)
-    small, large = images.resize_pair(photo, deit_small().stored_sides)
-    assert np.array_equal(small, cv2.resize(photo, (244, 244), interpolation=cv2.INTER_CUBIC))
-    assert np.array_equal(large, cv2.resize(photo, (768, 768), interpolation=cv2.INTER_CUBIC))
-    pillow = np.asarray(Image.fromarray(photo).resize((244, 244), Image.Resampling.BICUBIC))
-    assert np.abs(small.astype(int) - pillow).max() > 10, "the wrong resize would be noticed"
+            open_photo(wrong)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 3000, 3), (5, 2, 3)])
 def test_any_size_can_be_stored(shape: tuple[int, int, int]) -> None:
-    small, large = images.resize_pair(np.full(shape, 9, np.uint8), deit_small().stored_sides)
+    small, large = prepare(np.full(shape, 9, np.uint8), deit_small().screen_side, deit_small().stored_cuts)
     assert small.shape == (244, 244, 3)
     assert large.shape == (768, 768, 3)
     assert (large == 9).all()

@@ -121,7 +121,7 @@ def test_several_blocks_are_read_out_in_their_order_and_several_mosaics_averaged
     assert np.abs(wanted[:, :half] - wanted[:, half:]).max() > 0.1  # the other order would be seen
 
     small, large = (jnp.asarray(rng.integers(0, 256, (2, side, side, 3), np.uint8)) for side in (34, 96))
-    seen = [views.center_crop(small, 28), *(views.eval_mosaic(large, 7, 4, number) for number in range(3))]
+    seen = [views.center_crop(small, 28), *(views.keep(large, cut) for cut in config.eval_cuts[1:])]
     features = [by_hand(views.normalize(images)) for images in seen]
     averaged = (features[1] + features[2] + features[3]) / jnp.float32(3)
     score = model.head(jnp.concatenate([features[0], averaged], axis=1))

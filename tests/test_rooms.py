@@ -8,7 +8,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "vtiqa_jax"
 FLOORS = (
     {"errors"},
-    {"atomic", "sharding"},
+    {"atomic", "cpus", "sharding"},
+    {"photos"},
     {"models"},
     {"data"},
     {"evaluation"},

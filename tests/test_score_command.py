@@ -20,10 +20,10 @@ from tests.conftest import Command
 from vtiqa_jax import __main__ as vtiqa
 from vtiqa_jax import atomic
 from vtiqa_jax.commands import selection
-from vtiqa_jax.data import formats, images, transfer
 from vtiqa_jax.evaluation import score_cache
 from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import checkpoint
+from vtiqa_jax.photos import decode, formats, transfer
 
 COUNT = 24
 
@@ -251,8 +251,10 @@ def test_a_cache_reads_what_changed_alone(
 ) -> None:
     monkeypatch.setattr(score_cache, "SETTLED_SECONDS", 0.0)
     decoded: list[int] = []
-    real = images._decode
-    monkeypatch.setattr(images, "_decode", lambda data, *rest: decoded.append(len(data)) or real(data, *rest))
+    real = decode.decode
+    monkeypatch.setattr(
+        decode, "decode", lambda name, data, **rest: decoded.append(len(data)) or real(name, data, **rest)
+    )
     arguments = ("--checkpoint", model, "--cache", tmp_path / "c.sqlite")
     first = command(vtiqa.main, "score", folder, *arguments, "--spread", 2, "--csv", tmp_path / "1.csv")[:2]
     assert len(decoded) == COUNT

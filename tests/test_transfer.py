@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from vtiqa_jax.data import transfer
-from vtiqa_jax.data.transfer import plan_targets
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.photos import transfer
+from vtiqa_jax.photos.transfer import plan_targets
 
 
 @pytest.fixture(params=[True, False], ids=["hard links", "no hard links"])
@@ -119,7 +119,7 @@ def test_a_disk_that_keeps_no_modes_and_times_gets_the_photo(
 MOVER = """
 import os, signal, sys
 from pathlib import Path
-from vtiqa_jax.data.transfer import transfer
+from vtiqa_jax.photos.transfer import transfer
 
 folder, how = Path(sys.argv[1]), sys.argv[2]
 names = [f"{number}.jpg" for number in range(4)]

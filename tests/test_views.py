@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vtiqa_jax.models import views
-from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
+from vtiqa_jax.models.vtiqa import ModelConfig, deit_small, tiny_config
 from vtiqa_jax.training.finetune import FinetuneRecipe
 
 mosaic = jax.jit(views.mosaic, static_argnames="patch")
@@ -67,7 +67,7 @@ def test_the_test_time_mosaic_starts_at_38_in_cells_of_109(rng: np.random.Genera
     photo = rng.integers(0, 256, (1, 768, 768, 3), np.uint8)
     offsets = np.full(7, 38)
     expected = slow_mosaic(photo[0], offsets, offsets, 32)
-    assert np.array_equal(views.eval_mosaic(jnp.asarray(photo), 7, 32)[0], expected)
+    assert np.array_equal(views.keep(jnp.asarray(photo), deit_small().eval_cuts[1])[0], expected)
     assert not np.array_equal(expected, slow_mosaic(photo[0], offsets + 1, offsets, 32))
 
 
@@ -76,15 +76,17 @@ def test_further_mosaics_lie_elsewhere_in_their_cells(rng: np.random.Generator) 
     photos = jnp.asarray(rng.integers(0, 256, (1, 768, 768, 3), np.uint8))
     corners = {1: (int(0.2548776662466927 * 77), int(0.0698402909980532 * 77)), 2: (0, int(0.6396805819961064 * 77))}
     for number, (row, col) in corners.items():
-        cut = views.eval_mosaic(photos, 7, 32, number)
+        cut = views.keep(photos, deit_small(eval_mosaics=3).eval_cuts[1 + number])
         np.testing.assert_array_equal(cut[0, :32, :32], photos[0, row : row + 32, col : col + 32])
 
 
 @pytest.mark.parametrize(("stored", "start"), [(244, 10), (224, 0)])
 def test_the_test_time_global_view_is_the_middle(rng: np.random.Generator, stored: int, start: int) -> None:
     photo = rng.integers(0, 256, (1, stored, stored, 3), np.uint8)
-    view = views.center_crop(jnp.asarray(photo), 224)
-    np.testing.assert_array_equal(view, photo[:, start : start + 224, start : start + 224])
+    middle = photo[:, start : start + 224, start : start + 224]
+    np.testing.assert_array_equal(views.center_crop(jnp.asarray(photo), 224), middle)
+    kept = deit_small(global_resize=stored).eval_cuts[0]
+    np.testing.assert_array_equal(views.keep(jnp.asarray(photo), kept), middle)
 
 
 def test_crop_and_flip_follow_each_photos_own_values(rng: np.random.Generator) -> None:

@@ -20,7 +20,7 @@ from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.evaluation.scorer import ACCELERATOR_BATCH, CPU_BATCH, Scorer, pass_size
 from vtiqa_jax.models.checkpoint import Checkpoint
-from vtiqa_jax.models.vtiqa import ComputeDtype
+from vtiqa_jax.models.vtiqa import ComputeDtype, ModelConfig
 
 FILES_PER_TASK = 128
 DECODE_ROWS = 16
@@ -46,6 +46,7 @@ OUTPUT = pa.schema(
         ("score", pa.float32()),
         ("percentile", pa.float32()),
         ("error", pa.string()),
+        ("warning", pa.string()),
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("model", pa.string()),
@@ -92,11 +93,12 @@ class ScorePhotos:
         self._size = pass_size(self._scorer.mesh, 1 << 30, batch_size)
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        """Rows of `decoding.decode` to rows of OUTPUT."""
-        columns, errors = (table["global_image"], table["local_image"]), table["error"].to_pylist()
-        photos = zip(*map(decoding.unpack, columns, self._scorer.config.stored_sides), strict=True)
-        pairs = [pair for pair, error in zip(photos, errors, strict=True) if error is None]
-        results = self._scorer.score_pairs(pairs, self._size)
+        """Rows of `decoding.decode_rows` to rows of OUTPUT."""
+        preparation, errors = prepared_for(self._scorer.config), table["error"].to_pylist()
+        columns = [table[name] for name in preparation.columns]
+        photos = zip(*map(decoding.unpack, columns, preparation.shapes), strict=True)
+        readable = [views for views, error in zip(photos, errors, strict=True) if error is None]
+        results = self._scorer.score_prepared(readable, self._size)
         found = [next(results) if error is None else ScoreResult(None, None, error) for error in errors]
         return pa.table(
             {
@@ -104,6 +106,7 @@ class ScorePhotos:
                 "score": [row.score for row in found],
                 "percentile": [row.percentile for row in found],
                 "error": [row.error for row in found],
+                "warning": table["warning"],
                 "width": table["width"],
                 "height": table["height"],
                 "model": [self._digest] * len(found),
@@ -166,17 +169,25 @@ def undo_unclear(system: fs.FileSystem, done: str) -> None:
             system.delete_file(finished)
 
 
-def decode_photos(files: list[str], sides: tuple[int, int], rows: int) -> ray.data.Dataset:
-    """Decoded rows of all photos in files, in blocks of `rows` as far as they go; `sides` as for `decoding.decode`."""
+def prepared_for(config: ModelConfig) -> decoding.Preparation:
+    """Returns what a model of this config sees of a photo."""
+    return decoding.Preparation(config.screen_side, config.eval_cuts)
+
+
+def decode_photos(files: list[str], preparation: decoding.Preparation, rows: int) -> ray.data.Dataset:
+    """Returns decoded rows of all photos in files, in blocks of `rows` as far as they go."""
     # A block of a few rows more would leave an actor a pass that is nearly empty.
-    DataContext.get_current().target_max_block_size = rows * sum(3 * side**2 for side in sides)
+    DataContext.get_current().target_max_block_size = rows * sum(map(math.prod, preparation.shapes))
     photos = ray.data.read_datasource(
         sources.PhotoSource(files, FILES_PER_TASK),
         override_num_blocks=max(1, len(files) // FILES_PER_TASK),
         **DECODING,
     )
     return photos.map_batches(
-        functools.partial(decoding.decode, sides=sides), batch_size=DECODE_ROWS, batch_format="pyarrow", **DECODING
+        functools.partial(decoding.decode_rows, preparation=preparation),
+        batch_size=DECODE_ROWS,
+        batch_format="pyarrow",
+        **DECODING,
     )
 
 
@@ -194,7 +205,7 @@ def run(job: Job) -> None:
     count, rows, given = plan_actors(machines, job.batch_size)
     cache = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
     model = ray.put(dataclasses.replace(job.model, params=jax.tree.map(np.asarray, job.model.params)))
-    scored = decode_photos(job.files, job.model.config.stored_sides, rows).map_batches(
+    scored = decode_photos(job.files, prepared_for(job.model.config), rows).map_batches(
         ScorePhotos,
         batch_size=rows,
         batch_format="pyarrow",

@@ -12,8 +12,8 @@ from pyarrow import fs, parquet
 from ray.data import Datasource, ReadTask
 from ray.data.block import BlockMetadata
 
-from vtiqa_jax.data import formats
 from vtiqa_jax.errors import ImageError, UserError
+from vtiqa_jax.photos import formats
 
 TARS = (".tar", ".tar.gz", ".tgz")
 PARQUET = ".parquet"

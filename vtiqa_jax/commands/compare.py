@@ -8,10 +8,10 @@ from tyro.conf import Positional, arg
 
 import vtiqa_jax
 from vtiqa_jax.commands.display import print_any_name
-from vtiqa_jax.data.quiet import quiet_decoders
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.spread import Spread, probability_above
 from vtiqa_jax.models.vtiqa import ComputeDtype
+from vtiqa_jax.photos.stderr import quiet_decoders
 
 WORDS = ((0.99, "almost certainly"), (0.9, "very likely"), (0.75, "likely"), (0.6, "perhaps"))
 """From which probability on a word is said."""

@@ -13,10 +13,10 @@ from tyro.conf import Positional, arg
 import vtiqa_jax
 from vtiqa_jax import atomic
 from vtiqa_jax.commands.photos import find_photos
-from vtiqa_jax.data import images
-from vtiqa_jax.data.quiet import quiet_decoders
 from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.models.vtiqa import ComputeDtype
+from vtiqa_jax.photos.decode import read
+from vtiqa_jax.photos.stderr import quiet_decoders
 
 MAP_SIDE = 48
 """Of the map as an array: rows and columns over the whole photo."""
@@ -49,7 +49,7 @@ def explain(
     for photo in tqdm(photos, "explaining", unit="photo", disable=None, leave=False):
         try:
             with quiet_decoders():
-                pixels = images.read(photo)
+                pixels = read(photo).pixels
         except ImageError as error:
             failed += 1
             tqdm.write(f"    failed  {photo}: {error}", file=sys.stdout)

@@ -53,7 +53,9 @@ def export(
         data = onnx_vtiqa.build(config, loaded.params, dtype or "float32", card).SerializeToString()
     else:
         sides = f"[batch, {config.global_resize}, ...] and local_images [batch, {config.local_resize}, ...]"
-        card = make_card(model, loaded, scale, f"global_images {sides}: uint8 RGB, resized by OpenCV's INTER_CUBIC")
+        card = make_card(
+            model, loaded, scale, f"global_images {sides}: uint8 RGB, as `vtiqa_jax.photos.resize.prepare` makes them"
+        )
         data = stablehlo.build(config, loaded.params)
     atomic.make_folder(out.absolute().parent)
     size = len(data)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vtiqa_jax import atomic
-from vtiqa_jax.data import formats
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.photos import formats
 
 
 def find_photos(paths: Sequence[Path], made: Sequence[Path]) -> list[Path]:

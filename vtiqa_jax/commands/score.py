@@ -15,12 +15,10 @@ from tyro.conf import Positional, arg
 
 import vtiqa_jax
 from vtiqa_jax import atomic
-from vtiqa_jax.commands.display import Display, print_any_name, remarks
+from vtiqa_jax.commands.display import Display, Order, print_any_name, remarks
 from vtiqa_jax.commands.photos import find_photos
 from vtiqa_jax.commands.selection import Selection
 from vtiqa_jax.commands.sigterm import raise_on_sigterm
-from vtiqa_jax.data import images
-from vtiqa_jax.data.quiet import quiet_decoders
 from vtiqa_jax.errors import Terminated, UserError
 from vtiqa_jax.evaluation import score_files
 from vtiqa_jax.evaluation.journal import Journal, journal_path, open_journal
@@ -31,6 +29,9 @@ from vtiqa_jax.evaluation.spread import Spread
 from vtiqa_jax.gallery.page import GalleryHeader, GalleryItem, check_folder, open_gallery
 from vtiqa_jax.gallery.preview import Preview, make_preview
 from vtiqa_jax.models.vtiqa import ComputeDtype
+from vtiqa_jax.photos import decode
+from vtiqa_jax.photos.resize import Rgb
+from vtiqa_jax.photos.stderr import quiet_decoders
 
 MAP_SIDE = 16
 """Of the maps on a page: rows and columns over the whole photo."""
@@ -47,11 +48,12 @@ def score(
     spread: int = 0,
     seed: int = 0,
     selection: Annotated[Selection, arg(name="")] = Selection(),
+    sort: Order | None = None,
     cache: Path | None = None,
     quiet: bool = False,
     batch_size: int | None = None,
     compute_dtype: ComputeDtype = "float32",
-    max_pixels: int = images.MAX_PIXELS,
+    max_pixels: int = decode.MAX_PIXELS,
 ) -> int:
     """Scores photos. Exit status: 0 all scored, 1 some could not be read or copied, 2 bad arguments.
 
@@ -67,6 +69,8 @@ def score(
         spread: score each photo by so many other mosaics too, and tell the mean and standard deviation of that.
         seed: of these mosaics; all photos have the same.
         selection: choose photos by their score.
+        sort: print the best or the worst photos first, or by name; when not given, the best come first on a terminal,
+            and elsewhere photos are printed as they are found.
         cache: keep scores in this file, or folder: only new and changed photos are read the next time.
         quiet: print nothing but mistakes, and what --list asks for.
         batch_size: photos computed together; 4 at most on a CPU, and 64 on a GPU when not given.
@@ -97,9 +101,9 @@ def score(
     names = score_files.columns(mosaics is not None)
     settings = model.settings(mosaics) if outputs or cache is not None else {}
 
-    def preview(pixels: images.Rgb, pair: images.ImagePair) -> tuple[Preview, Float[np.ndarray, "rows columns"] | None]:
-        drawn = model.explain_pair(pair).resample(MAP_SIDE, MAP_SIDE) if maps else None
-        return make_preview(pixels, pair, model.config), drawn
+    def preview(pixels: Rgb) -> tuple[Preview, Float[np.ndarray, "rows columns"] | None]:
+        drawn = model.explain_pixels(pixels).resample(MAP_SIDE, MAP_SIDE) if maps else None
+        return make_preview(pixels, model.config), drawn
 
     results: list[ScoreResult] = []
     with contextlib.ExitStack() as stack:
@@ -118,7 +122,7 @@ def score(
 
         print_any_name()
         silent = quiet or selection.paths_only or has_stdout
-        display = Display(model, len(photos), mosaics, silent=silent)
+        display = Display(model, len(photos), mosaics, order=sort, silent=silent)
         inspect = None if gallery is None else preview
         stream = model.stream(
             photos, batch_size=batch_size, inspect=inspect, spread=mosaics, known=known, max_pixels=max_pixels

@@ -11,9 +11,9 @@ from typing import Annotated
 from tyro.conf import arg
 
 from vtiqa_jax import atomic
-from vtiqa_jax.data.transfer import plan_targets, transfer
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.results import ScoreResult
+from vtiqa_jax.photos.transfer import plan_targets, transfer
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 """What no further photo would escape."""

@@ -4,25 +4,24 @@ Its layers are those of `models/vtiqa.py`. Everything is computed in float32, wh
 """
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Int
 
 from vtiqa_jax.convert.onnx_graph import Graph, Value
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import quantized, views
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vtiqa import LAYER_NORM_EPSILON, ModelConfig
+from vtiqa_jax.photos.resize import CUBIC_A
 
 Storage = Literal["float32", "float16", "int8"]
 """What parameters are stored as; int8 is what `models/quantized.py` does."""
 Inputs = Literal["photos", "stored", "regions"]
 """Photos of one size; photos in both stored sizes; one photo and regions of it."""
-CUBIC_A = -0.75
-"""OpenCV's; Pillow has -0.5."""
+PILLOW_CUBIC_A = -0.5
 
 Indices = Int[np.ndarray, " size"]
 
@@ -56,77 +55,88 @@ class ModelGraph(Graph):
 # ---- from pixels to views ----
 
 
-def _cuts(config: ModelConfig) -> list[tuple[str, int, Indices, Indices]]:
-    """Of each view: the stored photo that it is cut from, its side, and the rows and columns that are kept of it."""
-
-    def kept(view: Callable[[Array], Array], side: int) -> tuple[Indices, Indices]:
-        coordinates = np.stack(np.meshgrid(np.arange(side), np.arange(side), indexing="ij"), axis=-1)
-        cut = np.asarray(view(jnp.asarray(coordinates[None], jnp.int32)))[0]
-        return cut[:, 0, 0].astype(np.int64), cut[0, :, 1].astype(np.int64)
-
-    small, large = config.global_resize, config.local_resize
-    cuts = [("global_images", small, *kept(lambda photos: views.center_crop(photos, config.view_size), small))]
-    for number in range(config.eval_mosaics):
-
-        def mosaic(photos: Array, number: int = number) -> Array:
-            return views.eval_mosaic(photos, config.mosaic_grid, config.mosaic_patch, number)
-
-        cuts.append(("local_images", large, *kept(mosaic, large)))
-    return cuts
-
-
 def _resample(op: Graph, photos: Value, axis: int, side: int, kept: Indices) -> Value:
-    """The `kept` rows (axis 1) or columns (axis 2) of photos resized to `side`: OpenCV's INTER_CUBIC along one axis.
+    """The `kept` rows (axis 1) or columns (axis 2) of photos resized to `side`, as by `photos.resize.resize_bicubic`.
 
-    Only what the views need is computed. ONNX's `Resize` has the same rule, but onnxruntime 1.32 moves the
+    ONNX's `Resize` has the same rule, but onnxruntime 1.32 moves the
     transposition that it needs to behind it, and then refuses to shrink.
     """
     length = op.Shape(photos, start=axis, end=axis + 1)
     centre = op.Mul(kept + 0.5, op.Div(op.cast(length, np.float64), np.float64(side)))
     place = op.cast(op.Sub(centre, np.float64(0.5)), np.float32)
     before = op.Floor(place)
-    fraction, first = op.Sub(place, before), op.cast(before, np.int64)
+    fraction, first = op.cast(op.Sub(place, before), np.float64), op.cast(before, np.int64)
     a, weighted = CUBIC_A, []
     for offset in (-1, 0, 1, 2):
         # A pixel's weight is a polynomial of its distance, one for 0 to 1 and one for 1 to 2 pixels.
-        distance = op.Abs(op.Sub(fraction, np.float32(offset)))
+        distance = op.Abs(op.Sub(fraction, np.float64(offset)))
         cubic, *others = (a + 2, -a - 3, 0, 1) if offset in (0, 1) else (a, -5 * a, 8 * a, -4 * a)
-        weight: Value | np.generic = np.float32(cubic)
+        weight: Value | np.generic = np.float64(cubic)
         for coefficient in others:
-            weight = op.Add(op.Mul(weight, distance), np.float32(coefficient))
+            weight = op.Add(op.Mul(weight, distance), np.float64(coefficient))
         # Beyond the edge the last pixel is repeated.
         index = op.Max(op.Min(op.Add(first, np.int64(offset)), op.Sub(length, np.int64(1))), np.int64(0))
         pixels = op.cast(op.Gather(photos, index, axis=axis), np.float32)
-        weighted.append(op.Mul(pixels, op.Unsqueeze(weight, np.arange(1, 4 - axis))))
+        weighted.append(op.Mul(pixels, op.cast(op.Unsqueeze(weight, np.arange(1, 4 - axis)), np.float32)))
     return op.Sum(*weighted)
 
 
-def _resize(op: Graph, side: int, rows: Indices, cols: Indices) -> Value:
-    """These rows and columns of the input `photos` resized to squares of `side` pixels; 0..255."""
-    resized = _resample(op, _resample(op, "photos", 1, side, rows), 2, side, cols)
+def _resize(op: Graph, photos: Value, side: int, rows: Indices, cols: Indices) -> Value:
+    """These rows and columns of photos resized to squares of `side` pixels; 0..255."""
+    resized = _resample(op, _resample(op, photos, 1, side, rows), 2, side, cols)
     return op.Clip(op.Round(resized), np.float32(0), np.float32(255))
 
 
-def _views_of_pixels(op: Graph, config: ModelConfig) -> Value:
-    """All views of the input `photos` [batch, height, width, 3], one view after the other."""
-    return op.Concat(*[_resize(op, side, rows, cols) for _, side, rows, cols in _cuts(config)], axis=0)
+def _shrink(op: Graph, config: ModelConfig) -> Value:
+    """The input `photos` as `photos.resize.shrink` leaves them; onnxruntime's filter is Pillow's, in integers."""
+    if config.screen_side is None:
+        return "photos"
+    sides, one = op.Shape("photos", start=1, end=3), np.array([1])
+    longer = op.ReduceMax(sides, np.array([0]), keepdims=1)
+    scaled = op.Mul(sides, op.Min(longer, np.array([config.screen_side])))
+    shrunk = op.Max(op.Div(op.Add(scaled, op.Div(longer, np.array([2]))), longer), one)
+    return op.Resize(
+        "photos",
+        "",
+        "",
+        shrunk,
+        axes=[1, 2],
+        mode="cubic",
+        cubic_coeff_a=PILLOW_CUBIC_A,
+        antialias=1,
+        exclude_outside=1,
+    )
+
+
+def _views_of_pixels(op: Graph, config: ModelConfig, photos: Value) -> Value:
+    """All views of photos [batch, height, width, 3], one view after the other."""
+    resized = [_resize(op, photos, cut.side, cut.rows, cut.columns) for cut in config.eval_cuts]
+    return op.Concat(*resized, axis=0)
+
+
+def _views_of_photos(op: Graph, config: ModelConfig) -> Value:
+    """All views of the input `photos`."""
+    return _views_of_pixels(op, config, _shrink(op, config))
 
 
 def _views_of_regions(op: Graph, config: ModelConfig) -> Value:
     """All views of the one photo in `photos`, and then those of its regions, as by `views.region_views`."""
-    all_of_it, half = np.arange(config.local_resize), config.view_size // 2
+    photos = _shrink(op, config)
+    whole, half = config.stored_cuts[1], config.view_size // 2
     mirrored = np.pad(np.arange(half), (0, config.view_size - half), mode="symmetric")
-    stored = op.Squeeze(_resize(op, config.local_resize, all_of_it, all_of_it), np.array([0]))
+    stored = op.Squeeze(_resize(op, photos, whole.side, whole.rows, whole.columns), np.array([0]))
     corners = op.cast("corners", np.int64)
     rows, cols = (op.Add(op.Gather(corners, np.array([axis]), axis=1), mirrored) for axis in (0, 1))
     bands = op.Transpose(op.Gather(stored, rows, axis=0), perm=[0, 2, 1, 3])  # [regions, columns, rows, 3]
     regions = op.GatherND(bands, op.Unsqueeze(cols, np.array([2])), batch_dims=1)  # of each band its own columns
-    return op.Concat(_views_of_pixels(op, config), op.Transpose(regions, perm=[0, 2, 1, 3]), axis=0)
+    return op.Concat(_views_of_pixels(op, config, photos), op.Transpose(regions, perm=[0, 2, 1, 3]), axis=0)
 
 
 def _views_of_stored(op: Graph, config: ModelConfig) -> Value:
     """The same of the inputs `global_images` and `local_images`, photos in their stored sizes."""
-    images = [op.Gather(op.Gather(stored, rows, axis=1), cols, axis=2) for stored, _, rows, cols in _cuts(config)]
+    first, *others = config.eval_cuts
+    kept = [("global_images", first), *(("local_images", cut) for cut in others)]
+    images = [op.Gather(op.Gather(stored, cut.rows, axis=1), cut.columns, axis=2) for stored, cut in kept]
     return op.cast(op.Concat(*images, axis=0), np.float32)
 
 
@@ -243,7 +253,7 @@ def build(
     op = ModelGraph(params, storage, config.depth)
     small, large, byte = config.global_resize, config.local_resize, np.uint8
     make_views, shapes = {
-        "photos": (_views_of_pixels, {"photos": (byte, ("batch", "height", "width", 3))}),
+        "photos": (_views_of_photos, {"photos": (byte, ("batch", "height", "width", 3))}),
         "stored": (
             _views_of_stored,
             {

@@ -10,11 +10,13 @@ import cv2
 import numpy as np
 
 from vtiqa_jax import atomic
-from vtiqa_jax.data import distortions, images, manifest
+from vtiqa_jax.data import distortions, manifest
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.data.splits import Split
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.photos.decode import read
+from vtiqa_jax.photos.resize import Rgb
 
 SCALE = LabelScale("demo (label made by rule)", 1.0, 5.0)
 LABELS = "5 for an untouched photograph down to 1 for the strongest distortion, by rule; not human opinion"
@@ -26,7 +28,7 @@ TRAINING_LEVELS = 6
 HELD_OUT_LEVELS = 5
 
 
-def originals() -> dict[str, images.Rgb]:
+def originals() -> dict[str, Rgb]:
     """The photographs, by name.
 
     Raises:
@@ -52,7 +54,7 @@ def originals() -> dict[str, images.Rgb]:
             raise UserError(
                 f"{name} is in none of scikit-image, scikit-learn, matplotlib; install the versions of pyproject.toml"
             )
-        originals[name] = images.read(path)
+        originals[name] = read(path).pixels
     return originals
 
 

@@ -15,10 +15,12 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Int
 
-from vtiqa_jax.data import distortions, images
+from vtiqa_jax.data import distortions
 from vtiqa_jax.data.distortions import DISTORTIONS
 from vtiqa_jax.data.manifest import ImageSource, Manifest
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.photos.decode import decode
+from vtiqa_jax.photos.resize import make_thumbnail
 
 LEVELS = (0.08, 0.36, 0.64, 0.92)
 """Levels of the versions of a chain, each moved at random by up to `JITTER`."""
@@ -46,11 +48,7 @@ class DistortedImages:
         if match is None:
             return self.source.read(name)
         photo, distortion, level = match.groups()
-        pixels = images.decode(self.source.read(photo))
-        shrink = LARGEST / max(pixels.shape)
-        if shrink < 1:
-            size = [max(1, round(side * shrink)) for side in (pixels.shape[1], pixels.shape[0])]
-            pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+        pixels = make_thumbnail(decode(photo, self.source.read(photo)).pixels, LARGEST)
         if distortion != UNTOUCHED:
             rng = np.random.default_rng(zlib.crc32(f"{photo}|{distortion}".encode()))
             pixels = DISTORTIONS[distortion](pixels, float(level), rng)

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from vtiqa_jax.data import images
+from vtiqa_jax.photos.decode import decode
+from vtiqa_jax.photos.resize import resize_area, resize_bicubic, resize_nearest
 
 Photo = UInt8[np.ndarray, "height width 3"]
 Light = Float[np.ndarray, "height width 3"]
@@ -43,8 +44,8 @@ def _spread(photo: Photo, kernel: Float[np.ndarray, "rows cols"]) -> Photo:
 def _shrunk(photo: Photo, factor: float) -> UInt8[np.ndarray, "rows cols 3"]:
     """Each side `factor` times shorter, at least one pixel."""
     height, width, _ = photo.shape
-    size = max(1, round(width / factor)), max(1, round(height / factor))
-    return cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
+    size = max(1, round(height / factor)), max(1, round(width / factor))
+    return resize_area(photo, size)
 
 
 # ---- sharpness ----
@@ -71,12 +72,12 @@ def motion(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
 
 def enlarged(photo: Photo, level: float, _: np.random.Generator) -> Photo:
     """Shrunk up to 10 times and enlarged again."""
-    return cv2.resize(_shrunk(photo, _between(1.6, 10.0, level)), photo.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+    return resize_bicubic(_shrunk(photo, _between(1.6, 10.0, level)), photo.shape[:2])
 
 
 def pixelated(photo: Photo, level: float, _: np.random.Generator) -> Photo:
     """Squares of one colour, of up to 14 px."""
-    return cv2.resize(_shrunk(photo, _between(2.0, 14.0, level)), photo.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    return resize_nearest(_shrunk(photo, _between(2.0, 14.0, level)), photo.shape[:2])
 
 
 def sharpened(photo: Photo, level: float, _: np.random.Generator) -> Photo:
@@ -138,7 +139,7 @@ def row_noise(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
 def _coded(photo: Photo, ending: str, option: int, value: int) -> Photo:
     is_coded, data = cv2.imencode(ending, photo[:, :, ::-1], [option, value])
     # OpenCV's JPEG 2000 refuses photos of a few pixels: nothing is lost on those.
-    return images.decode(data.tobytes()) if is_coded else photo
+    return decode(ending, data.tobytes()).pixels if is_coded else photo
 
 
 def jpeg(photo: Photo, level: float, _: np.random.Generator) -> Photo:
@@ -155,7 +156,7 @@ def webp(photo: Photo, level: float, _: np.random.Generator) -> Photo:
     """WebP compression from quality 40 down to 1, the photo shrunk up to 3 times before, as messengers do it."""
     small = _shrunk(photo, _between(1.0, 3.0, level))
     coded = _coded(small, ".webp", cv2.IMWRITE_WEBP_QUALITY, round(_between(40.0, 1.0, level)))
-    return cv2.resize(coded, photo.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+    return resize_bicubic(coded, photo.shape[:2])
 
 
 def lost_blocks(photo: Photo, level: float, rng: np.random.Generator) -> Photo:

@@ -3,8 +3,8 @@
 Stopping in the middle loses nothing: each photo is marked done after its pixels are written, with a fingerprint of
 its file, so running again decodes only what is missing or has changed since.
 
-A photo with fewer pixels than the large stored size is kept as it is and enlarged whenever it is read (some 2 ms): its
-slot in the file is sparse and takes no more room on the disk than its own pixels.
+A photo with fewer pixels than the large stored size is kept as it is and enlarged whenever it is read (some 8 ms of a
+core): its slot in the file is sparse and takes no more room on the disk than its own pixels.
 """
 
 import contextlib
@@ -24,11 +24,14 @@ from jaxtyping import Int, Int32, UInt8
 from tqdm import tqdm
 
 from vtiqa_jax import atomic, sharding
-from vtiqa_jax.data import images
+from vtiqa_jax.cpus import available_cpus
 from vtiqa_jax.data.manifest import Manifest
-from vtiqa_jax.data.quiet import quiet_decoders
 from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.photos import formats
+from vtiqa_jax.photos.decode import decode
+from vtiqa_jax.photos.resize import ARITHMETIC, Rgb, resize_bicubic, shrink
+from vtiqa_jax.photos.stderr import quiet_decoders
 
 SAMPLED = 64
 """Photos after which it is known how much room all of them need."""
@@ -62,14 +65,13 @@ class LocalImages:
             height, width = self._sizes[numbers[place]].tolist()
             stored = self._slots[numbers[place]]
             if height:
-                photos[place] = images.resize_square(
-                    stored[: height * width * 3].reshape(height, width, 3), self.shape[1]
-                )
+                pixels = stored[: height * width * 3].reshape(height, width, 3)
+                photos[place] = resize_bicubic(pixels, self.shape[1:3])
             else:
                 photos[place] = stored.reshape(self.shape[1:])
 
         # An accelerator takes photos faster than one core enlarges them.
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(available_cpus()) as pool:
             list(pool.map(fill, range(len(numbers))))
         return photos
 
@@ -86,20 +88,23 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _fingerprint(photos: Manifest, row: int) -> str:
-    name = photos.names[row]
-    return _hash(f"{photos.images} {name} {photos.images.version(name)}")
+def _fingerprints(photos: Manifest) -> list[str]:
+    """Returns what the stored pixels of each photo depend on: its file, the decoders, the arithmetic of resizing."""
+    made_by = f"{formats.decoder_versions()} {ARITHMETIC}"
+    return [_hash(f"{photos.images} {name} {photos.images.version(name)} {made_by}") for name in photos.names]
 
 
 def fingerprint(photos: Manifest) -> str:
-    """A hash of the photos' names and versions: the same for the same photos in another folder."""
-    return _hash(repr([(name, photos.images.version(name)) for name in photos.names]))
+    """Hashes the photos' names and versions, and what reads them: the same for the same photos in another folder."""
+    versions = [(name, photos.images.version(name)) for name in photos.names]
+    return _hash(repr((versions, formats.decoder_versions(), ARITHMETIC)))
 
 
 def _cache_folder(photos: Manifest, folder: Path, config: ModelConfig) -> Path:
-    """The folder of these photos, in this order, at these sizes."""
+    """Returns the folder of these photos, in this order, at these sizes."""
     listed = _hash("\n".join([str(photos.images), *photos.names]))[:12]
-    return folder / f"{len(photos.names)}-photos-{config.global_resize}-{config.local_resize}-{listed}"
+    sides = f"{config.global_resize}-{config.local_resize}-{config.screen_side or 'any'}"
+    return folder / f"{len(photos.names)}-photos-{sides}-{listed}"
 
 
 def _layout(count: int, config: ModelConfig) -> dict[str, tuple[tuple[int, ...], str]]:
@@ -132,7 +137,7 @@ def _open_cache(folder: Path, config: ModelConfig) -> ImageCache:
 def _wait_for_cache(photos: Manifest, folder: Path, config: ModelConfig) -> ImageCache:
     """The files that the main process builds, once they are complete."""
     count = len(photos.names)
-    expected = [_fingerprint(photos, row) for row in range(count)]
+    expected = _fingerprints(photos)
     while True:
         try:
             done = np.load(folder / "done.npy", mmap_mode="r")
@@ -152,8 +157,6 @@ class _Writer:
         files = {name: folder / f"{name}.npy" for name in layout}
         if not all(is_complete(files[name], *kind) for name, kind in layout.items()):
             files["done"].unlink(missing_ok=True)
-            for old in folder.glob("*_*.npy"):  # of before small photos were kept as they are
-                old.unlink()
             for name, (shape, dtype) in layout.items():
                 np.lib.format.open_memmap(files[name], mode="w+", dtype=np.dtype(dtype), shape=shape)
         self.done: np.ndarray = np.load(files["done"])
@@ -178,16 +181,18 @@ class _Writer:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self.bytes_written += len(data)
 
-    def write(self, row: int, pixels: images.Rgb, mark: bytes) -> int:
+    def write(self, row: int, pixels: Rgb, mark: bytes) -> int:
         """Stores one photo; its mark is written last. Returns how many are written.
 
         Raises:
             UserError: the disk takes no more.
         """
+        config = self._config
+        pixels = shrink(pixels, config.screen_side)
         height, width, _ = pixels.shape
-        kept = height * width < self._config.local_resize**2
-        small = images.resize_square(pixels, self._config.global_resize)
-        large = pixels if kept else images.resize_square(pixels, self._config.local_resize)
+        kept = height * width < config.local_resize**2
+        small = resize_bicubic(pixels, (config.global_resize, config.global_resize))
+        large = pixels if kept else resize_bicubic(pixels, (config.local_resize, config.local_resize))
         try:
             self._write("done", row, np.array(b"", "S64"))
             self._write("global", row, small)
@@ -223,7 +228,7 @@ def build_image_cache(photos: Manifest, folder: Path, config: ModelConfig) -> Im
 
 def _build(photos: Manifest, folder: Path, config: ModelConfig) -> ImageCache:
     writer, count = _Writer(folder, len(photos.names), config), len(photos.names)
-    expected = [_fingerprint(photos, row).encode() for row in range(count)]
+    expected = [mark.encode() for mark in _fingerprints(photos)]
     missing = [row for row in range(count) if writer.done[row] != expected[row]]
 
     def check_room() -> None:
@@ -236,20 +241,20 @@ def _build(photos: Manifest, folder: Path, config: ModelConfig) -> ImageCache:
                 f" where {free / 1e9:.1f} GB are free; make room or name another folder with --image-cache"
             )
 
-    def decode(row: int) -> str | None:
+    def store(row: int) -> str | None:
         try:
-            pixels = images.decode(photos.images.read(photos.names[row]))
+            pixels = decode(photos.names[row], photos.images.read(photos.names[row])).pixels
         except (ImageError, OSError) as error:
             return f"{photos.images}/{photos.names[row]}: {getattr(error, 'strerror', None) or error}"
         if writer.write(row, pixels, expected[row]) == SAMPLED:
             check_room()
         return None
 
-    with quiet_decoders(), contextlib.closing(writer), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with quiet_decoders(), contextlib.closing(writer), ThreadPoolExecutor(available_cpus()) as pool:
         if missing:
             print(f"preparing {len(missing)} of {count} photos in {folder}")
         try:
-            results = tqdm(pool.map(decode, missing), "preparing photos", len(missing), unit="photo", disable=None)
+            results = tqdm(pool.map(store, missing), "preparing photos", len(missing), unit="photo", disable=None)
             failed = [error for error in results if error]
         except UserError:
             pool.shutdown(cancel_futures=True)

@@ -15,10 +15,10 @@ from typing import IO, Any
 from filelock import FileLock, Timeout
 
 from vtiqa_jax import atomic
-from vtiqa_jax.data.stamps import file_stamp
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.evaluation.score_files import Row, from_cells, from_row, to_cells, to_row
+from vtiqa_jax.photos.stamps import file_stamp
 
 ENCODING: dict[str, Any] = {"newline": "", "encoding": "utf-8", "errors": "surrogateescape"}
 """Of the file; bytes of a photo's name that are no UTF-8 are kept."""

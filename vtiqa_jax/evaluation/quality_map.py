@@ -3,20 +3,21 @@
 import dataclasses
 import functools
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, UInt8
 
 from vtiqa_jax import atomic
-from vtiqa_jax.data.images import ImagePair, Rgb
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models import views
 from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vtiqa import VTIQA, ComputeDtype, ModelConfig, select_implementation
+from vtiqa_jax.photos.resize import Rgb
 
 REGIONS = 7
 """Along a side of the photo; half a view wide, they hardly overlap."""
@@ -113,7 +114,11 @@ def _make_explain_step(config: ModelConfig, dtype: ComputeDtype, device: jax.Dev
 
 
 def make_quality_map(
-    pair: ImagePair, params: Params, config: ModelConfig, scale: LabelScale, dtype: ComputeDtype
+    pair: Sequence[UInt8[np.ndarray, "_ _ 3"]],
+    params: Params,
+    config: ModelConfig,
+    scale: LabelScale,
+    dtype: ComputeDtype,
 ) -> QualityMap:
     """The map of one photo.
 

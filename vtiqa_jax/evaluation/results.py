@@ -9,8 +9,8 @@ from typing import Any
 
 import cv2
 
-from vtiqa_jax.data.images import ImagePair, Rgb
 from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.photos.resize import Rgb, make_thumbnail
 
 THUMBNAIL_SIDE = 96
 """Longer side, pixels."""
@@ -41,12 +41,9 @@ class ScoreResult:
     """What is wrong with the file of a photo that was scored nevertheless."""
 
 
-def thumbnail(pixels: Rgb, pair: ImagePair) -> bytes:
-    """A photo as a small JPEG file."""
-    height, width = pixels.shape[:2]
-    scale = min(1.0, THUMBNAIL_SIDE / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return cv2.imencode(".jpg", cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)[:, :, ::-1])[1].tobytes()
+def thumbnail(pixels: Rgb) -> bytes:
+    """Makes a small JPEG file of a photo."""
+    return cv2.imencode(".jpg", make_thumbnail(pixels, THUMBNAIL_SIDE)[:, :, ::-1])[1].tobytes()
 
 
 @dataclasses.dataclass(frozen=True, repr=False)

@@ -18,9 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vtiqa_jax.data.stamps import file_stamp
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.results import ScoreResult
+from vtiqa_jax.photos.stamps import file_stamp
 
 APPLICATION_ID = 0x56544941
 """Tells these databases from others, so that none is written to by mistake."""

@@ -16,10 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, UInt8
 
 from vtiqa_jax import sharding
-from vtiqa_jax.data import formats, images
+from vtiqa_jax.cpus import available_cpus
 from vtiqa_jax.data.loader import ImageStore, pad_rows
 from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.evaluation.quality_map import QualityMap, make_quality_map
@@ -28,47 +28,50 @@ from vtiqa_jax.evaluation.spread import Spread, score_draws
 from vtiqa_jax.models import catalog
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.checkpoint import LabelScale
-from vtiqa_jax.models.params import Params, ScoringModel
-from vtiqa_jax.models.vtiqa import VTIQA, ComputeDtype, ModelConfig, select_implementation
+from vtiqa_jax.models.params import Params
+from vtiqa_jax.models.vtiqa import ComputeDtype, ModelConfig, select_implementation
+from vtiqa_jax.photos import decode, formats
+from vtiqa_jax.photos.resize import Rgb, prepare
 
 CPU_BATCH = 4
 """Photos that a CPU computes together at most: more of them leave its caches (docs/performance.md)."""
 ACCELERATOR_BATCH = 64
 """Photos that a GPU or TPU computes together when no batch size is given."""
 
-ScoreStep = Callable[[Params, Array, Array], Array]
+ScoreStep = Callable[..., Array]
+"""`(params, *images) -> scores`."""
 
 
-@functools.cache
-def make_score_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh) -> ScoreStep:
-    """The jitted `(params, global_images, local_images) -> scores`, compiled once for all models of this kind.
-
-    The batch is sharded over the mesh, every device gets all scores.
-    """
-    implementation = select_implementation(mesh.devices.flat[0], dtype)
-    graphdef, _ = parameters.abstract_model(config, dtype, implementation)
+def _compile_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh, score: Callable[..., Array]) -> ScoreStep:
+    """Jits `score(model, *images)`: the batch is sharded over the mesh, every device gets all scores."""
+    graphdef, _ = parameters.abstract_model(config, dtype, select_implementation(mesh.devices.flat[0], dtype))
 
     @jax.jit(out_shardings=sharding.replicated_sharding(mesh))
-    def score_step(params: Params, global_images: Array, local_images: Array) -> Array:
-        model: ScoringModel = parameters.merge_params(graphdef, params)  # type: ignore[assignment]
-        return model.score(global_images, local_images)
+    def score_step(params: Params, *images: Array) -> Array:
+        return score(parameters.merge_params(graphdef, params), *images)
 
     return score_step
 
 
 @functools.cache
+def make_score_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh) -> ScoreStep:
+    """The step `(params, global_images, local_images) -> scores` of stored photos, for all models of this kind."""
+    return _compile_step(config, dtype, mesh, lambda model, *images: model.score(*images))
+
+
+@functools.cache
+def make_view_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh) -> ScoreStep:
+    """The step `(params, *views) -> scores` of what `config.eval_cuts` keeps of photos."""
+    if config.kind != "vtiqa":
+        return make_score_step(config, dtype, mesh)
+    return _compile_step(config, dtype, mesh, lambda model, *images: model.score_views(*images))
+
+
+@functools.cache
 def make_spread_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh, spread: Spread) -> ScoreStep:
     """As `make_score_step`, but `-> [batch, 1 + draws]`: the score, then those of the drawn mosaics."""
-    rows, cols = spread.offsets(config)
-    graphdef, _ = parameters.abstract_model(config, dtype, select_implementation(mesh.devices.flat[0], dtype))
-
-    @jax.jit(out_shardings=sharding.replicated_sharding(mesh))
-    def spread_step(params: Params, global_images: Array, local_images: Array) -> Array:
-        model = parameters.merge_params(graphdef, params)
-        assert isinstance(model, VTIQA)
-        return score_draws(model, global_images, local_images, jnp.asarray(rows), jnp.asarray(cols))
-
-    return spread_step
+    rows, cols = map(jnp.asarray, spread.offsets(config))
+    return _compile_step(config, dtype, mesh, lambda model, *pair: score_draws(model, *pair, rows=rows, cols=cols))
 
 
 @functools.partial(jax.jit, static_argnames="dtype")
@@ -129,6 +132,20 @@ def score_store(
     return np.concatenate(scores) if scores else np.empty(0, np.float32)
 
 
+Prepared = Sequence[UInt8[np.ndarray, "_ _ 3"]]
+"""What a model is fed of one photo, see `photos.resize.prepare`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Loaded:
+    """What a thread found out about a photo: its result, if it was known, or what the model is to see of it."""
+
+    result: ScoreResult | None
+    prepared: Prepared | None
+    warning: str | None = None
+    inspected: Any = None
+
+
 class Scorer:
     """A trained model ready to score photos, the batch sharded over all devices of this machine or the given ones."""
 
@@ -161,7 +178,7 @@ class Scorer:
         self.compute_dtype: ComputeDtype = compute_dtype
         self.mesh = sharding.data_mesh(devices)
         self._params = round_weights(sharding.replicate(params, self.mesh), compute_dtype)
-        self._step = make_score_step(config, compute_dtype, self.mesh)
+        self._step = make_view_step(config, compute_dtype, self.mesh)
 
     @classmethod
     def load(cls, path: str | Path = "default", *, compute_dtype: ComputeDtype = "float32") -> "Scorer":
@@ -189,11 +206,18 @@ class Scorer:
             "decoders": formats.decoder_versions(),
         }
 
-    def _dispatch(self, step: ScoreStep, pairs: Sequence[images.ImagePair], size: int) -> Array:
+    def __repr__(self) -> str:
+        devices = {device.device_kind for device in self.mesh.devices.flat}
+        return (
+            f"Scorer({self.config.kind}, {self.scale}, {self.compute_dtype} on {self.mesh.size} x"
+            f" {', '.join(sorted(devices))})"
+        )
+
+    def _dispatch(self, step: ScoreStep, photos: Sequence[Prepared], size: int) -> Array:
         """Starts one batch, padded to `size` by repeating the last photo; its scores come when they are ready."""
-        padded = [*pairs, *[pairs[-1]] * (size - len(pairs))]
-        small, large = (np.stack([pair[which] for pair in padded]) for which in (0, 1))
-        return step(self._params, sharding.shard_batch(small, self.mesh), sharding.shard_batch(large, self.mesh))
+        padded = [*photos, *[photos[-1]] * (size - len(photos))]
+        images = (np.stack(same) for same in zip(*padded, strict=True))
+        return step(self._params, *(sharding.shard_batch(image, self.mesh) for image in images))
 
     def _result(self, photo: Any, scores: Float[np.ndarray, " scores"]) -> ScoreResult:
         """What the scores of a photo, by the mosaic and by drawn ones, say."""
@@ -207,33 +231,32 @@ class Scorer:
         mean, spread = (float(np.mean(draws)), float(np.std(draws, ddof=1))) if draws else (None, None)
         return ScoreResult(photo, value, None, share, outside, mean, spread, tuple(draws))
 
-    def score_pairs(self, pairs: Sequence[images.ImagePair], size: int) -> Iterator[ScoreResult]:
-        """Scores photos at their stored sizes, `size` together, see `pass_size`; the last batch is filled up.
+    def score_prepared(self, photos: Sequence[Prepared], size: int) -> Iterator[ScoreResult]:
+        """Scores photos by what `config.eval_cuts` keeps of them, `size` together, see `pass_size`.
 
         Yields:
             A result for each, whose `image` is its position.
         """
-        started = deque(self._dispatch(self._step, pairs[at : at + size], size) for at in range(0, len(pairs), size))
+        started = deque(self._dispatch(self._step, photos[at : at + size], size) for at in range(0, len(photos), size))
         values = (value for scores in started for value in np.asarray(scores)[:, None])
-        yield from (self._result(position, value) for position, value in zip(range(len(pairs)), values, strict=False))
+        yield from (self._result(position, value) for position, value in zip(range(len(photos)), values, strict=False))
 
     def stream(
         self,
         photos: Sequence[Any],
         *,
         batch_size: int | None = None,
-        inspect: Callable[[images.Rgb, images.ImagePair], Any] | None = None,
+        inspect: Callable[[Rgb], Any] | None = None,
         spread: Spread | None = None,
         known: Callable[[Any], ScoreResult | None] | None = None,
-        max_pixels: int = images.MAX_PIXELS,
+        max_pixels: int = decode.MAX_PIXELS,
     ) -> Iterator[ScoreResult]:
         """Scores photos in their order, two batches decoded ahead; memory does not grow with their number.
 
         Args:
-            photos: see `images.open_photo` for what a photo may be.
+            photos: see `photos.decode.open_photo` for what a photo may be.
             batch_size: photos computed together, see `pass_size`.
-            inspect: called with each photo's pixels and stored sizes in the threads that decode; the result has what
-                it returned.
+            inspect: called with each photo's pixels in the threads that decode; the result has what it returned.
             spread: mosaics to score each photo by, too.
             known: called with each photo in these threads; the result of a photo that need not be scored, or None.
             max_pixels: a file of more pixels is not decoded, and has that for its reason.
@@ -244,46 +267,45 @@ class Scorer:
         Raises:
             UserError: the batch size is below 1, or there can be no spread.
         """
-        step = make_spread_step(self.config, self.compute_dtype, self.mesh, spread) if spread else self._step
+        step, cuts = self._step, self.config.eval_cuts
+        if spread:  # its mosaics may come from anywhere
+            step, cuts = make_spread_step(self.config, self.compute_dtype, self.mesh, spread), self.config.stored_cuts
         if not photos:
             return
         size = pass_size(self.mesh, len(photos), batch_size)
-        running: deque[tuple[list[tuple[int, ScoreResult | None, str | None, Any]], Array | None]] = deque()
-        waiting: deque[Future[tuple[images.ImagePair | ScoreResult, str | None, Any]]] = deque()
+        running: deque[tuple[list[tuple[Any, _Loaded]], Array | None]] = deque()
+        waiting: deque[Future[_Loaded]] = deque()
 
-        def load(photo: Any) -> tuple[images.ImagePair | ScoreResult, str | None, Any]:
+        def load(photo: Any) -> _Loaded:
             result = known(photo) if known else None
             if result is not None and inspect is None:
-                return result, result.warning, None
-            opened = images.open_photo(photo, max_pixels=max_pixels)
-            pair = images.resize_pair(opened.pixels, self.config.stored_sides)
-            return result or pair, opened.warning, inspect and inspect(opened.pixels, pair)
+                return _Loaded(result, None, result.warning)
+            try:
+                opened = decode.open_photo(photo, max_pixels=max_pixels)
+            except ImageError as error:
+                return _Loaded(ScoreResult(photo, None, str(error)), None)
+            prepared = None if result else prepare(opened.pixels, self.config.screen_side, cuts)
+            return _Loaded(result, prepared, opened.warning, inspect and inspect(opened.pixels))
 
         def finish() -> Iterator[ScoreResult]:
             rows, scores = running.popleft()
             values = iter([] if scores is None else np.asarray(scores).reshape(size, -1))
-            for index, result, warning, inspected in rows:
-                found = self._result(photos[index], next(values)) if result is None else result
-                yield dataclasses.replace(found, image=photos[index], warning=warning, inspected=inspected)
+            for photo, loaded in rows:
+                result = loaded.result or self._result(photo, next(values))
+                yield dataclasses.replace(result, image=photo, warning=loaded.warning, inspected=loaded.inspected)
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(available_cpus()) as pool:
             position = 0
             try:
                 while position < len(photos):
                     ahead = min(len(photos), position + 3 * size)
                     waiting.extend(pool.submit(load, photo) for photo in photos[position + len(waiting) : ahead])
-                    rows: list[tuple[int, ScoreResult | None, str | None, Any]] = []
-                    ready: list[images.ImagePair] = []
+                    rows: list[tuple[Any, _Loaded]] = []
+                    ready: list[Prepared] = []
                     while waiting and len(ready) < size:
-                        try:
-                            found, warning, inspected = waiting.popleft().result()
-                            if isinstance(found, ScoreResult):
-                                rows.append((position, found, warning, inspected))
-                            else:
-                                ready.append(found)
-                                rows.append((position, None, warning, inspected))
-                        except ImageError as error:
-                            rows.append((position, ScoreResult(photos[position], None, str(error)), None, None))
+                        loaded = waiting.popleft().result()
+                        rows.append((photos[position], loaded))
+                        ready += [loaded.prepared] if loaded.prepared else []
                         position += 1
                     running.append((rows, self._dispatch(step, ready, size) if ready else None))
                     if len(running) > 1:  # the device works on the newest batch while the one before is read back
@@ -294,14 +316,17 @@ class Scorer:
                 for future in waiting:
                     future.cancel()
 
-    def score(self, photos: Sequence[Any], *, batch_size: int | None = None) -> Float[np.ndarray, " n"]:
-        """Scores of photos: paths, uint8 arrays [height, width, 3] in RGB, or Pillow images; float32.
+    def score(self, photos: Any, *, batch_size: int | None = None) -> Float[np.ndarray, " n"]:
+        """Scores photos: paths, uint8 arrays [height, width, 3] in RGB, or Pillow images; one or several of them.
+
+        Returns:
+            float32 scores, one for each photo; of a single photo an array of length 1.
 
         Raises:
             ImageError: names the first photo that cannot be read; `stream` goes on instead.
         """
         scores = []
-        for position, result in enumerate(self.stream(photos, batch_size=batch_size)):
+        for position, result in enumerate(self.stream(decode.list_photos(photos), batch_size=batch_size)):
             if result.score is None:
                 name = result.image if isinstance(result.image, str | os.PathLike) else f"photo {position}"
                 raise ImageError(f"{name}: {result.error}")
@@ -311,7 +336,7 @@ class Scorer:
     def explain(self, photo: Any) -> QualityMap:
         """Where a photo is bad: its score with the local view cut from one region alone, region by region.
 
-        Takes as long as two dozen scores, on the first device.
+        Takes as long as two dozen scores.
 
         Args:
             photo: see `score`.
@@ -320,23 +345,24 @@ class Scorer:
             ImageError: it cannot be read.
             UserError: the model is the paper's, which selects regions itself.
         """
-        pixels = images.open_photo(photo).pixels
-        pair = images.resize_pair(pixels, self.config.stored_sides)
-        return dataclasses.replace(self.explain_pair(pair), photo=pixels)
+        pixels = decode.open_photo(photo).pixels
+        return dataclasses.replace(self.explain_pixels(pixels), photo=pixels)
 
-    def explain_pair(self, pair: images.ImagePair) -> QualityMap:
-        """`explain` for a photo in both stored sizes; the map does not have its photo.
+    def explain_pixels(self, pixels: Rgb) -> QualityMap:
+        """Makes the map of `explain` by a photo's pixels; it does not keep them.
 
         Raises:
             UserError: the model is the paper's, which selects regions itself.
         """
         if self.config.kind != "vtiqa":
             raise UserError("the paper's model selects its regions itself; maps are made by a VT-IQA as released")
+        pair = prepare(pixels, self.config.screen_side, self.config.stored_cuts)
         return make_quality_map(pair, self._params, self.config, self.scale, self.compute_dtype)
 
-    def table(self, photos: Sequence[Any], *, spread: Spread | None = None) -> ScoreTable:
-        """Results that a notebook shows as a table with thumbnails; arguments as of `stream`."""
-        return ScoreTable(tuple(self.stream(photos, inspect=thumbnail, spread=spread)), self.scale)
+    def table(self, photos: Any, *, spread: Spread | None = None) -> ScoreTable:
+        """Scores photos for a notebook, which shows a table with thumbnails; arguments as of `score` and `stream`."""
+        listed = decode.list_photos(photos)
+        return ScoreTable(tuple(self.stream(listed, inspect=thumbnail, spread=spread)), self.scale)
 
     def percentile(self, scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """The share of training photos that a photo of this score is better than, in percent.
@@ -353,4 +379,5 @@ class Scorer:
         self, store: ImageStore, rows: Int[np.ndarray, " rows"], *, batch_size: int | None = None
     ) -> Float[np.ndarray, " rows"]:
         """Scores of stored photos, see `score_store`; the store has this scorer's devices."""
-        return score_store(self._step, self._params, store, rows, batch_size)
+        step = make_score_step(self.config, self.compute_dtype, self.mesh)
+        return score_store(step, self._params, store, rows, batch_size)

@@ -9,6 +9,8 @@ from jaxtyping import Bool, Float32, Int, UInt8
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from vtiqa_jax.photos.resize import resize_area
+
 SIDE = 20
 """Side of a fingerprint, pixels."""
 SHIFT = 2
@@ -27,7 +29,7 @@ Fingerprints = Float32[np.ndarray, "photos side side"]
 def fingerprint(pixels: UInt8[np.ndarray, "height width 3"]) -> Fingerprint:
     """A photo or its thumbnail, shrunk and grey, its brightness and contrast made the same everywhere."""
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    small = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    small = resize_area(grey, (SIDE, SIDE)).astype(np.float32)
     details = small - cv2.GaussianBlur(small, (0, 0), SIGMA)
     contrast = np.sqrt(cv2.GaussianBlur(details * details, (0, 0), SIGMA))
     return details / (contrast + 1)  # 1 of 255 levels: noise in a flat area stays small

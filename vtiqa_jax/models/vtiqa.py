@@ -17,6 +17,7 @@ kernels of `cpu_kernels.py`, which compute the same and are tuned for XLA's CPU 
 
 import contextlib
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import jax
@@ -26,6 +27,7 @@ from jax.nn.initializers import Initializer
 from jaxtyping import Array, Float, UInt8
 
 from vtiqa_jax.models import cpu_kernels, views
+from vtiqa_jax.photos.resize import Cut
 
 Kind = Literal["vtiqa", "original", "backbone"]
 ComputeDtype = Literal["float32", "bfloat16"]
@@ -67,6 +69,9 @@ class ModelConfig:
     as released."""
     eval_mosaics: int = 1
     """Mosaics that a photo is scored by; their class tokens are averaged. 1 is the centre of each cell, as released."""
+    screen_side: int | None = None
+    """Pixels that a photo's longer side is shrunk to first, with antialiasing, if it has more: the size of the photos
+    that the model was trained on. None: never, as released."""
 
     def __post_init__(self) -> None:
         rising = (
@@ -84,6 +89,8 @@ class ModelConfig:
             raise ValueError(f"views of {self.view_size} px do not divide into patches of {self.patch_size} px")
         if self.global_resize < self.view_size or self.local_resize < self.view_size:
             raise ValueError(f"global_resize and local_resize must be at least the views' {self.view_size} px")
+        if self.screen_side is not None and self.screen_side < self.view_size:
+            raise ValueError(f"screen_side {self.screen_side} must be at least the views' {self.view_size} px")
 
     @property
     def view_size(self) -> int:
@@ -94,6 +101,16 @@ class ModelConfig:
     def stored_sides(self) -> tuple[int, int]:
         """Sides of the two squares that a photo is stored as, pixels."""
         return self.global_resize, self.local_resize
+
+    @property
+    def stored_cuts(self) -> tuple[Cut, Cut]:
+        """These squares, whole."""
+        return Cut.whole(self.global_resize), Cut.whole(self.local_resize)
+
+    @property
+    def eval_cuts(self) -> tuple[Cut, ...]:
+        """What the model is fed at test time, see `views.eval_cuts`; of the paper's model, whole squares."""
+        return views.eval_cuts(self) if self.kind == "vtiqa" else self.stored_cuts
 
     @property
     def feature_dim(self) -> int:
@@ -448,24 +465,30 @@ class VTIQA(nnx.Module):
         """
         return self.head(jnp.concatenate(encode_views(self.backbone, global_view, mosaic, rngs), axis=1), rngs=rngs)
 
+    def encode_views(self, images: Sequence[UInt8[Array, "batch size size 3"]]) -> Float[Array, "views batch features"]:
+        """Features of photos by what `config.eval_cuts` keeps of them: of the global view, then of each mosaic."""
+        features = self.backbone(views.normalize(jnp.concatenate(images)))
+        return features.reshape(len(images), -1, self.config.feature_dim)
+
     def encode(
         self,
         global_images: UInt8[Array, "batch small small 3"],
         local_images: UInt8[Array, "batch large large 3"],
     ) -> Float[Array, "views batch features"]:
         """Features of stored photos, as `score` sees them: of the global view, then of each mosaic."""
-        config, count = self.config, self.config.eval_mosaics
-        mosaics = [
-            views.eval_mosaic(local_images, config.mosaic_grid, config.mosaic_patch, number) for number in range(count)
-        ]
-        images = jnp.concatenate([views.center_crop(global_images, config.view_size), *mosaics])
-        return self.backbone(views.normalize(images)).reshape(1 + count, -1, config.feature_dim)
+        first, *others = self.config.eval_cuts
+        return self.encode_views([views.keep(global_images, first), *(views.keep(local_images, cut) for cut in others)])
 
     def score_features(
         self, global_features: Float[Array, "batch features"], local_features: Float[Array, "batch features"]
     ) -> Float[Array, " batch"]:
         """Scores by the features of both views."""
         return self.head(jnp.concatenate([global_features, local_features], axis=1))
+
+    def score_views(self, *images: UInt8[Array, "batch size size 3"]) -> Float[Array, " batch"]:
+        """Scores of photos by what `config.eval_cuts` keeps of them: the global view, then each mosaic."""
+        features = self.encode_views(images)
+        return self.score_features(features[0], features[1:].mean(0))
 
     def score(
         self,
@@ -489,7 +512,7 @@ class VTIQA(nnx.Module):
     ) -> Float[Array, "batch regions regions"]:
         """Scores of stored photos whose local view is one region alone, not a mosaic from all over the photo.
 
-        The global view is the whole photo each time: what differs is where the untouched pixels come from.
+        The global view is the whole photo each time: what differs is where the details come from.
 
         Args:
             global_images: see `score`.

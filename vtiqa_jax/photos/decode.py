@@ -1,4 +1,4 @@
-"""Photos to pixels: reading files as the authors' code does, and the two stored sizes that every view is cut from."""
+"""The one way from a file's name and bytes to pixels: formats, orientation, damage, limits, decoders."""
 
 import contextlib
 import dataclasses
@@ -13,19 +13,15 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
 
-from vtiqa_jax.data import damage, formats, headers
 from vtiqa_jax.errors import ImageError
+from vtiqa_jax.photos import damage, formats, headers
+from vtiqa_jax.photos.resize import Rgb
 
 MAX_PIXELS = 210_000_000
 """A photo of more is not decoded unless asked for: three bytes for each, and as much again for some decoders."""
 LARGE = 50_000_000
 """Photos of more pixels are decoded one at a time, so that a folder of them does not fill the memory."""
-
-Rgb = UInt8[np.ndarray, "height width 3"]
-ImagePair = tuple[UInt8[np.ndarray, "small small 3"], UInt8[np.ndarray, "large large 3"]]
-"""One photo at `global_resize` and at `local_resize`."""
 
 _large_photo = threading.Lock()
 
@@ -39,27 +35,22 @@ class Photo:
     """What is wrong with its file nevertheless."""
 
 
-def decode(data: bytes, *, is_raw: bool = False, max_pixels: int = MAX_PIXELS) -> Rgb:
-    """An image file's bytes to RGB pixels.
+def decode(name: str | os.PathLike[str], data: bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
+    """Turns a file's name and bytes into RGB pixels.
 
     EXIF orientation is applied; grey, palette and CMYK are turned into colour, 16 bit cut to 8, transparency dropped.
 
     Args:
-        data: the file.
-        is_raw: it is a camera's RAW file, which its ending tells and its bytes do not.
+        name: the file's name, whose ending tells a camera's RAW file from a TIFF.
+        data: its bytes.
         max_pixels: more of them are not decoded; the header is asked.
 
     Raises:
         ImageError: the data is no whole image, has too many pixels, or needs an extra.
     """
-    return _decode(data, is_raw, max_pixels, look_for_damage=False).pixels
-
-
-def _decode(data: bytes, is_raw: bool, max_pixels: int, look_for_damage: bool) -> Photo:
-    """See `decode`; what is wrong with the file is looked for while no pixels are held."""
     if not data:
         raise ImageError("the file is empty")
-    if is_raw:
+    if formats.suffix(name) in formats.RAW.suffixes:
         return Photo(_decode_raw(data, max_pixels))
     kind = headers.find_format(data)
     if kind is None:
@@ -71,7 +62,7 @@ def _decode(data: bytes, is_raw: bool, max_pixels: int, look_for_damage: bool) -
     width, height = headers.read_size(data, kind)
     headers.check_size(width, height, max_pixels)
     with _one_large_photo(width * height):
-        warning = damage.find_damage(data, kind) if look_for_damage else None
+        warning = damage.find_damage(data, kind)  # while no pixels are held
         pixels = _decode_heif(data, kind) if kind in ("AVIF", "HEIC") else _decode_by_opencv(data)
     if pixels is None:
         if width * height > 1 << 28:
@@ -132,18 +123,14 @@ def _decode_raw(data: bytes, max_pixels: int) -> Rgb:
         raise ImageError("the RAW file is damaged, or of a camera that LibRaw does not know") from error
 
 
-def read(path: Path, *, max_pixels: int = MAX_PIXELS) -> Rgb:
-    """A file's pixels, see `decode`.
+def read(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Photo:
+    """Reads and decodes a file, see `decode`.
 
     Raises:
         ImageError: it cannot be read.
     """
-    return _read(path, max_pixels, look_for_damage=False).pixels
-
-
-def _read(path: Path, max_pixels: int, look_for_damage: bool) -> Photo:
     try:
-        return _decode(path.read_bytes(), path.suffix.lower() in formats.RAW.suffixes, max_pixels, look_for_damage)
+        return decode(path, Path(path).read_bytes(), max_pixels=max_pixels)
     except OSError as error:
         raise ImageError(error.strerror or str(error)) from error
     except MemoryError as error:
@@ -160,8 +147,8 @@ def open_photo(image: Any, *, max_pixels: int = MAX_PIXELS) -> Photo:
     Raises:
         ImageError: it is something else, or cannot be read.
     """
-    if isinstance(image, str | Path):
-        return _read(Path(image), max_pixels, look_for_damage=True)
+    if isinstance(image, str | os.PathLike):
+        return read(image, max_pixels=max_pixels)
     if hasattr(image, "getexif"):  # a Pillow image, without importing Pillow
         from PIL import ImageOps
 
@@ -175,15 +162,15 @@ def open_photo(image: Any, *, max_pixels: int = MAX_PIXELS) -> Photo:
     return Photo(np.repeat(image, 3, axis=2) if image.shape[2] == 1 else np.ascontiguousarray(image[:, :, :3]))
 
 
-def resize_square(pixels: Rgb, side: int) -> UInt8[np.ndarray, "side side 3"]:
-    """The photo resized to a square, aspect ratio discarded (release, data preparation).
+def list_photos(photos: Any) -> list[Any]:
+    """Lists photos given in any form that `open_photo` takes: one, several, an iterator or an array [n, h, w, 3].
 
-    OpenCV's INTER_CUBIC (a = -0.75, no antialiasing) is part of the published model: Pillow's bicubic differs by up
-    to 18 grey levels.
+    Raises:
+        ImageError: they are no photos.
     """
-    return cv2.resize(pixels, (side, side), interpolation=cv2.INTER_CUBIC)
-
-
-def resize_pair(pixels: Rgb, sides: tuple[int, int]) -> ImagePair:
-    """The photo in both stored sizes, `ModelConfig.stored_sides`."""
-    return resize_square(pixels, sides[0]), resize_square(pixels, sides[1])
+    if isinstance(photos, str | os.PathLike) or hasattr(photos, "getexif") or getattr(photos, "ndim", 4) < 4:
+        return [photos]
+    try:
+        return list(photos)
+    except TypeError as error:
+        raise ImageError(f"a photo, or a list of photos, is needed, not {type(photos).__name__}") from error

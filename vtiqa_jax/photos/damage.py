@@ -4,7 +4,7 @@ import io
 
 import simplejpeg
 
-from vtiqa_jax.data.headers import Format
+from vtiqa_jax.photos.headers import Format
 
 REPAIRED = "the file is damaged; what could not be read of it was filled in"
 

@@ -81,6 +81,11 @@ RAW = Extra(
 EXTRAS = (HEIF, RAW)
 
 
+def suffix(name: str | os.PathLike[str]) -> str:
+    """Returns the ending of a file's name, lower case, with its point."""
+    return os.path.splitext(os.fspath(name))[1].lower()
+
+
 def find_images(paths: list[Path]) -> list[Path]:
     """The given files and, sorted by name, the images in the given folders and everything below them.
 
