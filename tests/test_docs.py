@@ -324,6 +324,7 @@ def _shape_of(shown: str) -> str:
 def test_the_notebook_shows_what_it_would_show_today(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # and back: the notebook goes to the photos' folder
     cells = json.loads((REPOSITORY / "docs" / "scoring.ipynb").read_text())["cells"]
+    assert any(cell.get("outputs") for cell in cells)
     named: dict[str, Any] = {}
     for cell in (cell for cell in cells if cell["cell_type"] == "code"):
         *statements, last = ast.parse("".join(cell["source"])).body
