@@ -32,6 +32,7 @@ from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
 from vtiqa_jax.train import has_seen, train
 from vtiqa_jax.training import features, run_checkpointer
 from vtiqa_jax.training.finetune import FinetuneRecipe
+from vtiqa_jax.training.logger import MetricLogger
 from vtiqa_jax.training.options import MachineOptions, TrainOptions
 from vtiqa_jax.training.published import PublishedRecipe
 from vtiqa_jax.training.recipe import ScheduleState
@@ -407,6 +408,18 @@ def test_what_a_killed_run_had_not_written_down_is_written(
     assert events.read_bytes().count(b"train/loss") == 3
     for picture in ("curve.png", "scatter-validation.png"):
         assert cv2.imread(str(bench.folder / picture)).std() > 5
+
+
+@pytest.mark.parametrize("plots", [True, False])
+def test_pictures_can_be_left_out(plots: bool, tmp_path: Path) -> None:
+    step = {"step": 1, "epoch": 1, "loss": 0.5, "lr": 1e-3}
+    epoch = {**step, "step": 2, "plcc": 0.9, "srcc": 0.8, "note": "", "photos_per_second": 9.0, "seconds": 1.0}
+    with MetricLogger(tmp_path, LabelScale("test", 1.0, 5.0), "validation", [], plots) as logger:
+        logger.log_step(step)
+        logger.log_epoch([step, epoch], np.float32([1, 2, 4]), np.float32([1, 3, 4]))
+    assert lasting(tmp_path) == [step, {name: value for name, value in epoch.items() if name not in TIMES}]
+    pictures = {"curve.png", "scatter-validation.png", "tensorboard"}
+    assert {path.name for path in tmp_path.iterdir()} == {"metrics.jsonl"} | (pictures if plots else set())
 
 
 # ---- the program itself, killed ----

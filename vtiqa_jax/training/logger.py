@@ -66,11 +66,11 @@ class MetricLogger:
         self._enabled = sharding.is_main_process()
         if not self._enabled:
             return
-        # Written anew by a run that is resumed: what a killed one had not yet flushed is in its history.
-        atomic.remove(workdir / "tensorboard")
         if plots:
             from tensorboardX import SummaryWriter  # imports torch where that is installed, which takes seconds
 
+            # Written anew by a run that is resumed: what a killed one had not yet flushed is in its history.
+            atomic.remove(workdir / "tensorboard")
             self._events = SummaryWriter(str(workdir / "tensorboard"))
         self._add(*history)
         if history:
