@@ -521,12 +521,6 @@ def test_terminated_and_started_again(folder: Path, straight: Path, tmp_path: Pa
     assert running.returncode == 0, error
     assert "going on after step" in said
     assert_ends_alike(workdir, straight)
-    # Once more: it is finished, and says what came of it.
-    running = program(folder, workdir)
-    said, error = running.communicate(timeout=300)
-    assert running.returncode == 0, error
-    assert "is finished" in said
-    assert "SRCC" in said
 
 
 @pytest.mark.slow
