@@ -163,6 +163,14 @@ def test_every_python_block_is_run_here() -> None:
     assert {document.stem for document in DOCUMENTS if blocks(document, "python")} == {*RUN, "datasets", "export"}
 
 
+def test_the_readmes_two_commands_are_what_ci_runs() -> None:
+    """In a fresh clone and a fresh environment, as a person does."""
+    readme, ci = (REPOSITORY / "README.md").read_text(), (REPOSITORY / ".ci" / "run").read_text()
+    commands = re.findall(r"^ {4}((?:python3 -m venv|pip install) .*)$", readme, re.MULTILINE)
+    assert [command.split()[-2:] for command in commands] == [["vtiqa", "demo"], ["&&", "pytest"]]
+    assert all(re.search(rf"^{re.escape(command)}( -m .*)?$", ci, re.MULTILINE) for command in commands)
+
+
 def test_the_readme_is_short() -> None:
     assert len((REPOSITORY / "README.md").read_text().splitlines()) < 100
 
