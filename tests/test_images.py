@@ -403,3 +403,21 @@ def test_folders_are_searched_at_any_depth_in_order(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     found = formats.find_images([tmp_path, tmp_path / "b" / "notes.txt"])
     assert [str(path.relative_to(tmp_path)) for path in found] == ["b/c.tiff", "b/deep/a.PNG", "z.jpg", "b/notes.txt"]
+
+
+def test_all_that_decodes_is_in_the_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = formats.decoder_versions()
+    assert {"opencv-python-headless", "pillow", "littlecms2", "avif", "libtiff"} < set(versions)
+    assert {"pi-heif", "libheif", "rawpy", "libraw"} < set(versions)
+    assert all(re.match(r"\d+\.\d+", version) for version in versions.values()), versions
+    monkeypatch.setattr(formats, "find_spec", lambda module: None)
+    assert not {"pi-heif", "libheif", "rawpy", "libraw"} & set(formats.decoder_versions())
+
+    def broken(module: str) -> None:
+        raise ImportError("libgomp.so.1: cannot open shared object file")
+
+    monkeypatch.undo()
+    monkeypatch.setattr(formats, "import_module", broken)
+    assert "libraw" not in formats.decoder_versions()
+    with pytest.raises(ImageError, match=r"camera RAW needs rawpy, which does not load here: libgomp.so.1"):
+        decode("", as_dng(np.zeros((24, 25), np.uint16)))

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import os
 from collections import Counter
-from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -32,10 +31,6 @@ class Extra:
     photos: str
     """What they are called."""
     suffixes: frozenset[str]
-    library: str
-    """That the package brings, which decodes."""
-    library_version: Callable[[Any], str]
-    """Asks the package for the library's version."""
 
     @property
     def is_installed(self) -> bool:
@@ -56,14 +51,7 @@ class Extra:
             raise ImageError(f"{self.photos} needs {self.module}, which does not load here: {error}") from error
 
 
-HEIF = Extra(
-    "heif",
-    "pi_heif",
-    "HEIC",
-    frozenset((".heic", ".heics", ".heif", ".heifs", ".hif")),
-    "libheif",
-    lambda pi_heif: pi_heif.libheif_version(),
-)
+HEIF = Extra("heif", "pi_heif", "HEIC", frozenset((".heic", ".heics", ".heif", ".heifs", ".hif")))
 RAW = Extra(
     "raw",
     "rawpy",
@@ -98,8 +86,6 @@ RAW = Extra(
             ".x3f",
         ]
     ),
-    "libraw",
-    lambda rawpy: ".".join(map(str, rawpy.libraw_version)),
 )
 EXTRAS = (HEIF, RAW)
 
@@ -138,8 +124,9 @@ def decoder_versions() -> dict[str, str]:
     """The versions of all that decodes photos here: pixels, and scores, depend on them."""
     versions = {name: version(name) for name in ("opencv-python-headless", "pillow")}
     versions |= {name: features.version(name) or "" for name in ("littlecms2", "avif", "libtiff")}
-    for extra in EXTRAS:
-        with contextlib.suppress(ImageError):  # one that is not there, or does not load, decodes nothing
-            versions[extra.library] = extra.library_version(extra.require())
-            versions[extra.module.replace("_", "-")] = version(extra.module)
-    return versions
+    with contextlib.suppress(ImageError):  # a package that is not there, or does not load, decodes nothing
+        versions["libheif"] = HEIF.require().libheif_version()
+    with contextlib.suppress(ImageError):
+        versions["libraw"] = ".".join(map(str, RAW.require().libraw_version))
+    installed = (extra.module for extra in EXTRAS if extra.is_installed)
+    return versions | {module.replace("_", "-"): version(module) for module in installed}
