@@ -104,18 +104,33 @@ def icc_profile(to_xyz: np.ndarray, curve: float | np.ndarray, space: bytes = b"
 
     values = np.rint(curve * 65535 if isinstance(curve, np.ndarray) else np.array([curve * 256])).astype(">u2")
     light = b"curv\0\0\0\0" + struct.pack(">L", len(values)) + values.tobytes()
-    white = np.array((0.9642, 1.0, 0.8249))
-    tags = {b"desc": b"desc\0\0\0\0" + struct.pack(">L", 2) + b"x\0" + bytes(78), b"wtpt": xyz(white)}
+    tags = {}
     if space == b"GRAY":
         tags[b"kTRC"] = light
     else:
         for index, name in enumerate((b"r", b"g", b"b")):
             tags |= {name + b"XYZ": xyz(to_xyz[:, index]), name + b"TRC": light}
+    return _profile(b"mntr", space, b"XYZ ", tags | {b"wtpt": xyz(np.array((0.9642, 1.0, 0.8249)))})
+
+
+def cmyk_profile() -> bytes:
+    """A profile of a press whose inks are weak: a table of its 16 corners."""
+    corners = np.stack(np.meshgrid(*[[0.0, 1.0]] * 4, indexing="ij"), -1).reshape(-1, 4)
+    cyan, magenta, yellow, black = corners.T
+    lightness = 255 * (1 - 0.7 * black) * (1 - 0.2 * (cyan + magenta + yellow))
+    table = np.stack([lightness, 128 + 50 * (magenta - cyan), 128 + 50 * (yellow - cyan)], -1)
+    straight = bytes(range(256))
+    lut = b"mft1\0\0\0\0" + bytes((4, 3, 2, 0)) + struct.pack(">9l", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
+    lut += straight * 4 + np.rint(table).astype(np.uint8).tobytes() + straight * 3
+    return _profile(b"prtr", b"CMYK", b"Lab ", {b"A2B0": lut})
+
+
+def _profile(kind: bytes, space: bytes, connection: bytes, tags: dict[bytes, bytes]) -> bytes:
+    tags = {b"desc": b"desc\0\0\0\0" + struct.pack(">L", 2) + b"x\0" + bytes(78), **tags}
     table, content, start = b"", b"", 132 + 12 * len(tags)
     for name, body in tags.items():
         table += name + struct.pack(">LL", start + len(content), len(body))
         content += body + bytes(-len(body) % 4)
-    size = start + len(content)
-    head = struct.pack(">L4sL4s4s4s", size, b"none", 0x02100000, b"mntr", space, b"XYZ ") + bytes(12) + b"acsp"
-    head += bytes(28) + struct.pack(">3l", 63190, 65536, 54061) + bytes(48)
-    return head[:128] + struct.pack(">L", len(tags)) + table + content
+    head = struct.pack(">L4sL4s4s4s", start + len(content), b"none", 0x02100000, kind, space, connection)
+    head += bytes(12) + b"acsp" + bytes(28) + struct.pack(">3l", 63190, 65536, 54061) + bytes(48)
+    return head + struct.pack(">L", len(tags)) + table + content

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from tests.photo_files import PQ_HEIC, encoded, icc_profile, smooth, tiff, with_chunk
+from tests.photo_files import PQ_HEIC, cmyk_profile, encoded, icc_profile, smooth, tiff, with_chunk
 from vtiqa_jax.photos import boxes, hdr
 from vtiqa_jax.photos.decode import decode, open_photo
 from vtiqa_jax.photos.hdr import CodePoints
@@ -83,6 +83,30 @@ def test_grey_and_cmyk_profiles_and_pillow_images() -> None:
     assert lab is not None
     assert np.abs(open_photo(lab).pixels.astype(int) - PHOTO).mean() < 2
     assert np.abs(decode("", encoded(lab, "TIFF")).pixels.astype(int) - PHOTO).mean() < 2
+
+
+def test_cmyk_is_converted_by_its_press() -> None:
+    """Black of this one is dark grey. Without a profile, or with a damaged one, it is black, and cyan the screen's."""
+    profile = cmyk_profile()
+    image = Image.fromarray(
+        np.array([[[0, 0, 0, 0], [255, 0, 0, 0], [0, 0, 0, 255]]], np.uint8).repeat(16, 0).repeat(16, 1), "CMYK"
+    )
+    patches = [(8, 8 + 16 * number) for number in range(3)]
+    files = [(kind, {"quality": 95} if kind == "JPEG" else {}) for kind in ("JPEG", "TIFF")]
+    converted = [decode("", encoded(image, kind, **options, icc_profile=profile)).pixels for kind, options in files]
+    image.info["icc_profile"] = profile
+    for found in (*converted, open_photo(image).pixels):
+        paper, cyan, black = (found[place].astype(int) for place in patches)
+        assert paper.min() > 250 and abs(cyan - (0, 224, 255)).max() < 12 and abs(black - (63, 63, 63)).max() < 12
+    del image.info["icc_profile"]
+    for kind, options in files:
+        plain, damaged = (
+            decode("", encoded(image, kind, **options, **more)).pixels for more in ({}, {"icc_profile": profile[:200]})
+        )
+        assert np.array_equal(plain, damaged)
+        assert plain[patches[0]].min() > 250 and plain[patches[2]].max() < 5 and plain[patches[1]][1] > 250
+    rgb = Image.fromarray(PHOTO)
+    assert np.array_equal(decode("", encoded(rgb, "PNG", icc_profile=profile)).pixels, PHOTO)
 
 
 def test_a_long_jpeg_profile_is_put_together() -> None:

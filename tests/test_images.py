@@ -409,7 +409,7 @@ def test_all_that_decodes_is_in_the_versions(monkeypatch: pytest.MonkeyPatch) ->
     versions = formats.decoder_versions()
     assert {"opencv-python-headless", "pillow", "littlecms2", "avif", "libtiff"} < set(versions)
     assert {"pi-heif", "libheif", "rawpy", "libraw"} < set(versions)
-    assert all(re.match(r"\d+\.\d+", version) for version in versions.values()), versions
+    assert all(re.match(r"\d+", version) for version in versions.values()), versions
     monkeypatch.setattr(formats, "find_spec", lambda module: None)
     assert not {"pi-heif", "libheif", "rawpy", "libraw"} & set(formats.decoder_versions())
 

@@ -120,9 +120,13 @@ def count_left_out(paths: list[Path]) -> Counter[Extra]:
     return counts
 
 
+RULES = 2
+"""Version of this room's own rules: which picture of a file counts, and how its colours and its light are read."""
+
+
 def decoder_versions() -> dict[str, str]:
     """The versions of all that decodes photos here: pixels, and scores, depend on them."""
-    versions = {name: version(name) for name in ("opencv-python-headless", "pillow")}
+    versions = {"rules": str(RULES)} | {name: version(name) for name in ("opencv-python-headless", "pillow")}
     versions |= {name: features.version(name) or "" for name in ("littlecms2", "avif", "libtiff")}
     with contextlib.suppress(ImageError):  # a package that is not there, or does not load, decodes nothing
         versions["libheif"] = HEIF.require().libheif_version()
