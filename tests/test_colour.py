@@ -106,7 +106,11 @@ def test_cmyk_is_converted_by_its_press() -> None:
         assert np.array_equal(plain, damaged)
         assert plain[patches[0]].min() > 250 and plain[patches[2]].max() < 5 and plain[patches[1]][1] > 250
     rgb = Image.fromarray(PHOTO)
-    assert np.array_equal(decode("", encoded(rgb, "PNG", icc_profile=profile)).pixels, PHOTO)
+    for kind, options in (LOSSLESS | LOSSY).items():
+        plain, mismatched = (
+            decode("", encoded(rgb, kind, **options, **more)).pixels for more in ({}, {"icc_profile": profile})
+        )
+        assert np.array_equal(plain, mismatched), kind
 
 
 def test_a_long_jpeg_profile_is_put_together() -> None:

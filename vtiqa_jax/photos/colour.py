@@ -21,6 +21,11 @@ def space(profile: bytes) -> str | None:
     return SPACES.get(profile[16:20])
 
 
+def is_of_press(profile: bytes) -> bool:
+    """Whether a profile converts CMYK."""
+    return space(profile) == "CMYK" and _transform(profile) is not None
+
+
 def to_srgb(pixels: Rgb, profile: bytes) -> Rgb:
     """Converts decoded pixels with the profile of their file.
 

@@ -82,7 +82,7 @@ def _read_jpeg(data: bytes) -> Metadata:
         elif marker == 0xE2 and data.startswith(b"ICC_PROFILE\0", start) and end - start > 14:
             pieces[data[start + 12]] = data[start + 14 : end]  # the first is number 1
     profile = b"".join(pieces[number] for number in sorted(pieces))
-    return Metadata(read_orientation(exif), profile, is_for_pillow=colour.space(profile) == "CMYK")
+    return Metadata(read_orientation(exif), profile, is_for_pillow=colour.is_of_press(profile))
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -151,7 +151,7 @@ def _read_tiff(data: bytes) -> Metadata:
     return Metadata(
         profile=profile,
         bits=most.bit_length() if is_full and 255 < most < 65536 else 16,
-        is_for_pillow=colour.space(profile) == "CMYK"
+        is_for_pillow=colour.is_of_press(profile)
         or page.number(tiff.COMPRESSION, 1) in tiff.RARE_COMPRESSIONS
         or page.number(tiff.PHOTOMETRIC, 0) == tiff.CIELAB
         or page.number(tiff.EXTRA_SAMPLES, 0) in tiff.TRANSPARENCY,  # OpenCV makes it black

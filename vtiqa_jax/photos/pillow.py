@@ -49,9 +49,11 @@ def _cut_to_8(image: Image.Image) -> Rgb:
 
 
 def decode(data: bytes, kind: Format) -> Rgb | None:
-    """Decodes a JPEG or the first page of a TIFF; None for what Pillow does not read."""
+    """Decodes a JPEG of CMYK or the first page of a TIFF; None for what Pillow does not read."""
     try:
-        image = JpegImageFile(io.BytesIO(data)) if kind == "JPEG" else TiffImageFile(io.BytesIO(data))
-        return to_rgb(image)
+        if kind == "TIFF":
+            return to_rgb(TiffImageFile(io.BytesIO(data)))
+        image = JpegImageFile(io.BytesIO(data))
+        return to_rgb(image) if image.mode == "CMYK" else None
     except Exception:  # mostly OSError; damaged files make it raise others
         return None
