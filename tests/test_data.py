@@ -55,7 +55,7 @@ def test_spreadsheets_put_a_mark_and_spaces(folder: Path) -> None:
         ("image,mos\np0.png,good\np1.png,nan\n", "line 2: mos is 'good'.*line 3: mos is 'nan'"),
         ("image,mos\np0.png,1\np0.png,2\n", "line 3: image listed twice: p0.png"),
         ("image,mos\np0.png,1\n./p0.png,2\n", r"line 3: image listed twice: \./p0\.png"),
-        ("image,mos\np0.png\n,2\n", "line 2: mos is ''.*line 3: no image named"),
+        ("image,mos\np0.png,\n,2\n", "line 2: mos is ''.*line 3: no image named"),
         ("", "no column `image`"),
     ],
 )
@@ -83,7 +83,7 @@ def test_further_numbers_are_read_and_follow_their_photos(folder: Path) -> None:
 
 
 def test_further_numbers_that_are_none_are_refused_with_line_and_column(folder: Path) -> None:
-    (folder / "wrong.csv").write_text("image,mos,std,votes\np0.png,1,0.5,wide\np1.png,2,inf,3\np2.png,3,0.1\n")
+    (folder / "wrong.csv").write_text("image,mos,std,votes\np0.png,1,0.5,wide\np1.png,2,inf,3\np2.png,3,0.1,\n")
     said = "line 2: votes is 'wide', not a number; line 3: std is 'inf', not a number; line 4: votes is '', not"
     with pytest.raises(UserError, match=said):
         manifest.read_csv(folder / "wrong.csv", folder, target_columns=("std", "votes"))
