@@ -10,8 +10,8 @@ from pathlib import Path
 
 from vtiqa_jax.errors import UserError
 
-LARGEST = 1e18
-"""Numbers beyond are slips of the pen: float32 overflows at 3e38, and sums of their squares well before."""
+LARGEST = 1e15
+"""Numbers beyond are slips of the pen: float32 overflows at 3e38, the sum of their squares well before."""
 SHOWN = 5
 """Problems that a message names."""
 DELIMITERS = ",;\t"
