@@ -28,10 +28,11 @@ from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import checkpoint, params
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
 from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
-from vtiqa_jax.train import has_seen, train
+from vtiqa_jax.train import train
 from vtiqa_jax.training import features, run_checkpointer
 from vtiqa_jax.training.finetune import FinetuneRecipe
 from vtiqa_jax.training.options import MachineOptions, TrainOptions
+from vtiqa_jax.training.preflight import has_seen
 from vtiqa_jax.training.published import PublishedRecipe
 
 pytestmark = pytest.mark.usefixtures("usual_promotion")
@@ -42,7 +43,7 @@ FINETUNE = FinetuneRecipe(
 )
 HEAD = replace(FINETUNE, freeze_backbone=True, drop_path=0.0)
 PUBLISHED = PublishedRecipe(batch_size=6, max_epochs=13)
-COUNT, TRAINED = 24, 18  # 3 batches an epoch
+COUNT, TRAINED = 38, 18  # 3 batches an epoch, and as many photos as it takes to select one
 NAMES = tuple(f"photo{row:02}.png" for row in range(COUNT))
 TIMES = {"seconds", "photos_per_second"}
 

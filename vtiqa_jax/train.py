@@ -96,7 +96,7 @@ def make_train_step(
     """
     optimizer = recipe.optimizer(config)
     device = mesh.devices.flat[0]
-    dtype = resolve_dtype(recipe.compute_dtype, device)
+    dtype = resolve_dtype(recipe.compute_dtype, device.platform)
     rates = (recipe.drop_path, recipe.head_dropout)
     graphdef, _ = parameters.abstract_model(config, dtype, select_implementation(device, dtype), *rates)
 
@@ -229,7 +229,7 @@ def begun_dtype(recipe: Recipe, saved: SavedState | None) -> ComputeDtype:
     """The type that a run goes on with or, at its beginning, the fastest one here where that is left open."""
     if saved is not None and saved.step >= 0:
         return saved.metadata["identity"]["recipe.compute_dtype"]
-    dtype = resolve_dtype(recipe.compute_dtype, jax.devices()[0])
+    dtype = resolve_dtype(recipe.compute_dtype, jax.default_backend())
     return "bfloat16" if sharding.broadcast_from_main(int(dtype == "bfloat16")) else "float32"
 
 

@@ -29,6 +29,7 @@ from vtiqa_jax.evaluation.scorer import pass_size
 from vtiqa_jax.evaluation.spread import Spread
 from vtiqa_jax.gallery.page import GalleryHeader, GalleryItem, check_folder, open_gallery
 from vtiqa_jax.gallery.preview import Preview, make_preview
+from vtiqa_jax.models.compute_dtype import slow_dtype_note
 from vtiqa_jax.models.vtiqa import ComputeDtype
 
 MAP_SIDE = 16
@@ -82,6 +83,8 @@ def score(
                ((out, None), (csv_file, ".csv"), (json_file, ".json")) if file is not None}  # fmt: skip
     mosaics = Spread(spread, seed) if spread else None
     model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype)
+    if note := slow_dtype_note(compute_dtype, model.mesh.devices.flat[0].platform):
+        print(note, file=sys.stderr)
     size = pass_size(model.mesh, len(photos), batch_size)
     if batch_size is not None and size < min(batch_size, len(photos)):
         print(f"--batch-size {batch_size}: a CPU computes {size} photos together, more are slower", file=sys.stderr)

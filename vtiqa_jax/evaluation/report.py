@@ -27,7 +27,7 @@ def format_table(results: dict[str, Any]) -> str:
         return "no test photos"
     before = {BEFORE: results["before"]} if "before" in results else {}
     rows = {"all": results, **before, **results.get("within", {})}
-    width = max(12, *(len(name) + 1 for name in before))
+    width = max([12, *(len(name) + 1 for name in before)])
     lines = [f"{'':<{width}}{'photos':>7}{'PLCC':>9}{'SRCC':>9}{'KRCC':>9}{'RMSE':>10}"]
     for name, row in rows.items():
         values = "".join(

@@ -5,8 +5,6 @@ import re
 from pathlib import Path
 from typing import Literal
 
-import jax
-
 from vtiqa_jax.models.vtiqa import ComputeDtype
 
 DtypeChoice = Literal["auto", "float32", "bfloat16"]
@@ -15,29 +13,33 @@ BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 """What Linux calls products of bfloat16, on x86 and on ARM. Without them a step takes half as long again in it."""
 
 
+def multiplies_bfloat16(cpuinfo: str) -> bool:
+    """Whether every core has products of bfloat16, by what Linux says of them in /proc/cpuinfo."""
+    cores = re.findall(r"^(?:flags|Features)\s*:(.*)$", cpuinfo, re.MULTILINE)
+    return bool(cores) and all(BFLOAT16_FLAGS & set(core.split()) for core in cores)
+
+
 @functools.cache
-def _cpu_flags() -> frozenset[str]:
-    """What all cores of this machine can do, as Linux says it; nothing on other systems."""
+def _cpuinfo() -> str:
+    """Empty on systems that have no such file."""
     try:
-        told = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return frozenset()
-    cores = [frozenset(line.split()) for line in re.findall(r"^(?:flags|Features)\s*:(.*)$", told, re.MULTILINE)]
-    return frozenset.intersection(*cores) if cores else frozenset()
+        return ""
 
 
-def fastest_dtype(device: jax.Device) -> ComputeDtype:
+def fastest_dtype(platform: str) -> ComputeDtype:
     """bfloat16 on GPUs, TPUs and the CPUs that multiply it; float32 on all other CPUs."""
-    return "bfloat16" if device.platform != "cpu" or BFLOAT16_FLAGS & _cpu_flags() else "float32"
+    return "bfloat16" if platform != "cpu" or multiplies_bfloat16(_cpuinfo()) else "float32"
 
 
-def resolve_dtype(choice: DtypeChoice, device: jax.Device) -> ComputeDtype:
-    """The type that is meant on a device."""
-    return fastest_dtype(device) if choice == "auto" else choice
+def resolve_dtype(choice: DtypeChoice, platform: str) -> ComputeDtype:
+    """The type that is meant on devices of a platform, as JAX calls it."""
+    return fastest_dtype(platform) if choice == "auto" else choice
 
 
-def slow_dtype_note(choice: DtypeChoice, device: jax.Device) -> str:
+def slow_dtype_note(choice: DtypeChoice, platform: str) -> str:
     """A line for people who chose a type that is slow on their device; empty for all others."""
-    if choice == "bfloat16" and fastest_dtype(device) == "float32":
+    if choice == "bfloat16" and fastest_dtype(platform) == "float32":
         return "bfloat16 is slower than float32 on this CPU, which has no products of it"
     return ""

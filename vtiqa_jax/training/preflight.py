@@ -90,7 +90,7 @@ def notes(
     """
     if note := has_seen(start, data, split_hash):
         yield note
-    if note := slow_dtype_note(options.recipe.compute_dtype, jax.devices()[0]):
+    if note := slow_dtype_note(options.recipe.compute_dtype, jax.default_backend()):
         yield note
     if split.too_few_to_select:
         error = 1 / math.sqrt(max(1, len(split.val) - 1))
