@@ -185,8 +185,9 @@ def eval_datasets(
             )
         kept, scores = _score_rows(model, photos, rows, batch_size)
         failed += len(rows) - len(kept)
-        rows_out.append({"dataset": name} | _compute_row(scores, photos.mos[kept]))
-        if (model.scale.low, model.scale.high) != (1.0, 5.0):
+        quality = scores if model.scale.higher_is_better else -scores
+        rows_out.append({"dataset": name} | _compute_row(quality, photos.mos[kept]))
+        if (model.scale.low, model.scale.high, model.scale.higher_is_better) != (1.0, 5.0, True):
             rows_out[-1]["rmse"] = None  # of two different scales
     atomic.make_folder(out)
     table = io.StringIO()
