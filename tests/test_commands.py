@@ -216,6 +216,8 @@ def test_training_ends_with_results_that_eval_and_score_agree_with(
     )
     assert status == 0, error
     assert len(re.findall(r"^ +[123] +\d\.\d{4} ", said, re.MULTILINE)) == 3
+    assert "29 photos are few for a new head; --keep-head begins with that of --init" in said
+    printed = said
     result = json.loads((workdir / "result.json").read_text())
     assert {"plcc", "srcc", "krcc", "rmse", "epochs", "seconds", "within"} <= result.keys()
     assert result["n"] == 8
@@ -235,7 +237,12 @@ def test_training_ends_with_results_that_eval_and_score_agree_with(
     for figure in ("plcc", "srcc", "krcc", "rmse"):
         assert again[figure] == pytest.approx(result[figure], abs=1e-4)
     assert command(eval_program.main, "manifest", *arguments, "--group-column", "group", "--checkpoint", model)[0] == 0
-    assert json.loads((tmp_path / "eval" / "result.json").read_text())["within"].keys() == {"a", "b"}
+    start = json.loads((tmp_path / "eval" / "result.json").read_text())
+    assert start["within"].keys() == {"a", "b"}
+    # The start's figures stood beside, on the labels' scale.
+    for figure in ("plcc", "srcc", "krcc"):
+        assert result["before"][figure] == pytest.approx(start[figure], abs=1e-4)
+    assert re.search(rf"^before training +8 +{result['before']['plcc']:.4f} ", printed, re.MULTILINE)
     status, _, error = command(eval_program.main, "manifest", *arguments, "--checkpoint", workdir)
     assert status == 2
     assert f"is it {workdir / 'checkpoint'}?" in error

@@ -299,6 +299,8 @@ def train(
         left_out = [photos.names[row] for row in cache.broken]
         if left_out:
             split, chains = split.without(cache.broken), chains[~np.isin(chains, cache.broken).any(axis=1)]
+            if recipe.chains and not len(chains):
+                raise UserError("no photo of the series of --recipe.chains can be read: make more, or leave it out")
             preflight.check_labels(photos, split, recipe)
         preflight.check_left_out(saved, left_out)
         train_mos, selection = photos.mos[split.train], recipe.selection(split)
