@@ -303,7 +303,8 @@ def train(
                 raise UserError("no photo of the series of --recipe.chains can be read: make more, or leave it out")
             preflight.check_labels(photos, split, recipe)
         preflight.check_left_out(saved, left_out)
-        train_mos, selection = photos.mos[split.train], recipe.selection(split)
+        train_mos = photos.mos[split.train]
+        selection = split.selection if len(recipe.selection(drawn_split)) else split.val[:0]
         mesh = sharding.data_mesh()
         images = ImageStore(cache, mesh, on_device=options.machine.photos_on_device)
         mean, std = recipe.label_stats(train_mos)
