@@ -231,8 +231,8 @@ def main(
         batches: photos scored together.
         train_batch: photos a step; 0 takes 192 on a GPU and 8 on a CPU.
         rounds: of which the median is taken.
-        sides: who takes part; when not given all but, on a CPU that has no products of bfloat16, those that need them:
-            either framework takes minutes for one step there.
+        sides: who takes part; when not given all but, on a CPU that has no products of bfloat16, those that need them,
+            which are slower than float32 there.
         only: a part of the work.
         alone_too: measure first results and peak memory, for training and the largest batch.
         out: the results as JSON.

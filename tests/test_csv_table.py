@@ -65,6 +65,8 @@ def test_what_is_certain_is_read(tmp_path: Path, content: bytes) -> None:
         (b"", "no column `image` .found: nothing"),
         (b"\n\n", "no column `image` .found: nothing"),
         (b"bild;note\na.jpg;3\n", "no column `image` .found: bild, note"),
+        (b'"bi\nld",note\na.jpg,3\n', "no column `image` .found: bi.nld, note"),
+        (b"x" * 300_000, "line 1: a quotation mark opens a cell that is not closed"),
         (b'image,mos\n"a.jpg,3\nb.jpg,4\n', "line 2: a quotation mark opens a cell that is not closed"),
         (b'image,mos\n"a.jpg,3\n' + 20000 * b"b.jpg,4\n", "line 2: a quotation mark opens a cell that is not closed"),
         (b'image,mos\n"a.jpg"x,3\n', "line 2: .* expected after"),

@@ -93,6 +93,15 @@ def test_cells_that_can_be_no_names_do_not_exist(tmp_path: Path) -> None:
         read_csv(tmp_path / "s.csv", tmp_path)
 
 
+def test_a_line_end_in_a_name_is_told_on_one_line(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text('image,mos\n"a\nb.jpg",1\n"a\nb.jpg",2\n"c\rd.jpg",3\n')
+    with pytest.raises(UserError, match=r"line 4: image listed twice: a\\nb\.jpg"):
+        read_csv(tmp_path / "s.csv", tmp_path)
+    (tmp_path / "s.csv").write_text('image,mos\n"a\nb.jpg",1\n"c\rd.jpg",3\n', newline="")
+    with pytest.raises(UserError, match=r"line 2: .*a\\nb\.jpg does not exist; line 4: .*c\\rd\.jpg does not exist"):
+        read_csv(tmp_path / "s.csv", tmp_path)
+
+
 def test_a_folder_is_listed_once_and_only_in_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in ("one", "two", "three"):
         (tmp_path / folder).mkdir()

@@ -15,6 +15,8 @@ LARGEST = 1e15
 SHOWN = 5
 """Problems that a message names."""
 DELIMITERS = ",;\t"
+LONGEST_HEADER = 100_000
+"""Characters; the module csv refuses cells that are longer."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
@@ -39,8 +41,8 @@ class CsvTable:
         exact = [place for place, title in enumerate(self.header) if title == name]
         places = exact or [place for place, title in enumerate(self.header) if title.casefold() == name.casefold()]
         if not places:
-            present = ", ".join(self.header)[:200] or "nothing"
-            raise UserError(f"{self.path} has no column `{name}` (found: {present})")
+            present = one_line(", ".join(self.header))[:200] or "nothing"
+            raise UserError(f"{self.path} has no column `{name}` (found: {present}); its header must name it")
         if len(places) > 1:
             raise UserError(f"{self.path} has {len(places)} columns `{name}`; rename all but the right one")
         return tuple(row[places[0]] for row in self.rows)
@@ -79,11 +81,16 @@ def parse_number(text: str) -> float:
     raise ValueError("not a number")
 
 
+def one_line(text: str) -> str:
+    """A message about cells, which may hold line ends, on one line."""
+    return text.replace("\r", "\\r").replace("\n", "\\n")
+
+
 def refuse(path: Path, problems: Sequence[str], advice: str = "") -> None:
     """Raises a `UserError` with the first problems of a file, if there are any, and with what to do."""
     if problems:
         more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
-        raise UserError(f"{path}: {'; '.join([*problems[:SHOWN], *more, *filter(None, [advice])])}")
+        raise UserError(one_line(f"{path}: {'; '.join([*problems[:SHOWN], *more, *filter(None, [advice])])}"))
 
 
 def read_table(path: Path, columns: Sequence[str]) -> CsvTable:
@@ -97,7 +104,7 @@ def read_table(path: Path, columns: Sequence[str]) -> CsvTable:
         UserError: it cannot be read, its header lacks a column, or rows contradict the header; with the lines.
     """
     text = _read_text(path)
-    delimiter = _find_delimiter(re.split(r"[\r\n]", text.lstrip("\r\n"), maxsplit=1)[0], columns)
+    delimiter = _find_delimiter(re.split(r"[\r\n]", text[:LONGEST_HEADER].lstrip("\r\n"), maxsplit=1)[0], columns)
     # Strict: a quotation mark that is not closed would swallow all further rows.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     header: tuple[str, ...] = ()
@@ -126,7 +133,7 @@ def read_table(path: Path, columns: Sequence[str]) -> CsvTable:
     except csv.Error as error:
         reason = str(error)
         if "unexpected end" in reason or "field limit" in reason:
-            reason = "a quotation mark opens a cell that is not closed"
+            reason = "a quotation mark opens a cell that is not closed, or a cell is endless"
         raise UserError(f"{path}: line {before + 1}: {reason}") from error
     for column in columns:
         CsvTable(path, header, (), (), delimiter).column(column)

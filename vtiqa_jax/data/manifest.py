@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vtiqa_jax import atomic, sharding
-from vtiqa_jax.data.csv_table import SHOWN, read_table, refuse
+from vtiqa_jax.data.csv_table import SHOWN, one_line, read_table, refuse
 from vtiqa_jax.data.names import find_names, list_files
 from vtiqa_jax.errors import UserError
 
@@ -189,7 +189,7 @@ def _tell_missing(
     if len(missing) > SHOWN and out and sharding.is_main_process():
         atomic.make_folder(out)
         atomic.write_text(out / MISSING_LIST, "".join(f"{name.strip()}\n" for _, name in missing))
-    told = f"{scores}: {len(missing)} of {count} photos are not there: {'; '.join(shown)}"
+    told = one_line(f"{scores}: {len(missing)} of {count} photos are not there: {'; '.join(shown)}")
     if not partial or count - len(missing) < 2:
         raise UserError(f"{told}; correct their names, or leave them out with --partial")
     if sharding.is_main_process():
