@@ -1,7 +1,13 @@
 """The type that the transformer multiplies in: by what the hardware has, and kept by a run."""
 
+from pathlib import Path
+
+import cv2
+import numpy as np
 import pytest
 
+from tests.conftest import Command
+from vtiqa_jax import __main__ as program
 from vtiqa_jax.models import compute_dtype
 from vtiqa_jax.models.compute_dtype import fastest_dtype, multiplies_bfloat16, resolve_dtype, slow_dtype_note
 from vtiqa_jax.training.run_state import begun_as
@@ -51,3 +57,17 @@ def test_only_a_type_left_open_is_the_earlier_runs() -> None:
     assert begun_as({"recipe.compute_dtype": "float32", "recipe.seed": 0}, before)["recipe.compute_dtype"] == "float32"
     assert begun_as({"recipe.compute_dtype": "auto", "recipe.seed": 1}, before) != before
     assert begun_as({"recipe.compute_dtype": "auto"}, {}) != {}
+
+
+def test_score_says_that_a_type_is_slow_and_takes_it(
+    model: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((40, 40, 3), 99, np.uint8))
+    monkeypatch.setattr(compute_dtype, "_cpuinfo", lambda: AVX2)
+    said = [
+        command(program.main, "score", tmp_path / "a.png", "--checkpoint", model, "--compute-dtype", dtype)
+        for dtype in ("float32", "bfloat16")
+    ]
+    assert [status for status, _, _ in said] == [0, 0]
+    assert [error.count("bfloat16 is slower than float32 on this CPU") for _, _, error in said] == [0, 1]
+    assert said[0][1] != said[1][1]
