@@ -190,7 +190,9 @@ def _tell_missing(
         atomic.make_folder(out)
         atomic.write_text(out / MISSING_LIST, "".join(f"{name.strip()}\n" for _, name in missing))
     told = one_line(f"{scores}: {len(missing)} of {count} photos are not there: {'; '.join(shown)}")
-    if not partial or count - len(missing) < 2:
+    if not partial:
         raise UserError(f"{told}; correct their names, or leave them out with --partial")
+    if count - len(missing) < 2:
+        raise UserError(f"{told}; does --images name the right folder?")
     if sharding.is_main_process():
         print(f"{told}; they are left out")
