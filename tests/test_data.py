@@ -168,7 +168,7 @@ def test_building_the_cache_goes_on_where_it_stopped_and_notices_changes(
         return read(source, name)
 
     monkeypatch.setattr(manifest.ImageFolder, "read", counted)
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(image_cache, "available_cpus", lambda: 1)
     with pytest.raises(KeyboardInterrupt):
         build_image_cache(photos, folder / "cache", config)
     assert len(decoded) == 4
@@ -217,7 +217,7 @@ def test_a_disk_that_is_too_small_is_noticed_after_the_first_photos(
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 9, 1000))
     monkeypatch.setattr(image_cache, "SAMPLED", 2)
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(image_cache, "available_cpus", lambda: 1)
     photos = manifest.read_csv(folder / "scores.csv", folder)
     with pytest.raises(UserError, match=r"preparing the other 4 photos needs about 0\.0 GB in .*cache"):
         build_image_cache(photos, folder / "cache", config)
@@ -237,7 +237,7 @@ def test_a_disk_that_becomes_full_is_told_and_nothing_counts_as_done_that_is_not
         write(writer, name, row, values)
 
     monkeypatch.setattr(image_cache._Writer, "_write", full)
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(image_cache, "available_cpus", lambda: 1)
     with pytest.raises(UserError, match=r"cache.*: No space left on device; make room and give the same command"):
         build_image_cache(photos, folder / "cache", config)
     done = np.load(next(folder.glob("cache/*/done.npy")))
