@@ -4,7 +4,7 @@ import io
 import os
 
 import numpy as np
-from jaxtyping import UInt8, UInt16
+from jaxtyping import Float64, Integer, UInt16
 from numpy import ndarray as Array
 
 from vtiqa_jax.errors import ImageError
@@ -66,20 +66,24 @@ def develop(data: bytes, max_pixels: int) -> Rgb:
                 preview = raw_preview.find(data, raw.sizes.width, raw.sizes.height)
                 if preview is None:
                     return raw.postprocess(use_camera_wb=True, gamma=SRGB_GAMMA)
+                light = _light(preview)
+                del preview  # it may be as large as the photo
                 deep = raw.postprocess(use_camera_wb=True, gamma=SRGB_GAMMA, output_bps=16, no_auto_bright=True)
-                return _light_as_in(preview, deep)
+                return _give_light(deep, light)
     except ImageError:
         raise
     except Exception as error:
         raise ImageError("the RAW file is damaged, or of a camera that LibRaw does not know") from error
 
 
-def _light_as_in(preview: UInt8[Array, "rows columns 3"], deep: UInt16[Array, "height width 3"]) -> Rgb:
-    """Gives pixels of 16 bits the distribution of light of a picture of the same, by one curve for all colours."""
-    wanted, found = (
-        np.quantile(image[:: max(1, len(image) // SAMPLES), :: max(1, len(image) // SAMPLES)].max(-1), QUANTILES)
-        for image in (preview, deep)
-    )
-    found, kept = np.unique(found, return_index=True)
+def _light(pixels: Integer[Array, "height width 3"]) -> Float64[Array, " quantiles"]:
+    """The distribution of the brightest of each pixel's colours."""
+    step = max(1, len(pixels) // SAMPLES)
+    return np.quantile(pixels[::step, ::step].max(-1), QUANTILES)
+
+
+def _give_light(deep: UInt16[Array, "height width 3"], wanted: Float64[Array, " quantiles"]) -> Rgb:
+    """Gives pixels of 16 bits this distribution of light in 8, by one curve for all colours."""
+    found, kept = np.unique(_light(deep), return_index=True)
     curve = np.interp(np.arange(65536), np.r_[0, found, 65535], np.r_[0, wanted[kept], 255])
     return np.rint(curve).astype(np.uint8)[deep]
