@@ -19,7 +19,8 @@ from vtiqa_jax import __main__ as vtiqa
 from vtiqa_jax.evaluation import score_cache
 from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import checkpoint
-from vtiqa_jax.photos import decode, formats
+from vtiqa_jax.photos import decode
+from vtiqa_jax.photos.files import find
 
 COUNT = 24
 
@@ -36,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def scores(folder: Path, model: Path) -> dict[Path, float]:
-    photos = formats.find_images([folder])
+    photos = [Path(file) for file in find([folder])]
     return dict(zip(photos, Scorer.load(model).score(photos).tolist(), strict=True))
 
 
@@ -226,7 +227,14 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
     stopped.unlink()
     os.mkfifo(stopped)
     # A folder is searched for plain files, so the pipe is named.
-    arguments = [*program[:4], *formats.find_images([folder]), stopped, *program[5:], "--out", tmp_path / "s.csv"]
+    arguments = [
+        *program[:4],
+        *find([folder]),
+        stopped,
+        *program[5:],
+        "--out",
+        tmp_path / "s.csv",
+    ]
     part = tmp_path / "s.csv.part"
     with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
         while not part.exists() or part.read_bytes().count(b"\n") < 10:

@@ -5,23 +5,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.photos import formats
+from vtiqa_jax.photos import files
 
 
-def find_photos(paths: Sequence[Path], made: Sequence[Path]) -> list[Path]:
-    """The photos that are given or in the folders that are given; says what is left out for want of a package.
+def find_photos(paths: Sequence[Path], outputs: Sequence[Path] = ()) -> list[Path]:
+    """Finds the photos that are given or in the folders that are given, and says what is left out.
 
     Args:
         paths: photos and folders.
-        made: folders that the command writes pictures into, which are not its photos.
+        outputs: folders that photos are copied or moved to, which are not searched.
 
     Raises:
         UserError: there are none.
     """
-    photos = formats.find_images(list(paths))
-    photos = [photo for photo in photos if not any(photo.resolve().is_relative_to(folder.resolve()) for folder in made)]
-    for extra, left_out in formats.count_left_out(list(paths)).items():
-        print(f"{left_out} {extra.photos} photos are left out: install vtiqa-jax[{extra.name}]", file=sys.stderr)
+    left_out = files.LeftOut()
+    photos = [Path(photo) for photo in files.find(paths, left_out, outputs=outputs)]
+    if left_out.counts:
+        print(left_out, file=sys.stderr)
     if not photos:
         raise UserError(f"no photos in {', '.join(map(str, paths)) or 'an empty list of paths'}")
     return photos

@@ -1,5 +1,6 @@
 """What `vtiqa score` does with the photos between two scores: list, copy, move."""
 
+import contextlib
 import dataclasses
 import os
 import sys
@@ -11,6 +12,7 @@ from tyro.conf import arg
 
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.results import ScoreResult
+from vtiqa_jax.photos import own
 from vtiqa_jax.photos.transfer import plan_targets, transfer
 
 
@@ -63,8 +65,14 @@ class Selection:
         high = float("inf") if self.max_score is None else self.max_score
         return result.score is not None and low <= result.score <= high
 
-    def apply(self, results: Iterable[ScoreResult], targets: Mapping[Path, Path]) -> bool:
+    def apply(self, results: Iterable[ScoreResult], targets: Mapping[Path, Path], searched: Sequence[Path]) -> bool:
         """Lists, copies or moves the chosen photos; False when the name of one was taken.
+
+        Args:
+            results: of all photos.
+            targets: of `plan`.
+            searched: the paths that were given. Below one of them a new folder is marked, so that the photos in it are
+                not found again the next time.
 
         Raises:
             UserError: the disk takes no more, say; what is done stays done, and the same command does the rest.
@@ -78,6 +86,9 @@ class Selection:
         if self.move_to and not self.yes:
             print(f"{len(chosen)} photos would move to {self.folder}; --yes moves them", file=sys.stderr)
             return True
+        if chosen and any(path.is_dir() and self.folder.resolve().is_relative_to(path.resolve()) for path in searched):
+            with contextlib.suppress(OSError):  # photos cannot be written there either, and of them it is said
+                own.mark_chosen(self.folder)
         done, count = "moved" if self.move_to else "copied", 0
         for photo in chosen:
             try:

@@ -17,6 +17,7 @@ from vtiqa_jax.models import views
 from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vtiqa import VTIQA, ComputeDtype, ModelConfig, select_implementation
+from vtiqa_jax.photos.own import DRAWN
 from vtiqa_jax.photos.resize import Rgb
 
 REGIONS = 7
@@ -82,7 +83,7 @@ class QualityMap:
         figure.colorbar(shown, ax=right, label=f"score by this region ({self.scale.dataset} scale)")
         figure.suptitle(title, parse_math=False)
         file = io.BytesIO()
-        figure.savefig(file, dpi=100, format="png")
+        figure.savefig(file, dpi=100, format="png", metadata=DRAWN)
         return file.getvalue()
 
     def save(self, path: Path, title: str = "") -> None:

@@ -1,0 +1,63 @@
+"""What the product itself puts into folders of photos, and how it is known again: it is not to be scored there."""
+
+import os
+from pathlib import Path
+
+from vtiqa_jax import atomic
+from vtiqa_jax.photos import formats
+
+PAGE, PICTURES = "index.html", ("thumbnails", "views")
+"""Of a report: the page, and the folders of its pictures."""
+GENERATOR = '<meta name="generator" content="vtiqa-jax report">'
+"""Stands at the top of every page."""
+DRAWN = {"Software": "vtiqa-jax"}
+"""What Matplotlib is to note in the PNGs that it draws."""
+PLOTS = ("curve", "scatter")
+"""What the names of plots begin with."""
+PROGRESS = ".progress"
+"""Added to the name of a result of `vtiqa bulk`: the folder beside it that says what has been done.
+
+Inside the result, readers would take it for data.
+"""
+BEGUN = "run.json"
+"""In that folder: with what the result was begun."""
+CHOSEN = ".vtiqa-chosen"
+"""A file in a folder of copied or moved photos that lies in the folder where they were chosen."""
+
+
+def is_page(file: str | os.PathLike[str]) -> bool:
+    """Tells whether a file is a report's page; False when it cannot be read."""
+    return GENERATOR.encode() in _head(file, 4096)
+
+
+def is_drawn(file: str) -> bool:
+    """Tells whether a file is a map or a plot that was drawn here.
+
+    Only files whose names say so are opened: opening all would take a network's disk minutes.
+    """
+    stem, ending = os.path.splitext(os.path.basename(file).lower())
+    if ending != ".png" or not (stem.startswith(PLOTS) or formats.suffix(stem)):
+        return False
+    return f"tEXtSoftware\0{DRAWN['Software']}".encode() in _head(file, 512)
+
+
+def _head(file: str | os.PathLike[str], size: int) -> bytes:
+    try:
+        with open(file, "rb") as opened:
+            return opened.read(size)
+    except OSError:
+        return b""
+
+
+def mark_chosen(folder: Path) -> None:
+    """Makes a folder for chosen photos; searching a folder above it will leave it out.
+
+    A folder in which something lies already is not marked: it may be a person's own.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    atomic.make_folder(folder)
+    if not any(folder.iterdir()):
+        text = "vtiqa put photos here that it found in a folder above, which is searched without this one.\n"
+        (folder / CHOSEN).write_text(text + "Remove this file to have it searched, too.\n")
