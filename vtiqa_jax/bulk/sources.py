@@ -191,16 +191,16 @@ def check_parquet(name: str) -> None:
             schema = parquet.read_schema(file)
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{name} cannot be read as Parquet: {str(error).splitlines()[0]}") from error
-    if _bytes_of(schema) is None:
+    if not _has_photos(schema):
         raise UserError(f"{name}: no column `image` of bytes, or of structs with a field `bytes`")
 
 
-def _bytes_of(schema: pa.Schema) -> str | None:
-    """The column that has a photo's bytes, dotted, in Hugging Face's layout or a plain one."""
+def _has_photos(schema: pa.Schema) -> bool:
+    """Tells whether a column has photos, in Hugging Face's layout or a plain one."""
     kind = schema.field("image").type if "image" in schema.names else pa.null()
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        return "image"
-    return "image.bytes" if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0 else None
+    if pa.types.is_struct(kind):
+        return kind.get_field_index("bytes") >= 0
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
 def _in_tar(name: str) -> Iterator[Photo]:
@@ -219,11 +219,10 @@ def _in_tar(name: str) -> Iterator[Photo]:
 
 def _in_parquet(name: str) -> Iterator[Photo]:
     with _open(name, seekable=True) as source, parquet.ParquetFile(source) as file:
-        column = _bytes_of(file.schema_arrow)
-        if column is None:
+        if not _has_photos(file.schema_arrow):
             raise OSError("no column `image` of bytes, or of structs with a field `bytes`")
         row = 0
-        for batch in file.iter_batches(BLOCK_ROWS, columns=[column]):
+        for batch in file.iter_batches(BLOCK_ROWS, columns=["image"]):
             for value in batch.column(0):
                 image = value.as_py()
                 fields = image if isinstance(image, dict) else {"bytes": image}

@@ -1,5 +1,6 @@
 """The photos that a command is about."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,10 +19,15 @@ def find_photos(paths: Sequence[Path], outputs: Sequence[Path] = ()) -> list[Pat
     Raises:
         UserError: there are none.
     """
+    if not paths:
+        raise UserError("no photos are given: name photos, or folders of photos")
+    if not any(os.path.lexists(path) for path in paths):
+        raise UserError(f"{', '.join(map(str, paths[:3]))}: there is no such file or folder")
     left_out = files.LeftOut()
     photos = [Path(photo) for photo in files.find(paths, left_out, outputs=outputs)]
     if left_out.counts:
         print(left_out, file=sys.stderr)
     if not photos:
-        raise UserError(f"no photos in {', '.join(map(str, paths)) or 'an empty list of paths'}")
+        beside = "".join(f" but in {output}" for output in outputs)
+        raise UserError(f"no photos in {', '.join(map(str, paths))}{beside}")
     return photos

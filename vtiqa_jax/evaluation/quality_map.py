@@ -81,7 +81,8 @@ class QualityMap:
         row, column = self.worst
         right.plot(column * width, row * height, "x", color="white", markersize=14, markeredgewidth=3)
         figure.colorbar(shown, ax=right, label=f"score by this region ({self.scale.dataset} scale)")
-        figure.suptitle(title, parse_math=False)
+        # Matplotlib takes no names that are not UTF-8.
+        figure.suptitle(title.encode(errors="replace").decode(), parse_math=False)
         file = io.BytesIO()
         figure.savefig(file, dpi=100, format="png", metadata=DRAWN)
         return file.getvalue()

@@ -9,7 +9,7 @@ from vtiqa_jax.photos import formats, own
 
 NO_PICTURE = ""
 """The reason to leave out notes, tables and sidecars, of which nothing is said."""
-HIDDEN, FOREIGN = "hidden", "thumbnails and trash of other programs"
+HIDDEN, FOREIGN = "hidden", "made by systems and other programs"
 NO_ENDING = "names without an ending"
 UNREADABLE = "cannot be opened"
 NO_FILE = "links to nothing and devices"
@@ -58,7 +58,7 @@ class LeftOut:
 
         def tell(reason: str, count: int) -> str:
             names = self._names[reason]
-            return f"{count:,} {reason} ({', '.join([*names, '...'] if count > len(names) else names)})"
+            return f"{reason} {count:,} ({', '.join([*names, '...'] if count > len(names) else names)})"
 
         said = [tell(reason, count) for reason, count in self.counts.items()]
         return f"left out: {'; '.join(said)}" if said else ""
@@ -132,7 +132,7 @@ def find(
     Args:
         paths: files and folders.
         left_out: is told what is left out, if given.
-        outputs: folders that are written to and therefore not searched.
+        outputs: folders that the caller writes to, which are not searched and need no word.
         containers: further endings of files that are listed, lower case.
     """
     given = [(path, None if os.path.isdir(path) else _place(path)) for path in (os.fspath(path) for path in paths)]
@@ -186,8 +186,7 @@ class _Search:
     ) -> None:
         self._left_out, self._containers, self._named = left_out, containers, named
         self._endings = judge_endings()
-        self._outputs = {_identify(os.fspath(folder)) for folder in outputs}
-        self._seen: set[_Folder | None] = set()
+        self._seen = {(_identify(os.fspath(folder)), 0) for folder in outputs}
 
     def run(self, root: str, pattern: Sequence[str] = ()) -> list[str]:
         """Returns the photos in a folder and below it, sorted.
@@ -202,12 +201,10 @@ class _Search:
             # Links come last: a folder that is there under its own name, too, is found under that.
             folder, depth = waiting.pop() if waiting else linked.popleft()
             identity = _identify(folder)
-            if identity in self._seen and identity is not None:
+            visit = (identity, depth if pattern else 0)  # at another depth other names match
+            if identity is not None and visit in self._seen:
                 continue
-            self._seen.add(identity)
-            if identity in self._outputs:
-                self._left_out.add(CHOSEN, folder)
-                continue
+            self._seen.add(visit)
             try:
                 with os.scandir(folder) as scanned:
                     entries = sorted(scanned, key=lambda entry: entry.name)
