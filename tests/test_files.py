@@ -275,9 +275,9 @@ def test_chosen_photos_are_not_chosen_again(tmp_path: Path, move: bool) -> None:
     choose(photos, photos / "best", move=move)
     left = [] if move else ["a.jpg", "sub/b.jpg"]
     found, left_out = look(photos)
-    assert (found, left_out.counts) == (left, {files.CHOSEN: 1})
+    assert (found, left_out.counts) == (left, {files.OWN: 1})
     assert look(photos / "best")[0] == ["a.jpg", "sub/b.jpg"], "they are found where they are looked for"
-    assert not any(own.CHOSEN in folders for folders in os.listdir(photos))
+    assert own.MARK not in os.listdir(photos)
 
 
 def test_a_folder_of_ones_own_stays_a_folder_of_photos(tmp_path: Path) -> None:

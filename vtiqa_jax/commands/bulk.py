@@ -43,7 +43,7 @@ def bulk(
 
     Args:
         source: a folder, a glob (in quotes), a text file of paths, or a WebDataset tar or Parquet file of photos;
-            folders, globs and lists may hold all of these.
+            folders, globs and lists may hold all of these. What counts as a photo is what counts for `vtiqa score`.
         out: the folder of the result, Parquet: path, score, percentile, error, width, height, model.
         checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
         address: a running Ray cluster: HOST:PORT, ray://HOST:PORT or auto. Without it this machine is used.

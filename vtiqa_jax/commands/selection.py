@@ -71,8 +71,8 @@ class Selection:
         Args:
             results: of all photos.
             targets: of `plan`.
-            searched: the paths that were given. Below one of them a new folder is marked, so that the photos in it are
-                not found again the next time.
+            searched: the paths that were given. A new folder inside of one is marked, so that the photos in it are not
+                found again the next time.
 
         Raises:
             UserError: the disk takes no more, say; what is done stays done, and the same command does the rest.
@@ -86,9 +86,14 @@ class Selection:
         if self.move_to and not self.yes:
             print(f"{len(chosen)} photos would move to {self.folder}; --yes moves them", file=sys.stderr)
             return True
-        if chosen and any(path.is_dir() and self.folder.resolve().is_relative_to(path.resolve()) for path in searched):
+        place = self.folder.resolve()
+        is_inside = any(
+            place.is_relative_to(path.resolve()) if path.is_dir() else place.parent == path.parent.resolve()
+            for path in searched
+        )
+        if chosen and is_inside:
             with contextlib.suppress(OSError):  # photos cannot be written there either, and of them it is said
-                own.mark_chosen(self.folder)
+                own.mark_folder(self.folder)
         done, count = "moved" if self.move_to else "copied", 0
         for photo in chosen:
             try:

@@ -13,7 +13,7 @@ HIDDEN, FOREIGN = "hidden", "made by systems and other programs"
 NO_ENDING = "names without an ending"
 UNREADABLE = "cannot be opened"
 NO_FILE = "links to nothing and devices"
-OWN, CHOSEN = "made by vtiqa", "put there by --copy-to or --move-to"
+OWN = "made by vtiqa"
 SHOWN = 10
 """Folders that cannot be opened are named, this many at most. Of all others one is named."""
 
@@ -212,8 +212,8 @@ class _Search:
                 self._left_out.add(UNREADABLE, f"{folder}: {error.strerror}")
                 continue
             names = {entry.name for entry in entries}
-            if own.CHOSEN in names and folder != root:
-                self._left_out.add(CHOSEN, folder)
+            if own.MARK in names and folder != root:
+                self._left_out.add(OWN, folder)
                 continue
             made = self._made(folder, names)
             wanted = pattern[depth] if pattern else "*"

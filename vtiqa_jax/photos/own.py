@@ -21,8 +21,8 @@ Inside the result, readers would take it for data.
 """
 BEGUN = "run.json"
 """In that folder: with what the result was begun."""
-CHOSEN = ".vtiqa-chosen"
-"""A file in a folder of copied or moved photos that lies in the folder where they were chosen."""
+MARK = ".vtiqa-made"
+"""A file in folders that are not to be searched when a folder above is."""
 
 
 def is_page(file: str | os.PathLike[str]) -> bool:
@@ -49,8 +49,8 @@ def _head(file: str | os.PathLike[str], size: int) -> bytes:
         return b""
 
 
-def mark_chosen(folder: Path) -> None:
-    """Makes a folder for chosen photos; searching a folder above it will leave it out.
+def mark_folder(folder: Path) -> None:
+    """Makes a folder that is left out when a folder above it is searched.
 
     A folder in which something lies already is not marked: it may be a person's own.
 
@@ -59,5 +59,5 @@ def mark_chosen(folder: Path) -> None:
     """
     atomic.make_folder(folder)
     if not any(folder.iterdir()):
-        text = "vtiqa put photos here that it found in a folder above, which is searched without this one.\n"
-        (folder / CHOSEN).write_text(text + "Remove this file to have it searched, too.\n")
+        text = "vtiqa made this folder. It is left out when a folder above is searched for photos, unless it is named.\n"
+        (folder / MARK).write_text(text + "Without this file it is searched, too.\n")
