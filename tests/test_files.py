@@ -280,6 +280,14 @@ def test_chosen_photos_are_not_chosen_again(tmp_path: Path, move: bool) -> None:
     assert own.MARK not in os.listdir(photos)
 
 
+def test_photos_that_are_named_are_chosen_into_the_folder_beside_them(tmp_path: Path) -> None:
+    make(tmp_path, "photos/a.jpg")
+    photo, best = tmp_path / "photos" / "a.jpg", tmp_path / "photos" / "best"
+    selection = Selection(copy_to=best)
+    assert selection.apply([ScoreResult(photo, 3.0, None)], selection.plan([photo], [photo]), [photo])
+    assert look(tmp_path / "photos")[0] == ["a.jpg"]
+
+
 def test_a_folder_of_ones_own_stays_a_folder_of_photos(tmp_path: Path) -> None:
     make(tmp_path, "photos/a.jpg", "photos/favourites/mine.jpg")
     choose(tmp_path / "photos", tmp_path / "photos" / "favourites")

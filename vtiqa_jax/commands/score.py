@@ -14,7 +14,8 @@ from tqdm import tqdm
 from tyro.conf import Positional, arg
 
 import vtiqa_jax
-from vtiqa_jax.commands.display import Display, print_any_name, remarks
+from vtiqa_jax import atomic
+from vtiqa_jax.commands.display import Display, Order, print_any_name, remarks
 from vtiqa_jax.commands.photos import find_photos
 from vtiqa_jax.commands.selection import Selection
 from vtiqa_jax.commands.sigterm import raise_on_sigterm
@@ -47,6 +48,7 @@ def score(
     spread: int = 0,
     seed: int = 0,
     selection: Annotated[Selection, arg(name="")] = Selection(),
+    sort: Order | None = None,
     cache: Path | None = None,
     quiet: bool = False,
     batch_size: int | None = None,
@@ -59,7 +61,7 @@ def score(
         paths: photos, and folders that are searched for photos at any depth.
         checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
         out: write the scores to a file that ends in .csv, .jsonl, .json or .parquet; interrupted, the same command goes
-            on.
+            on. To a pipe, a device or "-", which is standard output, they are written as CSV.
         csv_file: the same, as CSV whatever the file's ending.
         json_file: the same, as JSON.
         report: make a page of the photos in this folder, `index.html`, to look at, to filter and to mark.
@@ -67,6 +69,8 @@ def score(
         spread: score each photo by so many other mosaics too, and tell the mean and standard deviation of that.
         seed: of these mosaics; all photos have the same.
         selection: choose photos by their score.
+        sort: print the best or the worst photos first, or by name; when not given, the best come first on a terminal,
+            and elsewhere photos are printed as they are found.
         cache: keep scores in this file, or folder: only new and changed photos are read the next time.
         quiet: print nothing but mistakes, and what --list asks for.
         batch_size: photos computed together; 4 at most on a CPU, and 64 on a GPU when not given.
@@ -76,11 +80,19 @@ def score(
     if maps and report is None:
         raise UserError("--maps are shown on a page: add --report DIR; `vtiqa explain` makes them without one")
     if report is not None:
-        check_folder(report.resolve())
+        check_folder(atomic.resolve(report))
     photos = find_photos(paths, [selection.folder] if selection.folder else [])
     targets = selection.plan(paths, photos)
     outputs = {file: score_files.check_writable(file, kind) for file, kind in
                ((out, None), (csv_file, ".csv"), (json_file, ".json")) if file is not None}  # fmt: skip
+    for file in outputs:
+        if file.is_file() and any(photo.exists() and file.samefile(photo) for photo in photos):
+            raise UserError(f"{file} is one of the photos; write the scores to another file")
+    has_stdout = any(map(atomic.is_standard_output, outputs))
+    if has_stdout and selection.paths_only:
+        raise UserError("--list and the scores would both go to standard output; write the scores to a file")
+    # Where nothing can lie beside the output, an interrupted run begins again.
+    resumable = next((file for file in outputs if not atomic.is_stream(file) and atomic.takes_files(file.parent)), None)
     mosaics = Spread(spread, seed) if spread else None
     model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype)
     size = pass_size(model.mesh, len(photos), batch_size)
@@ -98,8 +110,8 @@ def score(
         stack.enter_context(raise_on_sigterm())
         stack.enter_context(quiet_decoders())
         kept: list[Journal | ScoreCache] = []
-        if outputs:
-            kept.append(stack.enter_context(open_journal(next(iter(outputs)), settings, names)))
+        if resumable is not None:
+            kept.append(stack.enter_context(open_journal(resumable, settings, names)))
         if cache is not None:
             kept.append(stack.enter_context(open_cache(cache, settings)))
         gallery = None if report is None else stack.enter_context(open_gallery(report))
@@ -109,7 +121,8 @@ def score(
             return next((result for result in found if result is not None), None)
 
         print_any_name()
-        display = Display(model, len(photos), mosaics, silent=quiet or selection.paths_only)
+        silent = quiet or selection.paths_only or has_stdout
+        display = Display(model, len(photos), mosaics, order=sort, silent=silent)
         inspect = None if gallery is None else preview
         stream = model.stream(
             photos, batch_size=batch_size, inspect=inspect, spread=mosaics, known=known, max_pixels=max_pixels
@@ -128,8 +141,8 @@ def score(
                     store.add(result)
                 display.add(result)
         except (KeyboardInterrupt, Terminated):
-            if outputs:
-                part = journal_path(next(iter(outputs)))
+            if resumable is not None:
+                part = journal_path(resumable)
                 print(f"{part} has the first {len(results)} photos; the same command goes on", file=sys.stderr)
             raise
         rows = [score_files.to_row(result, names) for result in results]
@@ -141,7 +154,7 @@ def score(
             created = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
             gallery.finish(GalleryHeader(title, checkpoint, model.scale, command, created))
     display.finish(results)
-    if report is not None and not (quiet or selection.paths_only):
+    if report is not None and not silent:
         print(f"report: {report / 'index.html'}")
     failed = sum(result.error is not None for result in results)
     if failed:

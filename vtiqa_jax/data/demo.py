@@ -15,6 +15,7 @@ from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.data.splits import Split
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.photos import own
 from vtiqa_jax.photos.decode import read
 from vtiqa_jax.photos.resize import Rgb
 
@@ -69,7 +70,7 @@ DISTORTIONS = {
 
 def _write(folder: Path) -> None:
     """All versions of all photographs, then `scores.csv`, whose presence says that the folder is complete."""
-    atomic.make_folder(folder)
+    own.mark_folder(folder)
     rng = np.random.default_rng(0)
     rows = []
     for name, original in originals().items():
@@ -82,7 +83,8 @@ def _write(folder: Path) -> None:
                 versions[f"{stem}_{distortion}_{level:.2f}.png"] = (distort(original, level, rng), label, distortion)
         for file, (pixels, label, distortion) in versions.items():
             # Fast rather than small: zlib's level 1.
-            cv2.imwrite(str(folder / file), pixels[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
+            png = cv2.imencode(".png", pixels[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
+            (folder / file).write_bytes(png.tobytes())  # cv2.imwrite says nothing of a full disk
             rows.append([file, f"{label:.2f}", name, distortion])
     with atomic.atomic_replace(folder / "scores.csv") as temporary, temporary.open("w", newline="") as file:
         csv.writer(file).writerows([["image", "mos", "photograph", "distortion"], *rows])

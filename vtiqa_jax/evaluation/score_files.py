@@ -102,8 +102,8 @@ def check_writable(path: Path, ending: str | None = None) -> str:
     """Checks, before hours of scoring, that scores can be written to a file.
 
     Args:
-        path: the file.
-        ending: what it is to be written as; its own ending when not given.
+        path: the file, a device or a pipe; "-" is standard output.
+        ending: what it is to be written as; its own ending when not given. Devices and pipes without one get CSV.
 
     Returns:
         The ending.
@@ -111,28 +111,32 @@ def check_writable(path: Path, ending: str | None = None) -> str:
     Raises:
         UserError: they cannot.
     """
-    ending = ending or path.suffix.lower()
+    try:
+        ending = ending or path.suffix.lower()
+        if ending not in WRITERS and atomic.is_stream(path):
+            ending = ".csv"
+    except OSError as error:
+        raise _cannot_be_written(path, error) from error
     if ending not in WRITERS:
         raise UserError(f"{path}: scores are written to files that end in {', '.join(WRITERS)}")
     if ending == ".parquet" and importlib.util.find_spec("pyarrow") is None:
         raise UserError(f'{path}: Parquet needs the extra "parquet": pip install "vtiqa-jax[parquet]"')
-    reason = ""
-    if path.is_dir():
-        reason = "Is a directory"
-    elif not path.parent.is_dir():
-        reason = "Not a directory" if path.parent.exists() else "No such file or directory"
-    elif not os.access(path.parent, os.W_OK):
-        reason = "Permission denied"
-    if reason:
-        raise UserError(f"{path} cannot be written: {reason}")
+    try:
+        atomic.check_output(path)
+    except OSError as error:
+        raise _cannot_be_written(path, error) from error
     return ending
 
 
+def _cannot_be_written(path: Path, error: OSError) -> UserError:
+    return UserError(f"{path} cannot be written: {error.strerror or error}")
+
+
 def write_scores(path: Path, ending: str, rows: Sequence[Row], names: Sequence[str], scale: LabelScale) -> None:
-    """Writes the rows to a file, complete or not at all.
+    """Writes the rows to a file, complete or not at all; or to a device, a pipe or standard output.
 
     Args:
-        path: the file; an older one is replaced.
+        path: the file, see `check_writable`; an older one is replaced.
         ending: the format, see `check_writable`.
         rows: one for each photo.
         names: the columns.
@@ -140,9 +144,12 @@ def write_scores(path: Path, ending: str, rows: Sequence[Row], names: Sequence[s
 
     Raises:
         UserError: the file cannot be written.
+        BrokenPipeError: nobody reads on.
     """
     try:
         with atomic.atomic_replace(path) as temporary:
             WRITERS[ending](temporary, rows, names, scale)
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise _cannot_be_written(path, error) from error

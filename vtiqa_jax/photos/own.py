@@ -59,5 +59,5 @@ def mark_folder(folder: Path) -> None:
     """
     atomic.make_folder(folder)
     if not any(folder.iterdir()):
-        text = "vtiqa made this folder. It is left out when a folder above is searched for photos, unless it is named.\n"
+        text = "vtiqa made this folder: it is left out when a folder above is searched for photos.\n"
         (folder / MARK).write_text(text + "Without this file it is searched, too.\n")
