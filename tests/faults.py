@@ -1193,7 +1193,7 @@ FAULTS = (
     Fault(
         "a person's own pictures are taken for maps",
         "vtiqa_jax/photos/own.py",
-        """return f"tEXtSoftware\\0{DRAWN['Software']}".encode() in _head(file, 512)""",
+        """return f"tEXtSoftware\\0{DRAWN['Software']}".encode() in read_head(file, 512)""",
         "return True",
         "tests/test_files.py::test_maps_and_plots_are_no_photos",
     ),

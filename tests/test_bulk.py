@@ -349,7 +349,7 @@ def test_the_same_photos_as_vtiqa_score(tmp_path: Path) -> None:
     )  # fmt: skip
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
+        (tmp_path / name).write_bytes(photo(0))
     here, there = files.LeftOut(), files.LeftOut()
     found = sources.find(str(tmp_path), here)
     assert found == files.find([tmp_path])

@@ -94,6 +94,7 @@ LEFT_OUT = {
 @pytest.mark.parametrize(("name", "reason"), LEFT_OUT.items(), ids=LEFT_OUT)
 def test_what_is_no_photo_is_left_out_and_counted(tmp_path: Path, name: str, reason: str) -> None:
     make(tmp_path, "a.jpg", "Mine.photoslibrary/originals/0/b.jpg", name)
+    (tmp_path / name).write_bytes(b"\xff\xd8\xff")
     found, left_out = look(tmp_path)
     assert found == ["Mine.photoslibrary/originals/0/b.jpg", "a.jpg"]
     assert left_out.counts == {reason: 1}
@@ -103,7 +104,7 @@ def test_what_is_no_photo_is_left_out_and_counted(tmp_path: Path, name: str, rea
 
 @pytest.mark.parametrize("name", ["Thumbs.db", ".DS_Store", "a.xmp", "a.jpg.json", "scores.csv", "IMG_1.AAE"])
 def test_of_what_is_no_picture_nothing_is_said(tmp_path: Path, name: str) -> None:
-    make(tmp_path, name)
+    make(tmp_path, name, "README")
     assert str(look(tmp_path)[1]) == ""
     assert files.judge_path(name, files.judge_endings()) == files.NO_PICTURE
 

@@ -5,7 +5,7 @@ import fnmatch
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
-from vtiqa_jax.photos import formats, own
+from vtiqa_jax.photos import formats, headers, own
 
 NO_PICTURE = ""
 """The reason to leave out notes, tables and sidecars, of which nothing is said."""
@@ -242,6 +242,8 @@ class _Search:
         reason = judge_file(entry.name, self._endings, self._containers)
         if reason in (None, NO_ENDING) and not _is_file(entry):
             return NO_FILE
+        if reason == NO_ENDING and headers.find_format(own.read_head(entry.path, 256)) is None:
+            return NO_PICTURE
         return OWN if reason is None and own.is_drawn(entry.path) else reason
 
     def _made(self, folder: str, names: set[str]) -> set[str]:

@@ -27,7 +27,7 @@ MARK = ".vtiqa-made"
 
 def is_page(file: str | os.PathLike[str]) -> bool:
     """Tells whether a file is a report's page; False when it cannot be read."""
-    return GENERATOR.encode() in _head(file, 4096)
+    return GENERATOR.encode() in read_head(file, 4096)
 
 
 def is_drawn(file: str) -> bool:
@@ -38,10 +38,11 @@ def is_drawn(file: str) -> bool:
     stem, ending = os.path.splitext(os.path.basename(file).lower())
     if ending != ".png" or not (stem.startswith(PLOTS) or formats.suffix(stem)):
         return False
-    return f"tEXtSoftware\0{DRAWN['Software']}".encode() in _head(file, 512)
+    return f"tEXtSoftware\0{DRAWN['Software']}".encode() in read_head(file, 512)
 
 
-def _head(file: str | os.PathLike[str], size: int) -> bytes:
+def read_head(file: str | os.PathLike[str], size: int) -> bytes:
+    """Returns a file's first bytes; none when it cannot be read."""
     try:
         with open(file, "rb") as opened:
             return opened.read(size)
