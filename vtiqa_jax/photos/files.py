@@ -137,7 +137,9 @@ def find(
     """
     given = [(path, None if os.path.isdir(path) else _place(path)) for path in (os.fspath(path) for path in paths)]
     named = {place: path for path, place in reversed(given) if place is not None}
-    search = _Search(LeftOut() if left_out is None else left_out, containers, outputs, frozenset(named))
+    folders = [path for path, place in given if place is None]
+    left_out = LeftOut() if left_out is None else left_out
+    search = _Search(left_out, containers, folders, files=frozenset(named), outputs=outputs)
     found: list[str] = []
     for path, place in given:
         if place is None:
@@ -157,7 +159,8 @@ def find_matching(pattern: str, left_out: LeftOut, *, containers: tuple[str, ...
     """
     parts = pattern.split(os.sep)
     first = next(place for place, part in enumerate(parts) if any(mark in part for mark in "*?["))
-    return _Search(left_out, containers).run(os.sep.join(parts[:first]) or os.sep, parts[first:])
+    folder = os.sep.join(parts[:first]) or os.sep
+    return _Search(left_out, containers, [folder]).run(folder, parts[first:])
 
 
 def _identify(folder: str) -> _Folder | None:
@@ -181,10 +184,22 @@ class _Search:
         self,
         left_out: LeftOut,
         containers: tuple[str, ...],
+        folders: Sequence[str],
+        *,
+        files: frozenset[_Place] = frozenset(),
         outputs: Iterable[str | os.PathLike[str]] = (),
-        named: frozenset[_Place] = frozenset(),
     ) -> None:
-        self._left_out, self._containers, self._named = left_out, containers, named
+        """Prepares a search.
+
+        Args:
+            left_out: is told what is left out.
+            containers: further endings of files that are found, lower case.
+            folders: those that are given, and therefore searched although the product made them.
+            files: those that are given, and therefore not found again.
+            outputs: folders that are not searched.
+        """
+        self._left_out, self._containers, self._files = left_out, containers, files
+        self._folders = {_identify(folder) for folder in folders}
         self._endings = judge_endings()
         self._seen = {(_identify(os.fspath(folder)), 0) for folder in outputs}
 
@@ -205,39 +220,42 @@ class _Search:
             if identity is not None and visit in self._seen:
                 continue
             self._seen.add(visit)
-            try:
-                with os.scandir(folder) as scanned:
-                    entries = sorted(scanned, key=lambda entry: entry.name)
-            except OSError as error:
-                self._left_out.add(UNREADABLE, f"{folder}: {error.strerror}")
-                continue
-            names = {entry.name for entry in entries}
-            if own.MARK in names and folder != root:
-                self._left_out.add(OWN, folder)
-                continue
-            made = self._made(folder, names)
-            wanted = pattern[depth] if pattern else "*"
-            for entry in entries:
-                if wanted != "*" and not fnmatch.fnmatchcase(entry.name, wanted):
+            for entry in self._list(folder, identity):
+                if pattern and not fnmatch.fnmatchcase(entry.name, pattern[depth]):
                     continue
-                if _is_folder(entry):
-                    if depth + 1 == len(pattern):
-                        continue
-                    reason = OWN if entry.name in made else judge_folder(entry.name, os.path.basename(folder))
-                    if reason is not None:
-                        self._left_out.add(reason, entry.path)
-                    else:
-                        (linked if entry.is_symlink() else waiting).append((entry.path, depth + 1))
-                elif depth + 1 >= len(pattern):
-                    reason = self._judge(entry, identity)
-                    if reason is None:
-                        found.append(entry.path)
-                    else:
-                        self._left_out.add(reason, entry.path)
+                is_folder = _is_folder(entry)
+                if pattern and is_folder == (depth + 1 == len(pattern)):
+                    continue
+                reason = (
+                    judge_folder(entry.name, os.path.basename(folder)) if is_folder else self._judge(entry, identity)
+                )
+                if reason is not None:
+                    self._left_out.add(reason, entry.path)
+                elif is_folder:
+                    (linked if entry.is_symlink() else waiting).append((entry.path, depth + 1))
+                else:
+                    found.append(entry.path)
         return sorted(found, key=lambda path: path.replace(os.sep, "\0"))  # a folder's photos stay together
 
+    def _list(self, folder: str, identity: _Folder | None) -> list[os.DirEntry[str]]:
+        """Returns what is in a folder, by name, but for what the product made."""
+        try:
+            with os.scandir(folder) as scanned:
+                entries = sorted(scanned, key=lambda entry: entry.name)
+        except OSError as error:
+            self._left_out.add(UNREADABLE, f"{folder}: {error.strerror}")
+            return []
+        names = {entry.name for entry in entries}
+        if own.MARK in names and identity not in self._folders:
+            self._left_out.add(OWN, folder)
+            return []
+        made = own.find_made(folder, names)
+        for name in sorted(made):
+            self._left_out.add(OWN, os.path.join(folder, name))
+        return [entry for entry in entries if entry.name not in made] if made else entries
+
     def _judge(self, entry: os.DirEntry[str], folder: _Folder | None) -> str | None:
-        if (folder, entry.name) in self._named:
+        if (folder, entry.name) in self._files:
             return NO_PICTURE  # listed where it is given
         reason = judge_file(entry.name, self._endings, self._containers)
         if reason in (None, NO_ENDING) and not _is_file(entry):
@@ -245,15 +263,6 @@ class _Search:
         if reason == NO_ENDING and headers.find_format(own.read_head(entry.path, 256)) is None:
             return NO_PICTURE
         return OWN if reason is None and own.is_drawn(entry.path) else reason
-
-    def _made(self, folder: str, names: set[str]) -> set[str]:
-        """Returns which of the folders in a folder the product has made."""
-        results = (name for name in names if f"{name}{own.PROGRESS}" in names)
-        made = {name for name in results if os.path.exists(os.path.join(folder, f"{name}{own.PROGRESS}", own.BEGUN))}
-        made |= {f"{name}{own.PROGRESS}" for name in made}
-        if own.PAGE in names and names.issuperset(own.PICTURES) and own.is_page(os.path.join(folder, own.PAGE)):
-            made |= set(own.PICTURES)
-        return made
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -1,6 +1,7 @@
 """What the product itself puts into folders of photos, and how it is known again: it is not to be scored there."""
 
 import os
+from collections.abc import Set
 from pathlib import Path
 
 from vtiqa_jax import atomic
@@ -23,6 +24,21 @@ BEGUN = "run.json"
 """In that folder: with what the result was begun."""
 MARK = ".vtiqa-made"
 """A file in folders that are not to be searched when a folder above is."""
+
+
+def find_made(folder: str, names: Set[str]) -> set[str]:
+    """Returns the folders in a folder, by name, that hold a report's pictures or a result of `vtiqa bulk`.
+
+    Args:
+        folder: the folder.
+        names: of all that is in it.
+    """
+    results = (name for name in names if f"{name}{PROGRESS}" in names)
+    made = {name for name in results if os.path.exists(os.path.join(folder, f"{name}{PROGRESS}", BEGUN))}
+    made |= {f"{name}{PROGRESS}" for name in made}
+    if PAGE in names and names >= set(PICTURES) and is_page(os.path.join(folder, PAGE)):
+        made |= set(PICTURES)
+    return made
 
 
 def is_page(file: str | os.PathLike[str]) -> bool:
