@@ -22,8 +22,8 @@ from timing import device, timed, versions
 import vtiqa_jax
 from vtiqa_jax.bulk import decoding, pipeline, sources
 from vtiqa_jax.evaluation.scorer import pass_size
-from vtiqa_jax.photos import formats
 from vtiqa_jax.photos.decode import decode
+from vtiqa_jax.photos.files import find
 from vtiqa_jax.photos.resize import prepare
 
 
@@ -69,7 +69,7 @@ def main(photos: Path, rounds: int = 1, staged: int = 64) -> None:
         rounds: of both commands in turns; the medians are compared.
         staged: photos of which the stages are timed.
     """
-    files = formats.find_images([photos])
+    files = [Path(file) for file in find([photos])]
     print(f"{device()}; {versions()}; {len(files)} photos")
     stages(files[:staged])
     with tempfile.TemporaryDirectory() as folder:

@@ -24,8 +24,8 @@ from jaxtyping import Float, UInt8
 import vtiqa_jax
 from vtiqa_jax import Scorer
 from vtiqa_jax.data.distortions import DISTORTIONS
-from vtiqa_jax.photos import formats
 from vtiqa_jax.photos.decode import decode, read
+from vtiqa_jax.photos.files import find
 
 Photo = UInt8[np.ndarray, "height width 3"]
 LEVELS = 3
@@ -220,7 +220,7 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Prints the table."""
-    files = formats.find_images([arguments.photos])
+    files = [Path(file) for file in find([arguments.photos])]
     if not files or arguments.count < 1:
         raise SystemExit(f"{arguments.photos} holds {len(files)} photos, of which {arguments.count} are asked for")
     files = [files[place] for place in np.linspace(0, len(files) - 1, min(arguments.count, len(files))).astype(int)]

@@ -111,7 +111,7 @@ def main(arguments: Arguments) -> None:
     """Measures and prints."""
     model = vtiqa_jax.load(arguments.checkpoint)
     measure_cost(model)
-    measure_sizes(model, files.find_photos([arguments.photos]).photos)
+    measure_sizes(model, [Path(name) for name in files.find([arguments.photos])])
 
 
 if __name__ == "__main__":

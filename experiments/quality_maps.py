@@ -29,8 +29,8 @@ from vtiqa_jax import Scorer, sharding
 from vtiqa_jax.evaluation.scorer import make_score_step
 from vtiqa_jax.models import catalog, params, views
 from vtiqa_jax.models.vtiqa import VTIQA, select_implementation
-from vtiqa_jax.photos import formats
 from vtiqa_jax.photos.decode import decode, read
+from vtiqa_jax.photos.files import find
 from vtiqa_jax.photos.resize import prepare
 
 Photo = UInt8[np.ndarray, "height width 3"]
@@ -152,7 +152,7 @@ def explained(scorer: Scorer) -> Callable[[Photo], Place]:
 
 def main(arguments: Arguments) -> None:
     """Prints the tables."""
-    files = formats.find_images([arguments.photos])
+    files = [Path(file) for file in find([arguments.photos])]
     methods = {
         "regions": explained(vtiqa_jax.load(arguments.checkpoint, compute_dtype="bfloat16")),
         "mosaics of 384 px": region_mosaics(arguments.checkpoint, 384, 4),

@@ -35,6 +35,7 @@ from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
 from vtiqa_jax.models.params import Params, hash_params
 from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.photos import files, formats
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import prepare
 
@@ -307,6 +308,69 @@ def test_globs_and_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert sources.find("list.txt") == expected
 
 
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\0"], ids=["lines", "of Windows", "NUL"])
+def test_lists_hold_names_of_any_bytes(tmp_path: Path, mark: bytes, end: bytes) -> None:
+    names = [b"/a b.jpg", b"/caf\xe9.jpg", "/\u2028line.jpg".encode(), b"/form\x0cfeed.jpg"]
+    (tmp_path / "list.txt").write_bytes(mark + end.join(names) + end)
+    assert sources.find(f"{tmp_path}/list.txt") == [os.fsdecode(name) for name in names]
+    (tmp_path / "wide.txt").write_text("/é.jpg\r\n/b.jpg\r\n", encoding="utf-16")  # of PowerShell
+    assert sources.find(f"{tmp_path}/wide.txt") == ["/é.jpg", "/b.jpg"]
+
+
+@pytest.mark.parametrize(
+    "name", ["/a.jpg", "/ä b%20#1.jpg", "/caf\udce9.jpg", "/\udcff\udcfe/%ff\\xff.dng", "s3://b/a%20.jpg"]
+)
+def test_a_name_in_the_result_leads_back_to_the_file(name: str) -> None:
+    text = sources.as_text(name)
+    assert text.encode()
+    assert sources.resolve(text) == name
+    assert text == name or text.startswith("file:///")  # which no absolute path is
+
+
+def test_photos_whose_names_are_not_utf8_are_read(tmp_path: Path, config: ModelConfig) -> None:
+    for name, seed in ((b"caf\xe8.png", 1), (b"caf\xe9.png", 2), (b"caf%E9.png", 3), ("caf\ufffd.png".encode(), 4)):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(photo(seed, 30 + seed))
+    packed = os.fsdecode(os.fsencode(tmp_path) + b"/\xe9.tar")
+    tar(Path(packed), [(os.fsdecode(b"caf\xe9.png"), photo(5, 35)), ("caf%E9.png", photo(6, 36))])
+    pq.write_table(pa.table({"image": [photo(7, 37)]}), tmp_path / "a.parquet")
+    (tmp_path / "a.parquet").rename(os.fsdecode(os.fsencode(tmp_path) + b"/\xe9.parquet"))
+    blocks = list(sources.read_blocks(sources.find(str(tmp_path))))
+    rows = [row for block in blocks for row in decoding.decode_rows(block, pipeline.prepared_for(config)).to_pylist()]
+    assert sorted((row["width"], row["error"]) for row in rows) == [(width, None) for width in range(31, 38)]
+    assert len({row["path"] for row in rows}) == 7
+
+
+def test_the_same_photos_as_vtiqa_score(tmp_path: Path) -> None:
+    """Of a folder, of a bucket by the same names, and told apart from what is left out."""
+    names = (
+        "a.jpg", "b.JFIF", "c.dng", "d.heic", "e.jxl", "._a.jpg", "@eaDir/a.jpg", ".trash/a.jpg", "sub/f.avif", "g.mp4",
+        "sub/.t.tar", "IMG_1", "notes.txt", "out/0.parquet", "out.progress/run.json", "out.progress/done/1.parquet",
+    )  # fmt: skip
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(photo(0))
+    here, there = files.LeftOut(), files.LeftOut()
+    found = sources.find(str(tmp_path), here)
+    assert found == files.find([tmp_path])
+    assert sources._in_bucket(fs.LocalFileSystem(), str(tmp_path), there) == found
+    assert [os.path.relpath(file, tmp_path) for file in found] == ["a.jpg", "b.JFIF", "c.dng", "d.heic", "sub/f.avif"]
+    assert here.counts.keys() == there.counts.keys() == {
+        files.HIDDEN, files.FOREIGN, files.OWN, files.NO_ENDING, "videos", ".jxl that is not read"
+    }  # fmt: skip
+    (tmp_path / "shard.tar").touch()
+    assert sources.find(str(tmp_path)) == [*found[:4], f"{tmp_path}/shard.tar", found[4]]
+    assert sources.find(f"{tmp_path}/*.[jJ]*") == found[:2]
+
+
+def test_links_in_circles_end(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    for number in range(2):
+        (tmp_path / f"loop{number}").symlink_to(".")
+    assert sources.find(str(tmp_path)) == [f"{tmp_path}/a.jpg"]
+    assert sources.find(f"{tmp_path}/*/*.jpg") == [f"{tmp_path}/loop0/a.jpg"]
+
+
 def test_a_missing_photo_of_a_list_is_a_row_with_the_reason(tmp_path: Path, config: ModelConfig) -> None:
     (block,) = sources.read_blocks([f"{tmp_path}/missing.jpg"])
     (row,) = decoding.decode_rows(block, pipeline.prepared_for(config)).to_pylist()
@@ -350,6 +414,22 @@ def test_tars_packed_cut_off_and_with_a_name_twice(tmp_path: Path) -> None:
     ]
 
 
+def test_what_a_photo_is_packed_as_tells_its_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    members = ["a.dng", "a.dng", "b.HEIC", "c.jxl", "__MACOSX/._a.dng", ".a.png", "@eaDir/t.png", "a.json", "a.mp4"]
+    tar(tmp_path / "a.tar", [(name, b"x") for name in members])
+    pictures = [{"bytes": b"x", "path": "d.cr3"}, {"bytes": b"x", "path": None}, None]
+    pq.write_table(pa.table({"image": pictures}), tmp_path / "a.parquet")
+    monkeypatch.setattr(formats, "find_spec", lambda module: None)  # members that need an extra are rows, too
+    blocks = sources.read_blocks([f"{tmp_path}/a.tar", f"{tmp_path}/a.parquet"])
+    assert [(row["name"], row["path"].rpartition("/")[2]) for block in blocks for row in block.to_pylist()] == [
+        (b"a.dng", "a.dng"), (b"a.dng", "a.dng#2"), (b"b.HEIC", "b.HEIC"), (b"c.jxl", "c.jxl"),
+        (b"d.cr3", "a.parquet#0"), (b"", "a.parquet#1"), (b"", "a.parquet#2"),
+    ]  # fmt: skip
+    (block,) = sources.read_blocks([f"{tmp_path}/a.tar"])
+    *_, second, _, _ = decoding.decode_rows(block, decoding.Preparation(None, ())).to_pylist()
+    assert second["error"].endswith("install vtiqa-jax[raw]")
+
+
 def test_a_damaged_parquet_file_stops_no_other(tmp_path: Path) -> None:
     pq.write_table(pa.table({"image": [photo(1), photo(2)]}), tmp_path / "a.parquet")
     (tmp_path / "b.parquet").write_bytes((tmp_path / "a.parquet").read_bytes()[:-10])
@@ -372,7 +452,6 @@ def test_mistakes_are_told_in_one_line(model: Path, tmp_path: Path, command: Com
     (tmp_path / "empty").mkdir()
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.png").write_bytes(photo(0))
-    (tmp_path / "latin.txt").write_bytes("ä.jpg".encode("latin-1"))
     (tmp_path / "notes.md").touch()
     pq.write_table(pa.table({"image": ["a.jpg"]}), tmp_path / "names.parquet")
     (tmp_path / "foreign").mkdir()
@@ -386,7 +465,7 @@ def test_mistakes_are_told_in_one_line(model: Path, tmp_path: Path, command: Com
         (tmp_path / "none", out): "there is no such file, folder or glob",
         (tmp_path / "*.webp", out): "no photos, tars or Parquet files in",
         (tmp_path / "empty", out): "no photos, tars or Parquet files in",
-        (tmp_path / "latin.txt", out): "not a list of paths in UTF-8",
+        (photos, os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")): "/caf%E9 is no name in UTF-8",
         (tmp_path / "notes.md", out): "a list of paths ends in .txt",
         (tmp_path / "names.parquet", out): "no column `image` of bytes",
         ("ftp://example.org/photos", out): "cannot be reached",

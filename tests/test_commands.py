@@ -131,7 +131,10 @@ def test_score_refuses_what_cannot_work_in_one_line(
     (tmp_path / "empty").mkdir()
     photo = folder / "p00.png"
     for arguments, said in (
+        ([], "no photos are given"),
+        ([tmp_path / "none"], "none: there is no such file or folder"),
         ([tmp_path / "empty", "--checkpoint", model], "no photos in"),
+        ([folder, "--copy-to", folder], f"no photos in {folder} but in {folder}"),
         ([photo, "--checkpoint", tmp_path / "none"], "none is not a checkpoint"),
         ([photo, "--checkpoint", model, "--csv", tmp_path / "none" / "s.csv"], "s.csv cannot be written: No such file"),
         ([photo, "--checkpoint", model, "--json", tmp_path / "empty"], "empty cannot be written: Is a directory"),
@@ -546,6 +549,6 @@ def test_score_names_the_extra_that_a_folder_needs(
     (tmp_path / "a.heic").touch()
     status, _, error = command(vtiqa.main, "score", tmp_path, "--checkpoint", model)
     assert status == 2
-    assert error.startswith("1 HEIC photos are left out: install vtiqa-jax[heif]\n")
+    assert error.startswith(f"left out: HEIC that needs vtiqa-jax[heif] 1 ({tmp_path / 'a.heic'})\n")
     shutil.copy(folder / "p01.png", tmp_path)
     assert command(vtiqa.main, "score", tmp_path, "--checkpoint", model)[0] == 0

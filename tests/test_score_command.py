@@ -23,7 +23,8 @@ from vtiqa_jax.commands import selection
 from vtiqa_jax.evaluation import score_cache
 from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import checkpoint
-from vtiqa_jax.photos import decode, formats, transfer
+from vtiqa_jax.photos import decode, transfer
+from vtiqa_jax.photos.files import find
 
 COUNT = 24
 
@@ -40,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def scores(folder: Path, model: Path) -> dict[Path, float]:
-    photos = formats.find_images([folder])
+    photos = [Path(file) for file in find([folder])]
     return dict(zip(photos, Scorer.load(model).score(photos).tolist(), strict=True))
 
 
@@ -130,7 +131,7 @@ def test_what_cannot_be_meant_is_told_in_one_line(
 def test_a_photo_that_cannot_be_copied_stops_no_other_but_a_full_disk_does(
     folder: Path, model: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch, reason: int
 ) -> None:
-    photos, attempts = formats.find_images([folder]), list[Path]()
+    photos, attempts = [Path(file) for file in find([folder])], list[Path]()
 
     def fails(source: Path, target: Path, *, move: bool) -> bool:
         attempts.append(source)
@@ -361,7 +362,14 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
     stopped.unlink()
     os.mkfifo(stopped)
     # A folder is searched for plain files, so the pipe is named.
-    arguments = [*program[:4], *formats.find_images([folder]), stopped, *program[5:], "--out", tmp_path / "s.csv"]
+    arguments = [
+        *program[:4],
+        *find([folder]),
+        stopped,
+        *program[5:],
+        "--out",
+        tmp_path / "s.csv",
+    ]
     part = tmp_path / "s.csv.part"
     with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
         while not part.exists() or part.read_bytes().count(b"\n") < 10:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 
 import numpy as np
 import pyarrow as pa
@@ -42,10 +43,11 @@ def decode_rows(table: pa.Table, preparation: Preparation) -> pa.Table:
     errors: list[str | None] = table["error"].to_pylist()
     warnings: list[str | None] = [None] * count
     sizes: list[tuple[int | None, int | None]] = [(None, None)] * count
-    for row, (path, data) in enumerate(zip(table["path"].to_pylist(), table["data"], strict=True)):
+    for row, (given, data) in enumerate(zip(table["name"].to_pylist(), table["data"], strict=True)):
         if errors[row] is None:
+            name = os.fsdecode(given)
             try:
-                photo = decode(path, data.as_py() if data.is_valid else sources.read_file(path))
+                photo = decode(name, data.as_py() if data.is_valid else sources.read_file(name))
             except ImageError as reason:
                 errors[row] = str(reason)
                 continue

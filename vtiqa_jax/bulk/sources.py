@@ -1,11 +1,13 @@
 """Where photos lie: folders, lists, WebDataset tars and Parquet files, on disks and in buckets."""
 
+import codecs
 import functools
 import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import quote, unquote_to_bytes
 
 import pyarrow as pa
 from pyarrow import fs, parquet
@@ -13,17 +15,22 @@ from ray.data import Datasource, ReadTask
 from ray.data.block import BlockMetadata
 
 from vtiqa_jax.errors import ImageError, UserError
-from vtiqa_jax.photos import formats
+from vtiqa_jax.photos import files, formats, own
 
 TARS = (".tar", ".tar.gz", ".tgz")
 PARQUET = ".parquet"
+PACKED = (*TARS, PARQUET)
 LIST = ".txt"
-SCHEMA = pa.schema([("path", pa.string()), ("data", pa.large_binary()), ("error", pa.string())])
-"""A photo before it is decoded. `data` is null for a file of its own, which is read where it is decoded."""
+SCHEMA = pa.schema([("path", pa.string()), ("name", pa.binary()), ("data", pa.large_binary()), ("error", pa.string())])
+"""A photo before it is decoded.
+
+`path` is unique and UTF-8; `name`, as the system or the archive has it, is what is read and what its ending says.
+`data` is null for a file of its own, which is read where it is decoded.
+"""
 BLOCK_ROWS, BLOCK_BYTES = 64, 32 << 20
 """What a part of a tar or Parquet file holds at most."""
 
-Photo = tuple[str, bytes | None, str | None]
+Photo = tuple[str, bytes, bytes | None, str | None]
 """A row of SCHEMA."""
 
 
@@ -32,7 +39,16 @@ def resolve(name: str) -> str:
     scheme, mark, rest = name.partition("://")
     if mark and scheme != "file":
         return name.rstrip("/")
-    return os.path.abspath(rest if mark else name)
+    return os.path.abspath(os.fsdecode(unquote_to_bytes(os.fsencode(rest))) if mark else name)
+
+
+def as_text(name: str) -> str:
+    """Returns a file's name as UTF-8 holds it: where it is not UTF-8 an address, file://, that `resolve` reads back."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return ("" if "://" in name else "file://") + quote(os.fsencode(name), safe="/:#")
+    return name
 
 
 @functools.cache
@@ -65,59 +81,103 @@ def reach(name: str) -> tuple[fs.FileSystem, str]:
         raise UserError(f"{name} cannot be reached: {str(error).splitlines()[0]}") from error
 
 
-def _is_known(path: str) -> bool:
-    lower = path.lower()
-    return PurePosixPath(lower).suffix in formats.SUFFIXES or lower.endswith((*TARS, PARQUET))
+def _is_known(name: str) -> bool:
+    """Tells whether a file that is given is a picture, whether or not it can be read here, a tar or a Parquet file."""
+    return formats.suffix(name) in formats.PICTURES or name.lower().endswith(PACKED)
 
 
-def _listed(name: str, system: fs.FileSystem, folder: str) -> list[str]:
-    """The known files in a folder and below it, sorted, by the names that `name` begins."""
+def _in_bucket(system: fs.FileSystem, folder: str, left_out: files.LeftOut) -> list[str]:
+    """The photos, tars and Parquet files in a bucket's folder and below it, sorted."""
     selector = fs.FileSelector(folder, recursive=True)
     found = sorted(info.path for info in system.get_file_info(selector) if info.type == fs.FileType.File)
-    prefix = name[: len(name) - len(folder)]  # the scheme
-    return [prefix + path for path in found if _is_known(path)]
+    begun = f"{own.PROGRESS}/{own.BEGUN}"
+    results = [path.removesuffix(begun) for path in found if path.endswith(begun)]
+    made = tuple(f"{result}{end}" for result in results for end in ("/", f"{own.PROGRESS}/"))
+    endings = files.judge_endings()
+    taken: list[str] = []
+    for path in found:
+        below = path[len(folder) :].lstrip("/")
+        reason = files.OWN if path.startswith(made) else files.judge_path(below, endings, PACKED)
+        if reason is None:
+            taken.append(path)
+        else:
+            left_out.add(reason, path)
+    return taken
 
 
-def find(source: str) -> list[str]:
-    """The files that a source names: photos, tars and Parquet files, by their resolved names.
+def find(source: str, left_out: files.LeftOut | None = None) -> list[str]:
+    """Lists the files that a source names: photos, tars and Parquet files, by their resolved names.
 
     Args:
         source: a folder, which is searched at any depth; a glob, whose * does not match a slash; a text file (.txt)
             of paths, one a line, relative to the current folder; or a single photo, tar or Parquet file.
+        left_out: is told what is left out of folders and globs, if given.
 
     Raises:
         UserError: there is nothing, or it cannot be read.
     """
     name = resolve(source)
-    system, key = reach(name)
+    left_out = files.LeftOut() if left_out is None else left_out
     try:
-        kind = system.get_file_info(key).type
-        if kind == fs.FileType.Directory:
-            files = _listed(name, system, key)
-        elif kind == fs.FileType.File and name.lower().endswith(LIST):
-            with system.open_input_stream(key) as stream:
-                lines = stream.read().decode("utf-8-sig").splitlines()
-            files = [resolve(line.strip()) for line in lines if line.strip()]
-        elif kind == fs.FileType.File:
-            if not _is_known(name):
-                raise UserError(f"{source} is no photo, tar or Parquet file; a list of paths ends in {LIST}")
-            files = [name]
-        elif any(mark in key for mark in "*?["):
-            folder = key[: min(key.find(mark) for mark in "*?[" if mark in key)].rpartition("/")[0] or "/"
-            whole = name[: len(name) - len(key)] + folder
-            prefix = len(name) - len(key)
-            files = [
-                file for file in _listed(whole, system, folder) if PurePosixPath(f"/{file[prefix:]}").match(f"/{key}")
-            ]
-        else:
-            raise UserError(f"{source}: there is no such file, folder or glob")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{source} is not a list of paths in UTF-8: {error.reason} at byte {error.start}") from error
+        found = _find_in_bucket(name, left_out) if "://" in name else _find_here(name, left_out)
     except OSError as error:
         raise UserError(f"{source} cannot be read: {str(error).splitlines()[0]}") from error
-    if not files:
+    if not found:
         raise UserError(f"no photos, tars or Parquet files in {source}")
-    return list(dict.fromkeys(files))  # a path that a list has twice is one photo
+    return list(dict.fromkeys(found))  # a path that a list has twice is one photo
+
+
+def _find_here(name: str, left_out: files.LeftOut) -> list[str]:
+    if os.path.isdir(name):
+        return files.find([name], left_out, containers=PACKED)
+    if os.path.exists(name):
+        return _read_list(Path(name).read_bytes()) if name.lower().endswith(LIST) else [_require_known(name)]
+    if _has_wildcards(name):
+        return files.find_matching(name, left_out, containers=PACKED)
+    raise UserError(f"{name}: there is no such file, folder or glob")
+
+
+def _find_in_bucket(name: str, left_out: files.LeftOut) -> list[str]:
+    system, key = reach(name)
+    scheme = name[: len(name) - len(key)]
+    kind = system.get_file_info(key).type
+    if kind == fs.FileType.Directory:
+        return [scheme + path for path in _in_bucket(system, key, left_out)]
+    if kind == fs.FileType.File:
+        return _read_list(read_file(name)) if name.lower().endswith(LIST) else [_require_known(name)]
+    if _has_wildcards(key):
+        folder = key[: min(key.find(mark) for mark in "*?[" if mark in key)].rpartition("/")[0]
+        found = _in_bucket(system, folder, left_out)
+        return [scheme + path for path in found if PurePosixPath(f"/{path}").match(f"/{key}")]
+    raise UserError(f"{name}: there is no such file, folder or glob")
+
+
+def _has_wildcards(path: str) -> bool:
+    return any(mark in path for mark in "*?[")
+
+
+def _require_known(name: str) -> str:
+    if not _is_known(name):
+        raise UserError(f"{name} is no photo, tar or Parquet file; a list of paths ends in {LIST}")
+    return name
+
+
+def _read_list(data: bytes) -> list[str]:
+    """The paths of a list: lines, or what `find -print0` writes, with NUL bytes between them. Names may be no UTF-8."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # of Windows PowerShell's >
+        text = data.decode("utf-16", "replace")
+    else:
+        text = os.fsdecode(data.removeprefix(codecs.BOM_UTF8))
+    lines = text.split("\0") if "\0" in text else (line.strip() for line in text.split("\n"))
+    return [resolve(line) for line in lines if line]
+
+
+def _open(name: str, *, seekable: bool = False) -> Any:
+    """Opens a file for reading; pyarrow's own local files have names in UTF-8 only."""
+    if "://" not in name:
+        return Path(name).open("rb")
+    system, key = locate(name)
+    return system.open_input_file(key) if seekable else system.open_input_stream(key, compression=None)
 
 
 def check_parquet(name: str) -> None:
@@ -127,65 +187,61 @@ def check_parquet(name: str) -> None:
         UserError: it has not; with what to do.
     """
     try:
-        system, key = locate(name)
-        with system.open_input_file(key) as file:
+        with _open(name, seekable=True) as file:
             schema = parquet.read_schema(file)
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{name} cannot be read as Parquet: {str(error).splitlines()[0]}") from error
-    if _bytes_of(schema) is None:
+    if not _has_photos(schema):
         raise UserError(f"{name}: no column `image` of bytes, or of structs with a field `bytes`")
 
 
-def _bytes_of(schema: pa.Schema) -> str | None:
-    """The column that has a photo's bytes, dotted, in Hugging Face's layout or a plain one."""
+def _has_photos(schema: pa.Schema) -> bool:
+    """Tells whether a column has photos, in Hugging Face's layout or a plain one."""
     kind = schema.field("image").type if "image" in schema.names else pa.null()
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        return "image"
-    return "image.bytes" if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0 else None
+    if pa.types.is_struct(kind):
+        return kind.get_field_index("bytes") >= 0
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
 def _in_tar(name: str) -> Iterator[Photo]:
-    system, key = locate(name)
     names: dict[str, int] = {}
-    with (
-        system.open_input_stream(key, compression=None) as stream,
-        tarfile.open(fileobj=stream, mode="r|*") as archive,
-    ):
+    # Pictures that cannot be read here, too: a row with the reason is all that can be said of a tar's members.
+    endings = dict.fromkeys(formats.PICTURES)
+    with _open(name) as stream, tarfile.open(fileobj=stream, mode="r|*") as archive:
         for member in archive:
-            if member.isfile() and PurePosixPath(member.name.lower()).suffix in formats.SUFFIXES:
+            if member.isfile() and files.judge_path(member.name, endings) is None:
                 file = archive.extractfile(member)
                 assert file is not None
                 names[member.name] = count = names.get(member.name, 0) + 1
-                yield f"{name}/{member.name}" + (f"#{count}" if count > 1 else ""), file.read(), None
+                path = as_text(f"{name}/{member.name}") + (f"#{count}" if count > 1 else "")
+                yield path, os.fsencode(member.name), file.read(), None
 
 
 def _in_parquet(name: str) -> Iterator[Photo]:
-    system, key = locate(name)
-    with system.open_input_file(key) as source, parquet.ParquetFile(source) as file:
-        column = _bytes_of(file.schema_arrow)
-        if column is None:
+    with _open(name, seekable=True) as source, parquet.ParquetFile(source) as file:
+        if not _has_photos(file.schema_arrow):
             raise OSError("no column `image` of bytes, or of structs with a field `bytes`")
         row = 0
-        for batch in file.iter_batches(BLOCK_ROWS, columns=[column]):
-            values = batch.column(0)
-            if column != "image":
-                values = values.flatten()[values.type.get_field_index("bytes")]
-            for value in values:
-                data = value.as_py()
-                yield f"{name}#{row}", data, "the row has no bytes" if data is None else None
+        for batch in file.iter_batches(BLOCK_ROWS, columns=["image"]):
+            for value in batch.column(0):
+                image = value.as_py()
+                fields = image if isinstance(image, dict) else {"bytes": image}
+                data, path = fields["bytes"], fields.get("path")
+                inner = path if isinstance(path, str) else ""
+                yield as_text(f"{name}#{row}"), inner.encode(), data, "the row has no bytes" if data is None else None
                 row += 1
 
 
 def _photos(name: str) -> Iterator[Photo]:
     """The photos of one file; for a tar or Parquet file that breaks off, a last row of its own with the reason."""
     lower = name.lower()
-    if not lower.endswith((*TARS, PARQUET)):
-        yield name, None, None
+    if not lower.endswith(PACKED):
+        yield as_text(name), os.fsencode(name), None, None
         return
     try:
         yield from _in_tar(name) if lower.endswith(TARS) else _in_parquet(name)
     except (OSError, EOFError, tarfile.TarError, pa.ArrowException) as error:
-        yield name, None, f"the file breaks off: {(str(error).splitlines() or [type(error).__name__])[0]}"
+        yield as_text(name), b"", None, f"the file breaks off: {(str(error).splitlines() or [type(error).__name__])[0]}"
 
 
 def read_blocks(files: list[str]) -> Iterator[pa.Table]:
@@ -194,7 +250,7 @@ def read_blocks(files: list[str]) -> Iterator[pa.Table]:
     size = 0
     for photo in (photo for name in files for photo in _photos(name)):
         rows.append(photo)
-        size += len(photo[1] or b"")
+        size += len(photo[2] or b"")
         if size >= BLOCK_BYTES or (len(rows) >= BLOCK_ROWS and size):
             yield _table(rows)
             rows, size = [], 0
@@ -223,7 +279,7 @@ class PhotoSource(Datasource):
 
     def get_read_tasks(self, parallelism: int, *arguments: object, **named: object) -> list[Any]:
         """Tasks for Ray: a tar or Parquet file each, and groups of photos."""
-        packed = [name for name in self._files if name.lower().endswith((*TARS, PARQUET))]
+        packed = [name for name in self._files if name.lower().endswith(PACKED)]
         known = set(packed)
         single = [name for name in self._files if name not in known]
         size = self._files_per_task
@@ -239,10 +295,7 @@ def read_file(name: str) -> bytes:
         ImageError: it cannot be read.
     """
     try:
-        if "://" not in name:
-            return Path(name).read_bytes()
-        system, key = locate(name)
-        with system.open_input_stream(key, compression=None) as stream:
-            return stream.read()
+        with _open(name) as file:
+            return file.read()
     except OSError as error:
         raise ImageError(error.strerror or str(error).splitlines()[0]) from error

@@ -18,12 +18,12 @@ from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import catalog
 from vtiqa_jax.models.params import hash_params
 from vtiqa_jax.models.vtiqa import ComputeDtype
+from vtiqa_jax.photos.files import LeftOut
+from vtiqa_jax.photos.own import BEGUN, PROGRESS
 
 if TYPE_CHECKING:
     from vtiqa_jax.bulk import pipeline
 
-PROGRESS = ".progress"
-"""Added to OUT's name: the folder that says what has been done. Inside OUT, readers would take it for data."""
 LEAST_CPUS = 2
 """That Ray is to count on this machine: with fewer, see `pipeline.LEAST_LEFT`, nothing would ever run."""
 
@@ -43,7 +43,7 @@ def bulk(
 
     Args:
         source: a folder, a glob (in quotes), a text file of paths, or a WebDataset tar or Parquet file of photos;
-            folders, globs and lists may hold all of these.
+            folders, globs and lists may hold all of these. What counts as a photo is what counts for `vtiqa score`.
         out: the folder of the result, Parquet: path, score, percentile, error, width, height, model.
         checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
         address: a running Ray cluster: HOST:PORT, ray://HOST:PORT or auto. Without it this machine is used.
@@ -60,7 +60,13 @@ def bulk(
     # Here the model is only read: a GPU is for the actor that gets it.
     jax.config.update("jax_platforms", "cpu")
     name = sources.resolve(out)
-    files = [file for file in sources.find(source) if not file.startswith((f"{name}/", f"{name}{PROGRESS}/"))]
+    if name != sources.as_text(name):
+        raise UserError(f"{sources.as_text(name)} is no name in UTF-8, which Parquet data sets need; choose another")
+    left_out = LeftOut()
+    found = sources.find(source, left_out)
+    if left_out.counts:
+        print(left_out, file=sys.stderr)
+    files = [file for file in found if not file.startswith((f"{name}/", f"{name}{PROGRESS}/"))]
     if not files:
         raise UserError(f"no photos in {source} but the result itself")
     if packed := next((file for file in files if file.lower().endswith(sources.PARQUET)), None):
@@ -123,7 +129,7 @@ def _ray(address: str | None) -> Iterator[None]:
 
 
 def _note(job: "pipeline.Job") -> tuple[str, dict[str, str]]:
-    return f"{job.out}{PROGRESS}/run.json", {"model": job.digest, "compute_dtype": job.compute_dtype}
+    return f"{job.out}{PROGRESS}/{BEGUN}", {"model": job.digest, "compute_dtype": job.compute_dtype}
 
 
 def _check_same(job: "pipeline.Job", name: str) -> None:

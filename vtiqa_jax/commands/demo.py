@@ -11,6 +11,7 @@ from vtiqa_jax.commands.explain import explain
 from vtiqa_jax.commands.score import score
 from vtiqa_jax.data import demo as photographs
 from vtiqa_jax.data import distortions
+from vtiqa_jax.photos import own
 
 LEVEL = 0.6
 """Of the damage, from 0 (just visible) to 1 (gross)."""
@@ -33,6 +34,7 @@ def demo(out: Path = Path("vtiqa-demo")) -> int:
     Args:
         out: the folder of the photographs, the scores, the page and the maps; an earlier demonstration is replaced.
     """
+    own.mark_folder(out)
     photos = out / "photos"
     _write_photos(photos)
     status = score((photos,), out=out / "scores.csv", report=out / "report", sort="best")

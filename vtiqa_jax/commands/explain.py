@@ -12,6 +12,7 @@ from tyro.conf import Positional, arg
 
 import vtiqa_jax
 from vtiqa_jax import atomic
+from vtiqa_jax.commands.display import print_any_name
 from vtiqa_jax.commands.photos import find_photos
 from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.models.vtiqa import ComputeDtype
@@ -37,7 +38,7 @@ def explain(
         checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
         compute_dtype: bfloat16 is faster where the hardware multiplies it, and less exact.
     """
-    photos = find_photos(paths, [out])
+    photos = find_photos(paths)
     folded = str.casefold if sys.platform in ("win32", "darwin") else str  # a.jpg and A.jpg are one file there
     name, count = collections.Counter(folded(photo.name) for photo in photos).most_common(1)[0]
     if count > 1:
@@ -45,6 +46,7 @@ def explain(
     model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype)
     atomic.make_folder(out)
     failed = 0
+    print_any_name()
     print(f"score ({model.scale})  the worst place, from the left and from the top  image")
     for photo in tqdm(photos, "explaining", unit="photo", disable=None, leave=False):
         try:

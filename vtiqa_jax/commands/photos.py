@@ -1,29 +1,33 @@
 """The photos that a command is about."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from vtiqa_jax import atomic
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.photos import formats
+from vtiqa_jax.photos import files
 
 
-def find_photos(paths: Sequence[Path], made: Sequence[Path]) -> list[Path]:
-    """The photos that are given or in the folders that are given; says what is left out for want of a package.
+def find_photos(paths: Sequence[Path], outputs: Sequence[Path] = ()) -> list[Path]:
+    """Finds the photos that are given or in the folders that are given, and says what is left out.
 
     Args:
         paths: photos and folders.
-        made: folders that the command writes pictures into, which are not its photos.
+        outputs: folders that photos are copied or moved to, which are not searched.
 
     Raises:
         UserError: there are none.
     """
-    photos = formats.find_images(list(paths))
-    folders = [atomic.resolve(folder) for folder in made]
-    photos = [photo for photo in photos if not any(photo.resolve().is_relative_to(folder) for folder in folders)]
-    for extra, left_out in formats.count_left_out(list(paths)).items():
-        print(f"{left_out} {extra.photos} photos are left out: install vtiqa-jax[{extra.name}]", file=sys.stderr)
+    if not paths:
+        raise UserError("no photos are given: name photos, or folders of photos")
+    if not any(os.path.lexists(path) for path in paths):
+        raise UserError(f"{', '.join(map(str, paths[:3]))}: there is no such file or folder")
+    left_out = files.LeftOut()
+    photos = [Path(photo) for photo in files.find(paths, left_out, outputs=outputs)]
+    if left_out.counts:
+        print(left_out, file=sys.stderr)
     if not photos:
-        raise UserError(f"no photos in {', '.join(map(str, paths)) or 'an empty list of paths'}")
+        beside = "".join(f" but in {output}" for output in outputs)
+        raise UserError(f"no photos in {', '.join(map(str, paths))}{beside}")
     return photos

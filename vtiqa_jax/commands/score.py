@@ -82,7 +82,7 @@ def score(
         raise UserError("--maps are shown on a page: add --report DIR; `vtiqa explain` makes them without one")
     if report is not None:
         check_folder(atomic.resolve(report))
-    photos = find_photos(paths, [folder for folder in (report, selection.folder) if folder is not None])
+    photos = find_photos(paths, [selection.folder] if selection.folder else [])
     targets = selection.plan(paths, photos)
     outputs = {file: score_files.check_writable(file, kind) for file, kind in
                ((out, None), (csv_file, ".csv"), (json_file, ".json")) if file is not None}  # fmt: skip
@@ -162,5 +162,5 @@ def score(
     failed = sum(result.error is not None for result in results)
     if failed:
         print(f"{failed} of {len(photos)} photos could not be read", file=sys.stderr)
-    all_done = selection.apply(results, targets)
+    all_done = selection.apply(results, targets, paths)
     return 1 if failed or not all_done else 0

@@ -1,5 +1,6 @@
 """What `vtiqa score` does with the photos between two scores: list, copy, move."""
 
+import contextlib
 import dataclasses
 import errno
 import os
@@ -13,6 +14,7 @@ from tyro.conf import arg
 from vtiqa_jax import atomic
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.results import ScoreResult
+from vtiqa_jax.photos import own
 from vtiqa_jax.photos.transfer import plan_targets, transfer
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -71,8 +73,14 @@ class Selection:
         high = float("inf") if self.max_score is None else self.max_score
         return result.score is not None and low <= result.score <= high
 
-    def apply(self, results: Iterable[ScoreResult], targets: Mapping[Path, Path]) -> bool:
+    def apply(self, results: Iterable[ScoreResult], targets: Mapping[Path, Path], searched: Sequence[Path]) -> bool:
         """Lists, copies or moves the chosen photos; False when one could not be, which is told and stops no other.
+
+        Args:
+            results: of all photos.
+            targets: of `plan`.
+            searched: the paths that were given. A new folder inside of one is marked, so that the photos in it are not
+                found again the next time.
 
         Raises:
             UserError: the disk is full; what is done stays done, and the same command does the rest.
@@ -86,6 +94,14 @@ class Selection:
         if self.move_to and not self.yes:
             print(f"{len(chosen)} photos would move to {self.folder}; --yes moves them", file=sys.stderr)
             return True
+        place = atomic.resolve(self.folder)
+        is_inside = any(
+            place.is_relative_to(path.resolve()) if path.is_dir() else place.parent == path.parent.resolve()
+            for path in searched
+        )
+        if chosen and is_inside:
+            with contextlib.suppress(OSError):  # photos cannot be written there either, and of them it is said
+                own.mark_folder(self.folder)
         done, count = "moved" if self.move_to else "copied", 0
         for photo in chosen:
             try:

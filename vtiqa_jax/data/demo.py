@@ -15,6 +15,7 @@ from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.data.splits import Split
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.photos import own
 from vtiqa_jax.photos.decode import read
 from vtiqa_jax.photos.resize import Rgb
 
@@ -69,7 +70,7 @@ DISTORTIONS = {
 
 def _write(folder: Path) -> None:
     """All versions of all photographs, then `scores.csv`, whose presence says that the folder is complete."""
-    atomic.make_folder(folder)
+    own.mark_folder(folder)
     rng = np.random.default_rng(0)
     rows = []
     for name, original in originals().items():

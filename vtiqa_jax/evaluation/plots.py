@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from vtiqa_jax import atomic
 from vtiqa_jax.evaluation.metrics import Correlations
 from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.photos.own import DRAWN
 
 
 def scatter(
@@ -61,4 +62,4 @@ def training_curve(path: Path, epochs_log: Sequence[dict[str, Any]], selection_p
 
 def _save(figure: Figure, path: Path) -> None:
     with atomic.atomic_replace(path) as temporary:
-        figure.savefig(temporary, dpi=120, format="png")
+        figure.savefig(temporary, dpi=120, format="png", metadata=DRAWN)

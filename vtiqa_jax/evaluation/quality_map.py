@@ -17,6 +17,7 @@ from vtiqa_jax.models import views
 from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vtiqa import VTIQA, ComputeDtype, ModelConfig, select_implementation
+from vtiqa_jax.photos.own import DRAWN
 from vtiqa_jax.photos.resize import Rgb
 
 REGIONS = 7
@@ -81,9 +82,10 @@ class QualityMap:
         row, column = self.worst
         right.plot(column * width, row * height, "x", color="white", markersize=14, markeredgewidth=3)
         figure.colorbar(shown, ax=right, label=f"score by this region ({self.scale.dataset} scale)")
-        figure.suptitle(title, parse_math=False)
+        # Matplotlib takes no names that are not UTF-8.
+        figure.suptitle(title.encode(errors="replace").decode(), parse_math=False)
         file = io.BytesIO()
-        figure.savefig(file, dpi=100, format="png")
+        figure.savefig(file, dpi=100, format="png", metadata=DRAWN)
         return file.getvalue()
 
     def save(self, path: Path, title: str = "") -> None:

@@ -22,11 +22,7 @@ from vtiqa_jax.errors import UserError
 from vtiqa_jax.gallery.fingerprints import Fingerprint, group_similar
 from vtiqa_jax.gallery.preview import Preview
 from vtiqa_jax.models.checkpoint import LabelScale
-
-PAGE = "index.html"
-PICTURES = ("thumbnails", "views")
-GENERATOR = '<meta name="generator" content="vtiqa-jax report">'
-"""Stands in every page: what has it may be replaced."""
+from vtiqa_jax.photos.own import GENERATOR, PAGE, PICTURES, is_page
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,7 +150,7 @@ def check_folder(folder: Path) -> None:
         names = atomic.entries(folder)
         if not names:
             return
-        if PAGE in names and names <= {PAGE, *PICTURES} and GENERATOR in (folder / PAGE).read_text(errors="replace"):
+        if PAGE in names and names <= {PAGE, *PICTURES} and is_page(folder / PAGE):
             return
     except NotADirectoryError:
         raise UserError(f"the report {folder} would replace a file; name a new folder") from None

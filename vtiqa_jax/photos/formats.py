@@ -1,23 +1,34 @@
-"""Which files are photos: the endings that folders are searched for, and the extras that some formats need."""
+"""The formats of photos: their endings, lower case, and the extras that some of them need."""
 
 import contextlib
 import dataclasses
 import os
-from collections import Counter
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from PIL import features
 
 from vtiqa_jax.errors import ImageError
 
-SUFFIXES = frozenset(
-    (".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+
+def _endings(text: str) -> frozenset[str]:
+    return frozenset(f".{ending}" for ending in text.split())
+
+
+SUFFIXES = _endings(
+    "apng avif avifs bmp dib gif insp jfi jfif jif jp2 jpe jpeg jpf jpg jpx mpo pbm pgm pjp pjpeg png pnm ppm tif tiff"
+    " webp"
 )
-"""Endings, lower case, of the files that are read without an extra."""
+"""Of the files that are read without an extra."""
+UNREAD = _endings(
+    "ai bpg dcm dds djvu eps exr fit fits fpx gpr hdp hdr icns ico j2c j2k jpc jxl jxr kra lri ora pam pcd pcx pfm psb"
+    " psd qoi sgi svg svgz tga wdp xbm xcf xpm"
+)
+"""Of pictures that are not read."""
+VIDEOS = _endings("3g2 3gp asf avi braw flv insv lrv m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv r3d vob webm wmv")
+ARCHIVES = _endings("7z rar tar tgz zip")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,73 +62,23 @@ class Extra:
             raise ImageError(f"{self.photos} needs {self.module}, which does not load here: {error}") from error
 
 
-HEIF = Extra("heif", "pi_heif", "HEIC", frozenset((".heic", ".heics", ".heif", ".heifs", ".hif")))
+HEIF = Extra("heif", "pi_heif", "HEIC", _endings("heic heics heif heifs hif"))
 RAW = Extra(
     "raw",
     "rawpy",
     "camera RAW",
-    frozenset(
-        [
-            ".3fr",
-            ".arw",
-            ".cr2",
-            ".cr3",
-            ".crw",
-            ".dcr",
-            ".dng",
-            ".erf",
-            ".fff",
-            ".iiq",
-            ".kdc",
-            ".mef",
-            ".mos",
-            ".mrw",
-            ".nef",
-            ".nrw",
-            ".orf",
-            ".pef",
-            ".raf",
-            ".raw",
-            ".rw2",
-            ".rwl",
-            ".sr2",
-            ".srf",
-            ".srw",
-            ".x3f",
-        ]
+    _endings(
+        "3fr arw bay cr2 cr3 crw cs1 dcr dcs dng drf erf fff iiq k25 kc2 kdc mdc mef mos mrw nef nrw orf pef ptx pxn"
+        " raf raw rw2 rwl rwz sr2 srf srw x3f"
     ),
 )
 EXTRAS = (HEIF, RAW)
+PICTURES = SUFFIXES.union(UNREAD, *(extra.suffixes for extra in EXTRAS))
 
 
 def suffix(name: str | os.PathLike[str]) -> str:
     """Returns the ending of a file's name, lower case, with its point."""
     return os.path.splitext(os.fspath(name))[1].lower()
-
-
-def find_images(paths: list[Path]) -> list[Path]:
-    """The given files and, sorted by name, the images in the given folders and everything below them.
-
-    In folders HEIC and camera RAW count where their packages are installed; see `count_left_out`.
-    """
-    suffixes = SUFFIXES.union(*(extra.suffixes for extra in EXTRAS if extra.is_installed))
-    images: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            images += sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes and file.is_file())
-        else:
-            images.append(path)
-    return images
-
-
-def count_left_out(paths: list[Path]) -> Counter[Extra]:
-    """How many photos in the given folders `find_images` leaves out, by the extra that would read them."""
-    missing = {suffix: extra for extra in EXTRAS if not extra.is_installed for suffix in extra.suffixes}
-    counts: Counter[Extra] = Counter()
-    for path in paths if missing else ():
-        for _, _, names in os.walk(path):
-            counts.update(missing[suffix] for name in names if (suffix := Path(name).suffix.lower()) in missing)
-    return counts
 
 
 RULES = 2
