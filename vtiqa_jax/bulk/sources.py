@@ -18,12 +18,14 @@ from vtiqa_jax.photos import formats
 TARS = (".tar", ".tar.gz", ".tgz")
 PARQUET = ".parquet"
 LIST = ".txt"
-SCHEMA = pa.schema([("path", pa.string()), ("data", pa.large_binary()), ("error", pa.string())])
+KEY_COLUMNS = ("__key__", "key", "uid", "id", "image_id", "url")
+"""Columns of a Parquet file that usually tell its photos apart, the surest first."""
+SCHEMA = pa.schema([("path", pa.string()), ("key", pa.string()), ("data", pa.large_binary()), ("error", pa.string())])
 """A photo before it is decoded. `data` is null for a file of its own, which is read where it is decoded."""
 BLOCK_ROWS, BLOCK_BYTES = 64, 32 << 20
 """What a part of a tar or Parquet file holds at most."""
 
-Photo = tuple[str, bytes | None, str | None]
+Photo = tuple[str, str | None, bytes | None, str | None]
 """A row of SCHEMA."""
 
 
@@ -120,8 +122,8 @@ def find(source: str) -> list[str]:
     return list(dict.fromkeys(files))  # a path that a list has twice is one photo
 
 
-def check_parquet(name: str) -> None:
-    """Checks that a Parquet file has photos where they are looked for.
+def check_parquet(name: str, key: str | None) -> None:
+    """Checks that a Parquet file has photos, and keys, where they are looked for.
 
     Raises:
         UserError: it has not; with what to do.
@@ -134,6 +136,34 @@ def check_parquet(name: str) -> None:
         raise UserError(f"{name} cannot be read as Parquet: {str(error).splitlines()[0]}") from error
     if _bytes_of(schema) is None:
         raise UserError(f"{name}: no column `image` of bytes, or of structs with a field `bytes`")
+    if key is not None and key_column(schema, key) is None:
+        usable = ", ".join(field.name for field in schema if _is_key(field.type)) or "none"
+        raise UserError(f"{name}: --key {key} is no column of text or whole numbers; there are: {usable}")
+
+
+def _is_key(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)
+
+
+def key_column(schema: pa.Schema, key: str | None) -> str | None:
+    """Returns the column of a Parquet file that tells its photos apart.
+
+    Args:
+        schema: the file's.
+        key: its name, or None for the first of KEY_COLUMNS that is there.
+
+    Returns:
+        The name; None where there is no such column of text or whole numbers.
+    """
+    names = KEY_COLUMNS if key is None else (key,)
+    return next((name for name in names if name in schema.names and _is_key(schema.field(name).type)), None)
+
+
+def sample_key(member: str) -> str:
+    """Returns the key that WebDataset gives to a member of a tar: its name up to the first dot, with its folder."""
+    folder, slash, name = member.rpartition("/")
+    return f"{folder}{slash}{name.partition('.')[0]}"
 
 
 def _bytes_of(schema: pa.Schema) -> str | None:
@@ -156,45 +186,51 @@ def _in_tar(name: str) -> Iterator[Photo]:
                 file = archive.extractfile(member)
                 assert file is not None
                 names[member.name] = count = names.get(member.name, 0) + 1
-                yield f"{name}/{member.name}" + (f"#{count}" if count > 1 else ""), file.read(), None
+                path = f"{name}/{member.name}" + (f"#{count}" if count > 1 else "")
+                yield path, sample_key(member.name), file.read(), None
 
 
-def _in_parquet(name: str) -> Iterator[Photo]:
+def _in_parquet(name: str, key: str | None) -> Iterator[Photo]:
     system, key = locate(name)
     with system.open_input_file(key) as source, parquet.ParquetFile(source) as file:
         column = _bytes_of(file.schema_arrow)
         if column is None:
             raise OSError("no column `image` of bytes, or of structs with a field `bytes`")
+        keys = key_column(file.schema_arrow, key)
+        if key is not None and keys is None:
+            raise OSError(f"no column `{key}` of text or whole numbers")
         row = 0
-        for batch in file.iter_batches(BLOCK_ROWS, columns=[column]):
-            values = batch.column(0)
+        for batch in file.iter_batches(BLOCK_ROWS, columns=[column, *([keys] if keys else [])]):
+            values = batch.column("image")
             if column != "image":
                 values = values.flatten()[values.type.get_field_index("bytes")]
-            for value in values:
+            called = batch.column(keys).to_pylist() if keys else range(row, row + len(values))
+            for value, name_of_row in zip(values, called, strict=True):
                 data = value.as_py()
-                yield f"{name}#{row}", data, "the row has no bytes" if data is None else None
+                error = "the row has no bytes" if data is None else None
+                yield f"{name}#{row}", None if name_of_row is None else str(name_of_row), data, error
                 row += 1
 
 
-def _photos(name: str) -> Iterator[Photo]:
+def _photos(name: str, key: str | None) -> Iterator[Photo]:
     """The photos of one file; for a tar or Parquet file that breaks off, a last row of its own with the reason."""
     lower = name.lower()
     if not lower.endswith((*TARS, PARQUET)):
-        yield name, None, None
+        yield name, None, None, None
         return
     try:
-        yield from _in_tar(name) if lower.endswith(TARS) else _in_parquet(name)
+        yield from _in_tar(name) if lower.endswith(TARS) else _in_parquet(name, key)
     except (OSError, EOFError, tarfile.TarError, pa.ArrowException) as error:
-        yield name, None, f"the file breaks off: {(str(error).splitlines() or [type(error).__name__])[0]}"
+        yield name, None, None, f"the file breaks off: {(str(error).splitlines() or [type(error).__name__])[0]}"
 
 
-def read_blocks(files: list[str]) -> Iterator[pa.Table]:
-    """The photos of some files, a block of bounded size after the other."""
+def read_blocks(files: list[str], key: str | None = None) -> Iterator[pa.Table]:
+    """Yields the photos of some files, a block of bounded size after the other; see `key_column` for `key`."""
     rows: list[Photo] = []
     size = 0
-    for photo in (photo for name in files for photo in _photos(name)):
+    for photo in (photo for name in files for photo in _photos(name, key)):
         rows.append(photo)
-        size += len(photo[1] or b"")
+        size += len(photo[2] or b"")
         if size >= BLOCK_BYTES or (len(rows) >= BLOCK_ROWS and size):
             yield _table(rows)
             rows, size = [], 0
@@ -213,9 +249,9 @@ class PhotoSource(Datasource):
     id that is unique (Parquet, tars) or the file's bytes already.
     """
 
-    def __init__(self, files: list[str], files_per_task: int) -> None:
+    def __init__(self, files: list[str], key: str | None, files_per_task: int) -> None:
         super().__init__()
-        self._files, self._files_per_task = files, files_per_task
+        self._files, self._key, self._files_per_task = files, key, files_per_task
 
     def estimate_inmemory_data_size(self) -> int | None:
         """Unknown before tars are opened."""
@@ -229,7 +265,7 @@ class PhotoSource(Datasource):
         size = self._files_per_task
         groups = [[name] for name in packed] + [single[at : at + size] for at in range(0, len(single), size)]
         unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
-        return [ReadTask(functools.partial(read_blocks, group), unknown, schema=SCHEMA) for group in groups]
+        return [ReadTask(functools.partial(read_blocks, group, self._key), unknown, schema=SCHEMA) for group in groups]
 
 
 def read_file(name: str) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from tqdm import tqdm
 
+from vtiqa_jax.evaluation.columns import score_columns
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.evaluation.spread import Spread
@@ -15,12 +16,6 @@ LONG = 20
 """More photos than these have a summary instead of lines, on a terminal."""
 SHOWN = 5
 """Photos of each kind in a summary."""
-OUTSIDE = {"below": "below the scores of all training photos", "above": "above the scores of all training photos"}
-
-
-def remarks(result: ScoreResult) -> str:
-    """What there is to say of a photo beside its numbers."""
-    return result.error or "; ".join(filter(None, [OUTSIDE.get(result.outside or ""), result.warning]))
 
 
 def print_any_name() -> None:
@@ -41,22 +36,22 @@ class Display:
             spread: mosaics that are drawn.
             silent: print nothing.
         """
-        self._model, self._spread = model, spread
+        self._model = model
+        self._columns = [
+            column
+            for column in score_columns(spread=spread is not None)
+            if column.shown and (column.name != "percentile" or model.percentiles is not None)
+        ]
         self._has_summary = not silent and sys.stdout.isatty() and count > LONG
         self._has_lines = not silent and not self._has_summary
         if self._has_lines:
-            drawn = f"  mean ± spread of {spread.draws} mosaics" if spread else ""
-            print(f"score ({model.scale}){drawn}{'' if model.percentiles is None else '  better than'}  image")
+            print("".join([f"score ({model.scale})", *(column.heading for column in self._columns[1:]), "  image"]))
 
     def line(self, result: ScoreResult) -> str:
         """A photo's line."""
-        shown = "    failed" if result.score is None else f"{result.score:10.4f}"
-        if self._spread:
-            shown += " " * 19 if result.mean is None else f"{result.mean:10.4f} ± {result.spread:.4f}"
-        if self._model.percentiles is not None:
-            shown += " " * 7 if result.percentile is None else f"{result.percentile:5.0f} %"
-        said = remarks(result)
-        return f"{shown}  {result.image}{f': {said}' if said else ''}"
+        score, *others = [column.show(result) for column in self._columns]
+        shown = "failed".rjust(len(score)) if result.score is None else score
+        return f"{shown}{''.join(others)}  {result.image}{f': {result.remarks}' if result.remarks else ''}"
 
     def add(self, result: ScoreResult) -> None:
         """Prints a photo's line, above the progress bar."""
@@ -75,9 +70,9 @@ class Display:
         if scored:
             scores = np.array([score for score, _ in scored])
             print(f"mean {scores.mean():.4f}, median {np.median(scores):.4f}, standard deviation {scores.std():.4f}")
-            outside = sum(result.outside is not None for _, result in scored)
-            if outside:
-                print(f"{outside} below or above the scores of all training photos")
+            out_of_range = sum(result.out_of_range is not None for _, result in scored)
+            if out_of_range:
+                print(f"{out_of_range} below or above the scores of all training photos")
             parts = {"best": [r for _, r in scored[:SHOWN]], "worst": [r for _, r in scored[: -SHOWN - 1 : -1]]}
         for name, shown in (parts | {"failed": failed[:SHOWN]}).items():
             if shown:

@@ -14,18 +14,18 @@ from tqdm import tqdm
 from tyro.conf import Positional, arg
 
 import vtiqa_jax
-from vtiqa_jax.commands.display import Display, print_any_name, remarks
+from vtiqa_jax.commands.display import Display, print_any_name
 from vtiqa_jax.commands.photos import find_photos
 from vtiqa_jax.commands.selection import Selection
 from vtiqa_jax.commands.sigterm import raise_on_sigterm
 from vtiqa_jax.errors import Terminated, UserError
 from vtiqa_jax.evaluation import score_files
-from vtiqa_jax.evaluation.journal import Journal, journal_path, open_journal
+from vtiqa_jax.evaluation.columns import score_columns
 from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.evaluation.score_cache import ScoreCache, open_cache
+from vtiqa_jax.evaluation.score_cache import open_cache, open_part
 from vtiqa_jax.evaluation.scorer import pass_size
 from vtiqa_jax.evaluation.spread import Spread
-from vtiqa_jax.gallery.page import GalleryHeader, GalleryItem, check_folder, open_gallery
+from vtiqa_jax.gallery.page import GalleryHeader, check_folder, open_gallery
 from vtiqa_jax.gallery.preview import Preview, make_preview
 from vtiqa_jax.models.vtiqa import ComputeDtype
 from vtiqa_jax.photos import decode
@@ -40,8 +40,6 @@ def score(
     paths: Positional[tuple[Path, ...]],
     checkpoint: Annotated[str, arg(metavar="DIR")] = "default",
     out: Path | None = None,
-    csv_file: Annotated[Path | None, arg(name="csv")] = None,
-    json_file: Annotated[Path | None, arg(name="json")] = None,
     report: Path | None = None,
     maps: bool = False,
     spread: int = 0,
@@ -60,8 +58,6 @@ def score(
         checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
         out: write the scores to a file that ends in .csv, .jsonl, .json or .parquet; interrupted, the same command goes
             on.
-        csv_file: the same, as CSV whatever the file's ending.
-        json_file: the same, as JSON.
         report: make a page of the photos in this folder, `index.html`, to look at, to filter and to mark.
         maps: show on the page where each photo is bad, too; takes as long as two dozen scores.
         spread: score each photo by so many other mosaics too, and tell the mean and standard deviation of that.
@@ -79,15 +75,13 @@ def score(
         check_folder(report.resolve())
     photos = find_photos(paths, [folder for folder in (report, selection.folder) if folder is not None])
     targets = selection.plan(paths, photos)
-    outputs = {file: score_files.check_writable(file, kind) for file, kind in
-               ((out, None), (csv_file, ".csv"), (json_file, ".json")) if file is not None}  # fmt: skip
+    ending = None if out is None else score_files.check_writable(out)
     mosaics = Spread(spread, seed) if spread else None
     model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype)
     size = pass_size(model.mesh, len(photos), batch_size)
     if batch_size is not None and size < min(batch_size, len(photos)):
         print(f"--batch-size {batch_size}: a CPU computes {size} photos together, more are slower", file=sys.stderr)
-    names = score_files.columns(mosaics is not None)
-    settings = model.settings(mosaics) if outputs or cache is not None else {}
+    settings = model.settings(mosaics) if out is not None or cache is not None else {}
 
     def preview(pixels: Rgb) -> tuple[Preview, Float[np.ndarray, "rows columns"] | None]:
         drawn = model.explain_pixels(pixels).resample(MAP_SIDE, MAP_SIDE) if maps else None
@@ -97,44 +91,32 @@ def score(
     with contextlib.ExitStack() as stack:
         stack.enter_context(raise_on_sigterm())
         stack.enter_context(quiet_decoders())
-        kept: list[Journal | ScoreCache] = []
-        if outputs:
-            kept.append(stack.enter_context(open_journal(next(iter(outputs)), settings, names)))
-        if cache is not None:
-            kept.append(stack.enter_context(open_cache(cache, settings)))
+        memory = None if out is None else stack.enter_context(open_part(out, settings))
+        if cache is not None:  # then it remembers the interrupted run, too
+            memory = stack.enter_context(open_cache(cache, settings))
         gallery = None if report is None else stack.enter_context(open_gallery(report))
-
-        def known(photo: Path) -> ScoreResult | None:
-            found = (store.known(photo) for store in kept)
-            return next((result for result in found if result is not None), None)
 
         print_any_name()
         display = Display(model, len(photos), mosaics, silent=quiet or selection.paths_only)
         inspect = None if gallery is None else preview
+        known = None if memory is None else memory.known
         stream = model.stream(
             photos, batch_size=batch_size, inspect=inspect, spread=mosaics, known=known, max_pixels=max_pixels
         )
         try:
             for result in tqdm(stream, "scoring", len(photos), unit="photo", disable=quiet or None, leave=False):
                 if gallery is not None:
-                    warning = None if result.error else remarks(result) or None
-                    shown, drawn = result.inspected or (None, None)
-                    item = GalleryItem(
-                        result.image, result.score, result.percentile, result.spread, result.error, warning, drawn
-                    )
-                    gallery.add(item, shown)
+                    gallery.add(result, *(result.inspected or (None, None)))
                 results.append(dataclasses.replace(result, inspected=None, draws=()))  # of all they would fill memory
-                for store in kept:
-                    store.add(result)
+                if memory is not None:
+                    memory.add(result)
                 display.add(result)
         except (KeyboardInterrupt, Terminated):
-            if outputs:
-                part = journal_path(next(iter(outputs)))
-                print(f"{part} has the first {len(results)} photos; the same command goes on", file=sys.stderr)
+            if memory is not None:
+                print(f"{memory.path} has the first {len(results)} photos; the same command goes on", file=sys.stderr)
             raise
-        rows = [score_files.to_row(result, names) for result in results]
-        for file, ending in outputs.items():
-            score_files.write_scores(file, ending, rows, names, model.scale)
+        if out is not None and ending is not None:
+            score_files.write_scores(out, ending, results, score_columns(spread=mosaics is not None), model.scale)
         if gallery is not None:
             title = ", ".join(path.name or str(path.resolve()) for path in paths)
             command = shlex.join(["vtiqa", *sys.argv[1:]])
