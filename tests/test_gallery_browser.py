@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from tests.test_gallery import HEADER, noise, previewed
-from vtiqa_jax.gallery.page import GalleryHeader, GalleryItem, open_gallery
+from vtiqa_jax.evaluation.results import ScoreResult
+from vtiqa_jax.gallery.page import GalleryHeader, open_gallery
 from vtiqa_jax.models.checkpoint import LabelScale
 
 playwright = pytest.importorskip("playwright.sync_api", reason='needs Playwright: pip install "vtiqa-jax[dev]"')
@@ -47,9 +48,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 cv2.imencode(".jpg", pixels)[1].tofile(folder / name)
             quality = np.linspace(*(2, 4) if number == 7 else (1, 5), 12).reshape(3, 4) if number % 2 else None
             warning = "much smaller than a photo of a camera" if number == 7 else None
-            item = GalleryItem(folder / name, score, 10.0 + number, 0.25, warning=warning, quality_map=quality)
-            gallery.add(item, previewed(np.ascontiguousarray(pixels)))
-        gallery.add(GalleryItem(root / "a" / "broken.jpg", None, error=BROKEN), None)
+            result = ScoreResult(folder / name, score, percentile=10.0 + number, spread=0.25, warning=warning)
+            gallery.add(result, previewed(np.ascontiguousarray(pixels)), quality)
+        gallery.add(ScoreResult(root / "a" / "broken.jpg", None, error=BROKEN), None)
         gallery.finish(HEADER)
     return root / "report"
 
@@ -282,7 +283,8 @@ def test_marks_survive_and_are_exported(page: Page, report: Path) -> None:
         str(root / "<" / NAMES[13]): "keep",
     }
     assert rows[str(root / "a" / "broken.jpg")]["error"] == BROKEN
-    assert float(rows[str(root / "a" / NAMES[7])]["score"]) == 3.3
+    warned = rows[str(root / "a" / NAMES[7])]
+    assert (float(warned["score"]), warned["warning"]) == (3.3, "much smaller than a photo of a camera")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.click("#copy-keep")
     expect(page.locator("#toast")).to_have_text("2 paths copied")
@@ -394,7 +396,7 @@ def test_a_scale_on_which_lower_is_better(browser: Any, tmp_path: Path) -> None:
     header = GalleryHeader("x", "a model", LabelScale("distortion", 0.0, 100.0, higher_is_better=False), "x", "x")
     with open_gallery(tmp_path / "report") as gallery:
         for name, score in (("bad", 90.0), ("good", 5.0), ("fair", 40.0)):
-            gallery.add(GalleryItem(Path(f"{name}.jpg"), score), previewed(noise(1)))
+            gallery.add(ScoreResult(Path(f"{name}.jpg"), score), previewed(noise(1)))
         gallery.finish(header)
     page, wrong = watched(browser)
     page.goto((tmp_path / "report" / "index.html").as_uri())
@@ -410,8 +412,8 @@ def test_ten_thousand_photos_keep_the_document_small(browser: Any, tmp_path: Pat
     shared = previewed(noise(0))
     with open_gallery(tmp_path / "report") as gallery:
         for number in range(10_000):
-            item = GalleryItem(Path(f"folder {number % 40}") / f"{number}.jpg", 1 + 4 * (number * 0.618 % 1))
-            gallery.add(item, shared if number < 2 else None)
+            result = ScoreResult(Path(f"folder {number % 40}") / f"{number}.jpg", 1 + 4 * (number * 0.618 % 1))
+            gallery.add(result, shared if number < 2 else None)
         gallery.finish(HEADER)
     page, _ = watched(browser)
     page.goto((tmp_path / "report" / "index.html").as_uri())

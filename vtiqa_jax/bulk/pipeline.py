@@ -21,7 +21,7 @@ from vtiqa_jax.evaluation.columns import arrow_schema, bulk_columns
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.evaluation.scorer import ACCELERATOR_BATCH, CPU_BATCH, Scorer, pass_size
 from vtiqa_jax.models.checkpoint import Checkpoint
-from vtiqa_jax.models.fingerprint import fingerprint, identify
+from vtiqa_jax.models.fingerprint import Identity, fingerprint
 from vtiqa_jax.models.vtiqa import ComputeDtype, ModelConfig
 
 FILES_PER_TASK = 128
@@ -52,6 +52,8 @@ class Job:
     key: str | None
     """The column of Parquet files that tells their photos apart, see `sources.key_column`."""
     model: Checkpoint
+    identity: Identity
+    """Of the model, see `models.fingerprint`."""
     compute_dtype: ComputeDtype
     batch_size: int | None
     rows_per_file: int
@@ -91,16 +93,15 @@ class ScorePhotos:
         results = self._scorer.score_prepared(readable, self._size)
         found = [next(results) if error is None else ScoreResult(None, None, error) for error in errors]
         known = {name: table[name] for name in ("path", "key", "warning", "width", "height")}
-        known["model"] = pa.array([self._fingerprint] * len(found))
-        columns = bulk_columns()
-        values = {
-            column.name: known[column.name]
+        known["model"] = pa.array([self._fingerprint] * len(found), pa.string())
+        schema = arrow_schema(bulk_columns())
+        arrays = [
+            known[column.name]
             if column.name in known
-            else pa.array([column.value(result) for result in found])
-            for column in columns
-        }
-        schema = arrow_schema(columns)
-        return pa.table({name: values[name].cast(schema.field(name).type) for name in values}, schema=schema)
+            else pa.array([column.value(result) for result in found], schema.field(column.name).type)
+            for column in bulk_columns()
+        ]
+        return pa.table(arrays, schema=schema)
 
 
 def plan_actors(machines: Sequence[Mapping[str, float]], batch_size: int | None) -> tuple[int, int, dict[str, Any]]:
@@ -193,13 +194,12 @@ def run(job: Job) -> None:
     count, rows, given = plan_actors(machines, job.batch_size)
     cache = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
     model = ray.put(dataclasses.replace(job.model, params=jax.tree.map(np.asarray, job.model.params)))
-    made_by = fingerprint(identify(job.model, job.compute_dtype))
     scored = decode_photos(job.files, job.key, prepared_for(job.model.config), rows).map_batches(
         ScorePhotos,
         batch_size=rows,
         batch_format="pyarrow",
         compute=ActorPoolStrategy(size=count),
-        fn_constructor_args=(model, made_by, job.compute_dtype, job.batch_size, cache),
+        fn_constructor_args=(model, fingerprint(job.identity), job.compute_dtype, job.batch_size, cache),
         **given,
     )
     scored.write_parquet(

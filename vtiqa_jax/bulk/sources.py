@@ -18,7 +18,7 @@ from vtiqa_jax.photos import formats
 TARS = (".tar", ".tar.gz", ".tgz")
 PARQUET = ".parquet"
 LIST = ".txt"
-KEY_COLUMNS = ("__key__", "key", "uid", "id", "image_id", "url")
+KEY_COLUMNS = ("uid", "id", "key", "__key__", "url")
 """Columns of a Parquet file that usually tell its photos apart, the surest first."""
 SCHEMA = pa.schema([("path", pa.string()), ("key", pa.string()), ("data", pa.large_binary()), ("error", pa.string())])
 """A photo before it is decoded. `data` is null for a file of its own, which is read where it is decoded."""
@@ -163,7 +163,7 @@ def key_column(schema: pa.Schema, key: str | None) -> str | None:
 def sample_key(member: str) -> str:
     """Returns the key that WebDataset gives to a member of a tar: its name up to the first dot, with its folder."""
     folder, slash, name = member.rpartition("/")
-    return f"{folder}{slash}{name.partition('.')[0]}"
+    return f"{folder}{slash}{name.partition('.')[0] or name}"
 
 
 def _bytes_of(schema: pa.Schema) -> str | None:

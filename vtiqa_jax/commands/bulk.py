@@ -48,8 +48,8 @@ def bulk(
             folders, globs and lists may hold all of these.
         out: the folder of the result, Parquet; docs/scale.md has its columns.
         checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
-        key: the column of Parquet files that becomes the result's `key`; by default __key__, key, uid, id, image_id or
-            url, and the row's number where there is none of them.
+        key: the column of Parquet files that becomes the result's `key`; by default uid, id, key, __key__ or url, the first
+            of them that is there, or else the row's number.
         address: a running Ray cluster: HOST:PORT, ray://HOST:PORT or auto. Without it this machine is used.
         batch_size: photos computed together; 4 at most on a CPU, and 64 on a GPU when not given.
         compute_dtype: bfloat16 is faster where the hardware multiplies it, and less exact.
@@ -77,7 +77,8 @@ def bulk(
         raise UserError(f"{checkpoint} is a backbone without a head; it has no score")
     system, folder = sources.reach(name)
     job = pipeline.Job(
-        files, key, model, compute_dtype, batch_size, rows_per_file, system, folder, f"{folder}{PROGRESS}/done",
+        files, key, model, identify(model, compute_dtype), compute_dtype, batch_size, rows_per_file, system, folder,
+        f"{folder}{PROGRESS}/done",
     )  # fmt: skip
     _check_same(job, name)
     with only_run(name), _ray(address):
@@ -130,8 +131,7 @@ def _ray(address: str | None) -> Iterator[None]:
 
 def _note(job: "pipeline.Job") -> tuple[str, dict[str, Any]]:
     """The file that says what a result was begun with, and what this run would say there."""
-    identity = identify(job.model, job.compute_dtype)
-    return f"{job.out}{PROGRESS}/run.json", {**identity, "decoders": formats.decoder_versions(), "key": job.key}
+    return f"{job.out}{PROGRESS}/run.json", {**job.identity, "decoders": formats.decoder_versions(), "key": job.key}
 
 
 def _check_same(job: "pipeline.Job", name: str) -> None:

@@ -47,7 +47,8 @@ def _evaluate(photos: Manifest, rows: np.ndarray, checkpoint: str, out: Path, ba
         print(f"the MOS, {low:g} to {high:g}, are on another scale: RMSE means nothing", file=sys.stderr)
     results = report.write_report(out, photos, kept, scores, model.scale)
     failed = len(rows) - len(kept)
-    atomic.write_text(out / "result.json", json.dumps(results | {"failed": failed}, indent=2) + "\n")
+    content = results | {"failed": failed, "model": model.fingerprint}
+    atomic.write_text(out / "result.json", json.dumps(content, indent=2) + "\n")
     print(f"{out}/: result.json, predictions.csv, scatter.png")
     return 1 if failed else 0
 
@@ -176,6 +177,7 @@ def eval_datasets(
     atomic.write_text(out / "datasets.csv", table.getvalue())
     content = {
         "checkpoint": checkpoint,
+        "model": model.fingerprint,
         "scale": vars(model.scale),
         "part": part,
         "failed": failed,

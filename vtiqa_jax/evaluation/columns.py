@@ -5,6 +5,7 @@ A new column is one entry here and one field of `ScoreResult`.
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Column:
 COLUMNS = (
     Column("image", str, "the photo's path, as it was given", part="score"),
     Column("path", str, "the photo's path or address, and its place within a tar or Parquet file", part="bulk"),
-    Column("key", str, "what a tar or Parquet file calls the photo", part="bulk"),
+    Column("key", str, "the photo's key in its tar, or in a column of its Parquet file", part="bulk"),
     Column(
         "score", float, "on the model's scale; empty where there is an error", heading="score", shown="{:10.4f}"
     ),
@@ -66,13 +67,13 @@ COLUMNS = (
         heading="  better than", shown="{:5.0f} %",
     ),
     Column("out_of_range", str, "`below` or `above`: beyond the scores of all training photos"),
-    Column("mean", float, "of the scores by drawn mosaics", part="spread", heading="  mean", shown="{:10.4f}"),
-    Column("spread", float, "their standard deviation", part="spread", heading=" ± spread", shown=" ± {:.4f}"),
+    Column("mean", float, "mean of the scores by drawn mosaics", part="spread", heading="  mean", shown="{:10.4f}"),
+    Column("spread", float, "standard deviation of the scores by drawn mosaics", part="spread", heading=" ± spread", shown=" ± {:.4f}"),
     Column("error", str, "why the photo has no score"),
     Column("warning", str, "what is wrong with the file of a photo that was scored nevertheless"),
     Column("width", int, "pixels, as the photo is looked at", part="bulk"),
-    Column("height", int, "pixels", part="bulk"),
-    Column("model", str, "the fingerprint of the model, as `vtiqa info` prints it", part="bulk"),
+    Column("height", int, "pixels, as the photo is looked at", part="bulk"),
+    Column("model", str, "the model's fingerprint; `vtiqa info` prints that of float32", part="bulk"),
 )  # fmt: skip
 
 
@@ -91,7 +92,7 @@ def bulk_columns() -> tuple[Column, ...]:
     return tuple(column for column in COLUMNS if column.part in ("all", "bulk"))
 
 
-def arrow_schema(columns: tuple[Column, ...], metadata: dict[str, str] | None = None) -> "pyarrow.Schema":
+def arrow_schema(columns: Sequence[Column], metadata: dict[str, str] | None = None) -> "pyarrow.Schema":
     """Returns the columns as Parquet has them."""
     import pyarrow
 

@@ -38,12 +38,15 @@ NAME_BYTES = 240
 """Longest name of an output whose part has the same one, with `.part` and SQLite's `-journal` after it."""
 NOT_KEPT = ("image", "inspected")
 KEPT = tuple(field.name for field in dataclasses.fields(ScoreResult) if field.name not in NOT_KEPT)
-SCHEMA = """
+SCHEMA = f"""
+BEGIN IMMEDIATE;
+PRAGMA application_id = {APPLICATION_ID};
 CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, stamp TEXT NOT NULL, sha256 BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS settings (id INTEGER PRIMARY KEY, content TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS scores (
     sha256 BLOB, settings INTEGER REFERENCES settings, result TEXT NOT NULL, PRIMARY KEY (sha256, settings)
 ) WITHOUT ROWID;
+COMMIT;
 """
 
 
@@ -100,11 +103,11 @@ class ScoreCache:
             raise
         if tables and application != APPLICATION_ID:
             raise NotOurs("it is a database of another program")
-        wanted = "WAL" if alone or not is_on_network_disk(self.path) else "TRUNCATE"
+        wanted = "WAL" if alone or not is_on_network_disk(self.path) else "DELETE"
         (mode,) = execute(f"PRAGMA journal_mode = {wanted}").fetchone()
         execute("PRAGMA synchronous = NORMAL")
-        execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        self._database.executescript(SCHEMA)
+        if not tables:
+            self._database.executescript(SCHEMA)
         return mode == "wal"
 
     def _settings_id(self, settings: Mapping[str, Any], *, alone: bool) -> int:

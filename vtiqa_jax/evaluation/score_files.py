@@ -105,6 +105,6 @@ def write_scores(
     rows = [{column.name: column.value(result) for column in columns} for result in results]
     try:
         with atomic.atomic_replace(path) as temporary:
-            WRITERS[ending](temporary, rows, names, scale)
+            WRITERS[ending](temporary, rows, columns, scale)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
