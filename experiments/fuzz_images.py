@@ -232,7 +232,7 @@ def peak_memory(pid: int) -> int:
 
 def score(folder: Path, csv_file: Path, files: int, model: str) -> Outcome:
     """Runs `vtiqa score` on a folder in a process of its own."""
-    program = [sys.executable, "-m", "vtiqa_jax", "score", str(folder), "--csv", str(csv_file), "--checkpoint", model]
+    program = [sys.executable, "-m", "vtiqa_jax", "score", str(folder), "--out", str(csv_file), "--checkpoint", model]
     begun = time.monotonic()
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as error:
         running = subprocess.Popen(program, stdout=output, stderr=error)

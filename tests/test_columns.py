@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from vtiqa_jax.commands.display import Display
@@ -132,14 +131,6 @@ def test_every_column_but_those_of_bulk_is_a_field_of_a_result() -> None:
     assert {column.name for column in score_columns(spread=True)} - {
         column.name for column in score_columns(spread=False)
     } == {"mean", "spread"}
-
-
-def test_numbers_of_any_kind_are_written_as_numbers(rng: np.random.Generator) -> None:
-    column = next(column for column in COLUMNS if column.name == "score")
-    for value in (np.float32(rng.normal()), float(rng.normal()), 3, -0.0):
-        result = ScoreResult("a.jpg", value)  # type: ignore[arg-type]
-        assert type(column.value(result)) is float
-        assert float(column.cell(column.value(result))) == pytest.approx(float(value), abs=5e-7)
 
 
 @pytest.mark.parametrize(

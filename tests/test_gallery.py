@@ -329,7 +329,8 @@ def test_a_photo_s_data(tmp_path: Path) -> None:
     link = first.pop("link")
     assert first == {
         "name": "0.jpg", "folder": "a", "score": 3.5, "percentile": 83.0, "out_of_range": "above", "spread": 0.25,
-        "warning": "small", "remarks": "above the scores of all training photos; small", "width": 90, "height": 60, "group": 0,
+        "warning": "small", "remarks": "above the scores of all training photos; small",
+        "width": 90, "height": 60, "group": 0,
     }  # fmt: skip
     assert link == os.path.relpath("a/0.jpg", tmp_path / "report")
     assert second.keys() == {"name", "folder", "link", "error"}

@@ -49,7 +49,7 @@ class Job:
     """What is scored, with what, and where to."""
 
     files: list[str]
-    key: str | None
+    keyed_by: str | None
     """The column of Parquet files that tells their photos apart, see `sources.key_column`."""
     model: Checkpoint
     identity: Identity
@@ -163,12 +163,14 @@ def prepared_for(config: ModelConfig) -> decoding.Preparation:
     return decoding.Preparation(config.screen_side, config.eval_cuts)
 
 
-def decode_photos(files: list[str], key: str | None, preparation: decoding.Preparation, rows: int) -> ray.data.Dataset:
+def decode_photos(
+    files: list[str], keyed_by: str | None, preparation: decoding.Preparation, rows: int
+) -> ray.data.Dataset:
     """Returns decoded rows of all photos in files, in blocks of `rows` as far as they go."""
     # A block of a few rows more would leave an actor a pass that is nearly empty.
     DataContext.get_current().target_max_block_size = rows * sum(map(math.prod, preparation.shapes))
     photos = ray.data.read_datasource(
-        sources.PhotoSource(files, key, FILES_PER_TASK),
+        sources.PhotoSource(files, keyed_by, FILES_PER_TASK),
         override_num_blocks=max(1, len(files) // FILES_PER_TASK),
         **DECODING,
     )
@@ -194,7 +196,7 @@ def run(job: Job) -> None:
     count, rows, given = plan_actors(machines, job.batch_size)
     cache = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
     model = ray.put(dataclasses.replace(job.model, params=jax.tree.map(np.asarray, job.model.params)))
-    scored = decode_photos(job.files, job.key, prepared_for(job.model.config), rows).map_batches(
+    scored = decode_photos(job.files, job.keyed_by, prepared_for(job.model.config), rows).map_batches(
         ScorePhotos,
         batch_size=rows,
         batch_format="pyarrow",

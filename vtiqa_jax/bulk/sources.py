@@ -122,7 +122,7 @@ def find(source: str) -> list[str]:
     return list(dict.fromkeys(files))  # a path that a list has twice is one photo
 
 
-def check_parquet(name: str, key: str | None) -> None:
+def check_parquet(name: str, keyed_by: str | None) -> None:
     """Checks that a Parquet file has photos, and keys, where they are looked for.
 
     Raises:
@@ -136,9 +136,9 @@ def check_parquet(name: str, key: str | None) -> None:
         raise UserError(f"{name} cannot be read as Parquet: {str(error).splitlines()[0]}") from error
     if _bytes_of(schema) is None:
         raise UserError(f"{name}: no column `image` of bytes, or of structs with a field `bytes`")
-    if key is not None and key_column(schema, key) is None:
+    if keyed_by is not None and key_column(schema, keyed_by) is None:
         usable = ", ".join(field.name for field in schema if _is_key(field.type)) or "none"
-        raise UserError(f"{name}: --key {key} is no column of text or whole numbers; there are: {usable}")
+        raise UserError(f"{name}: --key {keyed_by} is no column of text or whole numbers; there are: {usable}")
 
 
 def _is_key(kind: pa.DataType) -> bool:
@@ -146,17 +146,17 @@ def _is_key(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)
 
 
-def key_column(schema: pa.Schema, key: str | None) -> str | None:
+def key_column(schema: pa.Schema, keyed_by: str | None) -> str | None:
     """Returns the column of a Parquet file that tells its photos apart.
 
     Args:
         schema: the file's.
-        key: its name, or None for the first of KEY_COLUMNS that is there.
+        keyed_by: its name, or None for the first of KEY_COLUMNS that is there.
 
     Returns:
         The name; None where there is no such column of text or whole numbers.
     """
-    names = KEY_COLUMNS if key is None else (key,)
+    names = KEY_COLUMNS if keyed_by is None else (keyed_by,)
     return next((name for name in names if name in schema.names and _is_key(schema.field(name).type)), None)
 
 
@@ -190,15 +190,15 @@ def _in_tar(name: str) -> Iterator[Photo]:
                 yield path, sample_key(member.name), file.read(), None
 
 
-def _in_parquet(name: str, key: str | None) -> Iterator[Photo]:
+def _in_parquet(name: str, keyed_by: str | None) -> Iterator[Photo]:
     system, key = locate(name)
     with system.open_input_file(key) as source, parquet.ParquetFile(source) as file:
         column = _bytes_of(file.schema_arrow)
         if column is None:
             raise OSError("no column `image` of bytes, or of structs with a field `bytes`")
-        keys = key_column(file.schema_arrow, key)
-        if key is not None and keys is None:
-            raise OSError(f"no column `{key}` of text or whole numbers")
+        keys = key_column(file.schema_arrow, keyed_by)
+        if keyed_by is not None and keys is None:
+            raise OSError(f"no column `{keyed_by}` of text or whole numbers")
         row = 0
         for batch in file.iter_batches(BLOCK_ROWS, columns=[column, *([keys] if keys else [])]):
             values = batch.column("image")
@@ -212,23 +212,23 @@ def _in_parquet(name: str, key: str | None) -> Iterator[Photo]:
                 row += 1
 
 
-def _photos(name: str, key: str | None) -> Iterator[Photo]:
+def _photos(name: str, keyed_by: str | None) -> Iterator[Photo]:
     """The photos of one file; for a tar or Parquet file that breaks off, a last row of its own with the reason."""
     lower = name.lower()
     if not lower.endswith((*TARS, PARQUET)):
         yield name, None, None, None
         return
     try:
-        yield from _in_tar(name) if lower.endswith(TARS) else _in_parquet(name, key)
+        yield from _in_tar(name) if lower.endswith(TARS) else _in_parquet(name, keyed_by)
     except (OSError, EOFError, tarfile.TarError, pa.ArrowException) as error:
         yield name, None, None, f"the file breaks off: {(str(error).splitlines() or [type(error).__name__])[0]}"
 
 
-def read_blocks(files: list[str], key: str | None = None) -> Iterator[pa.Table]:
-    """Yields the photos of some files, a block of bounded size after the other; see `key_column` for `key`."""
+def read_blocks(files: list[str], keyed_by: str | None = None) -> Iterator[pa.Table]:
+    """Yields the photos of some files, a block of bounded size after the other; see `key_column` for `keyed_by`."""
     rows: list[Photo] = []
     size = 0
-    for photo in (photo for name in files for photo in _photos(name, key)):
+    for photo in (photo for name in files for photo in _photos(name, keyed_by)):
         rows.append(photo)
         size += len(photo[2] or b"")
         if size >= BLOCK_BYTES or (len(rows) >= BLOCK_ROWS and size):
@@ -249,9 +249,9 @@ class PhotoSource(Datasource):
     id that is unique (Parquet, tars) or the file's bytes already.
     """
 
-    def __init__(self, files: list[str], key: str | None, files_per_task: int) -> None:
+    def __init__(self, files: list[str], keyed_by: str | None, files_per_task: int) -> None:
         super().__init__()
-        self._files, self._key, self._files_per_task = files, key, files_per_task
+        self._files, self._keyed_by, self._files_per_task = files, keyed_by, files_per_task
 
     def estimate_inmemory_data_size(self) -> int | None:
         """Unknown before tars are opened."""
@@ -265,7 +265,9 @@ class PhotoSource(Datasource):
         size = self._files_per_task
         groups = [[name] for name in packed] + [single[at : at + size] for at in range(0, len(single), size)]
         unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
-        return [ReadTask(functools.partial(read_blocks, group, self._key), unknown, schema=SCHEMA) for group in groups]
+        return [
+            ReadTask(functools.partial(read_blocks, group, self._keyed_by), unknown, schema=SCHEMA) for group in groups
+        ]
 
 
 def read_file(name: str) -> bytes:

@@ -48,8 +48,8 @@ def bulk(
             folders, globs and lists may hold all of these.
         out: the folder of the result, Parquet; docs/scale.md has its columns.
         checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
-        key: the column of Parquet files that becomes the result's `key`; by default uid, id, key, __key__ or url, the first
-            of them that is there, or else the row's number.
+        key: the column of Parquet files that becomes the result's `key`; by default the first of uid, id, key, __key__
+            and url that is there, or else the row's number.
         address: a running Ray cluster: HOST:PORT, ray://HOST:PORT or auto. Without it this machine is used.
         batch_size: photos computed together; 4 at most on a CPU, and 64 on a GPU when not given.
         compute_dtype: bfloat16 is faster where the hardware multiplies it, and less exact.
@@ -131,7 +131,11 @@ def _ray(address: str | None) -> Iterator[None]:
 
 def _note(job: "pipeline.Job") -> tuple[str, dict[str, Any]]:
     """The file that says what a result was begun with, and what this run would say there."""
-    return f"{job.out}{PROGRESS}/run.json", {**job.identity, "decoders": formats.decoder_versions(), "key": job.key}
+    return f"{job.out}{PROGRESS}/run.json", {
+        **job.identity,
+        "decoders": formats.decoder_versions(),
+        "key": job.keyed_by,
+    }
 
 
 def _check_same(job: "pipeline.Job", name: str) -> None:

@@ -68,7 +68,10 @@ COLUMNS = (
     ),
     Column("out_of_range", str, "`below` or `above`: beyond the scores of all training photos"),
     Column("mean", float, "mean of the scores by drawn mosaics", part="spread", heading="  mean", shown="{:10.4f}"),
-    Column("spread", float, "standard deviation of the scores by drawn mosaics", part="spread", heading=" ± spread", shown=" ± {:.4f}"),
+    Column(
+        "spread", float, "standard deviation of the scores by drawn mosaics", part="spread",
+        heading=" ± spread", shown=" ± {:.4f}",
+    ),
     Column("error", str, "why the photo has no score"),
     Column("warning", str, "what is wrong with the file of a photo that was scored nevertheless"),
     Column("width", int, "pixels, as the photo is looked at", part="bulk"),
