@@ -313,8 +313,10 @@ def test_an_actor_s_rows_are_those_of_the_table_of_columns(
         monkeypatch.setattr(module, "ScoreResult", LaterResult)
     monkeypatch.setattr(ray, "get", lambda shared: shared)
     monkeypatch.setattr(ray, "get_gpu_ids", lambda: [0])
-    cut_off = photo(2, kind="JPEG")
-    members = [("a/1.v2.png", photo(1)), ("broken.png", b"broken"), ("2.jpg", cut_off[:-20])]
+    whole = photo(2, kind="JPEG")
+    middle = whole.find(b"\xff\xda") + 50
+    damaged = whole[:middle] + b"\xff\xd0" + whole[middle:]
+    members = [("a/1.v2.png", photo(1)), ("broken.png", b"broken"), ("2.jpg", damaged)]
     tar(tmp_path / "a.tar", members)
     (block,) = sources.read_blocks([f"{tmp_path}/a.tar"])
     loaded = checkpoint.load(model)
