@@ -24,7 +24,7 @@ small, large = (jnp.asarray(image)[None] for image in prepare(photo, config.scre
 shown = {
     f"the photo, {photo.shape[1]} x {photo.shape[0]}": photo,
     "global view: the whole, shrunk": np.asarray(views.center_crop(small, config.view_size)[0]),
-    "local view: 49 untouched patches": np.asarray(views.keep(large, config.eval_cuts[1])[0]),
+    "local view: 49 small patches": np.asarray(views.keep(large, config.eval_cuts[1])[0]),
 }
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained", width_ratios=[1.5, 1, 1])
 for axis, (title, picture) in zip(axes, shown.items(), strict=True):

@@ -96,6 +96,50 @@ def deit(seed: int = 7, depth: int = 2, width: int = 64) -> Arrays:
     return _draw(_vit(width, depth) | classifier, seed)
 
 
+HUGGING_FACE = {
+    "cls_token": "embeddings.cls_token",
+    "pos_embed": "embeddings.position_embeddings",
+    "patch_embed.proj": "embeddings.patch_embeddings.projection",
+    "norm": "layernorm",
+}
+OF_A_BLOCK = {
+    "vit": {
+        "norm1": "layernorm_before",
+        "attn.proj": "attention.output.dense",
+        "norm2": "layernorm_after",
+        "mlp.fc1": "intermediate.dense",
+        "mlp.fc2": "output.dense",
+    },
+    "dinov2": {
+        "norm1": "norm1",
+        "attn.proj": "attention.output.dense",
+        "ls1": "layer_scale1",
+        "norm2": "norm2",
+        "mlp.fc1": "mlp.fc1",
+        "mlp.fc2": "mlp.fc2",
+        "ls2": "layer_scale2",
+    },
+}
+
+
+def hugging_face(weights: Arrays, kind: str) -> Arrays:
+    """timm's arrays as transformers writes them; names are those of transformers 5.24."""
+    renamed: Arrays = {}
+    for key, array in weights.items():
+        layer, _, what = key.rpartition(".")
+        if not layer or layer in HUGGING_FACE:
+            renamed[HUGGING_FACE[layer or key] + (f".{what}" if layer else "")] = array
+            continue
+        _, block, layer = layer.split(".", 2)
+        if layer == "attn.qkv":
+            for part, third in zip(("query", "key", "value"), np.split(array, 3), strict=True):
+                renamed[f"encoder.layer.{block}.attention.attention.{part}.{what}"] = third
+        else:
+            what = what.replace("gamma", "lambda1")
+            renamed[f"encoder.layer.{block}.{OF_A_BLOCK[kind][layer]}.{what}"] = array
+    return renamed
+
+
 def prefixed(weights: Arrays) -> Arrays:
     """As `nn.DataParallel` names them."""
     return {f"module.{key}": value for key, value in weights.items()}

@@ -1,12 +1,16 @@
 """The converter: nothing but a whole, fitting, harmless file gets through, and what got through comes back."""
 
+import dataclasses
 import json
+import re
 import shutil
 import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -15,8 +19,8 @@ from convert import __main__ as program
 from tests import standin
 from tests.conftest import Command
 from vtiqa_jax.__main__ import CONVERT
-from vtiqa_jax.commands.convert import _head_count
-from vtiqa_jax.convert import files, translate
+from vtiqa_jax.commands import convert as commands
+from vtiqa_jax.convert import check, files, translate
 from vtiqa_jax.convert.table import tables
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import catalog, checkpoint
@@ -70,7 +74,7 @@ def test_all_problems_are_collected(weights: Params, config: ModelConfig) -> Non
         "missing key norm.bias",
         "head.1.bias has shape (63,), the model expects (64,)",
         "head.3.bias holds values that are not finite",
-        "head.5.bias holds values that are not finite",
+        "head.5.bias is stored as int64",
     ):
         assert part in said
     assert "\n" not in said
@@ -90,6 +94,9 @@ def assert_refused(command: Command, out: Path, *arguments: object, said: str) -
 # ---- files that need no torch: .npz and .safetensors ----
 
 
+ONE_HEAD = ("--heads", 1)
+
+
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     return tmp_path / "out" / "checkpoint"
@@ -103,7 +110,7 @@ def test_a_backbone_is_read_without_torch(kind: str, tmp_path: Path, out: Path, 
         np.savez(source, **{key: array.astype(np.float16) for key, array in weights.items()})
     else:
         safetensors.numpy.save_file(weights, source)
-    assert command(program.main, "backbone", source, out)[0] == 0
+    assert command(program.main, "backbone", source, out, "--heads", 2)[0] == 0
     loaded = checkpoint.load(out)
     assert loaded.config == deit_small(kind="backbone", embed_dim=128, num_heads=2, depth=3)
     assert loaded.scale is None
@@ -128,21 +135,25 @@ def test_refusals_without_torch(tmp_path: Path, out: Path, command: Command) -> 
     (tmp_path / "weights.h5").touch()
     assert_refused(command, out, "backbone", tmp_path / "weights.h5", out, said="ends in .pt, .pth, .bin")
     np.savez(tmp_path / "other.npz", conv1=np.zeros(3))
-    assert_refused(command, out, "backbone", tmp_path / "other.npz", out, said="does not look like a timm ViT")
+    assert_refused(
+        command, out, "backbone", tmp_path / "other.npz", out, said="holds no ViT of timm's or Hugging Face's"
+    )
     gap = {key: array for key, array in weights.items() if not key.startswith("blocks.0.attn")}
     np.savez(tmp_path / "gap.npz", **gap)
-    assert_refused(command, out, "backbone", tmp_path / "gap.npz", out, said="missing key blocks.0.attn.qkv.weight")
+    assert_refused(
+        command, out, "backbone", tmp_path / "gap.npz", out, *ONE_HEAD, said="missing key blocks.0.attn.qkv.weight"
+    )
 
 
 def test_an_existing_checkpoint_is_kept_without_force(tmp_path: Path, out: Path, command: Command) -> None:
     np.savez(tmp_path / "a.npz", **standin.deit(seed=1))
     np.savez(tmp_path / "b.npz", **standin.deit(seed=2))
-    assert command(program.main, "backbone", tmp_path / "a.npz", out)[0] == 0
-    status, _, error = command(program.main, "backbone", tmp_path / "b.npz", out)
+    assert command(program.main, "backbone", tmp_path / "a.npz", out, *ONE_HEAD)[0] == 0
+    status, _, error = command(program.main, "backbone", tmp_path / "b.npz", out, *ONE_HEAD)
     assert status == 2
     assert "exists already; choose another name, or overwrite it with --force" in error
     assert checkpoint.load(out).provenance["converted"][0]["file"] == "a.npz"
-    assert command(program.main, "backbone", tmp_path / "b.npz", out, "--force")[0] == 0
+    assert command(program.main, "backbone", tmp_path / "b.npz", out, *ONE_HEAD, "--force")[0] == 0
     assert checkpoint.load(out).provenance["converted"][0]["file"] == "b.npz"
 
 
@@ -157,50 +168,6 @@ def test_a_packed_bomb_is_not_unpacked_as_code(tmp_path: Path, out: Path, comman
     assert_refused(command, out, "backbone", tmp_path / "a.npz", out, said="truncated, not an .npz archive")
 
 
-HUGGING_FACE = {
-    "cls_token": "embeddings.cls_token",
-    "pos_embed": "embeddings.position_embeddings",
-    "patch_embed.proj": "embeddings.patch_embeddings.projection",
-    "norm": "layernorm",
-}
-OF_A_BLOCK = {
-    "vit": {
-        "norm1": "layernorm_before",
-        "attn.proj": "attention.output.dense",
-        "norm2": "layernorm_after",
-        "mlp.fc1": "intermediate.dense",
-        "mlp.fc2": "output.dense",
-    },
-    "dinov2": {
-        "norm1": "norm1",
-        "attn.proj": "attention.output.dense",
-        "ls1": "layer_scale1",
-        "norm2": "norm2",
-        "mlp.fc1": "mlp.fc1",
-        "mlp.fc2": "mlp.fc2",
-        "ls2": "layer_scale2",
-    },
-}
-
-
-def hugging_face(weights: standin.Arrays, kind: str) -> standin.Arrays:
-    """timm's arrays as transformers writes them; names are those of transformers 5.24."""
-    renamed: standin.Arrays = {}
-    for key, array in weights.items():
-        layer, _, what = key.rpartition(".")
-        if not layer or layer in HUGGING_FACE:
-            renamed[HUGGING_FACE[layer or key] + (f".{what}" if layer else "")] = array
-            continue
-        _, block, layer = layer.split(".", 2)
-        if layer == "attn.qkv":
-            for part, third in zip(("query", "key", "value"), np.split(array, 3), strict=True):
-                renamed[f"encoder.layer.{block}.attention.attention.{part}.{what}"] = third
-        else:
-            what = what.replace("gamma", "lambda1")
-            renamed[f"encoder.layer.{block}.{OF_A_BLOCK[kind][layer]}.{what}"] = array
-    return renamed
-
-
 @pytest.mark.parametrize("kind", ["vit", "dinov2"])
 def test_hugging_faces_names_are_read(kind: str, tmp_path: Path, command: Command) -> None:
     weights = standin.deit(width=128, depth=11)  # blocks 1 and 10
@@ -208,7 +175,7 @@ def test_hugging_faces_names_are_read(kind: str, tmp_path: Path, command: Comman
     if kind == "dinov2":
         rng = np.random.default_rng(0)
         weights |= {f"blocks.{b}.ls{n}.gamma": rng.random(128, np.float32) for b in range(11) for n in (1, 2)}
-    theirs = hugging_face(weights, kind)
+    theirs = standin.hugging_face(weights, kind)
     if kind == "vit":  # a classifier
         theirs = {f"vit.{key}": array for key, array in theirs.items()}
         theirs |= {"classifier.weight": np.ones((9, 128), np.float32), "classifier.bias": np.ones(9, np.float32)}
@@ -218,7 +185,8 @@ def test_hugging_faces_names_are_read(kind: str, tmp_path: Path, command: Comman
     safetensors.numpy.save_file(weights, tmp_path / "timms.safetensors")
     loaded = []
     for name in ("theirs", "timms"):
-        status, said, error = command(program.main, "backbone", tmp_path / f"{name}.safetensors", tmp_path / name)
+        source = tmp_path / f"{name}.safetensors"
+        status, said, error = command(program.main, "backbone", source, tmp_path / name, "--heads", 2)
         assert status == 0, error
         assert ("LayerScale of 22 branches" in said) == (kind == "dinov2")
         loaded.append(checkpoint.load(tmp_path / name))
@@ -240,10 +208,10 @@ def test_hugging_faces_files_of_other_kinds_are_refused(
     change: Callable[[standin.Arrays], object], said: str, tmp_path: Path, out: Path, command: Command
 ) -> None:
     weights = {key: array for key, array in standin.deit(width=64, depth=1).items() if not key.startswith("head.")}
-    theirs = hugging_face(weights, "vit")
+    theirs = standin.hugging_face(weights, "vit")
     change(theirs)
     safetensors.numpy.save_file(theirs, tmp_path / "vit.safetensors")
-    assert_refused(command, out, "backbone", tmp_path / "vit.safetensors", out, said=said)
+    assert_refused(command, out, "backbone", tmp_path / "vit.safetensors", out, *ONE_HEAD, said=said)
 
 
 @pytest.mark.parametrize("kind", ["vtiqa", "original"])
@@ -254,6 +222,7 @@ def test_published_names_are_written_without_torch(
     sizes = tiny_config()
     if kind == "original":  # views in which regions can be selected
         sizes = tiny_config(kind=kind, patch_size=32, mosaic_patch=32, global_resize=244, local_resize=768)
+    monkeypatch.setattr(commands, "deit_small", lambda kind: sizes)  # the published sizes, made small
     params = {name: np.asarray(array) for name, array in init_params(sizes, 0).items()}
     checkpoint.save(out, Checkpoint(sizes, params, scale, {}))
     target = tmp_path / ("m.safetensors" if kind == "vtiqa" else "folder")
@@ -325,8 +294,61 @@ def test_the_papers_files_go_there_and_back(published: Path, out: Path, tmp_path
 
 def test_deits_wrapper_is_opened(published: Path, out: Path, tmp_path: Path, command: Command) -> None:
     standin.save_pt(tmp_path / "deit_small_patch16_224.pth", standin.deit(), wrap="model")
-    assert command(program.main, "backbone", tmp_path / "deit_small_patch16_224.pth", out)[0] == 0
+    assert command(program.main, "backbone", tmp_path / "deit_small_patch16_224.pth", out, *ONE_HEAD)[0] == 0
     assert checkpoint.load(out).config.kind == "backbone"
+
+
+@pytest.mark.parametrize("dtype", [ml_dtypes.bfloat16, np.float16])
+def test_a_model_in_16_bits_becomes_float32_exactly(
+    dtype: Any,
+    weights: Params,
+    config: ModelConfig,
+    tmp_path: Path,
+    out: Path,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also when a training script has wrapped it."""
+    monkeypatch.setattr(commands, "deit_small", lambda: config)
+    stored = {key: array.astype(dtype) for key, array in translate.to_torch(weights, tables(config)[""]).items()}
+    wrapped = {f"state_dict.{key}": array for key, array in stored.items()}
+    for name, arrays in (("plain", stored), ("wrapped", wrapped)):
+        safetensors.numpy.save_file(arrays, tmp_path / f"{name}.safetensors")
+        assert command(program.main, "vtiqa", tmp_path / f"{name}.safetensors", out, "--force")[0] == 0
+        for key, array in checkpoint.load(out).params.items():
+            np.testing.assert_array_equal(array, weights[key].astype(dtype).astype(np.float32), key)
+    stored["module.norm.bias"] = stored["module.norm.bias"].astype(ml_dtypes.float8_e4m3fn)
+    safetensors.numpy.save_file(stored, tmp_path / "w.safetensors")
+    shutil.rmtree(out)
+    said = "module.norm.bias is stored as F8_E4M3"
+    assert_refused(command, out, "vtiqa", tmp_path / "w.safetensors", out, said=said)
+
+
+@pytest.mark.parametrize(
+    ("key", "array", "said"),
+    [
+        ("score", np.zeros((2, 1), np.float32), "`score` is float32 of shape (2, 1), the model returns"),
+        ("score", np.zeros(2, "U3"), "`score` is <U3 of shape (2,)"),
+        ("block0", np.zeros((2, 3), np.float32), "`block0` is float32 of shape (2, 3)"),
+        ("block0", np.zeros((2, 999, 24), np.float32), "`block0` is float32 of shape (2, 999, 24)"),
+        ("features_mosaic", np.zeros((2, 8), np.float32), "`features_mosaic` is float32 of shape (2, 8)"),
+        ("mosaic", np.zeros((1, 3, 28, 28), np.uint8), "must be of the same photos"),
+        ("mosaic", np.zeros((), np.uint8), "`mosaic` must be uint8 [n, 3, 28, 28]"),
+        ("global_view", np.zeros((2, 28, 28, 3), np.uint8), "`global_view` must be uint8 [n, 3, 28, 28]"),
+    ],
+)
+def test_expected_values_of_other_shapes_are_one_line(
+    key: str, array: np.ndarray, said: str, weights: Params, config: ModelConfig, tmp_path: Path
+) -> None:
+    views = np.zeros((2, 3, 28, 28), np.uint8)
+    expected = {"global_view": views, "mosaic": views, "score": np.zeros(2, np.float32)}
+    np.savez(tmp_path / "expected.npz", **expected)
+    assert [difference.quantity for difference in check.compare(config, weights, tmp_path / "expected.npz")] == [
+        "score"
+    ]
+    np.savez(tmp_path / "expected.npz", **expected | {key: array})
+    with pytest.raises(UserError, match=re.escape(said)):
+        check.compare(config, weights, tmp_path / "expected.npz")
 
 
 def changed(change: Callable[[standin.Arrays], object]) -> standin.Arrays:
@@ -434,16 +456,51 @@ def test_a_checkpoint_is_quantized_by_either_name(
     assert_refused(command, tmp_path / "model.pt", "quantize", out, tmp_path / "model.pt", said="ends in .npz")
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"eval_mosaics": 3}, "eval_mosaics 3 (published: 1)"),
+        ({"readout_blocks": (1, 12)}, "readout_blocks (1, 12) (published: ())"),
+        ({"mosaic_grid": 14, "mosaic_patch": 16}, "mosaic_grid 14 (published: 7), mosaic_patch 16 (published: 32)"),
+        ({"global_resize": 256}, "global_resize 256 (published: 244)"),
+        ({"local_resize": 512}, "local_resize 512 (published: 768)"),
+        ({"num_heads": 12}, "num_heads 12 (published: 6)"),
+        ({"kind": "original", "num_heads": 12}, "num_heads 12 (published: 6)"),
+    ],
+    ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
+)
 def test_models_without_a_published_counterpart_are_not_exported(
-    scale: LabelScale, out: Path, tmp_path: Path, command: Command
+    changes: dict[str, Any],
+    said: str,
+    scale: LabelScale,
+    tmp_path: Path,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    sizes = tiny_config(readout_blocks=(1, 2))
-    shapes = param_shapes(sizes)
-    checkpoint.save(out, Checkpoint(sizes, {name: np.ones(shape) for name, shape in shapes.items()}, scale, {}))
-    assert_refused(command, tmp_path / "m.pt", "export", out, tmp_path / "m.pt", said="no published counterpart")
+    """Their weights fit the published file, and its program computes something else with them."""
+    loaded = Checkpoint(deit_small(**changes), {}, scale, {})
+    monkeypatch.setattr(catalog, "load", lambda name: loaded)
+    assert_refused(command, tmp_path / "m.safetensors", "export", "mine", tmp_path / "m.safetensors", said=said)
 
 
-def test_heads_are_64_channels_wide() -> None:
-    assert [_head_count(width) for width in (192, 384, 768)] == [3, 6, 12]
-    with pytest.raises(ValueError, match="100 is not a multiple of 64"):
-        _head_count(100)
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(ModelConfig) if field.name != "kind"])
+def test_every_field_of_a_config_is_compared(field: str) -> None:
+    config = deit_small()
+    commands._check_published("it", config)
+    object.__setattr__(config, field, "another")  # whatever its values may be
+    with pytest.raises(UserError, match=f"{field} another"):
+        commands._check_published("it", config)
+
+
+def test_a_backbone_of_any_width_is_exported(tmp_path: Path, out: Path, command: Command) -> None:
+    """timm builds a ViT of any size; that the file does not say the number of heads is told."""
+    weights = standin.deit(width=64, depth=1)
+    safetensors.numpy.save_file(weights, tmp_path / "vit.safetensors")
+    assert command(program.main, "backbone", tmp_path / "vit.safetensors", out, "--heads", 4)[0] == 0
+    status, said, error = command(program.main, "export", out, tmp_path / "back.safetensors")
+    assert status == 0, error
+    assert "does not say that its ViT has 4 attention heads" in said
+    back = files.read(tmp_path / "back.safetensors")
+    assert set(weights) - set(back) == {"head.weight", "head.bias"}
+    for key, array in back.items():
+        np.testing.assert_array_equal(array, weights[key], key)

@@ -18,7 +18,6 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from flax import nnx
 from PIL import Image
 
 import vtiqa_jax
@@ -42,7 +41,7 @@ PROGRAMS = {
     "python -m convert": {"convert": __main__.CONVERT},
 }
 NOT_RUN = {
-    "python -m venv": "needs a package index: CI types it",
+    "python3 -m venv": "needs a package index: CI types it",
     ". .venv/bin/activate": "of the line before",
     "pip install": "needs a package index: CI types it",
     "npm install": "needs a package index: CI types it",
@@ -191,7 +190,7 @@ def test_the_walks_through_a_change(title: str, material: dict[str, Path], tmp_p
 
 # ---- the documents' Python ----
 
-RUN = ("README", "scoring", "explain", "flax")
+RUN = ("scoring", "explain", "flax")
 """Documents with a block of Python."""
 
 
@@ -209,9 +208,6 @@ def test_the_python_of_the_documents(
     names: dict[str, Any] = {"array_uint8_hwc": pixels, "pil_image": Image.fromarray(pixels)}
     exec(block, names)
     said = capsys.readouterr().out
-    if document.stem == "README":
-        start, loss = nnx.split(vtiqa_jax.load_model())[1], names["loss"]
-        assert loss(names["params"]) < loss(start)
     if document.stem == "flax":
         losses = [float(loss) for loss in re.findall(r"^loss (\S+)$", said, re.MULTILINE)]
         assert len(losses) == 10

@@ -32,6 +32,7 @@ CONVERT = cli.Group(
     "Convert published PyTorch weights to an Orbax checkpoint, and back.",
 )
 COMMANDS = {
+    "demo": "vtiqa_jax.commands.demo:demo",
     "score": "vtiqa_jax.commands.score:score",
     "bulk": "vtiqa_jax.commands.bulk:bulk",
     "explain": "vtiqa_jax.commands.explain:explain",

@@ -1,6 +1,6 @@
 """Published PyTorch weights to an Orbax checkpoint, and back."""
 
-import re
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from vtiqa_jax import atomic
-from vtiqa_jax.convert import files, hugging_face, timm_vit, translate
+from vtiqa_jax.convert import architecture, files, timm_vit, translate, vit_file
 from vtiqa_jax.convert.check import compare, markdown_table
 from vtiqa_jax.convert.table import tables
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.models import checkpoint, quantized
+from vtiqa_jax.models import catalog, checkpoint, quantized
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
 from vtiqa_jax.models.params import Params, param_shapes
 from vtiqa_jax.models.vtiqa import ModelConfig, deit_small
@@ -20,8 +20,6 @@ from vtiqa_jax.models.vtiqa import ModelConfig, deit_small
 Labels = Literal["koniq10k", "spaq", "livew", "rbid", "cid2013"]
 PUBLISHED_LABELS = {"koniq": "koniq10k", "spaq": "spaq", "livew": "livew", "rbid": "rbid", "cid2013": "cid2013"}
 """The data set by the ending of a published file's name, VTIQA_<ending>.pt."""
-HEAD_CHANNELS = 64
-"""Channels of an attention head in every DeiT and ViT of timm."""
 
 Force = Annotated[bool, arg(help="replace OUT if it exists")]
 Expect = Annotated[
@@ -36,6 +34,7 @@ def _convert(
     scale: LabelScale | None,
     expect: Path | None,
     force: bool,
+    told: Sequence[str] = (),
     adaptations: Sequence[str] = (),
 ) -> None:
     shapes = param_shapes(config)
@@ -54,16 +53,17 @@ def _convert(
                 f"{next(iter(sources))} computes something else than {expect}: {wrong}; nothing was written"
             )
         provenance["checked"] = {"file": expect.name, "sha256": checkpoint.sha256(expect)}
-    if adaptations:
-        provenance["adapted"] = list(adaptations)
-        print("\n".join(adaptations))
+    for key, lines in (("read", told), ("adapted", adaptations)):
+        if lines:
+            provenance[key] = list(lines)
+            print("\n".join(lines))
     checkpoint.save(out, Checkpoint(config, params, scale, provenance), force=force)
     size = sum(array.size for array in params.values())
     print(f"{out}: {size:,} parameters, {scale or 'a backbone without a head'}")
 
 
 def _read(*paths: Path) -> dict[Path, files.Arrays]:
-    return {path: files.read(path) for path in paths}
+    return {path: files.unwrap(files.read(path)) for path in paths}
 
 
 def _scale(labels: Labels | None, source: Path) -> LabelScale:
@@ -113,69 +113,69 @@ def original(
     _convert(deit_small(kind="original"), sources, out, _scale(labels, backbone), expect, force)
 
 
-def _head_count(embed_dim: int) -> int:
-    """Attention heads of a ViT; no weights file says how many.
-
-    Raises:
-        ValueError: `embed_dim` is no multiple of 64.
-    """
-    if embed_dim % HEAD_CHANNELS:
-        raise ValueError(f"a width of {embed_dim} is not a multiple of {HEAD_CHANNELS} channels a head")
-    return embed_dim // HEAD_CHANNELS
-
-
-def _backbone_config(source: Path, arrays: files.Arrays) -> ModelConfig:
-    """Sizes of a ViT, read off its arrays.
-
-    Raises:
-        UserError: they are not those of a ViT at 224 px.
-    """
-    blocks = {int(match[1]) for key in arrays if (match := re.match(r"blocks\.(\d+)\.", key))}
-    try:
-        embed_dim = arrays["cls_token"].shape[-1]
-        return ModelConfig(
-            kind="backbone",
-            embed_dim=embed_dim,
-            depth=max(blocks) + 1,
-            num_heads=_head_count(embed_dim),
-            mlp_ratio=arrays["blocks.0.mlp.fc1.weight"].shape[0] // embed_dim,
-            patch_size=arrays["patch_embed.proj.weight"].shape[-1],
-        )
-    except (KeyError, ValueError, IndexError) as error:
-        raise UserError(f"{source} does not look like a timm ViT at 224 px: {error}") from error
-
-
-def backbone(source: Positional[Path], out: Positional[Path], force: Force = False) -> None:
-    """A DeiT, DINO or other ViT to a starting point for training; its classifier is left out.
+def backbone(
+    source: Positional[Path],
+    out: Positional[Path],
+    heads: int | None = None,
+    prefix: str | None = None,
+    force: Force = False,
+) -> None:
+    """A DeiT, DINO or other ViT to a starting point for training; heads and what else stands beside it are left out.
 
     LayerScale is folded in, patches of 14 px and positions of other sizes are resampled; the error of each is printed.
 
     Args:
         source: .pth, .pt, .bin, .safetensors or .npz, with the names of timm or of Hugging Face's transformers.
         out: the checkpoint's folder, made by this command.
+        heads: its attention heads, which no weights file tells; when not given, read from a config.json beside it, else
+            taken from published ViTs of the same width, which is said.
+        prefix: of a file that holds several ViTs, what the names of this one's arrays begin with: teacher.backbone.
     """
     checkpoint.check_overwrite(out, force=force)
-    arrays, notes = timm_vit.to_deit(str(source), hugging_face.to_timm(files.read(source)))
-    _convert(_backbone_config(source, arrays), {source: arrays}, out, None, None, force, notes)
+    found = vit_file.find_vit(str(source), files.read(source), prefix)
+    sizes = timm_vit.read_sizes(str(source), found.arrays)
+    config, described = architecture.describe(source, sizes, heads, found.prefix)
+    arrays, adaptations = timm_vit.to_deit(str(source), found.arrays)
+    _convert(config, {source: arrays}, out, None, None, force, [*found.told, *described], adaptations)
+
+
+def _check_published(source: str, config: ModelConfig) -> None:
+    """Checks that the published format, whose files hold the weights of one architecture, can hold a model.
+
+    Raises:
+        UserError: names every field in which they differ.
+    """
+    published = dataclasses.asdict(deit_small(kind=config.kind))
+    differing = [
+        f"{name} {value} (published: {published[name]})"
+        for name, value in dataclasses.asdict(config).items()
+        if value != published[name]
+    ]
+    if differing:
+        raise UserError(
+            f"{source} has no published counterpart, whose scores would be others: {', '.join(differing)};"
+            " `vtiqa export` writes any model"
+        )
 
 
 def export(
-    source: Positional[Path],
+    source: Positional[str],
     out: Positional[Path],
     format: Literal["pt", "safetensors"] | None = None,
     force: Force = False,
 ) -> None:
-    """A checkpoint back to the published names.
+    """A model back to the published names.
 
     Args:
-        source: the checkpoint's folder.
+        source: a checkpoint's folder, a quantized file, or "default" for the model that comes with the package.
         out: a .pt or .safetensors file; for the paper's model a folder, which gets its three files.
         format: of these three; without it .pt. Writing .safetensors needs no torch.
     """
-    loaded = checkpoint.load(source)
-    if loaded.config.readout_blocks or loaded.config.mosaic_grid != 7:
-        raise UserError(f"{source} has no published counterpart: its head reads several blocks, or its views differ")
-    by_name = tables(loaded.config)
+    loaded = catalog.load(source)
+    config = loaded.config
+    if config.kind != "backbone":
+        _check_published(source, config)
+    by_name = tables(config)
     if "" in by_name and format and out.suffix != f".{format}":
         raise UserError(f"{out}: a file of --format {format} ends in .{format}")
     targets = {name: out / f"{name}.{format or 'pt'}" if name else out for name in by_name}
@@ -188,18 +188,20 @@ def export(
         atomic.make_folder(targets[name].parent)
         files.write(targets[name], translate.to_torch(loaded.params, table))
         print(f"{targets[name]}: sha256 {checkpoint.sha256(targets[name])}")
+    if config.kind == "backbone":
+        print(f"the file does not say that its ViT has {config.num_heads} attention heads")
 
 
-def quantize(source: Positional[Path], out: Positional[Path], force: Force = False) -> None:
-    """A checkpoint to one small file, with the backbone's matrices in 8 bits; every --checkpoint takes it too.
+def quantize(source: Positional[str], out: Positional[Path], force: Force = False) -> None:
+    """A model to one small file, with the backbone's matrices in 8 bits; every --checkpoint takes it too.
 
     Args:
-        source: the checkpoint's folder.
+        source: a checkpoint's folder, or a quantized file.
         out: the .npz file.
     """
     if out.suffix != ".npz":
         raise UserError(f"{out}: a quantized model's name ends in .npz")
     if out.exists() and not force:
         raise UserError(f"{out} exists already; choose another name, or overwrite it with --force")
-    quantized.save(out, checkpoint.load(source))
+    quantized.save(out, catalog.load(source))
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")

@@ -1,8 +1,9 @@
-"""What `vtiqa score` says on standard output: a line for each photo, or a summary of many."""
+"""What `vtiqa score` says on standard output: a line for each photo, in an order, or a summary of many."""
 
 import io
 import sys
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from tqdm import tqdm
@@ -11,11 +12,14 @@ from vtiqa_jax.evaluation.columns import score_columns
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.evaluation.spread import Spread
+from vtiqa_jax.models.checkpoint import LabelScale
 
-LONG = 20
+LONG = 30
 """More photos than these have a summary instead of lines, on a terminal."""
-SHOWN = 5
+SHOWN = 10
 """Photos of each kind in a summary."""
+Order = Literal["best", "worst", "name", "given"]
+"""Best or worst first, by name, or as given and found."""
 
 
 def print_any_name() -> None:
@@ -24,56 +28,84 @@ def print_any_name() -> None:
         sys.stdout.reconfigure(errors="surrogateescape")
 
 
-class Display:
-    """Prints results as they come, or their summary at the end, or nothing."""
+def sort_results(results: Sequence[ScoreResult], order: Order, scale: LabelScale) -> list[ScoreResult]:
+    """Sorts results; by score, those without one come last."""
+    if order == "given":
+        return list(results)
+    if order == "name":
+        return sorted(results, key=lambda result: str(result.image))
+    sign = 1 if scale.higher_is_better == (order == "worst") else -1
+    return sorted(results, key=lambda result: (result.score is None, sign * (result.score or 0)))
 
-    def __init__(self, model: Scorer, count: int, spread: Spread | None, *, silent: bool) -> None:
-        """Prints the line above the results.
+
+class Display:
+    """Prints results as they come or, sorted, when all are there; on a terminal a summary of many."""
+
+    def __init__(
+        self, model: Scorer, count: int, spread: Spread | None, *, order: Order | None = None, silent: bool = False
+    ) -> None:
+        """Prints the heading, if lines are to follow at once.
 
         Args:
             model: what scores.
             count: photos there are.
             spread: mosaics that are drawn.
+            order: of the lines; when not given, the best first on a terminal, and else as results come.
             silent: print nothing.
         """
-        self._model = model
+        self._model, self._silent = model, silent
         self._columns = [
             column
             for column in score_columns(spread=spread is not None)
             if column.shown and (column.name != "percentile" or model.percentiles is not None)
         ]
-        self._has_summary = not silent and sys.stdout.isatty() and count > LONG
-        self._has_lines = not silent and not self._has_summary
-        if self._has_lines:
-            print("".join([f"score ({model.scale})", *(column.heading for column in self._columns[1:]), "  image"]))
+        is_terminal = sys.stdout.isatty()
+        self._has_summary = is_terminal and order is None and count > LONG
+        self._order: Order = order or ("best" if is_terminal else "given")
+        self._is_live = not silent and self._order == "given"
+        if self._is_live:
+            print(self._heading())
+
+    def _heading(self) -> str:
+        _, *others = self._columns
+        return f"score ({self._model.scale}){''.join(column.heading for column in others)}  image"
 
     def line(self, result: ScoreResult) -> str:
-        """A photo's line."""
+        """Returns a photo's line."""
         score, *others = [column.show(result) for column in self._columns]
         shown = "failed".rjust(len(score)) if result.score is None else score
         return f"{shown}{''.join(others)}  {result.image}{f': {result.remarks}' if result.remarks else ''}"
 
     def add(self, result: ScoreResult) -> None:
-        """Prints a photo's line, above the progress bar."""
-        if self._has_lines:
+        """Prints a photo's line, above the progress bar, if lines are printed as results come."""
+        if self._is_live:
             tqdm.write(self.line(result), file=sys.stdout)
 
     def finish(self, results: Sequence[ScoreResult]) -> None:
-        """Prints the summary."""
-        if not self._has_summary:
+        """Prints what is printed when all results are there."""
+        if self._silent or self._is_live:
             return
-        failed = [result for result in results if result.score is None]
-        scored = [(result.score, result) for result in results if result.score is not None]
-        scored.sort(key=lambda pair: pair[0], reverse=self._model.scale.higher_is_better)
-        print(f"{len(results)} photos, {len(failed)} failed; {self._model.scale}")
-        parts: dict[str, list[ScoreResult]] = {}
+        ordered = sort_results(results, self._order, self._model.scale)
+        scored = [result for result in ordered if result.score is not None]
+        failed = [result for result in ordered if result.score is None]
+        if self._has_summary:
+            self._summarize(scored, failed)
+            return
+        print(self._heading())
+        print("\n".join(map(self.line, scored)))
+        if failed:
+            print("\nfailed:\n" + "\n".join(map(self.line, failed)))
+
+    def _summarize(self, scored: Sequence[ScoreResult], failed: Sequence[ScoreResult]) -> None:
+        print(f"{len(scored) + len(failed)} photos, {len(failed)} failed; {self._model.scale}")
+        parts: dict[str, Sequence[ScoreResult]] = {}
         if scored:
-            scores = np.array([score for score, _ in scored])
+            scores = np.array([result.score for result in scored])
             print(f"mean {scores.mean():.4f}, median {np.median(scores):.4f}, standard deviation {scores.std():.4f}")
-            out_of_range = sum(result.out_of_range is not None for _, result in scored)
+            out_of_range = sum(result.out_of_range is not None for result in scored)
             if out_of_range:
                 print(f"{out_of_range} below or above the scores of all training photos")
-            parts = {"best": [r for _, r in scored[:SHOWN]], "worst": [r for _, r in scored[: -SHOWN - 1 : -1]]}
+            parts = {"best": scored[:SHOWN], "worst": scored[: -SHOWN - 1 : -1]}
         for name, shown in (parts | {"failed": failed[:SHOWN]}).items():
             if shown:
                 print(f"\n{name}:")

@@ -19,7 +19,7 @@ ONE_PHOTO = "photos: uint8 RGB [1, height, width, 3]"
 
 
 def export(
-    model: Positional[str],
+    source: Positional[str],
     out: Positional[Path],
     dtype: Storage | None = None,
     web: Annotated[Path | None, arg(metavar="ONNXRUNTIME_WEB")] = None,
@@ -28,7 +28,7 @@ def export(
     """A model for other programs: OUT.onnx scores photos of any size, OUT.stablehlo runs in JAX alone.
 
     Args:
-        model: a checkpoint's folder, a quantized file, or "default" for the model that comes with the package.
+        source: a checkpoint's folder, a quantized file, or "default" for the model that comes with the package.
         out: the file; its ending says which. A .stablehlo has its metadata beside it, in OUT.stablehlo.json.
         dtype: what the parameters are stored as in an .onnx file (float32 when not given) or a page (int8);
             everything is computed in float32.
@@ -40,21 +40,21 @@ def export(
         web_page.check_overwrite(out, force=force)
     else:
         _check_file(out, dtype, force=force)
-    loaded = catalog.load(model)
+    loaded = catalog.load(source)
     config, scale = loaded.config, loaded.scale
     if scale is None:
-        raise UserError(f"{model} is a backbone without a head; it has no score to export")
+        raise UserError(f"{source} is a backbone without a head; it has no score to export")
     if web:
-        card = make_card(model, loaded, scale, f"{ONE_PHOTO}; corners: int32 [regions, 2], in pixels of `side`")
+        card = make_card(source, loaded, scale, f"{ONE_PHOTO}; corners: int32 [regions, 2], in pixels of `side`")
         card["regions"] = json.dumps(web_page.describe_regions(config))
         data = onnx_vtiqa.build(config, loaded.params, dtype or "int8", card, inputs="regions").SerializeToString()
     elif out.suffix == ".onnx":
-        card = make_card(model, loaded, scale, PHOTOS)
+        card = make_card(source, loaded, scale, PHOTOS)
         data = onnx_vtiqa.build(config, loaded.params, dtype or "float32", card).SerializeToString()
     else:
         sides = f"[batch, {config.global_resize}, ...] and local_images [batch, {config.local_resize}, ...]"
         card = make_card(
-            model, loaded, scale, f"global_images {sides}: uint8 RGB, as `vtiqa_jax.photos.resize.prepare` makes them"
+            source, loaded, scale, f"global_images {sides}: uint8 RGB, as `vtiqa_jax.photos.resize.prepare` makes them"
         )
         data = stablehlo.build(config, loaded.params)
     atomic.make_folder(out.absolute().parent)

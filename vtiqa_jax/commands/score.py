@@ -14,7 +14,7 @@ from tqdm import tqdm
 from tyro.conf import Positional, arg
 
 import vtiqa_jax
-from vtiqa_jax.commands.display import Display, print_any_name
+from vtiqa_jax.commands.display import Display, Order, print_any_name
 from vtiqa_jax.commands.photos import find_photos
 from vtiqa_jax.commands.selection import Selection
 from vtiqa_jax.commands.sigterm import raise_on_sigterm
@@ -45,6 +45,7 @@ def score(
     spread: int = 0,
     seed: int = 0,
     selection: Annotated[Selection, arg(name="")] = Selection(),
+    sort: Order | None = None,
     cache: Path | None = None,
     quiet: bool = False,
     batch_size: int | None = None,
@@ -63,6 +64,8 @@ def score(
         spread: score each photo by so many other mosaics too, and tell the mean and standard deviation of that.
         seed: of these mosaics; all photos have the same.
         selection: choose photos by their score.
+        sort: print the best or the worst photos first, or by name; when not given, the best come first on a terminal,
+            and elsewhere photos are printed as they are found.
         cache: keep scores in this file, or folder: only new and changed photos are read the next time.
         quiet: print nothing but mistakes, and what --list asks for.
         batch_size: photos computed together; 4 at most on a CPU, and 64 on a GPU when not given.
@@ -97,7 +100,7 @@ def score(
         gallery = None if report is None else stack.enter_context(open_gallery(report))
 
         print_any_name()
-        display = Display(model, len(photos), mosaics, silent=quiet or selection.paths_only)
+        display = Display(model, len(photos), mosaics, order=sort, silent=quiet or selection.paths_only)
         inspect = None if gallery is None else preview
         known = None if memory is None else memory.known
         stream = model.stream(

@@ -6,8 +6,9 @@ import numpy as np
 
 from vtiqa_jax.convert.files import Arrays
 
+PATCH_KERNEL = "embeddings.patch_embeddings.projection.weight"
+"""The array that tells this layout."""
 NAMES = (
-    (r"^(vit|deit|dinov2)\.", ""),
     (r"^embeddings\.patch_embeddings\.projection\.", "patch_embed.proj."),
     (r"^embeddings\.position_embeddings$", "pos_embed"),
     (r"^embeddings\.", ""),
@@ -20,24 +21,31 @@ NAMES = (
     (r"\.output\.dense\.", ".mlp.fc2."),
     (r"\.layer_scale([12])\.lambda1$", r".ls\1.gamma"),
     (r"^layernorm\.", "norm."),
-    (r"^classifier\.", "head."),
 )
 """Replaced one after the other."""
 
 
 def to_timm(arrays: Arrays) -> Arrays:
-    """The arrays under timm's names, query, key and value as one; those of a file of another layout as they are."""
-    if not any(key.endswith("embeddings.cls_token") for key in arrays):
+    """The arrays under timm's names, query, key and value as one; those of a file of another layout as they are.
+
+    Raises:
+        ValueError: two arrays get one name, or query, key and value do not go together.
+    """
+    if PATCH_KERNEL not in arrays:
         return arrays
     renamed: Arrays = {}
     for key, array in arrays.items():
-        if not key.startswith("pooler."):  # nothing of ours follows it
-            for pattern, name in NAMES:
-                key = re.sub(pattern, name, key)
-            renamed[key] = array
+        name = key
+        for pattern, replacement in NAMES:
+            name = re.sub(pattern, replacement, name)
+        if name in renamed:
+            raise ValueError(f"{key} and another array are both {name}")
+        renamed[name] = array
     for query in [key for key in renamed if ".attn.query." in key]:
         parts = [query.replace("query", part) for part in ("query", "key", "value")]
         if all(part in renamed for part in parts):  # what is missing is reported by the table
-            joined = np.concatenate([renamed.pop(part) for part in parts])
-            renamed[query.replace("query", "qkv")] = joined
+            third = [renamed.pop(part) for part in parts]
+            if len({(array.shape, array.dtype) for array in third}) > 1 or not third[0].ndim:
+                raise ValueError(f"{', '.join(parts)} differ in shape or type")
+            renamed[query.replace("query", "qkv")] = np.concatenate(third)
     return renamed

@@ -40,6 +40,10 @@ class ModelGraph(Graph):
             self._values[name] = self._stored(name, np.asarray(self._params[name], np.float32))
         return self._values[name]
 
+    def unused_params(self) -> list[str]:
+        """The parameters that no node has asked for."""
+        return sorted(self._params.keys() - self._values.keys())
+
     def _stored(self, name: str, array: np.ndarray) -> Value:
         if self._storage == "float32":
             return self.store(name, array)
@@ -244,7 +248,8 @@ def build(
         each region, its score with the local view cut from there alone, as by `VTIQA.explain`.
 
     Raises:
-        UserError: it is not the released model, int8 does not fit its width, or the package onnx is not installed.
+        UserError: it is not the released model, the graph does not use all parameters, int8 does not fit its width, or
+            the package onnx is not installed.
     """
     if config.kind != "vtiqa":
         raise UserError("only the released model is written as .onnx: the paper's selects regions by a gradient")
@@ -271,4 +276,6 @@ def build(
     features = _vision_transformer(op, config, images)
     both = (_features_of_regions if inputs == "regions" else _features_of_photos)(op, config, features)
     score = op.Reshape(_head(op, op.Concat(*both, axis=1)), np.array([-1]))
+    if unused := op.unused_params():
+        raise UserError(f"an .onnx graph has no place for {', '.join(unused[:3])}; its scores would not be the model's")
     return op.model(shapes, score, ("batch",), "uint8 RGB pixels to the quality of each photo", metadata or {})

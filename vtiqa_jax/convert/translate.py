@@ -11,11 +11,28 @@ SHOWN = 12
 """Problems listed in one message; a file of another model has hundreds."""
 
 
-def _refuse(name: str, problems: list[str]) -> None:
+def refuse(name: str, problems: list[str]) -> None:
+    """Refuses a file for all its problems at once, if it has any.
+
+    Raises:
+        UserError: it has.
+    """
     if problems:
         more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
         listed = "; ".join(problems[:SHOWN] + more)
         raise UserError(f"{name} does not fit the model, {len(problems)} problem(s): {listed}")
+
+
+def describe_numbers(array: np.ndarray) -> str:
+    """What keeps an array from being float32 weights, in words; empty if nothing does."""
+    if array.dtype.kind != "f":
+        hint = " (as NumPy writes bfloat16)" if array.dtype == "V2" else ""
+        return f"is stored as {array.dtype}{hint}, not as floating point numbers"
+    if not np.isfinite(array).all():
+        return "holds values that are not finite"
+    if array.dtype.itemsize > 4 and np.abs(array).max(initial=0) > np.finfo(np.float32).max:
+        return "holds numbers that are too large for float32"
+    return ""
 
 
 def to_jax(name: str, source: Arrays, table: FileTable, shapes: dict[str, Shape]) -> Params:
@@ -48,13 +65,13 @@ def to_jax(name: str, source: Arrays, table: FileTable, shapes: dict[str, Shape]
             problems.append(f"missing key {key}")
         elif bare[key].shape != expected:
             problems.append(f"{key} has shape {bare[key].shape}, the model expects {expected}")
-        elif bare[key].dtype.kind != "f" or not np.isfinite(bare[key]).all():
-            problems.append(f"{key} holds values that are not finite floating point numbers")
+        elif wrong := describe_numbers(bare[key]):
+            problems.append(f"{key} {wrong}")
         elif target in params:
             problems.append(f"{key} fills {target} a second time")
         else:
             params[target] = np.ascontiguousarray(transform.to_jax(bare[key].astype(np.float32)))
-    _refuse(name, problems)
+    refuse(name, problems)
     return params
 
 

@@ -512,7 +512,7 @@ class VTIQA(nnx.Module):
     ) -> Float[Array, "batch regions regions"]:
         """Scores of stored photos whose local view is one region alone, not a mosaic from all over the photo.
 
-        The global view is the whole photo each time: what differs is where the untouched pixels come from.
+        The global view is the whole photo each time: what differs is where the details come from.
 
         Args:
             global_images: see `score`.

@@ -1,0 +1,56 @@
+"""`vtiqa demo`: photographs that come inside ordinary wheels, good and damaged, scored."""
+
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vtiqa_jax import atomic
+from vtiqa_jax.commands.explain import explain
+from vtiqa_jax.commands.score import score
+from vtiqa_jax.data import demo as photographs
+from vtiqa_jax.data import distortions
+
+LEVEL = 0.6
+"""Of the damage, from 0 (just visible) to 1 (gross)."""
+DAMAGED = {
+    "astronaut.png": distortions.defocus,
+    "coffee.png": distortions.noise,
+    "rocket.jpg": distortions.jpeg,
+    "china.jpg": distortions.motion,
+    "chelsea.png": distortions.underexposed,
+    "flower.jpg": distortions.overexposed,
+}
+"""Which photographs are shown, and what is done to a copy of each."""
+MAPPED = 2
+"""The worst photos have maps."""
+
+
+def demo(out: Path = Path("vtiqa-demo")) -> int:
+    """Scores a dozen photographs, good and damaged ones, to show what this program does. Takes under a minute.
+
+    Args:
+        out: the folder of the photographs, the scores, the page and the maps; an earlier demonstration is replaced.
+    """
+    photos = out / "photos"
+    _write_photos(photos)
+    status = score((photos,), out=out / "scores.csv", report=out / "report", sort="best")
+    with (out / "scores.csv").open(newline="", encoding="utf-8") as file:
+        rows = sorted(csv.DictReader(file), key=lambda row: float(row["score"]))
+    print(f"\nwhere the {MAPPED} worst of them are bad:")
+    status = max(status, explain(tuple(Path(row["image"]) for row in rows[:MAPPED]), out / "maps"))
+    print(f"\nLook at {out / 'report' / 'index.html'} in a browser, at the pictures in {out / 'maps'}, and at", end=" ")
+    print(f"{out / 'scores.csv'}.\nPhotos of your own: vtiqa score FOLDER --report {out / 'mine'}")
+    return status
+
+
+def _write_photos(folder: Path) -> None:
+    """Writes each photograph as it is and damaged."""
+    atomic.make_folder(folder)
+    originals = photographs.originals()
+    for name, damage in DAMAGED.items():
+        damaged = damage(originals[name], LEVEL, np.random.default_rng(0))
+        for pixels, title in ((originals[name], "good"), (damaged, damage.__name__)):
+            with atomic.atomic_replace(folder / f"{Path(name).stem}-{title}.png") as temporary:
+                temporary.write_bytes(cv2.imencode(".png", pixels[:, :, ::-1])[1].tobytes())
