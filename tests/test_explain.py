@@ -131,12 +131,32 @@ def test_the_command_writes_a_picture_and_an_array(
     cv2.imwrite(str(photos / "a $1$.png"), rng.integers(0, 256, (60, 80, 3), np.uint8))
     (photos / "broken.jpg").write_bytes(b"no image")
     status, out, err = command(__main__.main, "explain", photos, "--out", tmp_path / "maps", "--checkpoint", model)
-    assert status == 1 and "1 of 2 photos could not be read" in err
+    assert status == 1 and "1 of 2 photos have no map" in err
     assert "broken.jpg" in out
     assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["a $1$.png.npy", "a $1$.png.png"]
     assert np.load(tmp_path / "maps" / "a $1$.png.npy").shape == (48, 48)
     picture = read(tmp_path / "maps" / "a $1$.png.png").pixels
     assert picture.shape[1] == 1100 and picture.std() > 10
+
+
+def test_a_name_that_is_too_long_for_a_map_stops_no_other(
+    tmp_path: Path, model: Path, command: Command, rng: np.random.Generator
+) -> None:
+    """And the folder of the maps may be a link, as may a map."""
+    photos, maps = tmp_path / "photos", tmp_path / "maps"
+    names = ["a.png", "b" * 251 + ".png", "c.png", "d" * 247 + ".png"]
+    photos.mkdir()
+    for name in names:
+        cv2.imwrite(str(photos / name), rng.integers(0, 256, (60, 80, 3), np.uint8))
+    (tmp_path / "disk").mkdir()
+    maps.symlink_to("disk")
+    (maps / "a.png.npy").symlink_to(tmp_path / "map.npy")
+    status, out, err = command(__main__.main, "explain", photos, "--out", maps, "--checkpoint", model)
+    assert (status, err) == (1, "1 of 4 photos have no map\n")
+    assert f"failed  {photos / names[1]}: its name is too long" in out and len(out.splitlines()) == 5
+    made = [f"{name}.{ending}" for name in (names[0], *names[2:]) for ending in ("npy", "png")]
+    assert sorted(path.name for path in (tmp_path / "disk").iterdir()) == made
+    assert maps.is_symlink() and np.load(tmp_path / "map.npy").shape == (48, 48)
 
 
 def test_maps_are_not_explained_themselves(

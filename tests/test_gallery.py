@@ -1,6 +1,7 @@
 """The page of `vtiqa score --report`: previews, groups of similar shots, files and text that nobody vouches for."""
 
 import base64
+import errno
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vtiqa_jax import atomic
 from vtiqa_jax.data import demo, distortions
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.results import ScoreResult
@@ -214,8 +216,48 @@ def test_an_empty_folder_and_a_link_to_a_report_are_written_to(tmp_path: Path) -
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot be written"), open_gallery(tmp_path / "file" / "report"):
-        pytest.fail("the folder was accepted")
+    (tmp_path / "loop").symlink_to("loop")
+    for folder in (tmp_path / "file" / "report", tmp_path / "loop", tmp_path / "loop" / "report"):
+        with pytest.raises(UserError, match=r"the report .* cannot be written"), open_gallery(folder):
+            pytest.fail("the folder was accepted")
+
+
+@pytest.mark.parametrize("step", ["pictures", "page", "place"])
+def test_what_goes_wrong_with_the_report_is_told_of_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    method = {"pictures": "write_bytes", "page": "write_text", "place": "replace"}[step]
+    monkeypatch.setattr(Path, method, full)
+    with pytest.raises(UserError, match=r"the report .*report cannot be written: No space left"):
+        write(tmp_path / "report")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_goes_wrong_elsewhere_is_not_told_of_the_report(tmp_path: Path) -> None:
+    error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "scores.csv")
+    with pytest.raises(OSError) as raised, open_gallery(tmp_path / "report"):
+        raise error
+    assert raised.value is error
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_killed_runs_rest_in_a_folder_that_cannot_be_replaced_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder mounted into a container, say: the report is made inside of it."""
+    target, real = tmp_path / "report", os.path.ismount
+    target.mkdir()
+    monkeypatch.setattr(os.path, "ismount", lambda path: Path(path) == target or real(path))
+    number = target.stat().st_ino
+    (atomic.temporary_name(target) / "views").mkdir(parents=True)
+    assert atomic.temporary_name(target).parent == target
+    for count in (2, 1):
+        write(target, count)
+        assert len(everything(target)) == 1 + 2 * count
+    assert target.stat().st_ino == number
 
 
 # ---- Text that nobody vouches for ----

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import errno
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -19,10 +21,12 @@ import pytest
 
 from tests.conftest import Command
 from vtiqa_jax import __main__ as vtiqa
+from vtiqa_jax import atomic
+from vtiqa_jax.commands import selection
 from vtiqa_jax.evaluation import score_cache
 from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import checkpoint
-from vtiqa_jax.photos import decode, formats
+from vtiqa_jax.photos import decode, formats, transfer
 
 COUNT = 24
 
@@ -87,7 +91,8 @@ def test_photos_are_listed_copied_and_moved_by_score(
     taken.write_text("mine")
     status, _, error = command(vtiqa.main, *arguments, "--copy-to", picked)
     assert status == 1
-    assert error == f"{better[1]} stays: {taken} is another file\n{len(better) - 1} photos copied to {picked}/\n"
+    summary = f"{len(better) - 1} of {len(better)} photos copied to {picked}/"
+    assert error == f"{better[1]} stays: {taken} is another file\n{summary}\n"
     assert taken.read_text() == "mine"
     taken.unlink()
     assert command(vtiqa.main, *arguments, "--copy-to", picked)[0] == 0
@@ -124,13 +129,124 @@ def test_what_cannot_be_meant_is_told_in_one_line(
         assert (status, error.count("\n")) == (2, 1), error
         assert said in error
 
-    def full(*_: object, **__: object) -> bool:
-        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vtiqa_jax.commands.selection.transfer", full)
+@pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG, errno.EACCES, errno.EIO])
+def test_a_photo_that_cannot_be_copied_stops_no_other_but_a_full_disk_does(
+    folder: Path, model: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
+    photos, attempts = formats.find_images([folder]), list[Path]()
+
+    def fails(source: Path, target: Path, *, move: bool) -> bool:
+        attempts.append(source)
+        if source in photos[1:3]:
+            raise OSError(reason, os.strerror(reason))
+        return transfer.transfer(source, target, move=move)
+
+    monkeypatch.setattr(selection, "transfer", fails)
     status, _, error = command(vtiqa.main, "score", folder, "--checkpoint", model, "--copy-to", tmp_path / "c")
-    assert status == 2
-    assert "p00.png: No space left on device; 0 photos are, and the same command does the rest" in error
+    said = f"{photos[1]} cannot be copied to {tmp_path / 'c' / photos[1].relative_to(folder)}: {os.strerror(reason)}"
+    if reason in (errno.ENOSPC, errno.EDQUOT):
+        assert (status, attempts) == (2, photos[:2])
+        rest = f"1 of {COUNT} photos are copied; make room, and the same command does the rest"
+        assert error == f"vtiqa: {said}; {rest}\n"
+        monkeypatch.undo()
+    else:
+        assert (status, attempts) == (1, photos)
+        first, second, summary = error.splitlines()
+        assert first == said and second.startswith(f"{photos[2]} cannot be copied")
+        assert summary == f"{COUNT - 2} of {COUNT} photos copied to {tmp_path / 'c'}{os.sep}"
+        return
+    assert command(vtiqa.main, "score", folder, "--checkpoint", model, "--copy-to", tmp_path / "c")[0] == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no devices by name on Windows")
+@pytest.mark.parametrize("name", ["-", "/dev/fd/1", "photos/stdout"])
+def test_scores_go_to_standard_output_and_nothing_else_does(
+    folder: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
+    name: str,
+) -> None:  # fmt: skip
+    """A link of ours stands for /dev/stdout, which a mistake of root's would destroy."""
+    monkeypatch.chdir(tmp_path)
+    (folder / "stdout").symlink_to("/proc/self/fd/1" if Path("/proc/self/fd").exists() else "/dev/fd/1")
+
+    def score(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(
+            sys, "argv", ["vtiqa", "score", str(folder), "--checkpoint", str(model), *map(str, arguments)]
+        )
+        with pytest.raises(SystemExit) as ended:
+            vtiqa.main()
+        return int(ended.value.code or 0), *capfd.readouterr()
+
+    assert score("--out", "s.csv", "--quiet") == (0, "", "")
+    expected = Path("s.csv").read_bytes().decode()
+    assert score("--out", name) == (0, expected, "")
+    assert score("--out", name, "--report", "report") == (0, expected, "")
+    status, written, error = score("--out", name, "--list")
+    assert (status, written, error.count("\n")) == (2, "", 1)
+    assert "both go to standard output" in error
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "report", "s.csv"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no devices by name on Windows")
+@pytest.mark.parametrize("ending", ["", ".jsonl", ".log"])
+def test_scores_go_through_a_pipe_to_whoever_reads(
+    folder: Path, model: Path, tmp_path: Path, command: Command, ending: str
+) -> None:
+    pipe, received = tmp_path / f"pipe{ending}", list[str]()
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: received.append(pipe.read_text()))
+    reader.start()
+    status, said, _ = command(vtiqa.main, "score", folder, "--checkpoint", model, "--out", pipe)
+    reader.join()
+    assert status == 0 and len(said.splitlines()) == COUNT + 1
+    assert len(received[0].splitlines()) == COUNT + (ending != ".jsonl")
+    assert pipe.is_fifo() and sorted(path.name for path in tmp_path.iterdir()) == ["photos", pipe.name]
+
+
+def test_a_photo_is_not_written_over_by_its_score(folder: Path, model: Path, tmp_path: Path, command: Command) -> None:
+    photo = folder / "p00.png"
+    before = photo.read_bytes()
+    (tmp_path / "link.csv").symlink_to(photo)
+    (tmp_path / "hard.csv").hardlink_to(photo)
+    for out in (tmp_path / "link.csv", tmp_path / "hard.csv", folder / "sub" / ".." / ".." / "link.csv"):
+        status, _, error = command(vtiqa.main, "score", folder, "--checkpoint", model, "--out", out)
+        assert (status, error.count("\n")) == (2, 1)
+        assert "is one of the photos" in error
+    assert photo.read_bytes() == before
+
+
+def test_an_output_in_a_folder_that_takes_nothing_new_is_written_over(
+    folder: Path, model: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no place for an interrupted run's rows then."""
+    output, real = tmp_path / "s.csv", atomic.require_new_files
+    output.write_text("old")
+    number = output.stat().st_ino
+
+    def refuse(place: Path) -> None:
+        if place == tmp_path:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        real(place)
+
+    monkeypatch.setattr(atomic, "require_new_files", refuse)
+    arguments = ("score", folder, "--checkpoint", model, "--quiet", "--out")
+    assert command(vtiqa.main, *arguments, output) == (0, "", "")
+    assert len(read(output)) == COUNT and output.stat().st_ino == number
+    status, _, error = command(vtiqa.main, *arguments, tmp_path / "new.csv")
+    assert (status, error) == (2, f"vtiqa: {tmp_path / 'new.csv'} cannot be written: Read-only file system\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "s.csv"]
+
+
+def test_folders_that_are_loops_of_links_are_told_in_one_line(
+    folder: Path, model: Path, tmp_path: Path, command: Command
+) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+    for option in ("--out", "--report", "--copy-to"):
+        for place in (loop, loop / "x.csv"):
+            status, said, error = command(vtiqa.main, "score", folder, "--checkpoint", model, option, place)
+            assert (status, said, error.count("\n")) == (2, "", 1), (option, place, error)
+            assert "symbolic links" in error or "files that end in" in error
 
 
 def test_a_cache_reads_what_changed_alone(
@@ -230,7 +346,8 @@ def count_stored(part: Path) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.skipif(os.name != "posix", reason="no such signals on Windows")
+@pytest.mark.parametrize("number", [getattr(signal, name, 0) for name in ("SIGKILL", "SIGTERM", "SIGINT")])
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
     folder: Path, model: Path, tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -84,13 +85,35 @@ def test_a_full_disk_leaves_no_half_photo(tmp_path: Path, monkeypatch: pytest.Mo
     source.write_text("photo")
 
     def half(source: Path, target: Path) -> None:
+        assert target.parent == tmp_path / "out"
         target.write_text("pho")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(transfer.shutil, "copy2", half)
+    monkeypatch.setattr(transfer.shutil, "copyfile", half)
     with pytest.raises(OSError, match="No space"):
         transfer.transfer(source, target)
     assert content(tmp_path) == {"a.jpg": "photo"}
+
+
+@pytest.mark.parametrize("move", [False, True])
+@pytest.mark.parametrize("name", ["n" * 251 + ".jpg", "\u5199" * 83 + "ab.jpg"], ids=["letters", "Japanese"])
+def test_names_may_be_as_long_as_a_disk_allows(tmp_path: Path, links: bool, name: str, move: bool) -> None:
+    (tmp_path / name).write_text("photo")
+    assert transfer.transfer(tmp_path / name, tmp_path / "out" / name, move=move)
+    assert content(tmp_path) == {f"out/{name}": "photo"} | ({} if move else {name: "photo"})
+
+
+def test_a_disk_that_keeps_no_modes_and_times_gets_the_photo(
+    tmp_path: Path, links: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.jpg").write_text("photo")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(shutil, "copystat", refuse)
+    assert transfer.transfer(tmp_path / "a.jpg", tmp_path / "out" / "a.jpg")
+    assert content(tmp_path / "out") == {"a.jpg": "photo"}
 
 
 MOVER = """

@@ -23,7 +23,8 @@ from tyro.constructors import ConstructorRegistry, StructConstructorSpec, Struct
 
 from vtiqa_jax.errors import Terminated, UserError
 
-DISK = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST}
+DISK = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST,
+        errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EBUSY}  # fmt: skip
 """What is wrong with a person's disk or folder, not with the program."""
 
 TOLD = {

@@ -280,6 +280,7 @@ def train(
 
     if recipe.chains and not scale.higher_is_better:
         raise UserError("--recipe.chains wants scores of which higher ones are better")
+    checkpoint.check_overwrite(workdir / "checkpoint", force=True)
     if note := has_seen(start, provenance.get("data"), identity["split"]):
         say(note)
 

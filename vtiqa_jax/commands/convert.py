@@ -187,7 +187,8 @@ def export(
     for name, table in by_name.items():
         atomic.make_folder(targets[name].parent)
         files.write(targets[name], translate.to_torch(loaded.params, table))
-        print(f"{targets[name]}: sha256 {checkpoint.sha256(targets[name])}")
+        if not atomic.is_stream(targets[name]):
+            print(f"{targets[name]}: sha256 {checkpoint.sha256(targets[name])}")
     if config.kind == "backbone":
         print(f"the file does not say that its ViT has {config.num_heads} attention heads")
 

@@ -1,6 +1,7 @@
 """`vtiqa explain`: where photos are bad."""
 
 import collections
+import errno
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -28,7 +29,7 @@ def explain(
     compute_dtype: ComputeDtype = "float32",
 ) -> int:
     """Maps of quality: for each photo a PNG to look at, and the map as an array. Exit status: 0, or 1 if some of the
-    photos could not be read.
+    photos have none.
 
     Args:
         paths: photos, and folders that are searched for photos at any depth.
@@ -37,7 +38,8 @@ def explain(
         compute_dtype: bfloat16 is faster where the hardware multiplies it, and less exact.
     """
     photos = find_photos(paths, [out])
-    name, count = collections.Counter(photo.name for photo in photos).most_common(1)[0]
+    folded = str.casefold if sys.platform in ("win32", "darwin") else str  # a.jpg and A.jpg are one file there
+    name, count = collections.Counter(folded(photo.name) for photo in photos).most_common(1)[0]
     if count > 1:
         raise UserError(f"{count} photos are named {name}; their maps would overwrite each other, so give them singly")
     model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype)
@@ -55,10 +57,17 @@ def explain(
         score = float(model.score([pixels])[0])
         found = model.explain(pixels)
         row, column = found.worst
-        found.save(out / f"{photo.name}.png", f"{photo.name}: {score:.2f} ({model.scale})")
-        with atomic.atomic_replace(out / f"{photo.name}.npy") as temporary, temporary.open("wb") as file:
-            np.save(file, found.resample(MAP_SIDE, MAP_SIDE))
+        try:
+            found.save(out / f"{photo.name}.png", f"{photo.name}: {score:.2f} ({model.scale})")
+            with atomic.atomic_replace(out / f"{photo.name}.npy") as temporary, temporary.open("wb") as file:
+                np.save(file, found.resample(MAP_SIDE, MAP_SIDE))
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            failed += 1
+            tqdm.write(f"    failed  {photo}: its name is too long for a map's, which is longer", file=sys.stdout)
+            continue
         tqdm.write(f"{score:10.4f}  {column:4.0%} {row:4.0%}  {photo}", file=sys.stdout)
     if failed:
-        print(f"{failed} of {len(photos)} photos could not be read", file=sys.stderr)
+        print(f"{failed} of {len(photos)} photos have no map", file=sys.stderr)
     return 1 if failed else 0

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from vtiqa_jax import atomic
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.photos import formats
 
@@ -19,7 +20,8 @@ def find_photos(paths: Sequence[Path], made: Sequence[Path]) -> list[Path]:
         UserError: there are none.
     """
     photos = formats.find_images(list(paths))
-    photos = [photo for photo in photos if not any(photo.resolve().is_relative_to(folder.resolve()) for folder in made)]
+    folders = [atomic.resolve(folder) for folder in made]
+    photos = [photo for photo in photos if not any(photo.resolve().is_relative_to(folder) for folder in folders)]
     for extra, left_out in formats.count_left_out(list(paths)).items():
         print(f"{left_out} {extra.photos} photos are left out: install vtiqa-jax[{extra.name}]", file=sys.stderr)
     if not photos:

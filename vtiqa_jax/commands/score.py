@@ -14,6 +14,7 @@ from tqdm import tqdm
 from tyro.conf import Positional, arg
 
 import vtiqa_jax
+from vtiqa_jax import atomic
 from vtiqa_jax.commands.display import Display, Order, print_any_name
 from vtiqa_jax.commands.photos import find_photos
 from vtiqa_jax.commands.selection import Selection
@@ -58,7 +59,7 @@ def score(
         paths: photos, and folders that are searched for photos at any depth.
         checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
         out: write the scores to a file that ends in .csv, .jsonl, .json or .parquet; interrupted, the same command goes
-            on.
+            on. To a pipe, a device or "-", which is standard output, they are written as CSV.
         report: make a page of the photos in this folder, `index.html`, to look at, to filter and to mark.
         maps: show on the page where each photo is bad, too; takes as long as two dozen scores.
         spread: score each photo by so many other mosaics too, and tell the mean and standard deviation of that.
@@ -75,10 +76,17 @@ def score(
     if maps and report is None:
         raise UserError("--maps are shown on a page: add --report DIR; `vtiqa explain` makes them without one")
     if report is not None:
-        check_folder(report.resolve())
+        check_folder(atomic.resolve(report))
     photos = find_photos(paths, [folder for folder in (report, selection.folder) if folder is not None])
     targets = selection.plan(paths, photos)
     ending = None if out is None else score_files.check_writable(out)
+    if out is not None and out.is_file() and any(photo.exists() and out.samefile(photo) for photo in photos):
+        raise UserError(f"{out} is one of the photos; write the scores to another file")
+    has_stdout = out is not None and atomic.is_standard_output(out)
+    if has_stdout and selection.paths_only:
+        raise UserError("--list and the scores would both go to standard output; write the scores to a file")
+    # Where nothing can lie beside the output, an interrupted run begins again.
+    resumable = out is not None and not atomic.is_stream(out) and atomic.takes_files(out.parent)
     mosaics = Spread(spread, seed) if spread else None
     model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype)
     size = pass_size(model.mesh, len(photos), batch_size)
@@ -94,13 +102,14 @@ def score(
     with contextlib.ExitStack() as stack:
         stack.enter_context(raise_on_sigterm())
         stack.enter_context(quiet_decoders())
-        memory = None if out is None else stack.enter_context(open_part(out, settings))
-        if cache is not None:  # then it remembers the interrupted run, too
+        memory = stack.enter_context(open_part(out, settings)) if out is not None and resumable else None
+        if cache is not None:  # then it remembers an interrupted run, too
             memory = stack.enter_context(open_cache(cache, settings))
         gallery = None if report is None else stack.enter_context(open_gallery(report))
 
         print_any_name()
-        display = Display(model, len(photos), mosaics, order=sort, silent=quiet or selection.paths_only)
+        silent = quiet or selection.paths_only or has_stdout
+        display = Display(model, len(photos), mosaics, order=sort, silent=silent)
         inspect = None if gallery is None else preview
         known = None if memory is None else memory.known
         stream = model.stream(
@@ -126,7 +135,7 @@ def score(
             created = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
             gallery.finish(GalleryHeader(title, checkpoint, model.scale, command, created))
     display.finish(results)
-    if report is not None and not (quiet or selection.paths_only):
+    if report is not None and not silent:
         print(f"report: {report / 'index.html'}")
     failed = sum(result.error is not None for result in results)
     if failed:

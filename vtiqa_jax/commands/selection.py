@@ -1,6 +1,7 @@
 """What `vtiqa score` does with the photos between two scores: list, copy, move."""
 
 import dataclasses
+import errno
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,9 +10,13 @@ from typing import Annotated
 
 from tyro.conf import arg
 
+from vtiqa_jax import atomic
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.photos.transfer import plan_targets, transfer
+
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+"""What no further photo would escape."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,11 +55,14 @@ class Selection:
         return self.copy_to or self.move_to
 
     def plan(self, paths: Sequence[Path], photos: Sequence[Path]) -> dict[Path, Path]:
-        """Where each photo would go. Errors: UserError when two would have one name, or the folder is a file."""
+        """Where each photo would go. Errors: UserError when two would have one name, or the folder is a file; OSError
+        when nothing can be written there."""
         if self.folder is None:
             return {}
         if self.folder.exists() and not self.folder.is_dir():
             raise UserError(f"{self.folder} is a file; --copy-to and --move-to take a folder")
+        folder = atomic.resolve(self.folder)
+        atomic.require_new_files(next(place for place in (folder, *folder.parents) if place.exists()))
         return plan_targets(paths, photos, self.folder)
 
     def is_chosen(self, result: ScoreResult) -> bool:
@@ -64,10 +72,10 @@ class Selection:
         return result.score is not None and low <= result.score <= high
 
     def apply(self, results: Iterable[ScoreResult], targets: Mapping[Path, Path]) -> bool:
-        """Lists, copies or moves the chosen photos; False when the name of one was taken.
+        """Lists, copies or moves the chosen photos; False when one could not be, which is told and stops no other.
 
         Raises:
-            UserError: the disk takes no more, say; what is done stays done, and the same command does the rest.
+            UserError: the disk is full; what is done stays done, and the same command does the rest.
         """
         chosen = list(dict.fromkeys(result.image for result in results if self.is_chosen(result)))
         if self.paths_only:
@@ -84,9 +92,14 @@ class Selection:
                 free = transfer(photo, targets[photo], move=self.move_to is not None)
             except OSError as error:
                 reason = f"{photo} cannot be {done} to {targets[photo]}: {error.strerror or error}"
-                raise UserError(f"{reason}; {count} photos are, and the same command does the rest") from error
+                if error.errno in DISK_FULL:
+                    rest = "make room, and the same command does the rest"
+                    raise UserError(f"{reason}; {count} of {len(chosen)} photos are {done}; {rest}") from error
+                print(reason, file=sys.stderr)
+                continue
             count += free
             if not free:
                 print(f"{photo} stays: {targets[photo]} is another file", file=sys.stderr)
-        print(f"{count} photos {done} to {self.folder}{os.sep}", file=sys.stderr)
+        of_all = "" if count == len(chosen) else f" of {len(chosen)}"
+        print(f"{count}{of_all} photos {done} to {self.folder}{os.sep}", file=sys.stderr)
         return count == len(chosen)

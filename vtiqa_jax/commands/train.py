@@ -1,13 +1,12 @@
 """Train a VT-IQA. Without arguments: a demonstration on distorted photographs that come inside ordinary wheels."""
 
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
-from vtiqa_jax import sharding
+from vtiqa_jax import atomic, sharding
 from vtiqa_jax.data import datasets, demo, joint, manifest, split_files, splits
 from vtiqa_jax.data.datasets.info import Dataset
 from vtiqa_jax.data.manifest import Manifest
@@ -100,8 +99,7 @@ def run_demo(workdir: Path = Path("runs/demo"), recipe: FinetuneRecipe = DEMO_RE
         recipe: how to train.
     """
     for left_over in ("checkpoint", "result.json"):
-        path = workdir / left_over
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        atomic.remove(atomic.resolve(workdir / left_over))
     photos, split = demo.make(workdir / "photos")
     provenance = {"data": "demo", "labels": demo.LABELS}
     options = TrainOptions(workdir=workdir, recipe=recipe, eval_mosaics=1)

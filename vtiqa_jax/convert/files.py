@@ -213,8 +213,9 @@ def _write_safetensors(path: Path, arrays: Arrays) -> None:
         import safetensors.numpy
     except ImportError as error:
         raise UserError(f"writing .safetensors {NEEDS_SAFETENSORS}") from error
-    # As timm and transformers mark arrays in PyTorch's layout.
-    safetensors.numpy.save_file(arrays, path, metadata={"format": "pt"})
+    # Marked as timm and transformers mark arrays in PyTorch's layout. Not by `save_file`: only the owner may read what
+    # that makes, whatever the umask.
+    path.write_bytes(safetensors.numpy.save(arrays, metadata={"format": "pt"}))
 
 
 def write(path: Path, arrays: Arrays) -> None:

@@ -45,9 +45,11 @@ def check_overwrite(out: Path, *, force: bool) -> None:
     Raises:
         UserError: there is something else, or a page that is not to be replaced.
     """
-    if out.exists() and not force:
+    if not out.is_file() and not atomic.entries(out):
+        return
+    if not force:
         raise UserError(f"{out} exists already; choose another name, or overwrite it with --force")
-    if out.exists() and not (out / CARD).is_file():
+    if not (out / CARD).is_file():
         raise UserError(f"{out} is not a page of this command, so --force does not replace it; remove it yourself")
 
 

@@ -82,7 +82,8 @@ def _write(folder: Path) -> None:
                 versions[f"{stem}_{distortion}_{level:.2f}.png"] = (distort(original, level, rng), label, distortion)
         for file, (pixels, label, distortion) in versions.items():
             # Fast rather than small: zlib's level 1.
-            cv2.imwrite(str(folder / file), pixels[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
+            png = cv2.imencode(".png", pixels[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
+            (folder / file).write_bytes(png.tobytes())  # cv2.imwrite says nothing of a full disk
             rows.append([file, f"{label:.2f}", name, distortion])
     with atomic.atomic_replace(folder / "scores.csv") as temporary, temporary.open("w", newline="") as file:
         csv.writer(file).writerows([["image", "mos", "photograph", "distortion"], *rows])

@@ -27,7 +27,7 @@ def _read_liqe_list(folder: Path, part: str) -> list[str]:
         raise UserError(f"{folder} holds more than one split: {', '.join(file.name for file in files)}")
     if not files:
         return []
-    return [line.split("\t")[0].strip() for line in files[0].read_text().splitlines() if line.strip()]
+    return [line.split("\t")[0].strip() for line in files[0].read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 def _read_pyiqa_table(path: Path) -> list[dict[str, str]]:
@@ -43,7 +43,7 @@ def _read_parts(path: Path, column: str, meta: Path | None) -> tuple[dict[str, l
     if path.is_dir():
         return {part: _read_liqe_list(path, part) for part in PARTS}, False
     if path.suffix == ".json":
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         parts = {part: [str(name) for name in content[part]] for part in PARTS}
         select_on_test = bool(content["chosen_on_test"])
         if content["format"] != FORMAT or content["sha256"] != hash_parts(parts, select_on_test):

@@ -4,7 +4,6 @@ import csv
 import dataclasses
 import importlib.util
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -62,38 +61,42 @@ def check_writable(path: Path) -> str:
     """Checks, before hours of scoring, that scores can be written to a file.
 
     Args:
-        path: the file.
+        path: the file, a device or a pipe; "-" is standard output.
 
     Returns:
-        Its ending, which says what it is written as.
+        The ending that says what it is written as; devices and pipes without one get CSV.
 
     Raises:
         UserError: they cannot.
     """
-    ending = path.suffix.lower()
+    try:
+        ending = path.suffix.lower()
+        if ending not in WRITERS and atomic.is_stream(path):
+            ending = ".csv"
+    except OSError as error:
+        raise _cannot_be_written(path, error) from error
     if ending not in WRITERS:
         raise UserError(f"{path}: scores are written to files that end in {', '.join(WRITERS)}")
     if ending == ".parquet" and importlib.util.find_spec("pyarrow") is None:
         raise UserError(f'{path}: Parquet needs the extra "parquet": pip install "vtiqa-jax[parquet]"')
-    reason = ""
-    if path.is_dir():
-        reason = "Is a directory"
-    elif not path.parent.is_dir():
-        reason = "Not a directory" if path.parent.exists() else "No such file or directory"
-    elif not os.access(path.parent, os.W_OK):
-        reason = "Permission denied"
-    if reason:
-        raise UserError(f"{path} cannot be written: {reason}")
+    try:
+        atomic.check_output(path)
+    except OSError as error:
+        raise _cannot_be_written(path, error) from error
     return ending
+
+
+def _cannot_be_written(path: Path, error: OSError) -> UserError:
+    return UserError(f"{path} cannot be written: {error.strerror or error}")
 
 
 def write_scores(
     path: Path, ending: str, results: Sequence[ScoreResult], columns: Sequence[Column], scale: LabelScale
 ) -> None:
-    """Writes results to a file, complete or not at all.
+    """Writes results to a file, complete or not at all; or to a device, a pipe or standard output.
 
     Args:
-        path: the file; an older one is replaced.
+        path: the file, see `check_writable`; an older one is replaced.
         ending: the format, see `check_writable`.
         results: one for each photo.
         columns: what is written of each.
@@ -101,10 +104,13 @@ def write_scores(
 
     Raises:
         UserError: the file cannot be written.
+        BrokenPipeError: nobody reads on.
     """
     rows = [{column.name: column.value(result) for column in columns} for result in results]
     try:
         with atomic.atomic_replace(path) as temporary:
             WRITERS[ending](temporary, rows, columns, scale)
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise _cannot_be_written(path, error) from error

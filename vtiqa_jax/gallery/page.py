@@ -1,6 +1,7 @@
 """Scored photos as one page, opened from disk: `index.html` with its style, script and data, pictures beside it."""
 
 import base64
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -70,6 +71,9 @@ class GalleryWriter:
             result: its path, which is shown, linked to and never trusted, and what the page says of it.
             preview: its pictures; None for a photo that could not be read.
             quality_map: finite scores of its parts, which divide it evenly.
+
+        Raises:
+            UserError: its pictures cannot be written.
         """
         number, path = len(self._rows), Path(result.image)
         row: dict[str, Any] = {
@@ -84,13 +88,18 @@ class GalleryWriter:
         if preview is not None:
             row |= {"width": preview.width, "height": preview.height}
             self._fingerprints[number] = preview.fingerprint
-            for name, data in zip(PICTURES, (preview.thumbnail, preview.views), strict=True):
-                (self._folder / name / f"{number:05}.jpg").write_bytes(data)
+            with _explain_write_errors(self._target):
+                for name, data in zip(PICTURES, (preview.thumbnail, preview.views), strict=True):
+                    (self._folder / name / f"{number:05}.jpg").write_bytes(data)
         self._rows.append({key: value for key, value in row.items() if value is not None})
         self._maps.append(quality_map)
 
     def finish(self, header: GalleryHeader) -> None:
-        """Finds the near-identical shots and writes the page."""
+        """Finds the near-identical shots and writes the page.
+
+        Raises:
+            UserError: it cannot be written.
+        """
         rows = list(self._fingerprints)
         groups = group_similar(np.stack([*self._fingerprints.values()])) if rows else []
         for row, group in zip(rows, groups, strict=True):
@@ -104,7 +113,8 @@ class GalleryWriter:
             "photos": self._rows,
         }
         page = _render(header, data, _encode_maps(self._maps))
-        (self._folder / PAGE).write_text(page, encoding="utf-8", newline="")
+        with _explain_write_errors(self._target):
+            (self._folder / PAGE).write_text(page, encoding="utf-8", newline="")
 
 
 @contextmanager
@@ -116,14 +126,20 @@ def open_gallery(folder: Path) -> Iterator[GalleryWriter]:
     Raises:
         UserError: `folder` has something else in it, or cannot be written.
     """
-    target = folder.resolve()
-    check_folder(target)
+    with contextlib.ExitStack() as stack:
+        with _explain_write_errors(folder):
+            target = atomic.resolve(folder)
+            check_folder(target)
+            writer = GalleryWriter(stack.enter_context(atomic.atomic_replace(target)), target)
+        yield writer  # what goes wrong in the block is not the report's fault
+        with _explain_write_errors(folder):
+            stack.close()
+
+
+@contextmanager
+def _explain_write_errors(folder: Path) -> Iterator[None]:
     try:
-        atomic.make_folder(target.parent)
-        with atomic.atomic_replace(target) as temporary:
-            yield GalleryWriter(temporary, target)
-    except BrokenPipeError:  # of standard output
-        raise
+        yield
     except OSError as error:
         raise UserError(f"the report {folder} cannot be written: {error.strerror or error}") from error
 
@@ -135,9 +151,7 @@ def check_folder(folder: Path) -> None:
         UserError: it may not.
     """
     try:
-        if not folder.exists():
-            return
-        names = {entry.name for entry in folder.iterdir()}
+        names = atomic.entries(folder)
         if not names:
             return
         if PAGE in names and names <= {PAGE, *PICTURES} and GENERATOR in (folder / PAGE).read_text(errors="replace"):

@@ -117,7 +117,7 @@ def check_overwrite(path: Path, *, force: bool) -> None:
     Raises:
         UserError: `path` exists and must not be overwritten, or is no checkpoint of ours to overwrite.
     """
-    if not path.exists():
+    if not path.is_file() and not atomic.entries(path):
         return
     if not force:
         raise UserError(f"{path} exists already; choose another name, or overwrite it with --force")
@@ -145,7 +145,7 @@ def sha256(path: Path) -> str:
 def file_hashes(folder: Path) -> dict[str, str]:
     """The SHA-256 of every file below a folder, by relative name; without the file that holds them."""
     files = sorted(file for file in folder.rglob("*") if file.is_file() and file != folder / HASHES)
-    return {str(file.relative_to(folder)): sha256(file) for file in files}
+    return {file.relative_to(folder).as_posix(): sha256(file) for file in files}
 
 
 def save(path: Path, checkpoint: Checkpoint, *, force: bool = False) -> None:
@@ -158,7 +158,7 @@ def save(path: Path, checkpoint: Checkpoint, *, force: bool = False) -> None:
     from orbax.checkpoint import v1 as ocp
 
     check_overwrite(path, force=force)
-    path = path.absolute()
+    path = atomic.resolve(path)
     atomic.make_folder(path.parent)
     arrays = {name: np.asarray(array, np.float32) for name, array in checkpoint.params.items()}
     metadata = json.loads(json.dumps(to_metadata(checkpoint)))

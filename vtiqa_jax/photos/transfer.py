@@ -1,16 +1,20 @@
 """Photos copied or moved to another folder: nothing is overwritten, and whenever it is interrupted nothing is lost."""
 
+import contextlib
 import errno
 import filecmp
 import os
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from vtiqa_jax import atomic
 from vtiqa_jax.errors import UserError
 
-NO_HARD_LINKS = {errno.EPERM, errno.EXDEV, errno.ENOTSUP, errno.EMLINK, errno.EACCES, errno.ENOSYS}
+NO_HARD_LINKS = {errno.EPERM, errno.EXDEV, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EACCES, errno.ENOSYS,
+                 errno.EINVAL}  # fmt: skip
+"""What file systems without hard links say, or that have no more of them; EINVAL on Windows."""
 
 
 def plan_targets(paths: Sequence[Path], photos: Sequence[Path], folder: Path) -> dict[Path, Path]:
@@ -74,11 +78,16 @@ def _place(source: Path, target: Path, *, link: bool) -> bool:
         except OSError as error:
             if error.errno not in NO_HARD_LINKS:
                 raise
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+    # A name of its own: the photo's may be as long as a name can be.
+    descriptor, name = tempfile.mkstemp(prefix=".vtiqa-", suffix=".part", dir=target.parent)
+    os.close(descriptor)
+    temporary = Path(name)
     try:
-        shutil.copy2(source, temporary)
-        with temporary.open("rb") as file:
+        shutil.copyfile(source, temporary)
+        with temporary.open("r+b") as file:
             os.fsync(file.fileno())
+        with contextlib.suppress(OSError):  # a memory card keeps no modes
+            shutil.copystat(source, temporary)
         return _rename(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)

@@ -64,7 +64,8 @@ class MetricLogger:
         if not self._enabled:
             return
         # Written anew by a run that is resumed: what a killed one had not yet flushed is in its history.
-        atomic.remove(workdir / "tensorboard")
+        for events in (workdir / "tensorboard").glob("*"):  # the folder may be a link
+            atomic.remove(events)
         self._events = SummaryWriter(str(workdir / "tensorboard"))
         for entry in history:
             self._add(entry)

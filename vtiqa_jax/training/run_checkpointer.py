@@ -78,7 +78,7 @@ class RunCheckpointer:
         Args:
             folder: where the states are, each in a folder named by its step.
         """
-        self.folder = folder.absolute()
+        self.folder = atomic.resolve(folder)  # a link could not be deleted as a folder
         if sharding.is_main_process():
             atomic.make_folder(self.folder)
         self._checkpointer = ocp.training.Checkpointer(
