@@ -274,6 +274,22 @@ def test_a_cache_reads_what_changed_alone(
     assert report[0] == 0 and len(list((tmp_path / "report" / "thumbnails").iterdir())) == COUNT
 
 
+@pytest.mark.skipif(os.name != "posix", reason="no pipes by name on Windows")
+def test_a_photo_from_a_pipe_is_scored_with_a_cache_and_an_output(
+    folder: Path, model: Path, scores: dict[Path, float], tmp_path: Path, command: Command
+) -> None:
+    """`vtiqa score <(curl ...)`: it can be read once."""
+    photo, pipe = folder / "p02.png", tmp_path / "photo"
+    os.mkfifo(pipe)
+    for arguments in (("--cache", tmp_path / "c.sqlite"), ("--out", tmp_path / "s.csv")):
+        writer = threading.Thread(target=lambda: pipe.write_bytes(photo.read_bytes()))
+        writer.start()
+        status, said, error = command(vtiqa.main, "score", pipe, "--checkpoint", model, *arguments)
+        writer.join()
+        assert (status, error) == (0, "")
+        assert said.splitlines()[1].split()[0] == f"{scores[photo]:.4f}"
+
+
 def test_a_long_run_on_a_terminal_ends_with_a_summary(
     folder: Path, model: Path, scores: dict[Path, float], command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
