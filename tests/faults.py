@@ -628,8 +628,8 @@ FAULTS = (
     Fault(
         "a photo is written over by its score",
         "vtiqa_jax/commands/score.py",
-        "photo.exists() and file.samefile(photo)",
-        "file == photo",
+        "photo.exists() and out.samefile(photo)",
+        "out == photo",
         "tests/test_score_command.py::test_a_photo_is_not_written_over_by_its_score",
     ),
     Fault(
