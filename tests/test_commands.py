@@ -205,7 +205,8 @@ def test_a_forbidden_folder_is_told_in_one_line(folder: Path, model: Path, tmp_p
 
 # ---- train.py and eval.py ----
 
-QUICK = ("--recipe.epochs", 3, "--recipe.batch-size", 8, "--recipe.head-lr", 0.01, "--recipe.compute-dtype", "float32")
+RECIPE = ("--recipe.batch-size", 8, "--recipe.head-lr", 0.01, "--recipe.compute-dtype", "float32")
+QUICK = ("--no-plots", "--recipe.epochs", 1, *RECIPE)
 
 
 def test_training_ends_with_results_that_eval_and_score_agree_with(
@@ -213,9 +214,8 @@ def test_training_ends_with_results_that_eval_and_score_agree_with(
 ) -> None:
     workdir = tmp_path / "run"
     arguments = ("--scores", folder / "scores.csv", "--images", folder, "--init", model, "--workdir", workdir)
-    status, said, error = command(
-        train_program.main, "manifest", *arguments, "--group-column", "part", "--split-seed", 1, *QUICK
-    )
+    given = (*arguments, "--group-column", "part", "--split-seed", 1, "--recipe.epochs", 3, *RECIPE)
+    status, said, error = command(train_program.main, "manifest", *given)
     assert status == 0, error
     assert len(re.findall(r"^ +[123] +\d\.\d{4} ", said, re.MULTILINE)) == 3
     result = json.loads((workdir / "result.json").read_text())
@@ -243,8 +243,6 @@ def test_training_ends_with_results_that_eval_and_score_agree_with(
     assert f"is it {workdir / 'checkpoint'}?" in error
 
     # The same command again shows the results; one with other settings is refused.
-    arguments = ("--scores", folder / "scores.csv", "--images", folder, "--init", model, "--workdir", workdir)
-    given = (*arguments, "--group-column", "part", "--split-seed", 1, *QUICK)
     status, said, _ = command(train_program.main, "manifest", *given)
     assert status == 0
     assert "is finished" in said
@@ -351,7 +349,7 @@ def test_splits_of_the_paper_by_its_own_recipe(koniq: Path, model: Path, tmp_pat
     status, said, error = command(
         train_program.main,
         *("dataset", "koniq10k", "--release", koniq / "koniq10k", "--partial", "--protocol", "paper"),
-        *("--init", model, "--workdir", tmp_path / "run", "--splits", 3, "--eval-mosaics", 1),
+        *("--init", model, "--workdir", tmp_path / "run", "--splits", 3, "--eval-mosaics", 1, "--no-plots"),
         *("recipe:published", "--recipe.max-epochs", 12, "--recipe.batch-size", 8),
     )
     assert status == 0, error
@@ -384,6 +382,7 @@ def test_clean_splits_by_the_modern_recipe(koniq: Path, model: Path, tmp_path: P
     given = (
         *("dataset", "koniq10k", "--release", koniq / "koniq10k", "--partial", "--init", model),
         *("--val-fraction", 0.25, "--recipe.batch-size", 8, "--recipe.epochs", 2, "--readout-blocks", 1, 2),
+        "--no-plots",
     )
     status, said, error = command(train_program.main, *given, "--workdir", tmp_path / "two", "--splits", 2)
     assert status == 0, error
@@ -406,8 +405,9 @@ def test_clean_splits_by_the_modern_recipe(koniq: Path, model: Path, tmp_path: P
     assert checkpoint.load(tmp_path / "again" / "checkpoint").config.view_size == 56
 
 
+@pytest.mark.slow
 def test_official_splits_and_scenes(koniq: Path, model: Path, tmp_path: Path, command: Command) -> None:
-    quick = ("--partial", "--init", model, "--recipe.batch-size", 8, "--recipe.epochs", 1)
+    quick = ("--partial", "--init", model, *QUICK)
     given = ("dataset", "koniq10k", "--release", koniq / "koniq10k", "--protocol", "official", *quick)
     status, said, error = command(train_program.main, *given, "--workdir", tmp_path / "official")
     assert status == 0, error

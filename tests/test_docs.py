@@ -1,22 +1,28 @@
 """What the documents tell people to type works as it is written."""
 
 import ast
+import contextlib
 import dataclasses
+import functools
 import importlib.util
+import inspect
 import json
 import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import tyro
 import yaml
 from PIL import Image
 
@@ -76,17 +82,74 @@ def steps() -> list[Any]:
     return found
 
 
+class Understood(BaseException):
+    """A script has read its options, and would begin."""
+
+
+def without_a_body(function: Callable[..., Any]) -> Callable[..., None]:
+    """A function of the same options that does nothing."""
+    return functools.wraps(function)(lambda *_, **__: None)
+
+
+class CommandsWithoutBodies(tyro.extras.SubcommandApp):
+    def command(self, func: Callable[..., Any] | None = None, **options: Any) -> Any:
+        if func is None:
+            return functools.partial(self.command, **options)
+        return super().command(without_a_body(func), **options)
+
+
+def read_options(script: Path, options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs a script with tyro until it has read its options, for it may take hours.
+
+    Raises:
+        SystemExit: it does not understand them.
+    """
+    assert "tyro." in script.read_text()
+    if script.name == "bulk.py":
+        pytest.importorskip("ray", reason='needs Ray Data: pip install "vtiqa-jax[bulk]"')
+    cli = tyro.cli
+
+    def only_read(function: Any, **settings: Any) -> None:
+        cli(without_a_body(function) if inspect.isfunction(function) else function, **settings)
+        raise Understood
+
+    monkeypatch.setattr(sys, "argv", [str(script), *options])
+    monkeypatch.setattr(tyro, "cli", only_read)
+    monkeypatch.setattr(tyro.extras, "SubcommandApp", CommandsWithoutBodies)
+    with contextlib.suppress(Understood):
+        runpy.run_path(str(script), run_name="__main__")
+
+
+@pytest.mark.parametrize(
+    ("command", "wrong"),
+    [
+        ("benchmarks/layers.py --side 3", "--side"),
+        ("benchmarks/layers.py --rounds many", "many"),
+        ("benchmarks/pipeline.py feeding --count 3", "--count"),  # an option of another command
+        ("benchmarks/pipeline.py feed", "feed"),
+        ("experiments/fine_tuning.py final --release R --init I --out O", "--variant"),  # left out
+        ("experiments/frozen.py --tokens T --scores S --images", "--images"),
+    ],
+)
+def test_a_wrong_option_of_a_script_is_seen(
+    command: str, wrong: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script, *options = command.split()
+    with pytest.raises(SystemExit, match="2"):
+        read_options(REPOSITORY / script, options, monkeypatch)
+    assert wrong in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("step", steps())
-def test_every_command_in_the_documents_is_understood(step: str) -> None:
+def test_every_command_in_the_documents_is_understood(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     program = next((program for program in PROGRAMS if step.startswith(f"{program} ") or step == program), None)
     if program is not None:
         words = shlex.split(step.removeprefix(program))
         prefix = list(PROGRAMS[program])[:1] if program != "vtiqa" else []
         cli.parse(cli.Group(PROGRAMS[program], ""), "vtiqa", prefix + words)
-    elif file := re.match(r"python (\S+\.py)", step):
-        source = (REPOSITORY / file[1]).read_text()  # too slow to run: its options are there
-        for option in re.findall(r" --(?:no-)?([\w-]+)", step):
-            assert re.search(rf"\b{option.replace('-', '_')}\b", source), option
+    elif re.match(r"python \S+\.py", step):
+        _, script, *options = shlex.split(step)
+        read_options(REPOSITORY / script, options, monkeypatch)
     elif module := re.match(r"python -m (\S+)", step):
         assert module[1] == "venv" or importlib.util.find_spec(module[1])
     else:
@@ -98,6 +161,14 @@ def test_every_command_in_the_documents_is_understood(step: str) -> None:
 
 def test_every_python_block_is_run_here() -> None:
     assert {document.stem for document in DOCUMENTS if blocks(document, "python")} == {*RUN, "datasets", "export"}
+
+
+def test_the_readmes_two_commands_are_what_ci_runs() -> None:
+    """In a fresh clone and a fresh environment, as a person does."""
+    readme, ci = (REPOSITORY / "README.md").read_text(), (REPOSITORY / ".ci" / "run").read_text()
+    commands = re.findall(r"^ {4}((?:python3 -m venv|pip install) .*)$", readme, re.MULTILINE)
+    assert [command.split()[-2:] for command in commands] == [["vtiqa", "demo"], ["&&", "pytest"]]
+    assert all(re.search(rf"^{re.escape(command)}( -m .*)?$", ci, re.MULTILINE) for command in commands)
 
 
 def test_the_readme_is_short() -> None:
@@ -257,6 +328,7 @@ def _shape_of(shown: str) -> str:
 def test_the_notebook_shows_what_it_would_show_today(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # and back: the notebook goes to the photos' folder
     cells = json.loads((REPOSITORY / "docs" / "scoring.ipynb").read_text())["cells"]
+    assert any(cell.get("outputs") for cell in cells)
     named: dict[str, Any] = {}
     for cell in (cell for cell in cells if cell["cell_type"] == "code"):
         *statements, last = ast.parse("".join(cell["source"])).body

@@ -63,7 +63,9 @@ def test_the_page_is_whole_and_small(package: Path, tmp_path: Path, command: Com
         named = re.findall(r'(?:src|href|from|Worker\(|fetch\()[ =(]*"(?!data:)(?:\./)?([^"]+)"', text)
         assert named
         assert set(named) <= files.keys()
-    for identifier in re.findall(r'"(\w+)"', files["page.js"].decode().partition("].map")[0]):
+    identifiers = re.findall(r'"(\w+)"', files["page.js"].decode().partition("].map")[0])
+    assert identifiers
+    for identifier in identifiers:
         assert f'id="{identifier}"' in files["index.html"].decode()
 
 

@@ -76,7 +76,7 @@ def test_the_order_of_the_names_changes_no_bit(releases: Path, tmp_path: Path, c
         status, said, error = command(
             program.main, "train", "datasets", names, "--releases", releases, "--partial", "--init", releases / "init",
             "--workdir", tmp_path / str(number), "--image-cache", tmp_path / "cache", "--val-fraction", 0.25,
-            "--recipe.epochs", 2, "--recipe.batch-size", 8,
+            "--recipe.epochs", 2, "--recipe.batch-size", 8, "--no-plots",
         )  # fmt: skip
         assert status == 0, error
         results = json.loads((tmp_path / str(number) / "result.json").read_text())

@@ -57,8 +57,8 @@ def test_two_processes_are_as_one(config: ModelConfig, tmp_path: Path) -> None:
     def arguments(workdir: str) -> list[object]:
         return [
             "train.py", "dataset", "koniq10k", "--release", tmp_path / "koniq10k", "--partial", "--init",
-            tmp_path / "init", "--workdir", tmp_path / workdir, "--recipe.epochs", 3, "--recipe.batch-size", 8,
-            "--recipe.compute-dtype", "float32", "--save-every", 2, "--val-fraction", 0.3,
+            tmp_path / "init", "--workdir", tmp_path / workdir, "--recipe.epochs", 2, "--recipe.batch-size", 8,
+            "--recipe.compute-dtype", "float32", "--save-every", 2, "--val-fraction", 0.3, "--no-plots",
         ]  # fmt: skip
 
     one = [started(arguments("one"), 4)]

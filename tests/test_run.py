@@ -1,6 +1,7 @@
 """A run that is stopped anywhere, by anything, ends with the bits of one that never was."""
 
 import errno
+import functools
 import json
 import os
 import re
@@ -33,15 +34,17 @@ from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
 from vtiqa_jax.train import has_seen, train
 from vtiqa_jax.training import features, run_checkpointer
 from vtiqa_jax.training.finetune import FinetuneRecipe
+from vtiqa_jax.training.logger import MetricLogger
 from vtiqa_jax.training.options import MachineOptions, TrainOptions
 from vtiqa_jax.training.published import PublishedRecipe
+from vtiqa_jax.training.recipe import ScheduleState
 from vtiqa_jax.training.run_checkpointer import RunCheckpointer
 
 pytestmark = pytest.mark.usefixtures("usual_promotion")
 
 REPOSITORY = Path(__file__).parents[1]
 FINETUNE = FinetuneRecipe(
-    epochs=4, batch_size=6, ema=0.5, drop_path=0.1, compute_dtype="float32", chains=3, chains_per_batch=2
+    epochs=3, batch_size=6, ema=0.5, drop_path=0.1, compute_dtype="float32", chains=3, chains_per_batch=2
 )
 HEAD = replace(FINETUNE, freeze_backbone=True, drop_path=0.0)
 PUBLISHED = PublishedRecipe(batch_size=6, max_epochs=13)
@@ -58,12 +61,13 @@ class Bench:
     start: Checkpoint
     folder: Path
     cache: Path
+    plots: bool = False
 
     def __call__(self, recipe: FinetuneRecipe | PublishedRecipe, mos: np.ndarray | None = None) -> dict[str, Any]:
         """Runs to the end, or goes on; the result."""
         photos = self.photos if mos is None else replace(self.photos, mos=mos)
         split = Split(np.arange(TRAINED), np.arange(TRAINED, COUNT), np.empty(0, np.int64))
-        machine = MachineOptions(image_cache=self.cache, save_every=2, log_every=2)
+        machine = MachineOptions(image_cache=self.cache, save_every=2, log_every=2, plots=self.plots)
         options = TrainOptions(workdir=self.folder, recipe=recipe, machine=machine)
         scale = LabelScale("test", 1.0, 5.0)
         self.folder.mkdir(exist_ok=True)
@@ -88,11 +92,33 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     return Manifest(NAMES, np.linspace(1, 5, COUNT).astype(np.float32), ImageFolder(folder))
 
 
-@pytest.fixture
-def bench(config: ModelConfig, photos: Manifest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+@pytest.fixture(scope="module")
+def start(config: ModelConfig) -> Checkpoint:
     backbone = {k: v for k, v in params.init_params(config, 3).items() if params.param_group(k)[0] != "head"}
-    start = Checkpoint(config, backbone, None, {})
+    return Checkpoint(config, backbone, None, {})
+
+
+@pytest.fixture
+def bench(photos: Manifest, start: Checkpoint, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return Bench(photos, start, tmp_path / "run", tmp_path_factory.getbasetemp() / "image-cache")
+
+
+Uninterrupted = Callable[[FinetuneRecipe | PublishedRecipe], Path]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(photos: Manifest, start: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Uninterrupted:
+    """Runs a recipe without a break, once for all tests; the run's folder."""
+
+    @functools.cache
+    def folder(recipe: FinetuneRecipe | PublishedRecipe) -> Path:
+        bench = Bench(
+            photos, start, tmp_path_factory.mktemp("straight"), tmp_path_factory.getbasetemp() / "image-cache"
+        )
+        bench(recipe)
+        return bench.folder
+
+    return folder
 
 
 def assert_same(found: Path, wanted: Path) -> None:
@@ -106,18 +132,6 @@ def assert_same(found: Path, wanted: Path) -> None:
 def lasting(folder: Path) -> list[dict[str, Any]]:
     entries = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{key: value for key, value in entry.items() if key not in TIMES} for entry in entries]
-
-
-STRAIGHT: dict[str, Path] = {}
-
-
-def uninterrupted(bench: Bench, recipe: Any) -> Path:
-    """The folder of the same run without a break, once for each recipe."""
-    if repr(recipe) not in STRAIGHT:
-        other = replace(bench, folder=bench.folder.with_name("straight"))
-        other(recipe)
-        STRAIGHT[repr(recipe)] = other.folder
-    return STRAIGHT[repr(recipe)]
 
 
 def breaking(monkeypatch: pytest.MonkeyPatch, at: int, deed: Callable[[], None]) -> None:
@@ -138,28 +152,31 @@ def breaking(monkeypatch: pytest.MonkeyPatch, at: int, deed: Callable[[], None])
     ("at", "recipe"),
     [
         pytest.param(6, FINETUNE, id="6-finetune"),
-        pytest.param(8, HEAD, id="8-head"),
         *(
             pytest.param(at, recipe, marks=pytest.mark.slow, id=f"{at}-{kind}")
             for at, recipe, kind in [
                 (8, FINETUNE, "finetune"),
+                (8, HEAD, "head"),
                 (1, PUBLISHED, "published"),
                 (8, PUBLISHED, "published"),
             ]
         ),
     ],
 )
-def test_after_sigterm_the_same_bits(bench: Bench, recipe: Any, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_sigterm_the_same_bits(
+    bench: Bench, uninterrupted: Uninterrupted, recipe: Any, at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench.stopped(monkeypatch, at, recipe)
     assert bench.states()[-1].name == str(at)
     bench(recipe)
-    assert_same(bench.folder, uninterrupted(bench, recipe))
+    assert_same(bench.folder, uninterrupted(recipe))
     assert not (bench.folder / "states").exists()
 
 
+@pytest.mark.slow
 def test_the_best_epochs_model_is_kept(bench: Bench) -> None:
     """And not the last one's: the learning rate is far too high."""
-    bench(replace(FINETUNE, peak_lr=0.05, head_lr=0.2, ema=0.0, seed=2))
+    bench(replace(FINETUNE, epochs=4, peak_lr=0.05, head_lr=0.2, ema=0.0, seed=2))
     history = [json.loads(line) for line in (bench.folder / "metrics.jsonl").read_text().splitlines()]
     epochs = [entry["srcc"] for entry in history if "srcc" in entry]
     best = max(epoch for epoch in epochs if epoch is not None)
@@ -180,7 +197,8 @@ def test_the_best_epochs_model_is_kept(bench: Bench) -> None:
         scorer.percentile(known)
 
 
-@pytest.mark.parametrize("mosaics", [1, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("mosaics", [1, 3])
 def test_a_head_alone_learns_from_what_the_model_sees(bench: Bench, mosaics: int) -> None:
     """The scores during such a training, from features, are those of the model that it leaves."""
     start = replace(bench.start, config=bench.start.config.replace(eval_mosaics=mosaics))
@@ -199,7 +217,9 @@ def test_a_head_alone_learns_from_what_the_model_sees(bench: Bench, mosaics: int
 
 
 @pytest.mark.slow
-def test_sigterm_while_features_are_computed_loses_none_of_them(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sigterm_while_features_are_computed_loses_none_of_them(
+    bench: Bench, uninterrupted: Uninterrupted, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(features, "CHUNK", 8)
     # A recipe of its own: other tests' straight run computes features in larger batches, which round otherwise.
     recipe = replace(HEAD, seed=1)
@@ -219,7 +239,7 @@ def test_sigterm_while_features_are_computed_loses_none_of_them(bench: Bench, mo
     assert sorted(path.name for path in files[0].parent.iterdir()) == ["0000000.npy", "0000008.npy"]
     files[1].write_bytes(files[1].read_bytes()[:200])  # as after a power cut
     bench(recipe)
-    assert_same(bench.folder, uninterrupted(bench, recipe))
+    assert_same(bench.folder, uninterrupted(recipe))
 
 
 def test_a_start_that_has_seen_the_photos_is_told_of() -> None:
@@ -230,8 +250,9 @@ def test_a_start_that_has_seen_the_photos_is_told_of() -> None:
         assert "has seen photos of X" in has_seen(seen, "X", "2")
 
 
+@pytest.mark.slow
 def test_after_a_crash_the_same_bits_and_the_right_words(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    bench: Bench, uninterrupted: Uninterrupted, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def crash() -> None:
         raise RuntimeError("power cut")
@@ -242,19 +263,16 @@ def test_after_a_crash_the_same_bits_and_the_right_words(
             bench(FINETUNE)
     capsys.readouterr()
     bench(FINETUNE)
-    assert_same(bench.folder, uninterrupted(bench, FINETUNE))
+    assert_same(bench.folder, uninterrupted(FINETUNE))
     assert "going on after step 8, in epoch 3" in capsys.readouterr().out
     entries = lasting(bench.folder)
-    assert [entry["epoch"] for entry in entries if "srcc" in entry] == [1, 2, 3, 4]
-    assert [entry["step"] for entry in entries if "srcc" not in entry] == [2, 4, 8, 10]
+    assert [entry["epoch"] for entry in entries if "srcc" in entry] == [1, 2, 3]
+    assert [entry["step"] for entry in entries if "srcc" not in entry] == [2, 4, 8]
     assert {"step", "loss", "l1", "batch_plcc", "grad_norm", "lr"} <= entries[0].keys()
-    for picture in ("curve.png", "scatter-validation.png"):
-        assert cv2.imread(str(bench.folder / picture)).std() > 5
-    assert list((bench.folder / "tensorboard").glob("events*"))
 
 
 def test_a_damaged_state_is_passed_over(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    bench: Bench, uninterrupted: Uninterrupted, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bench.stopped(monkeypatch, 7)
     *_, before, newest = bench.states()
@@ -263,7 +281,7 @@ def test_a_damaged_state_is_passed_over(
     content[len(content) // 2] ^= 1
     largest.write_bytes(content)
     bench(FINETUNE)
-    assert_same(bench.folder, uninterrupted(bench, FINETUNE))
+    assert_same(bench.folder, uninterrupted(FINETUNE))
     said = capsys.readouterr().out
     assert f"{newest} is damaged and passed over: a file is missing, cut off or changed" in said
     assert f"going on after step {before.name}" in said
@@ -271,7 +289,7 @@ def test_a_damaged_state_is_passed_over(
 
 @pytest.mark.slow
 def test_without_a_whole_state_it_starts_anew_and_says_so(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    bench: Bench, uninterrupted: Uninterrupted, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bench.stopped(monkeypatch, 7)
     for state in bench.states():
@@ -281,12 +299,14 @@ def test_without_a_whole_state_it_starts_anew_and_says_so(
     assert "no whole state of the run is left: starting anew" in capsys.readouterr().out
     assert [state.name for state in bench.states()] == ["2"]
     bench(FINETUNE)
-    assert_same(bench.folder, uninterrupted(bench, FINETUNE))
+    assert_same(bench.folder, uninterrupted(FINETUNE))
     assert "going on after step 2" in capsys.readouterr().out
 
 
 @pytest.mark.slow
-def test_a_full_disk_stops_in_one_line_and_loses_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_stops_in_one_line_and_loses_nothing(
+    bench: Bench, uninterrupted: Uninterrupted, monkeypatch: pytest.MonkeyPatch
+) -> None:
     save, saved = ocp.training.Checkpointer.save_async, [0]
 
     def full(*arguments: Any, **options: Any) -> Any:
@@ -301,13 +321,13 @@ def test_a_full_disk_stops_in_one_line_and_loses_nothing(bench: Bench, monkeypat
             bench(FINETUNE)
     assert [state.name for state in bench.states()] == ["3", "4"]
     bench(FINETUNE)
-    assert_same(bench.folder, uninterrupted(bench, FINETUNE))
+    assert_same(bench.folder, uninterrupted(FINETUNE))
 
 
 @pytest.mark.slow
 def test_only_the_newest_states_are_kept(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench.stopped(monkeypatch, 11)
-    assert [state.name for state in bench.states()] == ["10", "11"]
+    bench.stopped(monkeypatch, 8)
+    assert [state.name for state in bench.states()] == ["6", "8"]
 
 
 def test_a_run_with_other_settings_is_not_gone_on_with(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -342,20 +362,24 @@ def test_a_head_that_died_is_no_result(bench: Bench, monkeypatch: pytest.MonkeyP
     assert not (bench.folder / "result.json").exists()
 
 
-def test_no_state_is_saved_after_a_gradient_that_is_no_number(bench: Bench) -> None:
-    """Learning rates that blow the weights up: the last state kept is finite, and the message names it."""
-    recipe = replace(FINETUNE, head_lr=1e30, peak_lr=1e30, ema=0.0)
-    with pytest.raises(UserError, match=r"(loss is|gradient's norm is) (nan|inf)") as raised:
-        bench(recipe)
-    states = bench.states()
-    named = re.search(r"the last good state, of step (\d+),", str(raised.value))
-    assert bool(states) == bool(named)
-    if named:
-        assert int(states[-1].name) == int(named[1])
+def test_no_state_is_saved_after_a_gradient_that_is_no_number(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fifth step blows the weights up: the last state kept is the fourth's, and the message names it."""
+    real = FinetuneRecipe.learning_rate
+
+    def learning_rate(self: FinetuneRecipe, state: ScheduleState, step: int, steps_per_epoch: int) -> float:
+        return 1e30 if step == 4 else real(self, state, step, steps_per_epoch)
+
+    monkeypatch.setattr(FinetuneRecipe, "learning_rate", learning_rate)
+    said = r"(loss is|gradient's norm is) (nan|inf) in epoch 2, batch 3, .* the last good state, of step 4, is in"
+    with pytest.raises(UserError, match=said):
+        bench(FINETUNE)
+    assert [state.name for state in bench.states()] == ["3", "4"]
 
 
 @pytest.mark.slow
-def test_a_disk_that_cannot_be_read_costs_no_state(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_cannot_be_read_costs_no_state(
+    bench: Bench, uninterrupted: Uninterrupted, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench.stopped(monkeypatch, 7)
     before = bench.states()
 
@@ -368,20 +392,37 @@ def test_a_disk_that_cannot_be_read_costs_no_state(bench: Bench, monkeypatch: py
             bench(FINETUNE)
     assert bench.states() == before
     bench(FINETUNE)
-    assert_same(bench.folder, uninterrupted(bench, FINETUNE))
+    assert_same(bench.folder, uninterrupted(FINETUNE))
 
 
 @pytest.mark.slow
-def test_what_a_killed_run_had_not_written_down_is_written(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_killed_run_had_not_written_down_is_written(
+    bench: Bench, uninterrupted: Uninterrupted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.plots = True
     bench.stopped(monkeypatch, 8)
     (bench.folder / "metrics.jsonl").write_text("")
     for events in (bench.folder / "tensorboard").iterdir():
         events.write_bytes(b"")
     bench(FINETUNE)
-    assert_same(bench.folder, uninterrupted(bench, FINETUNE))
+    assert_same(bench.folder, uninterrupted(FINETUNE))
     (events,) = (bench.folder / "tensorboard").iterdir()
-    assert events.read_bytes().count(b"epoch/photos_per_second") == 4
-    assert events.read_bytes().count(b"train/loss") == 4
+    assert events.read_bytes().count(b"epoch/photos_per_second") == 3
+    assert events.read_bytes().count(b"train/loss") == 3
+    for picture in ("curve.png", "scatter-validation.png"):
+        assert cv2.imread(str(bench.folder / picture)).std() > 5
+
+
+@pytest.mark.parametrize("plots", [True, False])
+def test_pictures_can_be_left_out(plots: bool, tmp_path: Path) -> None:
+    step = {"step": 1, "epoch": 1, "loss": 0.5, "lr": 1e-3}
+    epoch = {**step, "step": 2, "plcc": 0.9, "srcc": 0.8, "note": "", "photos_per_second": 9.0, "seconds": 1.0}
+    with MetricLogger(tmp_path, LabelScale("test", 1.0, 5.0), "validation", [], plots) as logger:
+        logger.log_step(step)
+        logger.log_epoch([step, epoch], np.float32([1, 2, 4]), np.float32([1, 3, 4]))
+    assert lasting(tmp_path) == [step, {name: value for name, value in epoch.items() if name not in TIMES}]
+    pictures = {"curve.png", "scatter-validation.png", "tensorboard"}
+    assert {path.name for path in tmp_path.iterdir()} == {"metrics.jsonl"} | (pictures if plots else set())
 
 
 # ---- the program itself, killed ----
@@ -407,7 +448,7 @@ def program(folder: Path, workdir: Path) -> subprocess.Popen[str]:
     arguments = (
         *("manifest", "--scores", folder / "scores.csv", "--images", folder, "--init", folder / "init"),
         *("--image-cache", folder / "images", "--workdir", workdir, "--save-every", 1),
-        *("--recipe.epochs", EPOCHS, "--recipe.batch-size", 4),
+        *("--no-plots", "--recipe.epochs", EPOCHS, "--recipe.batch-size", 6),
     )
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "COLUMNS": "1000"}
     return subprocess.Popen(
@@ -470,7 +511,7 @@ def test_killed_again_and_again_at_random_times(folder: Path, straight: Path, tm
 def test_terminated_and_started_again(folder: Path, straight: Path, tmp_path: Path) -> None:
     workdir = tmp_path / "run"
     running = program(folder, workdir)
-    while running.poll() is None and newest(workdir) < 9:
+    while running.poll() is None and newest(workdir) < 7:
         time.sleep(0.01)
     running.terminate()
     _, error = running.communicate(timeout=300)
@@ -482,12 +523,6 @@ def test_terminated_and_started_again(folder: Path, straight: Path, tmp_path: Pa
     assert running.returncode == 0, error
     assert "going on after step" in said
     assert_ends_alike(workdir, straight)
-    # Once more: it is finished, and says what came of it.
-    running = program(folder, workdir)
-    said, error = running.communicate(timeout=300)
-    assert running.returncode == 0, error
-    assert "is finished" in said
-    assert "SRCC" in said
 
 
 def test_a_state_that_does_not_fit_on_the_disk_is_told_before_it_is_written(

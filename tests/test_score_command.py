@@ -308,8 +308,25 @@ def test_a_long_run_on_a_terminal_ends_with_a_summary(
     shown = [line.split()[-1] for line in lines if line.endswith(".png")]
     assert shown == list(map(str, [*ordered[:5], *ordered[:-6:-1]]))
     assert lines[-1] == "and 2 more; --out FILE.csv has the reasons of all" and lines[-2].startswith("    failed  ")
-    few = command(vtiqa.main, "score", folder / "sub", "--checkpoint", model)[1]
-    assert len(few.splitlines()) == 1 + COUNT // 2  # few photos: lines
+    few = command(vtiqa.main, "score", folder / "sub", folder / "x0.png", "--checkpoint", model)[1].splitlines()
+    below = [photo for photo in ordered if photo.parent.name == "sub"]
+    assert [line.split()[-1] for line in few[1 : 1 + len(below)]] == list(map(str, below)), "few photos: the best first"
+    assert few[-2] == "failed:" and "x0.png" in few[-1]
+
+
+def test_lines_come_in_the_order_that_is_asked_for(
+    folder: Path, model: Path, scores: dict[Path, float], command: Command
+) -> None:
+    orders = {
+        "best": sorted(scores, key=lambda photo: -scores[photo]),
+        "worst": sorted(scores, key=lambda photo: scores[photo]),
+        "name": sorted(scores, key=str),
+    }
+    for order, expected in orders.items():
+        said = command(vtiqa.main, "score", *reversed(list(scores)), "--checkpoint", model, "--sort", order)[1]
+        assert [line.split()[-1] for line in said.splitlines()[1:]] == list(map(str, expected)), order
+    said = command(vtiqa.main, "score", *reversed(list(scores)), "--checkpoint", model)[1]
+    assert [line.split()[-1] for line in said.splitlines()[1:]] == list(map(str, reversed(list(scores)))), "as given"
 
 
 def test_compare_says_which_and_how_sure(

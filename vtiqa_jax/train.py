@@ -355,7 +355,7 @@ def train(
         if sharding.is_main_process():
             content = splits.to_json(split, photos.names)
             atomic.write_text(workdir / "split.json", json.dumps(content, indent=1) + "\n")
-        with MetricLogger(workdir, scale, split.selection_part, run.history) as logger:
+        with MetricLogger(workdir, scale, split.selection_part, run.history, options.machine.plots) as logger:
 
             def record(logged: dict[str, Array], rows: Int[np.ndarray, " _"]) -> float:
                 """Adds a step's metrics to the run's; waits for the step. Returns its loss."""

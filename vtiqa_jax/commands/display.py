@@ -14,9 +14,9 @@ from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.evaluation.spread import Spread
 from vtiqa_jax.models.checkpoint import LabelScale
 
-LONG = 30
+LONG = 20
 """More photos than these have a summary instead of lines, on a terminal."""
-SHOWN = 10
+SHOWN = 5
 """Photos of each kind in a summary."""
 Order = Literal["best", "worst", "name", "given"]
 """Best or worst first, by name, or as given and found."""

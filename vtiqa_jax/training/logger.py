@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from tensorboardX import SummaryWriter
 
 from vtiqa_jax import atomic, sharding
 from vtiqa_jax.evaluation import metrics, plots
@@ -50,7 +49,9 @@ def epochs_of(history: History) -> History:
 class MetricLogger:
     """The log files of one run in its folder. Of several processes the main one writes them."""
 
-    def __init__(self, workdir: Path, scale: LabelScale, selection_part: str, history: History) -> None:
+    def __init__(
+        self, workdir: Path, scale: LabelScale, selection_part: str, history: History, plots: bool = True
+    ) -> None:
         """Opens the files.
 
         Args:
@@ -58,17 +59,21 @@ class MetricLogger:
             scale: what scores mean.
             selection_part: whose correlations are logged: validation or test.
             history: of the run so far.
+            plots: whether the curve, the scatter plot and TensorBoard's events are made, besides metrics.jsonl.
         """
+        self._events = None  # without plots, or in another process than the main one
         self._workdir, self._scale, self._selection_part = workdir, scale, selection_part
         self._enabled = sharding.is_main_process()
         if not self._enabled:
             return
-        # Written anew by a run that is resumed: what a killed one had not yet flushed is in its history.
-        for events in (workdir / "tensorboard").glob("*"):  # the folder may be a link
-            atomic.remove(events)
-        self._events = SummaryWriter(str(workdir / "tensorboard"))
-        for entry in history:
-            self._add(entry)
+        if plots:
+            from tensorboardX import SummaryWriter  # imports torch where that is installed, which takes seconds
+
+            # Written anew by a run that is resumed: what a killed one had not yet flushed is in its history.
+            for events in (workdir / "tensorboard").glob("*"):  # the folder may be a link
+                atomic.remove(events)
+            self._events = SummaryWriter(str(workdir / "tensorboard"))
+        self._add(*history)
         if history:
             self._refresh(history)
 
@@ -77,18 +82,22 @@ class MetricLogger:
 
     def __exit__(self, *_: object) -> None:
         """Closes the TensorBoard file, however the run ends."""
-        if self._enabled:
+        if self._events is not None:
             self._events.close()
 
-    def _add(self, entry: dict[str, Any]) -> None:
-        kind = "epoch" if "srcc" in entry else "train"
-        for name, value in entry.items():
-            if isinstance(value, float) and name != "seconds":
-                self._events.add_scalar(f"{kind}/{name}", value, entry["step"])
+    def _add(self, *entries: dict[str, Any]) -> None:
+        if self._events is None:
+            return
+        for entry in entries:
+            kind = "epoch" if "srcc" in entry else "train"
+            for name, value in entry.items():
+                if isinstance(value, float) and name != "seconds":
+                    self._events.add_scalar(f"{kind}/{name}", value, entry["step"])
+        self._events.flush()
 
     def _refresh(self, history: History) -> None:
         atomic.write_text(self._workdir / "metrics.jsonl", "".join(json.dumps(entry) + "\n" for entry in history))
-        if epochs := epochs_of(history):
+        if self._events is not None and (epochs := epochs_of(history)):
             plots.training_curve(self._workdir / "curve.png", epochs, self._selection_part)
 
     def log_step(self, entry: dict[str, Any]) -> None:
@@ -98,7 +107,6 @@ class MetricLogger:
         with (self._workdir / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
         self._add(entry)
-        self._events.flush()
 
     def log_epoch(self, history: History, scores: Float[np.ndarray, " n"] | None, mos: Float[np.ndarray, " n"]) -> None:
         """Refreshes everything after an epoch.
@@ -112,7 +120,6 @@ class MetricLogger:
             return
         self._refresh(history)
         self._add(history[-1])
-        self._events.flush()
-        if scores is not None and np.isfinite(scores).all():
+        if self._events is not None and scores is not None and np.isfinite(scores).all():
             found = metrics.correlations(scores, mos)
             plots.scatter(self._workdir / f"scatter-{self._selection_part}.png", scores, mos, found, self._scale)

@@ -37,7 +37,7 @@ class SplitOptions:
 
 @dataclasses.dataclass(frozen=True)
 class MachineOptions:
-    """Memory, saving, several machines."""
+    """Memory, saving, logs, several machines."""
 
     image_cache: Path | None = None
     """Where decoded photos, and their features, are kept; share it among runs on the same photos."""
@@ -47,6 +47,8 @@ class MachineOptions:
     """Steps after which the state of the run is saved, besides after each epoch."""
     log_every: int = 50
     """Steps after which the loss is logged within an epoch."""
+    plots: bool = True
+    """Draw the curve and the scatter plot after an epoch, and write TensorBoard's events, besides metrics.jsonl."""
     coordinator: str | None = None
     """Train with other processes: "auto" finds SLURM, Kubernetes or MPI, HOST:PORT is process 0's address."""
     processes: int | None = None
