@@ -1109,7 +1109,7 @@ FAULTS = (
         "vtiqa_jax/evaluation/score_cache.py",
         "if not stat.S_ISREG(status.st_mode):",
         "if stat.S_ISDIR(status.st_mode):",
-        "tests/test_score_command.py::test_a_photo_from_a_pipe_is_scored_with_a_cache_and_an_output",
+        "tests/test_score_cache.py::test_pipes_and_devices_are_left_to_the_decoder",
     ),
     Fault(
         "two models of equal weights are one",

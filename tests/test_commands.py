@@ -234,6 +234,7 @@ def test_training_ends_with_results_that_eval_and_score_agree_with(
     assert status == 0
     again = json.loads((tmp_path / "eval" / "result.json").read_text())
     assert again["failed"] == 0
+    assert again["model"] == Scorer.load(workdir / "checkpoint").fingerprint
     for figure in ("plcc", "srcc", "krcc", "rmse"):
         assert again[figure] == pytest.approx(result[figure], abs=1e-4)
     assert command(eval_program.main, "manifest", *arguments, "--group-column", "group", "--checkpoint", model)[0] == 0

@@ -1,6 +1,7 @@
 """The page in a real browser: what a person can do with mouse, keys and screen reader, and what may never happen."""
 
 import csv
+import dataclasses
 import re
 import shutil
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 
 from tests.test_gallery import HEADER, noise, previewed
+from vtiqa_jax.evaluation import columns
+from vtiqa_jax.evaluation.columns import Column
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.gallery.page import GalleryHeader, open_gallery
 from vtiqa_jax.models.checkpoint import LabelScale
@@ -404,6 +407,36 @@ def test_a_scale_on_which_lower_is_better(browser: Any, tmp_path: Path) -> None:
     assert page.locator(".card", has_text="★").locator(".name").inner_text() == "good.jpg"
     bars = page.locator(".bar i").evaluate_all("all => all.map(e => parseFloat(e.style.width))")
     assert bars == pytest.approx([95, 60, 10])
+    page.context.close()
+    assert wrong == []
+
+
+def test_a_column_that_comes_later_is_shown_and_downloaded(
+    browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @dataclasses.dataclass(frozen=True)
+    class LaterResult(ScoreResult):
+        fine_detail: float | None = None
+        is_sharp: bool | None = None
+
+    later = (Column("fine_detail", float, "of the finest grain"), Column("is_sharp", bool, "whether edges are steep"))
+    monkeypatch.setattr(columns, "COLUMNS", (*columns.COLUMNS, *later))
+    with open_gallery(tmp_path / "report") as gallery:
+        gallery.add(LaterResult(Path("a.jpg"), 3.0, fine_detail=0.25, is_sharp=False), previewed(noise(1)))
+        gallery.add(LaterResult(Path("b.jpg"), 2.0), previewed(noise(2)))
+        gallery.finish(HEADER)
+    page, wrong = watched(browser)
+    page.goto((tmp_path / "report" / "index.html").as_uri())
+    page.locator(".card").first.click()
+    facts = dict(zip(*(page.locator(f"#facts {tag}").all_inner_texts() for tag in ("dt", "dd")), strict=True))
+    assert (facts["fine detail"], facts["is sharp"]) == ("0.25", "false")
+    page.keyboard.press("Escape")
+    with page.expect_download() as download:
+        page.click("#download")
+    with Path(download.value.path()).open(newline="", encoding="utf-8") as file:
+        first, second = csv.DictReader(file)
+    assert list(first) == ["image", "score", "fine_detail", "is_sharp", "mark", "group"]
+    assert (first["fine_detail"], first["is_sharp"], second["is_sharp"]) == ("0.25", "false", "")
     page.context.close()
     assert wrong == []
 

@@ -84,13 +84,16 @@ def test_an_unchanged_file_is_not_read_again(tmp_path: Path, monkeypatch: pytest
     assert read == [tmp_path / "b.jpg"] * 2
 
 
-def test_a_pipe_is_left_to_the_decoder(tmp_path: Path) -> None:
-    """What comes through it can be read once."""
+@pytest.mark.skipif(os.name != "posix", reason="no devices by name on Windows")
+def test_pipes_and_devices_are_left_to_the_decoder(tmp_path: Path) -> None:
+    """What comes through them can be read once, and is other content the next time."""
     pipe = tmp_path / "a.jpg"
     os.mkfifo(pipe)
     with open_cache(tmp_path / "c.sqlite", SETTINGS) as cache:
-        assert cache.known(pipe) is None  # and does not wait for a writer
-        cache.add(result(pipe))
+        for photo in (Path("/dev/null"), pipe):
+            assert cache.known(photo) is None  # and does not wait for a writer
+            cache.add(result(photo))
+            assert cache.known(photo) is None
 
 
 def test_neither_failures_nor_what_changed_meanwhile_are_stored(tmp_path: Path) -> None:
