@@ -25,7 +25,7 @@ class Column:
     type: type[str] | type[float] | type[int] | type[bool]
     text: str
     """What stands in it, for people."""
-    part: Literal["all", "score", "spread", "bulk"] = "all"
+    where: Literal["all", "score", "spread", "bulk"] = "all"
     """Which outputs have it: all, those of `vtiqa score`, only those with a spread, or those of `vtiqa bulk`."""
     decimals: int = 6
     """Of a float in files."""
@@ -56,9 +56,9 @@ class Column:
 
 
 COLUMNS = (
-    Column("image", str, "the photo's path, as it was given", part="score"),
-    Column("path", str, "the photo's path or address, and its place within a tar or Parquet file", part="bulk"),
-    Column("key", str, "the photo's key in its tar, or in a column of its Parquet file", part="bulk"),
+    Column("image", str, "the photo's path, as it was given", where="score"),
+    Column("path", str, "the photo's path or address, and its place within a tar or Parquet file", where="bulk"),
+    Column("key", str, "the photo's key in its tar, or in a column of its Parquet file", where="bulk"),
     Column(
         "score", float, "on the model's scale; empty where there is an error", heading="score", shown="{:10.4f}"
     ),
@@ -67,16 +67,16 @@ COLUMNS = (
         heading="  better than", shown="{:5.0f} %",
     ),
     Column("out_of_range", str, "`below` or `above`: beyond the scores of all training photos"),
-    Column("mean", float, "mean of the scores by drawn mosaics", part="spread", heading="  mean", shown="{:10.4f}"),
+    Column("mean", float, "mean of the scores by drawn mosaics", where="spread", heading="  mean", shown="{:10.4f}"),
     Column(
-        "spread", float, "standard deviation of the scores by drawn mosaics", part="spread",
+        "spread", float, "standard deviation of the scores by drawn mosaics", where="spread",
         heading=" ± spread", shown=" ± {:.4f}",
     ),
     Column("error", str, "why the photo has no score"),
     Column("warning", str, "what is wrong with the file of a photo that was scored nevertheless"),
-    Column("width", int, "pixels, as the photo is looked at", part="bulk"),
-    Column("height", int, "pixels, as the photo is looked at", part="bulk"),
-    Column("model", str, "the model's fingerprint; `vtiqa info` prints that of float32", part="bulk"),
+    Column("width", int, "pixels, as the photo is looked at", where="bulk"),
+    Column("height", int, "pixels, as the photo is looked at", where="bulk"),
+    Column("model", str, "the model's fingerprint; `vtiqa info` prints that of float32", where="bulk"),
 )  # fmt: skip
 
 
@@ -87,12 +87,12 @@ def replace_undecodable(text: str) -> str:
 
 def score_columns(*, spread: bool) -> tuple[Column, ...]:
     """Returns the columns of `vtiqa score`, with those of a spread or without."""
-    return tuple(column for column in COLUMNS if column.part in ("all", "score", *(("spread",) if spread else ())))
+    return tuple(column for column in COLUMNS if column.where in ("all", "score", *(("spread",) if spread else ())))
 
 
 def bulk_columns() -> tuple[Column, ...]:
     """Returns the columns of `vtiqa bulk`."""
-    return tuple(column for column in COLUMNS if column.part in ("all", "bulk"))
+    return tuple(column for column in COLUMNS if column.where in ("all", "bulk"))
 
 
 def arrow_schema(columns: Sequence[Column], metadata: dict[str, str] | None = None) -> "pyarrow.Schema":
