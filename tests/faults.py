@@ -91,8 +91,8 @@ FAULTS = (
     Fault(
         "test photos are distorted and learned",
         "vtiqa_jax/data/distorted.py",
-        "good = rng.permutation(rows[photos.mos[rows] >= np.median(photos.mos[rows])])",
-        "good = rng.permutation(np.flatnonzero(photos.mos >= np.median(photos.mos[rows])))",
+        "good = rng.permutation(rows[quality >= np.median(quality)])",
+        "good = rng.permutation(np.flatnonzero(photos.mos >= np.median(quality)))",
         "tests/test_distorted.py::test_chains_are_of_good_training_photos_and_change_nothing_else",
     ),
     Fault(
@@ -714,9 +714,44 @@ FAULTS = (
     Fault(
         "a photo may be listed twice",
         "vtiqa_jax/data/manifest.py",
-        "if not name or normalized in seen:",
-        "if not name:",
+        "            seen.add(path)\n",
+        "            pass\n",
         "tests/test_data.py::test_a_wrong_manifest_is_refused_with_its_lines",
+    ),
+    Fault(
+        "a row with a cell too many is believed",
+        "vtiqa_jax/data/csv_table.py",
+        "elif filled > len(header) or len(cells) < len(header):",
+        "elif len(cells) < len(header):",
+        "tests/test_csv_table.py::test_what_contradicts_itself_is_refused_with_its_line",
+    ),
+    Fault(
+        "a decimal comma is believed beside decimal points",
+        "vtiqa_jax/data/csv_table.py",
+        'self.delimiter == ";" and not has_point and',
+        'self.delimiter == ";" and',
+        "tests/test_csv_table.py::test_a_file_with_both_decimal_signs_is_in_doubt",
+    ),
+    Fault(
+        "lines are counted by rows",
+        "vtiqa_jax/data/csv_table.py",
+        "line, before = before + 1, reader.line_num",
+        "line, before = before + 1, before + 1",
+        "tests/test_csv_table.py::test_a_cell_that_is_no_number_is_named_with_its_line",
+    ),
+    Fault(
+        "composed and decomposed letters are two",
+        "vtiqa_jax/data/names.py",
+        'unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())',
+        "name.casefold()",
+        "tests/test_names.py::test_a_name_is_found_however_it_is_written",
+    ),
+    Fault(
+        "a disk that is away makes photos broken",
+        "vtiqa_jax/data/image_cache.py",
+        "if leave_out_broken and isinstance(error, ImageError):",
+        "if leave_out_broken:",
+        "tests/test_data.py::test_photos_that_cannot_be_read_for_now_are_not_left_out",
     ),
     Fault(
         "labels are not mapped to the common scale",
@@ -840,12 +875,33 @@ FAULTS = (
     ),
     Fault(
         "a kept head forgets that lower scores were better",
-        "vtiqa_jax/train.py",
+        "vtiqa_jax/training/start.py",
         "if old.higher_is_better == scale.higher_is_better:",
         "if old.higher_is_better or scale.higher_is_better:",
         "tests/test_training.py::test_a_kept_head_begins_with_the_starts_scores_on_the_new_scale[False]",
     ),
+    Fault(
+        "series fall on a scale on which they should rise",
+        "vtiqa_jax/train.py",
+        "quality = outputs if higher_is_better else -outputs",
+        "quality = outputs",
+        "tests/test_training.py::test_series_rise_where_lower_scores_are_better",
+    ),
+    Fault(
+        "a few validation photos select an epoch",
+        "vtiqa_jax/data/splits.py",
+        "0 < len(self.val) < FEWEST_TO_SELECT",
+        "0 < len(self.val) < 2",
+        "tests/test_preflight.py::test_a_few_validation_photos_select_nothing",
+    ),
     # ---- runs ----
+    Fault(
+        "a run that goes on takes the type of its new machine",
+        "vtiqa_jax/train.py",
+        'return saved.metadata["identity"]["recipe.compute_dtype"]',
+        "pass",
+        "tests/test_run.py::test_a_run_keeps_the_type_it_began_with",
+    ),
     Fault(
         "a resumed run forgets the optimizer's state",
         "vtiqa_jax/train.py",
