@@ -80,7 +80,7 @@ def score(
         check_folder(atomic.resolve(report))
     photos = find_photos(paths, [folder for folder in (report, selection.folder) if folder is not None])
     targets = selection.plan(paths, photos)
-    ending = None if out is None else score_files.check_writable(out)
+    ending = "" if out is None else score_files.check_writable(out)
     if out is not None and out.is_file() and any(photo.exists() and out.samefile(photo) for photo in photos):
         raise UserError(f"{out} is one of the photos; write the scores to another file")
     has_stdout = out is not None and atomic.is_standard_output(out)
@@ -128,9 +128,10 @@ def score(
                 display.add(result)
         except (KeyboardInterrupt, Terminated):
             if memory is not None:
+                memory.commit()
                 print(f"{memory.path} has the first {len(results)} photos; the same command goes on", file=sys.stderr)
             raise
-        if out is not None and ending is not None:
+        if out is not None:
             score_files.write_scores(out, ending, results, score_columns(spread=mosaics is not None), model.scale)
         if gallery is not None:
             title = ", ".join(path.name or str(path.resolve()) for path in paths)
