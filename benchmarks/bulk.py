@@ -78,7 +78,7 @@ def main(photos: Path, rounds: int = 1, staged: int = 64) -> None:
         print(f"bulk on 8 photos, all of it start: {command('bulk', few, Path(folder, 'few')):.1f} s")
         taken: dict[str, list[float]] = {"score": [], "bulk": []}
         for number in range(rounds):
-            taken["score"].append(command("score", photos, "--csv", sheet))
+            taken["score"].append(command("score", photos, "--out", sheet))
             taken["bulk"].append(command("bulk", photos, Path(folder, f"out{number}")))
             for name, seconds in taken.items():
                 print(f"{name:<8}{seconds[-1]:8.1f} s{len(files) / seconds[-1]:8.1f} photos/s", flush=True)

@@ -20,7 +20,8 @@ import tyro
 from playwright.sync_api import sync_playwright
 from timing import device
 
-from vtiqa_jax.gallery.page import GalleryHeader, GalleryItem, open_gallery
+from vtiqa_jax.evaluation.results import ScoreResult
+from vtiqa_jax.gallery.page import GalleryHeader, open_gallery
 from vtiqa_jax.gallery.preview import make_preview
 from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.models.vtiqa import ModelConfig
@@ -74,7 +75,7 @@ def write(folder: Path, count: int) -> None:
                 preview = make_preview(cv2.resize(blots, (320, 213), interpolation=cv2.INTER_CUBIC), config)
             path = Path(f"folder {number % 40:02}") / f"a photo of {number:08}.jpg"
             quality = rng.uniform(1, 5, (7, 7))
-            gallery.add(GalleryItem(path, float(quality.mean()), 50.0, 0.2, quality_map=quality), preview)
+            gallery.add(ScoreResult(path, float(quality.mean()), percentile=50.0, spread=0.2), preview, quality)
         finishing = time.perf_counter()
         gallery.finish(GalleryHeader("a benchmark", "no model", LabelScale("made up", 1.0, 5.0), "none", "today"))
         print(f"groups and page: {time.perf_counter() - finishing:.1f} s")

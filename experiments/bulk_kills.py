@@ -87,7 +87,7 @@ def main(
     with tempfile.TemporaryDirectory() as folder:
         sheet = Path(folder, "scores.csv")
         vtiqa = [sys.executable, "-m", "vtiqa_jax"]
-        score = [*vtiqa, "score", photos, "--csv", sheet, "--checkpoint", checkpoint]
+        score = [*vtiqa, "score", photos, "--out", sheet, "--checkpoint", checkpoint]
         subprocess.run(score, check=True, stdout=subprocess.DEVNULL)
         with sheet.open(newline="") as file:
             expected = {str(Path(row["image"]).resolve()): float(row["score"]) for row in csv.DictReader(file)}

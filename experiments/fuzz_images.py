@@ -232,7 +232,7 @@ def peak_memory(pid: int) -> int:
 
 def score(folder: Path, csv_file: Path, files: int, model: str) -> Outcome:
     """Runs `vtiqa score` on a folder in a process of its own."""
-    program = [sys.executable, "-m", "vtiqa_jax", "score", str(folder), "--csv", str(csv_file), "--checkpoint", model]
+    program = [sys.executable, "-m", "vtiqa_jax", "score", str(folder), "--out", str(csv_file), "--checkpoint", model]
     begun = time.monotonic()
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as error:
         running = subprocess.Popen(program, stdout=output, stderr=error)
@@ -249,9 +249,10 @@ def score(folder: Path, csv_file: Path, files: int, model: str) -> Outcome:
         for stream in (output, error):
             stream.seek(0)
             said.append(stream.read().decode(errors="replace"))
-    written = csv_file if csv_file.exists() else csv_file.with_name(csv_file.name + ".part")
-    with written.open(newline="") as file:
-        rows = {Path(row["image"]).name: row for row in csv.DictReader(file)}
+    rows = {}
+    if csv_file.exists():
+        with csv_file.open(newline="") as file:
+            rows = {Path(row["image"]).name: row for row in csv.DictReader(file)}
     return Outcome(status, time.monotonic() - begun, memory, said[0], said[1], rows)
 
 

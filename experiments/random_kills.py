@@ -66,7 +66,7 @@ def start_scoring(folder: Path, workdir: Path) -> subprocess.Popen[str]:
     """Ten times the photos, to a CSV."""
     workdir.mkdir(exist_ok=True)
     photos = [folder / "photos"] * 10
-    return start("score", *photos, "--checkpoint", folder / "model", "--csv", workdir / "s.csv")
+    return start("score", *photos, "--checkpoint", folder / "model", "--out", workdir / "s.csv")
 
 
 def newest_state(workdir: Path) -> int:

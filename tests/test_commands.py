@@ -1,9 +1,11 @@
 """The command lines, as a person calls them: what is written, what is said, and the exit status."""
 
+import contextlib
 import csv
 import json
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
@@ -50,15 +52,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_score_writes_all_it_says(folder: Path, model: Path, tmp_path: Path, command: Command) -> None:
     status, said, _ = command(
         vtiqa.main,
-        *("score", folder, "--checkpoint", model, "--csv", tmp_path / "s.csv"),
-        *("--json", tmp_path / "s.json", "--batch-size", 16),
+        *("score", folder, "--checkpoint", model, "--out", tmp_path / "s.csv", "--batch-size", 16),
     )
     assert status == 0
+    assert command(vtiqa.main, "score", folder, "--checkpoint", model, "--out", tmp_path / "s.json")[0] == 0
     assert said.splitlines()[0] == "score (test scale, 1 to 5, higher is better)  image"
     assert len(said.splitlines()) == 41
     with (tmp_path / "s.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["image", "score", "percentile", "outside", "error", "warning"]
+    assert list(rows[0]) == ["image", "score", "percentile", "out_of_range", "error", "warning"]
     assert [row["image"] for row in rows] == [str(folder / f"p{i:02}.png") for i in range(40)]
     told = json.loads((tmp_path / "s.json").read_text())
     assert told["scale"] == {"dataset": "test", "low": 1.0, "high": 5.0, "higher_is_better": True}
@@ -72,7 +74,7 @@ def test_score_makes_a_page_and_never_scores_its_pictures(
 ) -> None:
     photos = shutil.copytree(folder, tmp_path / "photos")
     report = photos / "report"
-    arguments = ("score", photos, "--checkpoint", model, "--csv", tmp_path / "s.csv", "--report", report)
+    arguments = ("score", photos, "--checkpoint", model, "--out", tmp_path / "s.csv", "--report", report)
     first = command(vtiqa.main, *arguments)
     table = (tmp_path / "s.csv").read_text()
     assert first[1].endswith(f"report: {report / 'index.html'}\n")
@@ -90,7 +92,7 @@ def test_score_goes_on_after_a_bad_photo_and_says_so(
     folder: Path, model: Path, tmp_path: Path, command: Command
 ) -> None:
     (tmp_path / "bad.jpg").write_bytes(b"no photo")
-    arguments = (tmp_path, folder / "p01.png", tmp_path / "none.png", "--csv", tmp_path / "s.csv")
+    arguments = (tmp_path, folder / "p01.png", tmp_path / "none.png", "--out", tmp_path / "s.csv")
     status, said, error = command(vtiqa.main, "score", "--checkpoint", model, *arguments)
     assert status == 1
     assert "2 of 3 photos could not be read" in error
@@ -111,7 +113,7 @@ def test_score_says_of_how_many_training_photos_it_is_better(
     knowing = replace(made, provenance={"trained": {"percentiles": known}})
     checkpoint.save(tmp_path / "model", knowing)
     (tmp_path / "bad.jpg").write_bytes(b"no photo")
-    arguments = ("--checkpoint", tmp_path / "model", "--csv", tmp_path / "s.csv", "--json", tmp_path / "s.json")
+    arguments = ("--checkpoint", tmp_path / "model", "--out", tmp_path / "s.csv")
     status, said, _ = command(vtiqa.main, "score", tmp_path / "bad.jpg", folder / "p01.png", *arguments)
     assert status == 1
     assert said.splitlines() == [
@@ -121,14 +123,13 @@ def test_score_says_of_how_many_training_photos_it_is_better(
     ]
     with (tmp_path / "s.csv").open(newline="") as file:
         assert [row["percentile"] for row in csv.DictReader(file)] == ["", "75.0"]
-    told = json.loads((tmp_path / "s.json").read_text())["scores"]
-    assert [entry["percentile"] for entry in told] == [None, pytest.approx(75, abs=0.01)]
 
 
 def test_score_refuses_what_cannot_work_in_one_line(
     folder: Path, model: Path, tmp_path: Path, command: Command
 ) -> None:
     (tmp_path / "empty").mkdir()
+    (tmp_path / "d.csv").mkdir()
     photo = folder / "p00.png"
     for arguments, said in (
         ([], "no photos are given"),
@@ -136,8 +137,8 @@ def test_score_refuses_what_cannot_work_in_one_line(
         ([tmp_path / "empty", "--checkpoint", model], "no photos in"),
         ([folder, "--copy-to", folder], f"no photos in {folder} but in {folder}"),
         ([photo, "--checkpoint", tmp_path / "none"], "none is not a checkpoint"),
-        ([photo, "--checkpoint", model, "--csv", tmp_path / "none" / "s.csv"], "s.csv cannot be written: No such file"),
-        ([photo, "--checkpoint", model, "--json", tmp_path / "empty"], "empty cannot be written: Is a directory"),
+        ([photo, "--checkpoint", model, "--out", tmp_path / "none" / "s.csv"], "s.csv cannot be written: No such file"),
+        ([photo, "--checkpoint", model, "--out", tmp_path / "d.csv"], "d.csv cannot be written: Is a directory"),
         ([photo, "--checkpoint", model, "--batch-size", 0], "batch size must be at least 1"),
     ):
         status, _, error = command(vtiqa.main, "score", *arguments)
@@ -162,12 +163,13 @@ def test_an_interrupted_score_keeps_its_rows_and_no_half_file(
 
     monkeypatch.setattr(decode, "open_photo", interrupted)
     status, _, error = command(
-        vtiqa.main, "score", folder, "--checkpoint", model, "--csv", tmp_path / "s.csv", "--batch-size", 8
+        vtiqa.main, "score", folder, "--checkpoint", model, "--out", tmp_path / "s.csv", "--batch-size", 8
     )
     assert status == 130
     assert "interrupted" in error
     assert [path.name for path in tmp_path.iterdir()] == ["s.csv.part"]
-    assert 8 <= len((tmp_path / "s.csv.part").read_text().splitlines()) - 1 <= 30
+    with contextlib.closing(sqlite3.connect(tmp_path / "s.csv.part")) as part:
+        assert 8 <= part.execute("SELECT count(*) FROM scores").fetchone()[0] <= 30
 
 
 @pytest.mark.slow
@@ -237,6 +239,7 @@ def test_training_ends_with_results_that_eval_and_score_agree_with(
     assert status == 0
     again = json.loads((tmp_path / "eval" / "result.json").read_text())
     assert again["failed"] == 0
+    assert again["model"] == Scorer.load(workdir / "checkpoint").fingerprint
     for figure in ("plcc", "srcc", "krcc", "rmse"):
         assert again[figure] == pytest.approx(result[figure], abs=1e-4)
     assert command(eval_program.main, "manifest", *arguments, "--group-column", "group", "--checkpoint", model)[0] == 0
@@ -522,7 +525,7 @@ def test_score_says_what_is_wrong_with_photos(model: Path, tmp_path: Path, comma
     (photos / "a.jpg").write_bytes(data[:at] + b"\xff\xd0" + data[at:])
     cv2.imwrite(str(photos / "b.png"), np.zeros((64, 65, 3), np.uint8))
     (photos / "c.png").write_bytes(cv2.imencode(".png", pixels)[1].tobytes()[:-60])
-    arguments = ("--csv", tmp_path / "s.csv", "--json", tmp_path / "s.json", "--report", tmp_path / "report")
+    arguments = ("--out", tmp_path / "s.csv", "--report", tmp_path / "report")
     status, said, error = command(
         vtiqa.main, "score", photos, "--checkpoint", model, "--max-pixels", 64 * 64, *arguments
     )
@@ -535,8 +538,6 @@ def test_score_says_what_is_wrong_with_photos(model: Path, tmp_path: Path, comma
     assert [bool(row["warning"]) for row in rows] == [True, False, False]
     assert rows[1]["error"] == "65 x 64 pixels are more than max-pixels, 4,096"
     assert rows[2]["error"] == "the PNG is damaged or cut off, or of a kind that is not read"
-    told = json.loads((tmp_path / "s.json").read_text())["scores"]
-    assert [entry["warning"] for entry in told] == [row["warning"] or None for row in rows]
     assert "what could not be read of it was filled in" in (tmp_path / "report" / "index.html").read_text()
 
 

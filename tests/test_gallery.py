@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 from vtiqa_jax import atomic
 from vtiqa_jax.data import demo, distortions
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.gallery import fingerprints, page, preview
 from vtiqa_jax.gallery.fingerprints import fingerprint, group_similar
-from vtiqa_jax.gallery.page import GalleryHeader, GalleryItem, open_gallery
+from vtiqa_jax.gallery.page import GalleryHeader, open_gallery
 from vtiqa_jax.gallery.preview import make_preview
 from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
@@ -138,7 +139,7 @@ def test_shots_connected_by_a_third_are_one_group() -> None:
 def write(folder: Path, count: int = 2) -> None:
     with open_gallery(folder) as gallery:
         for number in range(count):
-            gallery.add(GalleryItem(Path(f"{number}.jpg"), 3.0 + number), previewed(noise(number)))
+            gallery.add(ScoreResult(Path(f"{number}.jpg"), 3.0 + number), previewed(noise(number)))
         gallery.finish(HEADER)
 
 
@@ -149,9 +150,9 @@ def everything(folder: Path) -> dict[str, bytes]:
 def test_pictures_are_written_as_they_come_and_the_page_appears_at_the_end(tmp_path: Path) -> None:
     target = tmp_path / "a" / "report"
     with open_gallery(target) as gallery:
-        gallery.add(GalleryItem(Path("0.jpg"), 3.0), previewed(noise(0)))
+        gallery.add(ScoreResult(Path("0.jpg"), 3.0), previewed(noise(0)))
         assert len(list(tmp_path.rglob("*.jpg"))) == 2
-        gallery.add(GalleryItem(Path("1.jpg"), None, error="broken"), None)
+        gallery.add(ScoreResult(Path("1.jpg"), None, error="broken"), None)
         gallery.finish(HEADER)
         assert not target.exists()
     names = {"index.html", "thumbnails/00000.jpg", "views/00000.jpg"}
@@ -170,7 +171,7 @@ def test_a_report_is_made_again(tmp_path: Path) -> None:
 def test_an_interrupted_run_changes_nothing(tmp_path: Path, interruption: type[BaseException]) -> None:
     def stop(folder: Path) -> None:
         with open_gallery(folder) as gallery:
-            gallery.add(GalleryItem(Path("0.jpg"), 3.0), previewed(noise(0)))
+            gallery.add(ScoreResult(Path("0.jpg"), 3.0), previewed(noise(0)))
             raise interruption
 
     with pytest.raises(interruption):
@@ -304,7 +305,7 @@ def test_nothing_that_a_file_says_becomes_markup(tmp_path: Path) -> None:
     with open_gallery(tmp_path / "harmless") as gallery:
         gallery.finish(HEADER)
     with open_gallery(tmp_path / "nasty") as gallery:
-        gallery.add(GalleryItem(Path(NASTY) / NASTY, None, error=NASTY, warning=NASTY), None)
+        gallery.add(ScoreResult(Path(NASTY) / NASTY, None, error=NASTY, warning=NASTY), None)
         gallery.finish(header)
     harmless, nasty = read(tmp_path / "harmless"), read(tmp_path / "nasty")
     assert [tag for tag, *_ in nasty.found] == [tag for tag, *_ in harmless.found]
@@ -327,7 +328,7 @@ def test_a_name_that_is_no_text_makes_a_valid_page(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"caf\xe9 \xf0\x9f\x8c\xbb.jpg")
     path.write_bytes(b"photo")
     with open_gallery(tmp_path / "report") as gallery:
-        gallery.add(GalleryItem(path, None, error=f"{path} is broken"), None)
+        gallery.add(ScoreResult(path, None, error=f"{path} is broken"), None)
         gallery.finish(HEADER)
     (photo,) = read(tmp_path / "report").data("data")["photos"]
     assert photo["name"] == "caf\ufffd \U0001f33b.jpg"
@@ -359,16 +360,18 @@ def test_a_photo_s_data(tmp_path: Path) -> None:
     quality = np.array([[1.5, 2.0, 2.5], [4.5, 3.0, 1.5]], np.float32)
     twins = previewed(noise(0))
     with open_gallery(tmp_path / "report") as gallery:
-        gallery.add(GalleryItem(Path("a/0.jpg"), 3.5, 83.0, 0.25, warning="small", quality_map=quality), twins)
-        gallery.add(GalleryItem(Path("1.jpg"), None, error="broken"), None)
-        gallery.add(GalleryItem(Path("2.jpg"), 2.0), previewed(noise(1)))
-        gallery.add(GalleryItem(Path("3.jpg"), 2.5), twins)
+        result = ScoreResult(Path("a/0.jpg"), 3.5, percentile=83.0, out_of_range="above", spread=0.25, warning="small")
+        gallery.add(result, twins, quality)
+        gallery.add(ScoreResult(Path("1.jpg"), None, error="broken"), None)
+        gallery.add(ScoreResult(Path("2.jpg"), 2.0), previewed(noise(1)))
+        gallery.add(ScoreResult(Path("3.jpg"), 2.5), twins)
         gallery.finish(HEADER)
     elements = read(tmp_path / "report")
     first, second, third, fourth = elements.data("data")["photos"]
     link = first.pop("link")
     assert first == {
-        "name": "0.jpg", "folder": "a", "score": 3.5, "percentile": 83.0, "spread": 0.25, "warning": "small",
+        "name": "0.jpg", "folder": "a", "score": 3.5, "percentile": 83.0, "out_of_range": "above", "spread": 0.25,
+        "warning": "small", "remarks": "above the scores of all training photos; small",
         "width": 90, "height": 60, "group": 0,
     }  # fmt: skip
     assert link == os.path.relpath("a/0.jpg", tmp_path / "report")
@@ -386,6 +389,6 @@ def test_a_photo_s_data(tmp_path: Path) -> None:
 
 def test_a_map_that_is_the_same_everywhere(tmp_path: Path) -> None:
     with open_gallery(tmp_path / "report") as gallery:
-        gallery.add(GalleryItem(Path("0.jpg"), 3.0, quality_map=np.full((2, 2), 3.0)), previewed(noise(0)))
+        gallery.add(ScoreResult(Path("0.jpg"), 3.0), previewed(noise(0)), np.full((2, 2), 3.0))
         gallery.finish(HEADER)
     assert read(tmp_path / "report").data("maps")["low"] == 3.0

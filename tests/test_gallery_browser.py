@@ -1,6 +1,7 @@
 """The page in a real browser: what a person can do with mouse, keys and screen reader, and what may never happen."""
 
 import csv
+import dataclasses
 import re
 import shutil
 from collections.abc import Iterator
@@ -12,7 +13,10 @@ import numpy as np
 import pytest
 
 from tests.test_gallery import HEADER, noise, previewed
-from vtiqa_jax.gallery.page import GalleryHeader, GalleryItem, open_gallery
+from vtiqa_jax.evaluation import columns
+from vtiqa_jax.evaluation.columns import Column
+from vtiqa_jax.evaluation.results import ScoreResult
+from vtiqa_jax.gallery.page import GalleryHeader, open_gallery
 from vtiqa_jax.models.checkpoint import LabelScale
 
 playwright = pytest.importorskip("playwright.sync_api", reason='needs Playwright: pip install "vtiqa-jax[dev]"')
@@ -47,9 +51,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 cv2.imencode(".jpg", pixels)[1].tofile(folder / name)
             quality = np.linspace(*(2, 4) if number == 7 else (1, 5), 12).reshape(3, 4) if number % 2 else None
             warning = "much smaller than a photo of a camera" if number == 7 else None
-            item = GalleryItem(folder / name, score, 10.0 + number, 0.25, warning=warning, quality_map=quality)
-            gallery.add(item, previewed(np.ascontiguousarray(pixels)))
-        gallery.add(GalleryItem(root / "a" / "broken.jpg", None, error=BROKEN), None)
+            result = ScoreResult(folder / name, score, percentile=10.0 + number, spread=0.25, warning=warning)
+            gallery.add(result, previewed(np.ascontiguousarray(pixels)), quality)
+        gallery.add(ScoreResult(root / "a" / "broken.jpg", None, error=BROKEN), None)
         gallery.finish(HEADER)
     return root / "report"
 
@@ -282,7 +286,8 @@ def test_marks_survive_and_are_exported(page: Page, report: Path) -> None:
         str(root / "<" / NAMES[13]): "keep",
     }
     assert rows[str(root / "a" / "broken.jpg")]["error"] == BROKEN
-    assert float(rows[str(root / "a" / NAMES[7])]["score"]) == 3.3
+    warned = rows[str(root / "a" / NAMES[7])]
+    assert (float(warned["score"]), warned["warning"]) == (3.3, "much smaller than a photo of a camera")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.click("#copy-keep")
     expect(page.locator("#toast")).to_have_text("2 paths copied")
@@ -394,7 +399,7 @@ def test_a_scale_on_which_lower_is_better(browser: Any, tmp_path: Path) -> None:
     header = GalleryHeader("x", "a model", LabelScale("distortion", 0.0, 100.0, higher_is_better=False), "x", "x")
     with open_gallery(tmp_path / "report") as gallery:
         for name, score in (("bad", 90.0), ("good", 5.0), ("fair", 40.0)):
-            gallery.add(GalleryItem(Path(f"{name}.jpg"), score), previewed(noise(1)))
+            gallery.add(ScoreResult(Path(f"{name}.jpg"), score), previewed(noise(1)))
         gallery.finish(header)
     page, wrong = watched(browser)
     page.goto((tmp_path / "report" / "index.html").as_uri())
@@ -406,12 +411,42 @@ def test_a_scale_on_which_lower_is_better(browser: Any, tmp_path: Path) -> None:
     assert wrong == []
 
 
+def test_a_column_that_comes_later_is_shown_and_downloaded(
+    browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @dataclasses.dataclass(frozen=True)
+    class LaterResult(ScoreResult):
+        fine_detail: float | None = None
+        is_sharp: bool | None = None
+
+    later = (Column("fine_detail", float, "of the finest grain"), Column("is_sharp", bool, "whether edges are steep"))
+    monkeypatch.setattr(columns, "COLUMNS", (*columns.COLUMNS, *later))
+    with open_gallery(tmp_path / "report") as gallery:
+        gallery.add(LaterResult(Path("a.jpg"), 3.0, fine_detail=0.25, is_sharp=False), previewed(noise(1)))
+        gallery.add(LaterResult(Path("b.jpg"), 2.0), previewed(noise(2)))
+        gallery.finish(HEADER)
+    page, wrong = watched(browser)
+    page.goto((tmp_path / "report" / "index.html").as_uri())
+    page.locator(".card").first.click()
+    facts = dict(zip(*(page.locator(f"#facts {tag}").all_inner_texts() for tag in ("dt", "dd")), strict=True))
+    assert (facts["fine detail"], facts["is sharp"]) == ("0.25", "false")
+    page.keyboard.press("Escape")
+    with page.expect_download() as download:
+        page.click("#download")
+    with Path(download.value.path()).open(newline="", encoding="utf-8") as file:
+        first, second = csv.DictReader(file)
+    assert list(first) == ["image", "score", "fine_detail", "is_sharp", "mark", "group"]
+    assert (first["fine_detail"], first["is_sharp"], second["is_sharp"]) == ("0.25", "false", "")
+    page.context.close()
+    assert wrong == []
+
+
 def test_ten_thousand_photos_keep_the_document_small(browser: Any, tmp_path: Path) -> None:
     shared = previewed(noise(0))
     with open_gallery(tmp_path / "report") as gallery:
         for number in range(10_000):
-            item = GalleryItem(Path(f"folder {number % 40}") / f"{number}.jpg", 1 + 4 * (number * 0.618 % 1))
-            gallery.add(item, shared if number < 2 else None)
+            result = ScoreResult(Path(f"folder {number % 40}") / f"{number}.jpg", 1 + 4 * (number * 0.618 % 1))
+            gallery.add(result, shared if number < 2 else None)
         gallery.finish(HEADER)
     page, _ = watched(browser)
     page.goto((tmp_path / "report" / "index.html").as_uri())

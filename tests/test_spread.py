@@ -108,5 +108,5 @@ def test_scores_beyond_the_training_photos_are_marked(
             provenance={"trained": {"percentiles": known}},
         )  # fmt: skip
         found = sorted(knowing.stream(photos), key=lambda result: result.score)
-        assert [result.outside for result in found] == ["below", None, None, None, "above"]
+        assert [result.out_of_range for result in found] == ["below", None, None, None, "above"]
         assert [found[0].percentile, found[4].percentile] == ([0, 100] if better else [100, 0])

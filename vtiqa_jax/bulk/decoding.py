@@ -58,6 +58,7 @@ def decode_rows(table: pa.Table, preparation: Preparation) -> pa.Table:
     return pa.table(
         {
             "path": table["path"],
+            "key": table["key"],
             **dict(zip(preparation.columns, map(_pack, views), strict=True)),
             "error": pa.array(errors, pa.string()),
             "warning": pa.array(warnings, pa.string()),

@@ -17,9 +17,11 @@ from ray.data.checkpoint import CheckpointConfig
 
 from vtiqa_jax.bulk import decoding, sources
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.evaluation.columns import arrow_schema, bulk_columns
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.evaluation.scorer import ACCELERATOR_BATCH, CPU_BATCH, Scorer, pass_size
 from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.fingerprint import Identity, fingerprint
 from vtiqa_jax.models.vtiqa import ComputeDtype, ModelConfig
 
 FILES_PER_TASK = 128
@@ -40,19 +42,6 @@ out what is done: beside it and our actors a task must still find room, or all o
 """
 ACTOR_MEMORY = 1 << 30
 """Bytes that an actor on a core takes at most."""
-OUTPUT = pa.schema(
-    [
-        ("path", pa.string()),
-        ("score", pa.float32()),
-        ("percentile", pa.float32()),
-        ("error", pa.string()),
-        ("warning", pa.string()),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-        ("model", pa.string()),
-    ]
-)
-"""A row of the result. `model` is the SHA-256 of the model's parameters."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,8 +49,11 @@ class Job:
     """What is scored, with what, and where to."""
 
     files: list[str]
+    keyed_by: str | None
+    """The column of Parquet files that tells their photos apart, see `sources.key_column`."""
     model: Checkpoint
-    digest: str
+    identity: Identity
+    """Of the model, see `models.fingerprint`."""
     compute_dtype: ComputeDtype
     batch_size: int | None
     rows_per_file: int
@@ -76,7 +68,7 @@ class ScorePhotos:
     """A model on one GPU, or on one core, that scores decoded rows: Ray's actor."""
 
     def __init__(
-        self, shared: Any, digest: str, compute_dtype: ComputeDtype, batch_size: int | None, cache: str | None
+        self, shared: Any, fingerprint: str, compute_dtype: ComputeDtype, batch_size: int | None, cache: str | None
     ) -> None:
         model: Checkpoint = ray.get(shared)  # from the driver: no machine needs the checkpoint's folder
         assert model.scale is not None
@@ -88,31 +80,28 @@ class ScorePhotos:
         self._scorer = Scorer(
             model.config, model.params, model.scale, provenance=model.provenance, compute_dtype=compute_dtype
         )
-        self._digest = digest
+        self._fingerprint = fingerprint
         # Every pass has this size, however few photos are left: nothing is compiled twice.
         self._size = pass_size(self._scorer.mesh, 1 << 30, batch_size)
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        """Rows of `decoding.decode_rows` to rows of OUTPUT."""
+        """Turns rows of `decoding.decode_rows` into rows of the result, see `columns.bulk_columns`."""
         preparation, errors = prepared_for(self._scorer.config), table["error"].to_pylist()
         columns = [table[name] for name in preparation.columns]
         photos = zip(*map(decoding.unpack, columns, preparation.shapes), strict=True)
         readable = [views for views, error in zip(photos, errors, strict=True) if error is None]
         results = self._scorer.score_prepared(readable, self._size)
         found = [next(results) if error is None else ScoreResult(None, None, error) for error in errors]
-        return pa.table(
-            {
-                "path": table["path"],
-                "score": [row.score for row in found],
-                "percentile": [row.percentile for row in found],
-                "error": [row.error for row in found],
-                "warning": table["warning"],
-                "width": table["width"],
-                "height": table["height"],
-                "model": [self._digest] * len(found),
-            },
-            schema=OUTPUT,
-        )
+        known = {name: table[name] for name in ("path", "key", "warning", "width", "height")}
+        known["model"] = pa.array([self._fingerprint] * len(found), pa.string())
+        schema = arrow_schema(bulk_columns())
+        arrays = [
+            known[column.name]
+            if column.name in known
+            else pa.array([column.value(result) for result in found], schema.field(column.name).type)
+            for column in bulk_columns()
+        ]
+        return pa.table(arrays, schema=schema)
 
 
 def plan_actors(machines: Sequence[Mapping[str, float]], batch_size: int | None) -> tuple[int, int, dict[str, Any]]:
@@ -174,12 +163,14 @@ def prepared_for(config: ModelConfig) -> decoding.Preparation:
     return decoding.Preparation(config.screen_side, config.eval_cuts)
 
 
-def decode_photos(files: list[str], preparation: decoding.Preparation, rows: int) -> ray.data.Dataset:
+def decode_photos(
+    files: list[str], keyed_by: str | None, preparation: decoding.Preparation, rows: int
+) -> ray.data.Dataset:
     """Returns decoded rows of all photos in files, in blocks of `rows` as far as they go."""
     # A block of a few rows more would leave an actor a pass that is nearly empty.
     DataContext.get_current().target_max_block_size = rows * sum(map(math.prod, preparation.shapes))
     photos = ray.data.read_datasource(
-        sources.PhotoSource(files, FILES_PER_TASK),
+        sources.PhotoSource(files, keyed_by, FILES_PER_TASK),
         override_num_blocks=max(1, len(files) // FILES_PER_TASK),
         **DECODING,
     )
@@ -205,12 +196,12 @@ def run(job: Job) -> None:
     count, rows, given = plan_actors(machines, job.batch_size)
     cache = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
     model = ray.put(dataclasses.replace(job.model, params=jax.tree.map(np.asarray, job.model.params)))
-    scored = decode_photos(job.files, prepared_for(job.model.config), rows).map_batches(
+    scored = decode_photos(job.files, job.keyed_by, prepared_for(job.model.config), rows).map_batches(
         ScorePhotos,
         batch_size=rows,
         batch_format="pyarrow",
         compute=ActorPoolStrategy(size=count),
-        fn_constructor_args=(model, job.digest, job.compute_dtype, job.batch_size, cache),
+        fn_constructor_args=(model, fingerprint(job.identity), job.compute_dtype, job.batch_size, cache),
         **given,
     )
     scored.write_parquet(
@@ -222,5 +213,5 @@ def count_rows(job: Job) -> tuple[int, int]:
     """Rows of the result, and how many of them have no score."""
     from pyarrow import dataset
 
-    found = dataset.dataset(job.out, schema=OUTPUT, filesystem=job.system, format="parquet")
+    found = dataset.dataset(job.out, schema=arrow_schema(bulk_columns()), filesystem=job.system, format="parquet")
     return found.count_rows(), found.count_rows(filter=dataset.field("error").is_valid())

@@ -6,7 +6,7 @@ import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 import pyarrow as pa
@@ -21,17 +21,34 @@ TARS = (".tar", ".tar.gz", ".tgz")
 PARQUET = ".parquet"
 PACKED = (*TARS, PARQUET)
 LIST = ".txt"
-SCHEMA = pa.schema([("path", pa.string()), ("name", pa.binary()), ("data", pa.large_binary()), ("error", pa.string())])
-"""A photo before it is decoded.
-
-`path` is unique and UTF-8; `name`, as the system or the archive has it, is what is read and what its ending says.
-`data` is null for a file of its own, which is read where it is decoded.
-"""
+KEY_COLUMNS = ("uid", "id", "key", "__key__", "url")
+"""Columns of a Parquet file that usually tell its photos apart, the surest first."""
+SCHEMA = pa.schema(
+    [
+        ("path", pa.string()),
+        ("name", pa.binary()),
+        ("key", pa.string()),
+        ("data", pa.large_binary()),
+        ("error", pa.string()),
+    ]
+)
+"""A photo before it is decoded."""
 BLOCK_ROWS, BLOCK_BYTES = 64, 32 << 20
 """What a part of a tar or Parquet file holds at most."""
 
-Photo = tuple[str, bytes, bytes | None, str | None]
-"""A row of SCHEMA."""
+
+class Photo(NamedTuple):
+    """A row of SCHEMA."""
+
+    path: str
+    """Unique, and UTF-8."""
+    name: bytes
+    """As the system or the archive has it: what is read, and what its ending says."""
+    key: str | None = None
+    """What a result is joined by."""
+    data: bytes | None = None
+    """None for a file of its own, which is read where it is decoded."""
+    error: str | None = None
 
 
 def resolve(name: str) -> str:
@@ -180,8 +197,8 @@ def _open(name: str, *, seekable: bool = False) -> Any:
     return system.open_input_file(key) if seekable else system.open_input_stream(key, compression=None)
 
 
-def check_parquet(name: str) -> None:
-    """Checks that a Parquet file has photos where they are looked for.
+def check_parquet(name: str, keyed_by: str | None) -> None:
+    """Checks that a Parquet file has photos, and keys, where they are looked for.
 
     Raises:
         UserError: it has not; with what to do.
@@ -193,6 +210,34 @@ def check_parquet(name: str) -> None:
         raise UserError(f"{name} cannot be read as Parquet: {str(error).splitlines()[0]}") from error
     if not _has_photos(schema):
         raise UserError(f"{name}: no column `image` of bytes, or of structs with a field `bytes`")
+    if keyed_by is not None and key_column(schema, keyed_by) is None:
+        usable = ", ".join(field.name for field in schema if _is_key(field.type)) or "none"
+        raise UserError(f"{name}: --key {keyed_by} is no column of text or whole numbers; there are: {usable}")
+
+
+def _is_key(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)
+
+
+def key_column(schema: pa.Schema, keyed_by: str | None) -> str | None:
+    """Returns the column of a Parquet file that tells its photos apart.
+
+    Args:
+        schema: the file's.
+        keyed_by: its name, or None for the first of KEY_COLUMNS that is there.
+
+    Returns:
+        The name; None where there is no such column of text or whole numbers.
+    """
+    names = KEY_COLUMNS if keyed_by is None else (keyed_by,)
+    return next((name for name in names if name in schema.names and _is_key(schema.field(name).type)), None)
+
+
+def sample_key(member: str) -> str:
+    """Returns the key that WebDataset gives to a member of a tar: its name up to the first dot, with its folder."""
+    folder, slash, name = member.rpartition("/")
+    return f"{folder}{slash}{name.partition('.')[0] or name}"
 
 
 def _has_photos(schema: pa.Schema) -> bool:
@@ -214,43 +259,50 @@ def _in_tar(name: str) -> Iterator[Photo]:
                 assert file is not None
                 names[member.name] = count = names.get(member.name, 0) + 1
                 path = as_text(f"{name}/{member.name}") + (f"#{count}" if count > 1 else "")
-                yield path, os.fsencode(member.name), file.read(), None
+                yield Photo(path, os.fsencode(member.name), as_text(sample_key(member.name)), file.read())
 
 
-def _in_parquet(name: str) -> Iterator[Photo]:
+def _in_parquet(name: str, keyed_by: str | None) -> Iterator[Photo]:
     with _open(name, seekable=True) as source, parquet.ParquetFile(source) as file:
         if not _has_photos(file.schema_arrow):
             raise OSError("no column `image` of bytes, or of structs with a field `bytes`")
+        keys = key_column(file.schema_arrow, keyed_by)
+        if keyed_by is not None and keys is None:
+            raise OSError(f"no column `{keyed_by}` of text or whole numbers")
         row = 0
-        for batch in file.iter_batches(BLOCK_ROWS, columns=["image"]):
-            for value in batch.column(0):
+        for batch in file.iter_batches(BLOCK_ROWS, columns=["image", *([keys] if keys else [])]):
+            images = batch.column("image")
+            called = batch.column(keys).to_pylist() if keys else range(row, row + len(images))
+            for value, key in zip(images, called, strict=True):
                 image = value.as_py()
                 fields = image if isinstance(image, dict) else {"bytes": image}
                 data, path = fields["bytes"], fields.get("path")
                 inner = path if isinstance(path, str) else ""
-                yield as_text(f"{name}#{row}"), inner.encode(), data, "the row has no bytes" if data is None else None
+                error = "the row has no bytes" if data is None else None
+                yield Photo(as_text(f"{name}#{row}"), inner.encode(), None if key is None else str(key), data, error)
                 row += 1
 
 
-def _photos(name: str) -> Iterator[Photo]:
+def _photos(name: str, keyed_by: str | None) -> Iterator[Photo]:
     """The photos of one file; for a tar or Parquet file that breaks off, a last row of its own with the reason."""
     lower = name.lower()
     if not lower.endswith(PACKED):
-        yield as_text(name), os.fsencode(name), None, None
+        yield Photo(as_text(name), os.fsencode(name))
         return
     try:
-        yield from _in_tar(name) if lower.endswith(TARS) else _in_parquet(name)
+        yield from _in_tar(name) if lower.endswith(TARS) else _in_parquet(name, keyed_by)
     except (OSError, EOFError, tarfile.TarError, pa.ArrowException) as error:
-        yield as_text(name), b"", None, f"the file breaks off: {(str(error).splitlines() or [type(error).__name__])[0]}"
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        yield Photo(as_text(name), b"", error=f"the file breaks off: {reason}")
 
 
-def read_blocks(files: list[str]) -> Iterator[pa.Table]:
-    """The photos of some files, a block of bounded size after the other."""
+def read_blocks(files: list[str], keyed_by: str | None = None) -> Iterator[pa.Table]:
+    """Yields the photos of some files, a block of bounded size after the other; see `key_column` for `keyed_by`."""
     rows: list[Photo] = []
     size = 0
-    for photo in (photo for name in files for photo in _photos(name)):
+    for photo in (photo for name in files for photo in _photos(name, keyed_by)):
         rows.append(photo)
-        size += len(photo[2] or b"")
+        size += len(photo.data or b"")
         if size >= BLOCK_BYTES or (len(rows) >= BLOCK_ROWS and size):
             yield _table(rows)
             rows, size = [], 0
@@ -269,9 +321,9 @@ class PhotoSource(Datasource):
     id that is unique (Parquet, tars) or the file's bytes already.
     """
 
-    def __init__(self, files: list[str], files_per_task: int) -> None:
+    def __init__(self, files: list[str], keyed_by: str | None, files_per_task: int) -> None:
         super().__init__()
-        self._files, self._files_per_task = files, files_per_task
+        self._files, self._keyed_by, self._files_per_task = files, keyed_by, files_per_task
 
     def estimate_inmemory_data_size(self) -> int | None:
         """Unknown before tars are opened."""
@@ -285,7 +337,9 @@ class PhotoSource(Datasource):
         size = self._files_per_task
         groups = [[name] for name in packed] + [single[at : at + size] for at in range(0, len(single), size)]
         unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
-        return [ReadTask(functools.partial(read_blocks, group), unknown, schema=SCHEMA) for group in groups]
+        return [
+            ReadTask(functools.partial(read_blocks, group, self._keyed_by), unknown, schema=SCHEMA) for group in groups
+        ]
 
 
 def read_file(name: str) -> bytes:

@@ -16,8 +16,9 @@ from tyro.conf import Positional, arg
 from vtiqa_jax import atomic
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import catalog
-from vtiqa_jax.models.params import hash_params
+from vtiqa_jax.models.fingerprint import differences, identify
 from vtiqa_jax.models.vtiqa import ComputeDtype
+from vtiqa_jax.photos import formats
 from vtiqa_jax.photos.files import LeftOut
 from vtiqa_jax.photos.own import BEGUN, PROGRESS
 
@@ -32,6 +33,7 @@ def bulk(
     source: Positional[str],
     out: Positional[str],
     checkpoint: Annotated[str, arg(metavar="DIR")] = "default",
+    key: str | None = None,
     address: str | None = None,
     batch_size: int | None = None,
     compute_dtype: ComputeDtype = "float32",
@@ -44,8 +46,10 @@ def bulk(
     Args:
         source: a folder, a glob (in quotes), a text file of paths, or a WebDataset tar or Parquet file of photos;
             folders, globs and lists may hold all of these. What counts as a photo is what counts for `vtiqa score`.
-        out: the folder of the result, Parquet: path, score, percentile, error, width, height, model.
+        out: the folder of the result, Parquet; docs/scale.md has its columns.
         checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
+        key: the column of Parquet files that becomes the result's `key`; by default the first of uid, id, key, __key__
+            and url that is there, or else the row's number.
         address: a running Ray cluster: HOST:PORT, ray://HOST:PORT or auto. Without it this machine is used.
         batch_size: photos computed together; 4 at most on a CPU, and 64 on a GPU when not given.
         compute_dtype: bfloat16 is faster where the hardware multiplies it, and less exact.
@@ -69,14 +73,17 @@ def bulk(
     files = [file for file in found if not file.startswith((f"{name}/", f"{name}{PROGRESS}/"))]
     if not files:
         raise UserError(f"no photos in {source} but the result itself")
-    if packed := next((file for file in files if file.lower().endswith(sources.PARQUET)), None):
-        sources.check_parquet(packed)
+    packed = next((file for file in files if file.lower().endswith(sources.PARQUET)), None)
+    if packed is not None:
+        sources.check_parquet(packed, key)
+    elif key is not None:
+        raise UserError(f"--key {key} is a column of Parquet files, and there is none in {source}")
     model = catalog.load(checkpoint)
     if model.scale is None:
         raise UserError(f"{checkpoint} is a backbone without a head; it has no score")
     system, folder = sources.reach(name)
     job = pipeline.Job(
-        files, model, hash_params(model.params), compute_dtype, batch_size, rows_per_file, system, folder,
+        files, key, model, identify(model, compute_dtype), compute_dtype, batch_size, rows_per_file, system, folder,
         f"{folder}{PROGRESS}/done",
     )  # fmt: skip
     _check_same(job, name)
@@ -128,12 +135,17 @@ def _ray(address: str | None) -> Iterator[None]:
             ray.shutdown()
 
 
-def _note(job: "pipeline.Job") -> tuple[str, dict[str, str]]:
-    return f"{job.out}{PROGRESS}/{BEGUN}", {"model": job.digest, "compute_dtype": job.compute_dtype}
+def _note(job: "pipeline.Job") -> tuple[str, dict[str, Any]]:
+    """The file that says what a result was begun with, and what this run would say there."""
+    return f"{job.out}{PROGRESS}/{BEGUN}", {
+        **job.identity,
+        "decoders": formats.decoder_versions(),
+        "key": job.keyed_by,
+    }
 
 
 def _check_same(job: "pipeline.Job", name: str) -> None:
-    """Checks that what is at OUT was begun with this model, or is nothing.
+    """Checks that what is at OUT was begun with this model and these settings, or is nothing.
 
     Raises:
         UserError: it was not.
@@ -144,8 +156,10 @@ def _check_same(job: "pipeline.Job", name: str) -> None:
     if system.get_file_info(note).type == fs.FileType.File:
         with system.open_input_stream(note) as file:
             before = json.loads(file.read())
-        if different := [key for key, value in begun.items() if before.get(key) != value]:
-            raise UserError(f"{name} was begun with another {' and '.join(different)}; choose another name")
+        if different := differences(before, begun):
+            raise UserError(
+                f"{name} was begun with another model or other settings ({', '.join(different)}); choose another name"
+            )
         return
     kind = system.get_file_info(job.out).type
     if kind == fs.FileType.File or (kind == fs.FileType.Directory and system.get_file_info(fs.FileSelector(job.out))):

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from tqdm import tqdm
 
+from vtiqa_jax.evaluation.columns import score_columns
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.evaluation.spread import Spread
@@ -19,12 +20,6 @@ SHOWN = 5
 """Photos of each kind in a summary."""
 Order = Literal["best", "worst", "name", "given"]
 """Best or worst first, by name, or as given and found."""
-OUTSIDE = {"below": "below the scores of all training photos", "above": "above the scores of all training photos"}
-
-
-def remarks(result: ScoreResult) -> str:
-    """What there is to say of a photo beside its numbers."""
-    return result.error or "; ".join(filter(None, [OUTSIDE.get(result.outside or ""), result.warning]))
 
 
 def print_any_name() -> None:
@@ -58,7 +53,12 @@ class Display:
             order: of the lines; when not given, the best first on a terminal, and else as results come.
             silent: print nothing.
         """
-        self._model, self._spread, self._silent = model, spread, silent
+        self._model, self._silent = model, silent
+        self._columns = [
+            column
+            for column in score_columns(spread=spread is not None)
+            if column.shown and (column.name != "percentile" or model.percentiles is not None)
+        ]
         is_terminal = sys.stdout.isatty()
         self._has_summary = is_terminal and order is None and count > LONG
         self._order: Order = order or ("best" if is_terminal else "given")
@@ -67,19 +67,14 @@ class Display:
             print(self._heading())
 
     def _heading(self) -> str:
-        drawn = f"  mean ± spread of {self._spread.draws} mosaics" if self._spread else ""
-        better = "" if self._model.percentiles is None else "  better than"
-        return f"score ({self._model.scale}){drawn}{better}  image"
+        _, *others = self._columns
+        return f"score ({self._model.scale}){''.join(column.heading for column in others)}  image"
 
     def line(self, result: ScoreResult) -> str:
         """Returns a photo's line."""
-        shown = "    failed" if result.score is None else f"{result.score:10.4f}"
-        if self._spread:
-            shown += " " * 19 if result.mean is None else f"{result.mean:10.4f} ± {result.spread:.4f}"
-        if self._model.percentiles is not None:
-            shown += " " * 7 if result.percentile is None else f"{result.percentile:5.0f} %"
-        said = remarks(result)
-        return f"{shown}  {result.image}{f': {said}' if said else ''}"
+        score, *others = [column.show(result) for column in self._columns]
+        shown = "failed".rjust(len(score)) if result.score is None else score
+        return f"{shown}{''.join(others)}  {result.image}{f': {result.remarks}' if result.remarks else ''}"
 
     def add(self, result: ScoreResult) -> None:
         """Prints a photo's line, above the progress bar, if lines are printed as results come."""
@@ -107,9 +102,9 @@ class Display:
         if scored:
             scores = np.array([result.score for result in scored])
             print(f"mean {scores.mean():.4f}, median {np.median(scores):.4f}, standard deviation {scores.std():.4f}")
-            outside = sum(result.outside is not None for result in scored)
-            if outside:
-                print(f"{outside} below or above the scores of all training photos")
+            out_of_range = sum(result.out_of_range is not None for result in scored)
+            if out_of_range:
+                print(f"{out_of_range} below or above the scores of all training photos")
             parts = {"best": scored[:SHOWN], "worst": scored[: -SHOWN - 1 : -1]}
         for name, shown in (parts | {"failed": failed[:SHOWN]}).items():
             if shown:

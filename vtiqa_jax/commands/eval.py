@@ -62,7 +62,8 @@ def _evaluate(
         broken = "".join(f"{photos.names[row]}\n" for row in np.setdiff1d(rows, kept))
         atomic.write_text(out / image_cache.BROKEN_LIST, broken)
         print(f"{failed} of {len(rows)} photos cannot be read: all in {out / image_cache.BROKEN_LIST}", file=sys.stderr)
-    atomic.write_text(out / "result.json", json.dumps(results | {"failed": failed}, indent=2) + "\n")
+    content = results | {"failed": failed, "model": model.fingerprint}
+    atomic.write_text(out / "result.json", json.dumps(content, indent=2) + "\n")
     print(f"{out}/: result.json, predictions.csv, scatter.png")
     return 1 if failed else 0
 
@@ -197,6 +198,7 @@ def eval_datasets(
     atomic.write_text(out / "datasets.csv", table.getvalue())
     content = {
         "checkpoint": checkpoint,
+        "model": model.fingerprint,
         "scale": vars(model.scale),
         "part": part,
         "failed": failed,

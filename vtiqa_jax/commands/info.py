@@ -8,6 +8,7 @@ import numpy as np
 from tyro.conf import Positional
 
 from vtiqa_jax.models import catalog
+from vtiqa_jax.models.fingerprint import fingerprint, identify
 
 SHOWN = 200
 """Characters of one entry that are shown."""
@@ -33,6 +34,7 @@ def info(model: Positional[str] = "default") -> None:
     loaded = catalog.load(model)
     count = sum(int(np.prod(array.shape)) for array in loaded.params.values())
     lines = {"model": model, "parameters": f"{count:,}", "scale": str(loaded.scale or "a backbone without a head")}
+    lines["fingerprint"] = fingerprint(identify(loaded, "float32"))
     lines |= _flatten(vars(loaded.config), "config.") | _flatten(loaded.provenance, "provenance.")
     width = max(map(len, lines))
     for name, value in lines.items():

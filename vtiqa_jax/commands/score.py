@@ -15,18 +15,18 @@ from tyro.conf import Positional, arg
 
 import vtiqa_jax
 from vtiqa_jax import atomic
-from vtiqa_jax.commands.display import Display, Order, print_any_name, remarks
+from vtiqa_jax.commands.display import Display, Order, print_any_name
 from vtiqa_jax.commands.photos import find_photos
 from vtiqa_jax.commands.selection import Selection
 from vtiqa_jax.commands.sigterm import raise_on_sigterm
 from vtiqa_jax.errors import Terminated, UserError
 from vtiqa_jax.evaluation import score_files
-from vtiqa_jax.evaluation.journal import Journal, journal_path, open_journal
+from vtiqa_jax.evaluation.columns import score_columns
 from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.evaluation.score_cache import ScoreCache, open_cache
+from vtiqa_jax.evaluation.score_cache import open_cache, open_part
 from vtiqa_jax.evaluation.scorer import pass_size
 from vtiqa_jax.evaluation.spread import Spread
-from vtiqa_jax.gallery.page import GalleryHeader, GalleryItem, check_folder, open_gallery
+from vtiqa_jax.gallery.page import GalleryHeader, check_folder, open_gallery
 from vtiqa_jax.gallery.preview import Preview, make_preview
 from vtiqa_jax.models.compute_dtype import slow_dtype_note
 from vtiqa_jax.models.vtiqa import ComputeDtype
@@ -42,8 +42,6 @@ def score(
     paths: Positional[tuple[Path, ...]],
     checkpoint: Annotated[str, arg(metavar="DIR")] = "default",
     out: Path | None = None,
-    csv_file: Annotated[Path | None, arg(name="csv")] = None,
-    json_file: Annotated[Path | None, arg(name="json")] = None,
     report: Path | None = None,
     maps: bool = False,
     spread: int = 0,
@@ -63,8 +61,6 @@ def score(
         checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
         out: write the scores to a file that ends in .csv, .jsonl, .json or .parquet; interrupted, the same command goes
             on. To a pipe, a device or "-", which is standard output, they are written as CSV.
-        csv_file: the same, as CSV whatever the file's ending.
-        json_file: the same, as JSON.
         report: make a page of the photos in this folder, `index.html`, to look at, to filter and to mark.
         maps: show on the page where each photo is bad, too; takes as long as two dozen scores.
         spread: score each photo by so many other mosaics too, and tell the mean and standard deviation of that.
@@ -84,16 +80,14 @@ def score(
         check_folder(atomic.resolve(report))
     photos = find_photos(paths, [selection.folder] if selection.folder else [])
     targets = selection.plan(paths, photos)
-    outputs = {file: score_files.check_writable(file, kind) for file, kind in
-               ((out, None), (csv_file, ".csv"), (json_file, ".json")) if file is not None}  # fmt: skip
-    for file in outputs:
-        if file.is_file() and any(photo.exists() and file.samefile(photo) for photo in photos):
-            raise UserError(f"{file} is one of the photos; write the scores to another file")
-    has_stdout = any(map(atomic.is_standard_output, outputs))
+    ending = "" if out is None else score_files.check_writable(out)
+    if out is not None and out.is_file() and any(photo.exists() and out.samefile(photo) for photo in photos):
+        raise UserError(f"{out} is one of the photos; write the scores to another file")
+    has_stdout = out is not None and atomic.is_standard_output(out)
     if has_stdout and selection.paths_only:
         raise UserError("--list and the scores would both go to standard output; write the scores to a file")
     # Where nothing can lie beside the output, an interrupted run begins again.
-    resumable = next((file for file in outputs if not atomic.is_stream(file) and atomic.takes_files(file.parent)), None)
+    resumable = out is not None and not atomic.is_stream(out) and atomic.takes_files(out.parent)
     mosaics = Spread(spread, seed) if spread else None
     model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype)
     if note := slow_dtype_note(compute_dtype, model.mesh.devices.flat[0].platform):
@@ -101,8 +95,7 @@ def score(
     size = pass_size(model.mesh, len(photos), batch_size)
     if batch_size is not None and size < min(batch_size, len(photos)):
         print(f"--batch-size {batch_size}: a CPU computes {size} photos together, more are slower", file=sys.stderr)
-    names = score_files.columns(mosaics is not None)
-    settings = model.settings(mosaics) if outputs or cache is not None else {}
+    settings = model.settings(mosaics) if out is not None or cache is not None else {}
 
     def preview(pixels: Rgb) -> tuple[Preview, Float[np.ndarray, "rows columns"] | None]:
         drawn = model.explain_pixels(pixels).resample(MAP_SIDE, MAP_SIDE) if maps else None
@@ -112,45 +105,34 @@ def score(
     with contextlib.ExitStack() as stack:
         stack.enter_context(raise_on_sigterm())
         stack.enter_context(quiet_decoders())
-        kept: list[Journal | ScoreCache] = []
-        if resumable is not None:
-            kept.append(stack.enter_context(open_journal(resumable, settings, names)))
-        if cache is not None:
-            kept.append(stack.enter_context(open_cache(cache, settings)))
+        memory = stack.enter_context(open_part(out, settings)) if out is not None and resumable else None
+        if cache is not None:  # then it remembers an interrupted run, too
+            memory = stack.enter_context(open_cache(cache, settings))
         gallery = None if report is None else stack.enter_context(open_gallery(report))
-
-        def known(photo: Path) -> ScoreResult | None:
-            found = (store.known(photo) for store in kept)
-            return next((result for result in found if result is not None), None)
 
         print_any_name()
         silent = quiet or selection.paths_only or has_stdout
         display = Display(model, len(photos), mosaics, order=sort, silent=silent)
         inspect = None if gallery is None else preview
+        known = None if memory is None else memory.known
         stream = model.stream(
             photos, batch_size=batch_size, inspect=inspect, spread=mosaics, known=known, max_pixels=max_pixels
         )
         try:
             for result in tqdm(stream, "scoring", len(photos), unit="photo", disable=quiet or None, leave=False):
                 if gallery is not None:
-                    warning = None if result.error else remarks(result) or None
-                    shown, drawn = result.inspected or (None, None)
-                    item = GalleryItem(
-                        result.image, result.score, result.percentile, result.spread, result.error, warning, drawn
-                    )
-                    gallery.add(item, shown)
+                    gallery.add(result, *(result.inspected or (None, None)))
                 results.append(dataclasses.replace(result, inspected=None, draws=()))  # of all they would fill memory
-                for store in kept:
-                    store.add(result)
+                if memory is not None:
+                    memory.add(result)
                 display.add(result)
         except (KeyboardInterrupt, Terminated):
-            if resumable is not None:
-                part = journal_path(resumable)
-                print(f"{part} has the first {len(results)} photos; the same command goes on", file=sys.stderr)
+            if memory is not None:
+                memory.commit()
+                print(f"{memory.path} has the first {len(results)} photos; the same command goes on", file=sys.stderr)
             raise
-        rows = [score_files.to_row(result, names) for result in results]
-        for file, ending in outputs.items():
-            score_files.write_scores(file, ending, rows, names, model.scale)
+        if out is not None:
+            score_files.write_scores(out, ending, results, score_columns(spread=mosaics is not None), model.scale)
         if gallery is not None:
             title = ", ".join(path.name or str(path.resolve()) for path in paths)
             command = shlex.join(["vtiqa", *sys.argv[1:]])

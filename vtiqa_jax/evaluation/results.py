@@ -1,4 +1,4 @@
-"""What a scorer says of photos, and how a notebook shows it: a table with thumbnails."""
+"""The result of scoring a photo, and how a notebook shows many: as a table with thumbnails."""
 
 import base64
 import dataclasses
@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 
+from vtiqa_jax.evaluation.columns import score_columns
 from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.photos.resize import Rgb, make_thumbnail
 
@@ -16,29 +17,36 @@ THUMBNAIL_SIDE = 96
 """Longer side, pixels."""
 SHOWN = 100
 """Photos that a notebook shows at most."""
+OUT_OF_RANGE = {"below": "below the scores of all training photos", "above": "above the scores of all training photos"}
 
 
 @dataclasses.dataclass(frozen=True)
 class ScoreResult:
-    """One photo's score, on the model's label scale, or why there is none."""
+    """One photo's score, on the model's label scale, or why there is none. `columns.COLUMNS` says what outputs show."""
 
     image: Any
     score: float | None
-    error: str | None
+    error: str | None = None
+    """Why there is no score."""
     percentile: float | None = None
     """See `Scorer.percentile`; None where that is not known."""
-    outside: str | None = None
-    """"below" or "above" for a score outside of those of the training photos."""
+    out_of_range: str | None = None
+    """"below" or "above" for a score beyond those of all training photos."""
     mean: float | None = None
     """Of the scores by drawn mosaics; None when none were asked for."""
     spread: float | None = None
-    """Their standard deviation."""
+    """The standard deviation of the scores by drawn mosaics."""
     draws: tuple[float, ...] = ()
-    """These scores."""
+    """The scores by drawn mosaics."""
     inspected: Any = None
     """What `inspect` of `Scorer.stream` returned for it."""
     warning: str | None = None
     """What is wrong with the file of a photo that was scored nevertheless."""
+
+    @property
+    def remarks(self) -> str:
+        """What there is to say of the photo beside its numbers."""
+        return self.error or "; ".join(filter(None, [OUT_OF_RANGE.get(self.out_of_range or ""), self.warning]))
 
 
 def thumbnail(pixels: Rgb) -> bytes:
@@ -68,27 +76,28 @@ class ScoreTable:
 
     def _repr_html_(self) -> str:
         """What a notebook shows. Names and reasons are other people's text."""
-        columns = ["", "photo", "score"]
-        has_spread = any(result.spread is not None for result in self.results)
-        has_percentile = any(result.percentile is not None for result in self.results)
-        columns += ["mean ± spread"] * has_spread + ["better than"] * has_percentile
-        lines = []
+        shown = [
+            column
+            for column in score_columns(spread=True)
+            if column.shown and any(getattr(result, column.name) is not None for result in self.results)
+        ]
+        head = ["", "photo", *(column.heading.strip() for column in shown), "remarks"]
+        lines = [head]
         for number, result in enumerate(self.results[:SHOWN]):
             picture = base64.b64encode(result.inspected or b"").decode()
             name = os.fspath(result.image) if isinstance(result.image, str | os.PathLike) else f"photo {number}"
-            cells = [
-                f'<img alt="" src="data:image/jpeg;base64,{picture}">' if picture else "",
-                html.escape(os.fsencode(name).decode(errors="replace")),
-            ]
-            if result.score is None:
-                cells.append(f"failed: {html.escape(result.error or '')}")
-            else:
-                cells.append(f"{result.score:.4f}")
-                cells += [f"{result.mean:.4f} ± {result.spread:.4f}"] if has_spread else []
-                cells += [f"{result.percentile:.0f} %"] if has_percentile else []
-            lines.append("".join(f"<td>{cell}</td>" for cell in cells))
-        head = "".join(f"<th>{column}</th>" for column in columns)
-        rows = "".join(f"<tr>{line}</tr>" for line in (head, *lines))
-        more = len(self) - len(lines)
+            lines.append(
+                [
+                    f'<img alt="" src="data:image/jpeg;base64,{picture}">' if picture else "",
+                    html.escape(os.fsencode(name).decode(errors="replace")),
+                    *(html.escape(column.show(result).strip()) for column in shown),
+                    html.escape(result.remarks),
+                ]
+            )
+        rows = "".join(
+            "<tr>" + "".join(f"<{tag}>{cell}</{tag}>" for cell in line) + "</tr>"
+            for tag, line in zip(["th", *["td"] * SHOWN], lines, strict=False)
+        )
+        more = len(self) - SHOWN
         caption = html.escape(str(self.scale)) + (f"; {more} more photos are not shown" if more > 0 else "")
         return f"<table><caption>{caption}</caption>{rows}</table>"

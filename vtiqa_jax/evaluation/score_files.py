@@ -4,91 +4,50 @@ import csv
 import dataclasses
 import importlib.util
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from vtiqa_jax import atomic
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.evaluation.columns import Column, Value, arrow_schema, replace_undecodable
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.models.checkpoint import LabelScale
 
-DIGITS = {"score": 6, "percentile": 1, "mean": 6, "spread": 6}
-"""Columns of numbers, and their digits after the point."""
-Row = dict[str, str | float | None]
+Row = dict[str, Value]
 """A photo's values by column."""
 
 
-def columns(spread: bool) -> tuple[str, ...]:
-    """The columns of a file, with those of a spread or without."""
-    numbers = ("score", "percentile", "outside", *(("mean", "spread") if spread else ()))
-    return ("image", *numbers, "error", "warning")
-
-
-def to_row(result: ScoreResult, names: Sequence[str]) -> Row:
-    """The values of the named columns."""
-    row: Row = {"image": str(result.image)}
-    for name in names[1:]:
-        value = getattr(result, name)
-        row[name] = round(value, DIGITS[name]) if name in DIGITS and value is not None else value
-    return row
-
-
-def from_row(row: Row) -> ScoreResult:
-    """The inverse of `to_row`, but for the rounding; the photo is a path again."""
-    values: dict[str, Any] = {name: value for name, value in row.items() if name != "image"}
-    return ScoreResult(Path(str(row["image"])), **values)
-
-
-def to_cells(row: Row) -> list[str]:
-    """A row as text for CSV; what there is not is empty."""
-    return [
-        "" if value is None else f"{value:.{DIGITS[name]}f}" if name in DIGITS else str(value)
-        for name, value in row.items()
-    ]
-
-
-def from_cells(cells: Sequence[str], names: Sequence[str]) -> Row:
-    """The inverse of `to_cells`.
-
-    Raises:
-        ValueError: they are no such row.
-    """
-    pairs = zip(names, cells, strict=True)
-    return {name: None if not cell else float(cell) if name in DIGITS else cell for name, cell in pairs}
-
-
-def _write_csv(path: Path, rows: Sequence[Row], names: Sequence[str], scale: LabelScale) -> None:
+def _write_csv(path: Path, rows: Sequence[Row], columns: Sequence[Column], scale: LabelScale) -> None:
     # Bytes of a file's name that are no UTF-8 are written as they are.
     with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file)
-        writer.writerow(names)
-        writer.writerows(map(to_cells, rows))
+        writer.writerow([column.name for column in columns])
+        writer.writerows([column.cell(row[column.name]) for column in columns] for row in rows)
 
 
-def _write_json_lines(path: Path, rows: Sequence[Row], names: Sequence[str], scale: LabelScale) -> None:
+def _write_json_lines(path: Path, rows: Sequence[Row], columns: Sequence[Column], scale: LabelScale) -> None:
     with path.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
-def _write_json(path: Path, rows: Sequence[Row], names: Sequence[str], scale: LabelScale) -> None:
+def _write_json(path: Path, rows: Sequence[Row], columns: Sequence[Column], scale: LabelScale) -> None:
     with path.open("w", encoding="utf-8") as file:
         json.dump({"scale": dataclasses.asdict(scale), "scores": list(rows)}, file, indent=1)
 
 
-def _write_parquet(path: Path, rows: Sequence[Row], names: Sequence[str], scale: LabelScale) -> None:
+def _write_parquet(path: Path, rows: Sequence[Row], columns: Sequence[Column], scale: LabelScale) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    types = {name: pyarrow.float64() if name in DIGITS else pyarrow.string() for name in names}
-    schema = pyarrow.schema(types.items(), metadata={"scale": json.dumps(dataclasses.asdict(scale))})
-    # Parquet's strings are UTF-8: other bytes of a file's name become U+FFFD.
-    shown = [row | {"image": os.fsencode(str(row["image"])).decode(errors="replace")} for row in rows]
+    schema = arrow_schema(columns, metadata={"scale": json.dumps(dataclasses.asdict(scale))})
+    shown = [
+        {name: replace_undecodable(value) if isinstance(value, str) else value for name, value in row.items()}
+        for row in rows
+    ]
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(shown, schema), path)
 
 
-Writer = Callable[[Path, Sequence[Row], Sequence[str], LabelScale], None]
+Writer = Callable[[Path, Sequence[Row], Sequence[Column], LabelScale], None]
 WRITERS: dict[str, Writer] = {
     ".csv": _write_csv,
     ".jsonl": _write_json_lines,
@@ -98,21 +57,20 @@ WRITERS: dict[str, Writer] = {
 """By the file's ending."""
 
 
-def check_writable(path: Path, ending: str | None = None) -> str:
+def check_writable(path: Path) -> str:
     """Checks, before hours of scoring, that scores can be written to a file.
 
     Args:
         path: the file, a device or a pipe; "-" is standard output.
-        ending: what it is to be written as; its own ending when not given. Devices and pipes without one get CSV.
 
     Returns:
-        The ending.
+        The ending that says what it is written as; devices and pipes without one get CSV.
 
     Raises:
         UserError: they cannot.
     """
     try:
-        ending = ending or path.suffix.lower()
+        ending = path.suffix.lower()
         if ending not in WRITERS and atomic.is_stream(path):
             ending = ".csv"
     except OSError as error:
@@ -132,23 +90,26 @@ def _cannot_be_written(path: Path, error: OSError) -> UserError:
     return UserError(f"{path} cannot be written: {error.strerror or error}")
 
 
-def write_scores(path: Path, ending: str, rows: Sequence[Row], names: Sequence[str], scale: LabelScale) -> None:
-    """Writes the rows to a file, complete or not at all; or to a device, a pipe or standard output.
+def write_scores(
+    path: Path, ending: str, results: Sequence[ScoreResult], columns: Sequence[Column], scale: LabelScale
+) -> None:
+    """Writes results to a file, complete or not at all; or to a device, a pipe or standard output.
 
     Args:
         path: the file, see `check_writable`; an older one is replaced.
         ending: the format, see `check_writable`.
-        rows: one for each photo.
-        names: the columns.
+        results: one for each photo.
+        columns: what is written of each.
         scale: what the scores mean; kept by JSON and Parquet.
 
     Raises:
         UserError: the file cannot be written.
         BrokenPipeError: nobody reads on.
     """
+    rows = [{column.name: column.value(result) for column in columns} for result in results]
     try:
         with atomic.atomic_replace(path) as temporary:
-            WRITERS[ending](temporary, rows, names, scale)
+            WRITERS[ending](temporary, rows, columns, scale)
     except BrokenPipeError:
         raise
     except OSError as error:

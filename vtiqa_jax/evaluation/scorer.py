@@ -2,8 +2,6 @@
 
 import dataclasses
 import functools
-import hashlib
-import json
 import math
 import os
 from collections import deque
@@ -27,7 +25,8 @@ from vtiqa_jax.evaluation.results import ScoreResult, ScoreTable, thumbnail
 from vtiqa_jax.evaluation.spread import Spread, score_draws
 from vtiqa_jax.models import catalog
 from vtiqa_jax.models import params as parameters
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.fingerprint import fingerprint, identify
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vtiqa import ComputeDtype, ModelConfig, select_implementation
 from vtiqa_jax.photos import decode, formats
@@ -172,6 +171,7 @@ class Scorer:
         self.config = config
         self.scale = scale
         self.provenance = provenance or {}
+        self._model = Checkpoint(config, params, scale, self.provenance)
         known = self.provenance.get("trained", {}).get("percentiles")
         self.percentiles: Float[np.ndarray, " 101"] | None = np.array(known["scores"]) if known else None
         """Of the scores of training photos; None for a model that was not trained here."""
@@ -194,14 +194,15 @@ class Scorer:
             )
         return cls(made.config, made.params, made.scale, provenance=made.provenance, compute_dtype=compute_dtype)
 
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Stands for all that a photo's score depends on but its decoded pixels, see `models.fingerprint`."""
+        return fingerprint(identify(self._model, self.compute_dtype))
+
     def settings(self, spread: Spread | None = None) -> dict[str, Any]:
-        """All that a photo's result depends on but the photo, as JSON: equal settings give equal results."""
-        percentiles = None if self.percentiles is None else self.percentiles.tolist()
-        card = (dataclasses.asdict(self.config), dataclasses.asdict(self.scale), percentiles)
-        weights = parameters.hash_params(jax.device_get(self._params))
+        """Returns all that a photo's result depends on but the photo, as JSON: equal settings give equal results."""
         return {
-            "model": hashlib.sha256((weights + json.dumps(card)).encode()).hexdigest()[:16],
-            "compute_dtype": self.compute_dtype,
+            **identify(self._model, self.compute_dtype),
             "spread": dataclasses.asdict(spread) if spread else None,
             "decoders": formats.decoder_versions(),
         }
@@ -224,12 +225,13 @@ class Scorer:
         value, *draws = scores.tolist()
         if not np.isfinite(scores).all():
             return ScoreResult(photo, None, "its score is not a finite number; the weights may be damaged")
-        share, outside = None, None
+        share, out_of_range = None, None
         if self.percentiles is not None:
             share = float(self.percentile(np.array([value]))[0])
-            outside = "below" if value < self.percentiles[0] else "above" if value > self.percentiles[-1] else None
+            above = "above" if value > self.percentiles[-1] else None
+            out_of_range = "below" if value < self.percentiles[0] else above
         mean, spread = (float(np.mean(draws)), float(np.std(draws, ddof=1))) if draws else (None, None)
-        return ScoreResult(photo, value, None, share, outside, mean, spread, tuple(draws))
+        return ScoreResult(photo, value, None, share, out_of_range, mean, spread, tuple(draws))
 
     def score_prepared(self, photos: Sequence[Prepared], size: int) -> Iterator[ScoreResult]:
         """Scores photos by what `config.eval_cuts` keeps of them, `size` together, see `pass_size`.

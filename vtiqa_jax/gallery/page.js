@@ -5,6 +5,7 @@
   const data = JSON.parse(byId("data").textContent);
   const { low: LOW, high: HIGH, higher_is_better: HIGHER } = data.scale;
   const photos = data.photos;
+  const PLACED = new Set(["score", "percentile", "out_of_range", "mean", "spread", "error", "warning"]); // by hand
   const number = (value) => value.toLocaleString("en");
   const plural = (count, word) => `${number(count)} ${word}${count === 1 ? "" : "s"}`;
   const picture = (kind, photo) => `${kind}/${String(photo.index).padStart(5, "0")}.jpg`;
@@ -115,8 +116,9 @@
 
   function download() {
     const quoted = (value) => (/[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
-    const lines = photos.map((photo) => [path(photo), photo.score ?? "", photo.percentile ?? "", markOf(photo) ?? "", photo.group ?? "", photo.error ?? ""]);
-    const text = [["image", "score", "percentile", "mark", "group", "error"], ...lines]
+    const columns = data.columns.filter((column) => photos.some((photo) => photo[column] !== undefined));
+    const lines = photos.map((photo) => [path(photo), ...columns.map((column) => photo[column] ?? ""), markOf(photo) ?? "", photo.group ?? ""]);
+    const text = [["image", ...columns, "mark", "group"], ...lines]
       .map((line) => line.map((value) => quoted(String(value))).join(",") + "\r\n").join("");
     const link = element("a");
     link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
@@ -146,7 +148,7 @@
     const status = byId("status").value;
     return photos.filter((photo) => {
       if (folder !== "" && photo.folder !== folders[folder]) return false;
-      if (status === "failed" ? photo.scored : status === "warning" ? !photo.warning : status === "unmarked" ? markOf(photo) : status !== "all" && markOf(photo) !== status) return false;
+      if (status === "failed" ? photo.scored : status === "warning" ? !photo.remarks : status === "unmarked" ? markOf(photo) : status !== "all" && markOf(photo) !== status) return false;
       return words.every((word) => photo.haystack.includes(word));
     });
   }
@@ -354,7 +356,7 @@
     return [
       photo.name,
       photo.scored ? `score ${photo.score.toFixed(2)}` : `not scored: ${photo.error ?? "no reason known"}`,
-      photo.warning && `warning: ${photo.warning}`,
+      photo.remarks && `warning: ${photo.remarks}`,
       { keep: "kept", reject: "rejected" }[markOf(photo)],
       group && (photo.best ? `best of ${group.length} similar shots` : `one of ${group.length} similar shots`),
     ].filter(Boolean).join(", ");
@@ -390,7 +392,7 @@
     }
     if (photo.best) caption.append(element("span", "star", "★"));
     caption.append(element("span", "name", photo.name));
-    if (photo.warning) caption.append(element("span", "caution", "⚠"));
+    if (photo.remarks) caption.append(element("span", "caution", "⚠"));
     card.append(frame, bar, caption);
     card.addEventListener("click", () => openViewer(photo));
     card.addEventListener("focus", () => setActive(photo));
@@ -489,9 +491,9 @@
     byId("strip").hidden = !photo.scored;
     if (photo.scored) byId("needle").style.left = `${100 * quality(photo.score)}%`;
     byId("percentile").textContent = photo.percentile === undefined ? "" : `better than ${photo.percentile.toFixed(0)} % of the photos the model was trained on`;
-    for (const kind of ["error", "warning"]) {
-      byId(kind).hidden = !photo[kind];
-      byId(kind).textContent = photo[kind] ?? "";
+    for (const [kind, text] of Object.entries({ error: photo.error, warning: photo.remarks })) {
+      byId(kind).hidden = !text;
+      byId(kind).textContent = text ?? "";
     }
     const group = groups.get(photo.group);
     const facts = {
@@ -499,6 +501,10 @@
       scale: `${data.scale.low} to ${data.scale.high}, ${HIGHER ? "higher" : "lower"} is better`,
       "similar shots": group && `${group.length}${photo.best ? ", of which this is the best" : ""}`,
     };
+    for (const column of data.columns) {
+      const value = photo[column];
+      if (!PLACED.has(column) && value !== undefined) facts[column.replaceAll("_", " ")] = typeof value === "number" ? number(value) : String(value);
+    }
     byId("facts").replaceChildren(...Object.entries(facts).filter(([, fact]) => fact).map(([name, fact]) => {
       const line = element("div");
       line.append(element("dt", "", name), element("dd", "", fact));

@@ -5,7 +5,6 @@ import contextlib
 import dataclasses
 import hashlib
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,28 +18,12 @@ from markupsafe import Markup
 
 from vtiqa_jax import atomic
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.evaluation.columns import replace_undecodable, score_columns
+from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.gallery.fingerprints import Fingerprint, group_similar
 from vtiqa_jax.gallery.preview import Preview
 from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.photos.own import GENERATOR, PAGE, PICTURES, is_page
-
-
-@dataclasses.dataclass(frozen=True)
-class GalleryItem:
-    """What the page says of one photo."""
-
-    path: Path
-    """As given; shown, linked to and never trusted."""
-    score: float | None
-    """None for a photo that could not be scored."""
-    percentile: float | None = None
-    """Share of the training photos that score worse, percent."""
-    spread: float | None = None
-    """How far the score may be off, on the label scale."""
-    error: str | None = None
-    warning: str | None = None
-    quality_map: Float[np.ndarray, "rows columns"] | None = None
-    """Finite scores of the photo's parts, which divide it evenly."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,29 +48,39 @@ class GalleryWriter:
             target: where that folder will be, for the links to the photos.
         """
         self._folder, self._target = folder, target
+        self._columns = [column for column in score_columns(spread=True) if column.name != "image"]
         self._rows: list[dict[str, Any]] = []
         self._maps: list[Float[np.ndarray, "rows columns"] | None] = []
         self._fingerprints: dict[int, Fingerprint] = {}
         for name in PICTURES:
             (folder / name).mkdir(parents=True)
 
-    def add(self, item: GalleryItem, preview: Preview | None) -> None:
-        """Adds a photo; one that could not be read has no preview.
+    def add(
+        self,
+        result: ScoreResult,
+        preview: Preview | None,
+        quality_map: Float[np.ndarray, "rows columns"] | None = None,
+    ) -> None:
+        """Adds a photo.
+
+        Args:
+            result: its path, which is shown, linked to and never trusted, and what the page says of it.
+            preview: its pictures; None for a photo that could not be read.
+            quality_map: finite scores of its parts, which divide it evenly.
 
         Raises:
             UserError: its pictures cannot be written.
         """
-        number = len(self._rows)
-        row = {
-            "name": _text(item.path.name),
-            "folder": _text(str(item.path.parent)),
-            "link": _link(item.path, self._target),
-            "score": item.score,
-            "percentile": item.percentile,
-            "spread": item.spread,
-            "error": _text(item.error),
-            "warning": _text(item.warning),
+        number, path = len(self._rows), Path(result.image)
+        row: dict[str, Any] = {
+            "name": replace_undecodable(path.name),
+            "folder": replace_undecodable(str(path.parent)),
+            "link": _link(path, self._target),
+            "remarks": None if result.error else replace_undecodable(result.remarks) or None,
         }
+        for column in self._columns:
+            value = column.value(result)
+            row[column.name] = replace_undecodable(value) if isinstance(value, str) else value
         if preview is not None:
             row |= {"width": preview.width, "height": preview.height}
             self._fingerprints[number] = preview.fingerprint
@@ -95,7 +88,7 @@ class GalleryWriter:
                 for name, data in zip(PICTURES, (preview.thumbnail, preview.views), strict=True):
                     (self._folder / name / f"{number:05}.jpg").write_bytes(data)
         self._rows.append({key: value for key, value in row.items() if value is not None})
-        self._maps.append(item.quality_map)
+        self._maps.append(quality_map)
 
     def finish(self, header: GalleryHeader) -> None:
         """Finds the near-identical shots and writes the page.
@@ -108,7 +101,14 @@ class GalleryWriter:
         for row, group in zip(rows, groups, strict=True):
             if group >= 0:
                 self._rows[row]["group"] = int(group)
-        page = _render(header, self._rows, _encode_maps(self._maps), report_id(self._target))
+        data = {
+            "report": report_id(self._target),
+            "scale": dataclasses.asdict(header.scale),
+            "separator": os.sep,
+            "columns": [column.name for column in self._columns],
+            "photos": self._rows,
+        }
+        page = _render(header, data, _encode_maps(self._maps))
         with _explain_write_errors(self._target):
             (self._folder / PAGE).write_text(page, encoding="utf-8", newline="")
 
@@ -164,11 +164,6 @@ def report_id(folder: Path) -> str:
     return hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
 
 
-def _text(text: str | None) -> str | None:
-    """Text that UTF-8 can hold: undecodable bytes of a file's name are shown as U+FFFD."""
-    return None if text is None else re.sub("[\ud800-\udfff]", "\ufffd", text)
-
-
 def _link(path: Path, target: Path) -> str:
     """A photo's address, relative to the page's folder, every character that means something in an address encoded."""
     try:
@@ -192,7 +187,7 @@ def _encode_maps(maps: list[Float[np.ndarray, "rows columns"] | None]) -> dict[s
     return {"low": low, "high": high, "maps": [None if quality is None else encode(quality) for quality in maps]}
 
 
-def _render(header: GalleryHeader, rows: list[dict[str, Any]], maps: dict[str, Any], report: str) -> str:
+def _render(header: GalleryHeader, data: dict[str, Any], maps: dict[str, Any]) -> str:
     """The page's text. Style and script are allowed by their hashes, so that no other can run."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -202,17 +197,17 @@ def _render(header: GalleryHeader, rows: list[dict[str, Any]], maps: dict[str, A
         lstrip_blocks=True,
     )
     style, script = (Path(__file__).with_name(f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
-    scores = [row["score"] for row in rows if "score" in row]
+    scores = [row["score"] for row in data["photos"] if "score" in row]
     return environment.get_template("page.html.jinja").render(
         generator=Markup(GENERATOR),
-        header={name: _text(str(value)) for name, value in vars(header).items()},
-        count=len(rows),
+        header={name: replace_undecodable(str(value)) for name, value in vars(header).items()},
+        count=len(data["photos"]),
         mean=float(np.mean(scores)) if scores else None,
         style=Markup(style),
         script=Markup(script),
         style_hash=_source_hash(style),
         script_hash=_source_hash(script),
-        data={"report": report, "scale": dataclasses.asdict(header.scale), "separator": os.sep, "photos": rows},
+        data=data,
         maps=maps,
     )
 

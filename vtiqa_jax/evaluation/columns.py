@@ -1,0 +1,105 @@
+"""The columns of scores, in one table: files, `vtiqa bulk`, the page, the terminal and the notebook are made from it.
+
+A new column is one entry here and one field of `ScoreResult`.
+"""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from vtiqa_jax.evaluation.results import ScoreResult
+
+Value = str | float | int | bool | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A column, and how its values are written."""
+
+    name: str
+    """Also the name of the field of `ScoreResult`."""
+    type: type[str] | type[float] | type[int] | type[bool]
+    text: str
+    """What stands in it, for people."""
+    where: Literal["all", "score", "spread", "bulk"] = "all"
+    """Which outputs have it: all, those of `vtiqa score`, only those with a spread, or those of `vtiqa bulk`."""
+    decimals: int = 6
+    """Of a float in files."""
+    heading: str = ""
+    """Above it on a terminal and in a notebook, with the spaces before it. Without one it is not shown there."""
+    shown: str = ""
+    """The format of its values there, with the spaces before them."""
+
+    def value(self, result: "ScoreResult") -> Value:
+        """Returns what a result has in this column, rounded as files have it."""
+        value = getattr(result, self.name)
+        if value is None:
+            return None
+        return round(float(value), self.decimals) if self.type is float else self.type(value)
+
+    def cell(self, value: Value) -> str:
+        """Returns a value as text for CSV; what there is not is empty."""
+        if value is None:
+            return ""
+        if self.type is float:
+            return f"{value:.{self.decimals}f}"
+        return str(value).lower() if self.type is bool else str(value)
+
+    def show(self, result: "ScoreResult") -> str:
+        """Returns a value for people, and as many spaces where there is none."""
+        value = getattr(result, self.name)
+        return " " * len(self.shown.format(0)) if value is None else self.shown.format(value)
+
+
+COLUMNS = (
+    Column("image", str, "the photo's path, as it was given", where="score"),
+    Column("path", str, "the photo's path or address, and its place within a tar or Parquet file", where="bulk"),
+    Column("key", str, "the photo's key in its tar, or in a column of its Parquet file", where="bulk"),
+    Column(
+        "score", float, "on the model's scale; empty where there is an error", heading="score", shown="{:10.4f}"
+    ),
+    Column(
+        "percentile", float, "share of the training photos that score worse, percent", decimals=1,
+        heading="  better than", shown="{:5.0f} %",
+    ),
+    Column("out_of_range", str, "`below` or `above`: beyond the scores of all training photos"),
+    Column("mean", float, "mean of the scores by drawn mosaics", where="spread", heading="  mean", shown="{:10.4f}"),
+    Column(
+        "spread", float, "standard deviation of the scores by drawn mosaics", where="spread",
+        heading=" ± spread", shown=" ± {:.4f}",
+    ),
+    Column("error", str, "why the photo has no score"),
+    Column("warning", str, "what is wrong with the file of a photo that was scored nevertheless"),
+    Column("width", int, "pixels, as the photo is looked at", where="bulk"),
+    Column("height", int, "pixels, as the photo is looked at", where="bulk"),
+    Column("model", str, "the model's fingerprint; `vtiqa info` prints that of float32", where="bulk"),
+)  # fmt: skip
+
+
+def replace_undecodable(text: str) -> str:
+    """Returns text that UTF-8 can hold: undecodable bytes of a file's name become U+FFFD."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", text)
+
+
+def score_columns(*, spread: bool) -> tuple[Column, ...]:
+    """Returns the columns of `vtiqa score`, with those of a spread or without."""
+    return tuple(column for column in COLUMNS if column.where in ("all", "score", *(("spread",) if spread else ())))
+
+
+def bulk_columns() -> tuple[Column, ...]:
+    """Returns the columns of `vtiqa bulk`."""
+    return tuple(column for column in COLUMNS if column.where in ("all", "bulk"))
+
+
+def arrow_schema(columns: Sequence[Column], metadata: dict[str, str] | None = None) -> "pyarrow.Schema":
+    """Returns the columns as Parquet has them."""
+    import pyarrow
+
+    types: dict[Any, Any] = {
+        str: pyarrow.string(), float: pyarrow.float64(), int: pyarrow.int32(), bool: pyarrow.bool_(),
+    }  # fmt: skip
+    return pyarrow.schema([(column.name, types[column.type]) for column in columns], metadata=metadata)

@@ -1,0 +1,52 @@
+"""Which model made a score: two scores may stand together when the identities they were made by are equal."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.params import hash_params
+from vtiqa_jax.models.vtiqa import ComputeDtype
+from vtiqa_jax.photos.resize import ARITHMETIC
+
+Identity = dict[str, Any]
+"""JSON."""
+
+
+def identify(model: Checkpoint, compute_dtype: ComputeDtype) -> Identity:
+    """Returns all that a photo's result depends on but its decoded pixels."""
+    percentiles = model.provenance.get("trained", {}).get("percentiles")
+    identity = {
+        "weights": hash_params(jax.device_get(model.params)),
+        "config": dataclasses.asdict(model.config),
+        "scale": dataclasses.asdict(model.scale) if model.scale else None,
+        "percentiles": _hash(percentiles["scores"]) if percentiles else None,
+        "compute_dtype": compute_dtype,
+        "resizing": ARITHMETIC,
+    }
+    return json.loads(json.dumps(identity))
+
+
+def fingerprint(identity: Identity) -> str:
+    """Returns 16 hexadecimal digits that stand for an identity."""
+    return _hash(identity)[:16]
+
+
+def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """Returns the names of what differs between two identities, or other JSON: `config.eval_mosaics`, say."""
+    names = []
+    for name in sorted(first.keys() | second.keys()):
+        one, other = first.get(name), second.get(name)
+        if isinstance(one, dict) and isinstance(other, dict):
+            names += [f"{name}.{inner}" for inner in differences(one, other)]
+        elif one != other:
+            names.append(name)
+    return names
+
+
+def _hash(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
