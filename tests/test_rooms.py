@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "vtiqa_jax"
 FLOORS = (
     {"errors"},
-    {"atomic", "cpus", "sharding"},
+    {"atomic", "compile_cache", "cpus", "sharding", "terminal"},
     {"photos"},
     {"models"},
     {"data"},

@@ -42,8 +42,27 @@ def initialize_distributed(coordinator: str | None, processes: int | None, proce
         raise UserError(f"--coordinator {coordinator}: the processes of this run cannot be joined: {reason}") from error
 
 
+def require_devices() -> None:
+    """Starts JAX's devices.
+
+    Raises:
+        UserError: those that were asked for are not there.
+    """
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # JAX asserts that one of the platforms could be started
+        asked: str | None = jax.config.jax_platforms  # type: ignore[attr-defined]
+        if not asked:
+            raise
+        raise UserError(
+            f"JAX_PLATFORMS={asked}: JAX finds no such device on this machine; unset JAX_PLATFORMS to compute on what"
+            ' there is, or install what the device needs, pip install "vtiqa-jax[cuda]" and a driver for NVIDIA\'s GPUs'
+        ) from error
+
+
 def is_main_process() -> bool:
     """Whether this process writes files and prints."""
+    require_devices()
     return jax.process_index() == 0
 
 
@@ -56,6 +75,7 @@ def broadcast_from_main(value: int) -> int:
 
 def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
     """The given devices, or all, along one axis, `data`."""
+    require_devices()
     selected = list(devices or jax.devices())
     # Explicit axes, JAX's default, would want shardings inside the model.
     return jax.make_mesh((len(selected),), ("data",), axis_types=(AxisType.Auto,), devices=selected)

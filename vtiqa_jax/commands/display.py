@@ -1,6 +1,5 @@
 """What `vtiqa score` says on standard output: a line for each photo, or a summary of many."""
 
-import io
 import sys
 from collections.abc import Sequence
 
@@ -21,12 +20,6 @@ OUTSIDE = {"below": "below the scores of all training photos", "above": "above t
 def remarks(result: ScoreResult) -> str:
     """What there is to say of a photo beside its numbers."""
     return result.error or "; ".join(filter(None, [OUTSIDE.get(result.outside or ""), result.warning]))
-
-
-def print_any_name() -> None:
-    """Lets names of files through to standard output that are no UTF-8."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")
 
 
 class Display:

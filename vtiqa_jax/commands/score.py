@@ -14,7 +14,7 @@ from tqdm import tqdm
 from tyro.conf import Positional, arg
 
 import vtiqa_jax
-from vtiqa_jax.commands.display import Display, print_any_name, remarks
+from vtiqa_jax.commands.display import Display, remarks
 from vtiqa_jax.commands.photos import find_photos
 from vtiqa_jax.commands.selection import Selection
 from vtiqa_jax.commands.sigterm import raise_on_sigterm
@@ -108,8 +108,7 @@ def score(
             found = (store.known(photo) for store in kept)
             return next((result for result in found if result is not None), None)
 
-        print_any_name()
-        display = Display(model, len(photos), mosaics, silent=quiet or selection.paths_only)
+        display = Display(model, len(photos), mosaics, silent=quiet or selection.prints_paths)
         inspect = None if gallery is None else preview
         stream = model.stream(
             photos, batch_size=batch_size, inspect=inspect, spread=mosaics, known=known, max_pixels=max_pixels
@@ -141,7 +140,7 @@ def score(
             created = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
             gallery.finish(GalleryHeader(title, checkpoint, model.scale, command, created))
     display.finish(results)
-    if report is not None and not (quiet or selection.paths_only):
+    if report is not None and not (quiet or selection.prints_paths):
         print(f"report: {report / 'index.html'}")
     failed = sum(result.error is not None for result in results)
     if failed:
