@@ -54,10 +54,9 @@ def require_devices() -> None:
         asked: str | None = jax.config.jax_platforms  # type: ignore[attr-defined]
         if not asked:
             raise
-        raise UserError(
-            f"JAX_PLATFORMS={asked}: JAX finds no such device on this machine; unset JAX_PLATFORMS to compute on what"
-            ' there is, or install what the device needs, pip install "vtiqa-jax[cuda]" and a driver for NVIDIA\'s GPUs'
-        ) from error
+        reason = " ".join(str(error).partition(" (set JAX_PLATFORMS")[0].split()) or "no such device is here"
+        hint = '; NVIDIA GPUs need pip install "vtiqa-jax[cuda]"' if "cuda" in asked or "gpu" in asked else ""
+        raise UserError(f"JAX_PLATFORMS={asked}: {reason}; unset it to compute on what there is{hint}") from error
 
 
 def is_main_process() -> bool:
@@ -66,9 +65,14 @@ def is_main_process() -> bool:
     return jax.process_index() == 0
 
 
+def has_other_processes() -> bool:
+    """Whether this process is one of several of a run."""
+    return jax.process_count() > 1
+
+
 def broadcast_from_main(value: int) -> int:
     """The main process's value, on every process."""
-    if jax.process_count() == 1:
+    if not has_other_processes():
         return value
     return int(multihost_utils.broadcast_one_to_all(np.int32(value)))
 

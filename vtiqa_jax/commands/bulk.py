@@ -4,8 +4,11 @@ import contextlib
 import importlib.util
 import json
 import logging
+import multiprocessing
+import os
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +16,7 @@ import jax
 from filelock import FileLock, Timeout
 from tyro.conf import Positional, arg
 
-from vtiqa_jax import atomic
+from vtiqa_jax import atomic, sharding
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import catalog
 from vtiqa_jax.models.params import hash_params
@@ -55,6 +58,8 @@ def bulk(
         raise UserError('vtiqa bulk needs Ray Data: pip install "vtiqa-jax[bulk]"')
     if rows_per_file < 1 or (batch_size is not None and batch_size < 1):
         raise UserError("--rows-per-file and --batch-size must be at least 1")
+    if address is None:
+        _keep_to_this_machine()
     from vtiqa_jax.bulk import pipeline, sources
 
     # Here the model is only read: a GPU is for the actor that gets it.
@@ -81,6 +86,19 @@ def bulk(
     rows, failed = pipeline.count_rows(job)
     print(f"{out}: {rows:,} photos, {failed:,} of them could not be read")
     return 1 if failed else 0
+
+
+def _keep_to_this_machine() -> None:
+    """Prepares the environment for a Ray that is started here; a cluster's is its owner's.
+
+    Raises:
+        UserError: JAX_PLATFORMS asks for what this machine does not have.
+    """
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # by itself Ray reports to its makers
+    if jax.config.jax_platforms:  # type: ignore[attr-defined]
+        # In a process of its own, for this one is not to take a GPU's memory from an actor.
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+            process.submit(sharding.require_devices).result()
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ import dataclasses
 import errno
 import hashlib
 import os
+import secrets
 import shutil
 import threading
 import time
@@ -134,8 +135,12 @@ def _open_cache(folder: Path, config: ModelConfig) -> ImageCache:
     return ImageCache(small, LocalImages(slots, sizes, config.local_resize))
 
 
-def _wait_for_cache(photos: Manifest, folder: Path, config: ModelConfig) -> ImageCache:
-    """The files that the main process builds, once they are complete."""
+def _wait_for_cache(photos: Manifest, folder: Path, config: ModelConfig, failed: Path) -> ImageCache:
+    """The files that the main process builds, once they are complete.
+
+    Raises:
+        UserError: the main process made the file `failed`.
+    """
     count = len(photos.names)
     expected = _fingerprints(photos)
     while True:
@@ -145,6 +150,8 @@ def _wait_for_cache(photos: Manifest, folder: Path, config: ModelConfig) -> Imag
                 return _open_cache(folder, config)
         except (OSError, ValueError, EOFError):  # not there yet, or its header is being written
             pass
+        if failed.exists():
+            raise UserError("the main process could not prepare the photos; it says why")
         time.sleep(0.2)
 
 
@@ -216,14 +223,23 @@ def build_image_cache(photos: Manifest, folder: Path, config: ModelConfig) -> Im
 
     Raises:
         UserError: the disk is too small (told after the first photos), or photos cannot be read (after all others are
-            done).
+            done), or that happened to the main process.
     """
     folder = _cache_folder(photos, folder, config)
+    # Of this run alone: a note that an earlier one left must not end it.
+    failed = folder / f"failed-{sharding.broadcast_from_main(secrets.randbits(31))}"
     if not sharding.is_main_process():
-        return _wait_for_cache(photos, folder, config)
+        return _wait_for_cache(photos, folder, config, failed)
     atomic.make_folder(folder)
-    with FileLock(folder / ".lock"):  # another run may prepare the same photos
-        return _build(photos, folder, config)
+    for older in folder.glob("failed-*"):
+        older.unlink(missing_ok=True)
+    try:
+        with FileLock(folder / ".lock"):  # another run may prepare the same photos
+            return _build(photos, folder, config)
+    except BaseException:  # Ctrl-C, too
+        if sharding.has_other_processes():
+            failed.touch()
+        raise
 
 
 def _build(photos: Manifest, folder: Path, config: ModelConfig) -> ImageCache:

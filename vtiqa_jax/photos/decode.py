@@ -5,6 +5,7 @@ import dataclasses
 import io
 import os
 import threading
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -168,9 +169,11 @@ def list_photos(photos: Any) -> list[Any]:
     Raises:
         ImageError: they are no photos.
     """
-    if isinstance(photos, str | os.PathLike) or hasattr(photos, "getexif") or getattr(photos, "ndim", 4) < 4:
+    if isinstance(photos, str | os.PathLike) or hasattr(photos, "getexif") or getattr(photos, "ndim", None) in (2, 3):
         return [photos]
-    try:
+    # A file, its bytes and a dictionary could be gone through, but what they give is no photo.
+    if isinstance(photos, Iterable) and not isinstance(photos, bytes | bytearray | Mapping | io.IOBase):
         return list(photos)
-    except TypeError as error:
-        raise ImageError(f"a photo, or a list of photos, is needed, not {type(photos).__name__}") from error
+    raise ImageError(
+        f"a photo, or a list of photos, is needed, not {type(photos).__name__}: a path, a uint8 array or a Pillow image"
+    )
