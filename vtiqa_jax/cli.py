@@ -75,6 +75,8 @@ def run(
         SystemExit: always.
     """
     terminal.accept_any_text()
+    # Without a home, matplotlib keeps its list of fonts in a temporary folder, and says so at length.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
         words = sys.argv[1:] if arguments is None else list(arguments)
         call = parse(Group(subcommands, description or "", default), program, words)
@@ -144,7 +146,7 @@ def _parsed(cli: Callable[..., Any], path: str, words: list[str]) -> Callable[[]
             return lambda: 0  # its help is printed
         raise UserError(_mistake(cli, words, path)) from None
     sys.stderr.write(said.getvalue())  # a warning to a developer
-    _prepare_libraries()
+    _prepare_jax()
     return call
 
 
@@ -159,13 +161,11 @@ def _ordered(words: list[str]) -> list[str]:
     return words
 
 
-def _prepare_libraries() -> None:
-    """Fits JAX and matplotlib to this machine, and keeps to us what they would say of it."""
+def _prepare_jax() -> None:
+    """Fits JAX to this machine."""
     compile_cache.keep_compiled()
     # XLA's threads, read when JAX first computes: by itself it sees the affinity, and not a container's share.
     os.environ.setdefault("NPROC", str(available_cpus()))
-    # Without a home, matplotlib keeps its list of fonts in a temporary folder, and says so at length.
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     # JAX says so on every machine with a GPU it cannot use; a person who wants one sees it in the device's name.
     warnings.filterwarnings("ignore", message=".*falling back to cpu.*")
 

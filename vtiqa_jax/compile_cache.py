@@ -33,13 +33,14 @@ def make_cache_folder() -> Path | None:
     """Makes the folder below XDG_CACHE_HOME or ~/.cache; None where there is no home, or nothing can be made in it."""
     named = Path(os.environ.get("XDG_CACHE_HOME", ""))
     try:
-        # The specification of XDG_CACHE_HOME says that a relative path does not count.
-        home = named if named.is_absolute() else Path.home() / ".cache"
-        if not home.is_absolute():
-            return None
-        folder = home / "vtiqa-jax"
+        if not named.is_absolute():  # which does not count, says its specification
+            home = Path.home()
+            if not home.is_absolute() or home == home.parent:  # "/" is the home of users who have none
+                return None
+            named = home / ".cache"
+        folder = named / "vtiqa-jax"
         folder.mkdir(parents=True, exist_ok=True)
-    except (RuntimeError, OSError):  # of Path.home: no HOME, and a user without an entry in the list of users
+    except (RuntimeError, OSError):  # the first when there is no HOME, and the user is not in the list of users
         return None
     return folder if os.access(folder, os.R_OK | os.X_OK) else None
 

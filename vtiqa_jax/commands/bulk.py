@@ -6,6 +6,7 @@ import json
 import logging
 import multiprocessing
 import os
+import secrets
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -95,6 +96,8 @@ def _keep_to_this_machine() -> None:
         UserError: JAX_PLATFORMS asks for what this machine does not have.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # by itself Ray reports to its makers
+    # Ray's processes show it to each other; by itself Ray keeps one in the user's home, and there may be none.
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     if jax.config.jax_platforms:  # type: ignore[attr-defined]
         # In a process of its own, for this one is not to take a GPU's memory from an actor.
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
@@ -132,6 +135,8 @@ def _ray(address: str | None) -> Iterator[None]:
                 ray.shutdown()
                 ray.init(num_cpus=LEAST_CPUS, **settings)
     except (ConnectionError, ValueError, RuntimeError) as error:
+        if address is None:
+            raise UserError(f"Ray cannot be started on this machine: {error}") from error
         raise UserError(f"--address {address}: no Ray cluster answers there") from error
     try:
         yield

@@ -54,6 +54,7 @@ def train_splits(
         raise UserError("--save-every and --log-every must be at least 1")
     if min(wanted.split_seed, options.recipe.seed) < 0:
         raise UserError("--split-seed and --recipe.seed must be at least 0")
+    sharding.require_devices()
     start = load_start(options)
     with lock_workdir(options.workdir):
         if count == 1:
@@ -99,6 +100,7 @@ def run_demo(workdir: Path = Path("runs/demo"), recipe: FinetuneRecipe = DEMO_RE
         workdir: where the results go; an earlier demonstration there is replaced.
         recipe: how to train.
     """
+    sharding.require_devices()
     for left_over in ("checkpoint", "result.json"):
         path = workdir / left_over
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
