@@ -84,7 +84,9 @@ WRONG: dict[str, Any] = {
 @pytest.mark.parametrize("given", WRONG.values(), ids=WRONG)
 def test_what_is_no_photo_is_told_in_one_sentence(scorer: Scorer, given: Any) -> None:
     for ask in (scorer.score, scorer.explain):
-        with pytest.raises(vtiqa_jax.ImageError, match="a path, a uint8 array or a Pillow image|a uint8 array .height, width, 3., not"):
+        with pytest.raises(
+            vtiqa_jax.ImageError, match="a path, a uint8 array or a Pillow image|a uint8 array .height, width, 3., not"
+        ):
             ask(given)
 
 
@@ -111,7 +113,13 @@ def test_the_public_names_are_listed() -> None:
 
 def test_a_scorer_says_what_it_is(scorer: Scorer) -> None:
     said = repr(scorer)
-    for part in ("vtiqa", "2 blocks", "test scale, 1 to 5, higher is better", "float32", f"1 x {jax.devices()[0].device_kind}"):
+    for part in (
+        "vtiqa",
+        "2 blocks",
+        "test scale, 1 to 5, higher is better",
+        "float32",
+        f"1 x {jax.devices()[0].device_kind}",
+    ):
         assert part in said
 
 

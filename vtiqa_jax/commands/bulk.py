@@ -60,7 +60,8 @@ def bulk(
     if rows_per_file < 1 or (batch_size is not None and batch_size < 1):
         raise UserError("--rows-per-file and --batch-size must be at least 1")
     if address is None:
-        _keep_to_this_machine()
+        keep_ray_to_this_machine()
+        check_devices()
     from vtiqa_jax.bulk import pipeline, sources
 
     # Here the model is only read: a GPU is for the actor that gets it.
@@ -89,17 +90,22 @@ def bulk(
     return 1 if failed else 0
 
 
-def _keep_to_this_machine() -> None:
-    """Prepares the environment for a Ray that is started here; a cluster's is its owner's.
-
-    Raises:
-        UserError: JAX_PLATFORMS asks for what this machine does not have.
-    """
+def keep_ray_to_this_machine() -> None:
+    """Prepares the environment for a Ray that is started here; a cluster's is its owner's."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # by itself Ray reports to its makers
     # Ray's processes show it to each other; by itself Ray keeps one in the user's home, and there may be none.
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    if jax.config.jax_platforms:  # type: ignore[attr-defined]
-        # In a process of its own, for this one is not to take a GPU's memory from an actor.
+
+
+def check_devices() -> None:
+    """Checks that the devices are there that JAX_PLATFORMS asks for.
+
+    In a process of its own, for this one is not to take a GPU's memory from an actor.
+
+    Raises:
+        UserError: they are not.
+    """
+    if os.environ.get("JAX_PLATFORMS"):
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
             process.submit(sharding.require_devices).result()
 

@@ -36,7 +36,9 @@ class Selection:
     def __post_init__(self) -> None:
         low, high = self.min_score, self.max_score
         if (low is not None or high is not None) and not (self.prints_paths or self.folder):
-            raise UserError("--min-score and --max-score choose photos for --list, --print0, --copy-to or --move-to: name one")
+            raise UserError(
+                "--min-score and --max-score choose photos for --list, --print0, --copy-to or --move-to: name one"
+            )
         if (low is not None and low != low) or (high is not None and high != high):
             raise UserError("--min-score and --max-score take numbers")
         if low is not None and high is not None and low > high:
