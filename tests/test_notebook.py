@@ -61,7 +61,7 @@ def test_one_photo_and_several(
     assert scores.shape == (count,) and scores.dtype == np.float32
     assert len(scorer.table(make(tmp_path, batch))) == count
     streamed = [result.score for result in scorer.stream(make(tmp_path, batch))]
-    np.testing.assert_allclose(streamed, scores, atol=1e-4)
+    assert streamed == pytest.approx(scores.tolist(), abs=1e-4)
 
 
 def test_each_form_of_a_photo_has_its_score(scorer: Scorer, batch: np.ndarray, tmp_path: Path) -> None:
@@ -83,10 +83,9 @@ WRONG: dict[str, Any] = {
 
 @pytest.mark.parametrize("given", WRONG.values(), ids=WRONG)
 def test_what_is_no_photo_is_told_in_one_sentence(scorer: Scorer, given: Any) -> None:
+    told = r"a path, a uint8 array or a Pillow image|a uint8 array \[height, width, 3\], not"
     for ask in (scorer.score, scorer.explain):
-        with pytest.raises(
-            vtiqa_jax.ImageError, match="a path, a uint8 array or a Pillow image|a uint8 array .height, width, 3., not"
-        ):
+        with pytest.raises(vtiqa_jax.ImageError, match=told):
             ask(given)
 
 
@@ -107,8 +106,7 @@ def test_the_public_names_are_listed() -> None:
     assert named == sorted(vtiqa_jax.__all__)
     for name in named:
         assert getattr(vtiqa_jax, name).__doc__, name
-    with pytest.raises(AttributeError, match="has no attribute 'scorer'"):
-        vtiqa_jax.scorer
+    assert not hasattr(vtiqa_jax, "scorer")
 
 
 def test_a_scorer_says_what_it_is(scorer: Scorer) -> None:

@@ -95,4 +95,4 @@ def run_in_ascii(monkeypatch: pytest.MonkeyPatch, words: list[str]) -> tuple[obj
         monkeypatch.setattr(sys, name, io.TextIOWrapper(data, "ascii", errors="strict", write_through=True))
     with pytest.raises(SystemExit) as ended:
         cli.run(vtiqa.COMMANDS, "vtiqa", "", arguments=words)
-    return ended.value.code, *(stream.getvalue() for stream in streams)
+    return ended.value.code, streams[0].getvalue(), streams[1].getvalue()

@@ -54,11 +54,11 @@ def require_devices() -> None:
         asked: str | None = jax.config.jax_platforms  # type: ignore[attr-defined]
         if not asked:
             raise
-        reason = (
-            " ".join(str(error).partition(" (set JAX_PLATFORMS")[0].split()).rstrip(".") or "no such device is here"
-        )
+        reason = " ".join(str(error).partition(" (set JAX_PLATFORMS")[0].split()).rstrip(".")
         hint = '; NVIDIA GPUs need pip install "vtiqa-jax[cuda]"' if "cuda" in asked or "gpu" in asked else ""
-        raise UserError(f"JAX_PLATFORMS={asked}: {reason}; unset it to compute on what there is{hint}") from error
+        raise UserError(
+            f"JAX_PLATFORMS={asked}: {reason or 'no such device is here'}; unset it to compute on what there is{hint}"
+        ) from error
 
 
 def is_main_process() -> bool:

@@ -207,7 +207,7 @@ class Scorer:
         }
 
     def __getstate__(self) -> dict[str, Any]:
-        """Returns what another process makes the same scorer from, on the devices that it has: `__init__`'s arguments."""
+        """Returns the arguments by which another process makes the same scorer, on the devices that it has."""
         return {
             "config": self.config,
             "params": jax.device_get(self._params),
