@@ -85,6 +85,9 @@ def test_the_other_commands_tell_names_on_any_terminal(run: Run, photos: Path, m
     status, out, error = run("compare", *chosen, "--checkpoint", model, "--spread", 2)
     assert (status, error) == (0, b"")
     assert b"mean +- standard deviation" in out and b"h\xe9.jpg" in out and b"\\xe9\\u30cd.jpg" in out
+    status, out, error = run("explain", photos, "--checkpoint", model, "--out", tmp_path / "maps")
+    assert (status, error) == (0, b"")
+    assert len(list((tmp_path / "maps").iterdir())) == 2 * len(NAMES)
     status, out, error = run("score", photos / "n\u00f6ne\udce9.jpg", "--checkpoint", model, "--max-score", 0)
     assert (status, out) == (2, b"")
     status, out, error = run("info", tmp_path / "n\u00f6ne\udce9")
