@@ -18,6 +18,10 @@ from vtiqa_jax import __main__ as vtiqa
 from vtiqa_jax import sharding
 from vtiqa_jax.commands import bulk
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.evaluation import plots
+from vtiqa_jax.evaluation.metrics import correlations
+from vtiqa_jax.evaluation.quality_map import QualityMap
+from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.photos import formats
 
 NAMES = (
@@ -246,3 +250,13 @@ def test_a_user_without_a_name_or_home(tmp_path: Path) -> None:
     ended = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, env=environment)
     assert (ended.returncode, ended.stdout) == (2, b"")
     assert ended.stderr.startswith(b"vtiqa: none.csv") and ended.stderr.count(b"\n") == 1
+
+
+def test_pictures_show_names_as_they_are(tmp_path: Path) -> None:
+    scores = np.arange(5, dtype=np.float32)
+    hostile = LabelScale("a$\\foo$ \u30cd", 0.0, 5.0)
+    plots.scatter(tmp_path / "s.png", scores, scores + 1, correlations(scores, scores + 1), hostile)
+    found = QualityMap(np.eye(7, dtype=np.float32), np.linspace(0.1, 0.9, 7), hostile, np.zeros((20, 30, 3), np.uint8))
+    found.save(tmp_path / "m.png", "h\udce9$\\foo$ \u30cd.jpg")
+    for name in ("s.png", "m.png"):
+        assert cv2.imread(str(tmp_path / name)).std() > 5
