@@ -5,7 +5,7 @@ import io
 import os
 import sys
 
-LIKENESS = {"±": "+-", "•": "*", "…": "...", "×": "x", "–": "-", "’": "'"}  # noqa: RUF001
+LIKENESS = {"±": "+-", "•": "*"}
 """What stands for a character that an encoding lacks. Others are told by their number, as in a string of Python's."""
 
 
@@ -28,5 +28,5 @@ def _encode_otherwise(error: UnicodeError) -> tuple[str | bytes, int]:
     assert isinstance(error, UnicodeEncodeError)
     character, position = error.object[error.start], error.start + 1
     if "\udc80" <= character <= "\udcff":  # Python's sign for a byte of a name that it could not decode
-        return os.fsencode(character), position
+        return bytes([ord(character) - 0xDC00]), position
     return LIKENESS.get(character) or character.encode("ascii", "backslashreplace").decode(), position
