@@ -1201,6 +1201,49 @@ FAULTS = (
         "status, told = 1 if isinstance(error, UserError) else 143, str(error)",
         "tests/test_cli.py::test_an_exception_is_one_line_and_a_status",
     ),
+    # ---- where something is missing ----
+    Fault(
+        "names that are no text end a command",
+        "vtiqa_jax/terminal.py",
+        'stream.reconfigure(errors="vtiqa")',
+        'stream.reconfigure(errors="strict")',
+        "tests/test_environments.py::test_scores_are_told_on_any_terminal",
+    ),
+    Fault(
+        "a list for other programs has names as the terminal shows them",
+        "vtiqa_jax/commands/selection.py",
+        "os.fsencode(photo) + end",
+        'str(photo).encode("ascii", "replace") + end',
+        "tests/test_environments.py::test_a_list_has_the_bytes_of_names",
+    ),
+    Fault(
+        "Ray reports to its makers",
+        "vtiqa_jax/commands/bulk.py",
+        'os.environ["RAY_USAGE_STATS_ENABLED"] = "0"',
+        'os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")',
+        "tests/test_environments.py::test_a_ray_that_is_started_here_reports_nothing",
+    ),
+    Fault(
+        "the limit of a group above is not seen",
+        "vtiqa_jax/cpus.py",
+        '*(root / path.strip("/")).parents',
+        "*[root]",
+        "tests/test_cpus.py::test_a_container_may_grant_fewer",
+    ),
+    Fault(
+        "the newest compiled programs go first",
+        "vtiqa_jax/compile_cache.py",
+        "sorted(found, reverse=True)",
+        "sorted(found)",
+        "tests/test_compile_cache.py::test_what_was_not_used_for_longest_goes_first",
+    ),
+    Fault(
+        "a note of an earlier failure ends the next run",
+        "vtiqa_jax/data/image_cache.py",
+        'f"failed-{sharding.broadcast_from_main(secrets.randbits(31))}"',
+        '"failed-"',
+        "tests/test_processes.py::test_processes_that_wait_for_photos_end_when_the_main_one_fails",
+    ),
     # ---- scoring every day ----
     Fault(
         "how sure a comparison is leaves out that the next mosaic differs, too",

@@ -18,6 +18,7 @@ import pytest
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from vtiqa_jax import cli
+from vtiqa_jax.cpus import available_cpus
 from vtiqa_jax.errors import Terminated, UserError
 
 calls: list[tuple[Any, ...]] = []
@@ -201,12 +202,14 @@ def test_jax_is_prepared_for_functions_alone(run: Vtiqa, tmp_path: Path, monkeyp
     before = jax.config.jax_compilation_cache_dir, jax.config.jax_persistent_cache_min_compile_time_secs
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("NPROC", raising=False)
     try:
         for words in ("--help", "train --help", "score --help", "score --nonsense", "--version"):
             run(words)
             assert jax.config.jax_compilation_cache_dir != str(tmp_path / "vtiqa-jax")
         run("score")
         assert jax.config.jax_compilation_cache_dir == str(tmp_path / "vtiqa-jax")
+        assert os.environ["NPROC"] == str(available_cpus())
         jax.config.update("jax_compilation_cache_dir", "chosen")
         monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "chosen")
         run("score")

@@ -57,6 +57,7 @@ NOT_RUN = {
     "mkdocs": "needs the extra docs: CI types it",
     "pre-commit install": "changes the clone's git hooks",
     ".ci/": "CI itself",
+    "xargs": "of the line before",
     "git worktree": "needs the whole history, which a clone may not have",
 }
 """Commands of the documents that no test runs or reads, by their beginning, and why."""
@@ -75,7 +76,7 @@ def steps() -> list[Any]:
         if document != EXTENDING:  # whose blocks are run whole
             lines += [line for block in blocks(document, "bash") for line in block.replace("\\\n", " ").splitlines()]
         for number, line in enumerate(lines):
-            for part in shlex.join(shlex.split(line, comments=True)).split(" '&&' "):
+            for part in re.split(r" '(?:&&|\|)' ", shlex.join(shlex.split(line, comments=True))):
                 step = re.sub(r"^(([A-Z_]+=\S*|'\[SETTINGS\]'|srun)( |$))*", "", part)
                 if step and " ... " not in step:  # a part of a command
                     found.append(pytest.param(step, id=f"{document.stem}-{number}"))

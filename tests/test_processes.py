@@ -8,6 +8,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import cv2
 import jax
 import numpy as np
 import pytest
@@ -117,6 +118,43 @@ def test_each_process_reads_its_share_only(tmp_path: Path) -> None:
     assert [line for line in lines[1] if "read" in line] == ["read 4 5 6 7", "read 12 13 8 8"]
     for process in lines:
         assert [line for line in process if "sum" in line] == ["sum 28 photos 8 shape 8", "sum 79 photos 6 shape 8"]
+
+
+BUILDS = """
+import sys
+from pathlib import Path
+import jax
+jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))
+from vtiqa_jax.data import image_cache, manifest
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.models.vtiqa import tiny_config
+
+folder = Path(sys.argv[3])
+photos = manifest.read_csv(folder / "scores.csv", folder)
+for _ in range(2):  # a note of the first time must not end the second
+    try:
+        image_cache.build_image_cache(photos, folder / "cache", tiny_config())
+        print("built")
+    except UserError as error:
+        print("told:", error)
+    jax.experimental.multihost_utils.sync_global_devices("told")
+    if jax.process_index() == 0:
+        (folder / "a.png").write_bytes((folder / "b.png").read_bytes())
+    jax.experimental.multihost_utils.sync_global_devices("mended")
+"""
+
+
+def test_processes_that_wait_for_photos_end_when_the_main_one_fails(tmp_path: Path, rng: np.random.Generator) -> None:
+    (tmp_path / "builds.py").write_text(textwrap.dedent(BUILDS))
+    (tmp_path / "a.png").write_bytes(b"no photo")
+    cv2.imwrite(str(tmp_path / "b.png"), rng.integers(0, 256, (40, 50, 3), np.uint8))
+    (tmp_path / "scores.csv").write_text("image,mos\na.png,1\nb.png,2\n")
+    address = f"127.0.0.1:{port()}"
+    said = ended([started([tmp_path / "builds.py", address, number, tmp_path], 1) for number in (0, 1)])
+    told = [[line for line in out.splitlines() if line.startswith(("told", "built"))] for out in said]
+    assert told[0][0].startswith("told: 1 of 2 photos cannot be read") and "a.png: not an image" in told[0][0]
+    assert told[1][0] == "told: the main process could not prepare the photos; it says why"
+    assert [lines[1:] for lines in told] == [["built"], ["built"]]
 
 
 @pytest.mark.slow

@@ -3,7 +3,8 @@
 import vtiqa_jax
 
 scorer = vtiqa_jax.load()                     # the packaged model; or load("checkpoints/koniq")
-scorer.score(["a.jpg", array_uint8_hwc])      # float32 [n], on scorer.scale
+scorer.score("a.jpg")                         # float32 [1], on scorer.scale
+scorer.score(["a.jpg", array_uint8_hwc])      # float32 [2]
 scorer.table(["a.jpg", "b.jpg"])              # the same to look at in a notebook, with thumbnails
 model = vtiqa_jax.load_model()                # the same as a Flax module: to call, to differentiate, to train
 """
@@ -52,6 +53,11 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(importlib.import_module(f"vtiqa_jax.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Lists what is public, also before it is imported."""
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])
 
 
 def load(path: str | Path = "default", *, compute_dtype: "ComputeDtype" = "float32") -> "Scorer":

@@ -8,6 +8,7 @@ import functools
 import importlib.metadata
 import inspect
 import io
+import logging
 import os
 import pkgutil
 import re
@@ -15,12 +16,13 @@ import sys
 import typing
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
 import tyro
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructTypeInfo
 
+from vtiqa_jax import compile_cache, terminal
+from vtiqa_jax.cpus import available_cpus
 from vtiqa_jax.errors import Terminated, UserError
 
 DISK = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST,
@@ -73,6 +75,9 @@ def run(
     Raises:
         SystemExit: always.
     """
+    terminal.accept_any_text()
+    # Without a home, matplotlib keeps its list of fonts in a temporary folder, and says so at length.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
         words = sys.argv[1:] if arguments is None else list(arguments)
         call = parse(Group(subcommands, description or "", default), program, words)
@@ -158,13 +163,10 @@ def _ordered(words: list[str]) -> list[str]:
 
 
 def _prepare_jax() -> None:
-    """Keeps compiled programs in the user's cache folder, so that only the first call on a machine compiles."""
-    import jax  # not at the top: help and mistakes need none of it
-
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(Path(home) / "vtiqa-jax"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    """Fits JAX to this machine."""
+    compile_cache.keep_compiled()
+    # XLA's threads, read when JAX first computes: by itself it sees the affinity, and not a container's share.
+    os.environ.setdefault("NPROC", str(available_cpus()))
     # JAX says so on every machine with a GPU it cannot use; a person who wants one sees it in the device's name.
     warnings.filterwarnings("ignore", message=".*falling back to cpu.*")
 

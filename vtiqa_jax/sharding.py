@@ -42,20 +42,46 @@ def initialize_distributed(coordinator: str | None, processes: int | None, proce
         raise UserError(f"--coordinator {coordinator}: the processes of this run cannot be joined: {reason}") from error
 
 
+def require_devices() -> None:
+    """Starts JAX's devices.
+
+    Raises:
+        UserError: those that were asked for are not there.
+    """
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # JAX asserts that one of the platforms could be started
+        asked: str | None = jax.config.jax_platforms  # type: ignore[attr-defined]
+        if not asked:
+            raise
+        reason = " ".join(str(error).partition(" (set JAX_PLATFORMS")[0].split()).rstrip(".")
+        hint = '; NVIDIA GPUs need pip install "vtiqa-jax[cuda]"' if "cuda" in asked or "gpu" in asked else ""
+        raise UserError(
+            f"JAX_PLATFORMS={asked}: {reason or 'no such device is here'}; unset it to compute on what there is{hint}"
+        ) from error
+
+
 def is_main_process() -> bool:
     """Whether this process writes files and prints."""
+    require_devices()
     return jax.process_index() == 0
+
+
+def has_other_processes() -> bool:
+    """Whether this process is one of several of a run."""
+    return jax.process_count() > 1
 
 
 def broadcast_from_main(value: int) -> int:
     """The main process's value, on every process."""
-    if jax.process_count() == 1:
+    if not has_other_processes():
         return value
     return int(multihost_utils.broadcast_one_to_all(np.int32(value)))
 
 
 def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
     """The given devices, or all, along one axis, `data`."""
+    require_devices()
     selected = list(devices or jax.devices())
     # Explicit axes, JAX's default, would want shardings inside the model.
     return jax.make_mesh((len(selected),), ("data",), axis_types=(AxisType.Auto,), devices=selected)

@@ -4,8 +4,12 @@ import contextlib
 import importlib.util
 import json
 import logging
+import multiprocessing
+import os
+import secrets
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +17,7 @@ import jax
 from filelock import FileLock, Timeout
 from tyro.conf import Positional, arg
 
-from vtiqa_jax import atomic
+from vtiqa_jax import atomic, sharding
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import catalog
 from vtiqa_jax.models.fingerprint import differences, identify
@@ -59,6 +63,9 @@ def bulk(
         raise UserError('vtiqa bulk needs Ray Data: pip install "vtiqa-jax[bulk]"')
     if rows_per_file < 1 or (batch_size is not None and batch_size < 1):
         raise UserError("--rows-per-file and --batch-size must be at least 1")
+    if address is None:
+        keep_ray_to_this_machine()
+        check_devices()
     from vtiqa_jax.bulk import pipeline, sources
 
     # Here the model is only read: a GPU is for the actor that gets it.
@@ -96,6 +103,26 @@ def bulk(
     return 1 if failed else 0
 
 
+def keep_ray_to_this_machine() -> None:
+    """Prepares the environment for a Ray that is started here; a cluster's is its owner's."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # by itself Ray reports to its makers
+    # Ray's processes show it to each other; by itself Ray keeps one in the user's home, and there may be none.
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
+def check_devices() -> None:
+    """Checks that the devices are there that JAX_PLATFORMS asks for.
+
+    In a process of its own, for this one is not to take a GPU's memory from an actor.
+
+    Raises:
+        UserError: they are not.
+    """
+    if os.environ.get("JAX_PLATFORMS"):
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+            process.submit(sharding.require_devices).result()
+
+
 @contextlib.contextmanager
 def only_run(name: str) -> Iterator[None]:
     """Keeps a second process of this machine from writing the same result: both would score every photo."""
@@ -127,6 +154,8 @@ def _ray(address: str | None) -> Iterator[None]:
                 ray.shutdown()
                 ray.init(num_cpus=LEAST_CPUS, **settings)
     except (ConnectionError, ValueError, RuntimeError) as error:
+        if address is None:
+            raise UserError(f"Ray cannot be started on this machine: {error}") from error
         raise UserError(f"--address {address}: no Ray cluster answers there") from error
     try:
         yield

@@ -7,7 +7,6 @@ import numpy as np
 from tyro.conf import Positional, arg
 
 import vtiqa_jax
-from vtiqa_jax.commands.display import print_any_name
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.spread import Spread, probability_above
 from vtiqa_jax.models.vtiqa import ComputeDtype
@@ -42,7 +41,6 @@ def compare(
     for result in results:
         if result.error:
             raise UserError(f"{result.image}: {result.error}")
-    print_any_name()
     print(f"{model.scale}; mean ± standard deviation over {spread} mosaics, the same for both")
     for result in results:
         print(f"{result.mean:.4f} ± {result.spread:.4f}  {result.image}")

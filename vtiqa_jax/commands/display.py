@@ -1,6 +1,5 @@
 """What `vtiqa score` says on standard output: a line for each photo, in an order, or a summary of many."""
 
-import io
 import sys
 from collections.abc import Sequence
 from typing import Literal
@@ -20,12 +19,6 @@ SHOWN = 5
 """Photos of each kind in a summary."""
 Order = Literal["best", "worst", "name", "given"]
 """Best or worst first, by name, or as given and found."""
-
-
-def print_any_name() -> None:
-    """Lets names of files through to standard output that are no UTF-8."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")
 
 
 def sort_results(results: Sequence[ScoreResult], order: Order, scale: LabelScale) -> list[ScoreResult]:

@@ -12,7 +12,6 @@ from tyro.conf import Positional, arg
 
 import vtiqa_jax
 from vtiqa_jax import atomic
-from vtiqa_jax.commands.display import print_any_name
 from vtiqa_jax.commands.photos import find_photos
 from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.models.vtiqa import ComputeDtype
@@ -46,7 +45,6 @@ def explain(
     model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype)
     atomic.make_folder(out)
     failed = 0
-    print_any_name()
     print(f"score ({model.scale})  the worst place, from the left and from the top  image")
     for photo in tqdm(photos, "explaining", unit="photo", disable=None, leave=False):
         try:

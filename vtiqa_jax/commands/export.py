@@ -6,7 +6,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from vtiqa_jax import atomic
+from vtiqa_jax import atomic, sharding
 from vtiqa_jax.commands.convert import Force
 from vtiqa_jax.convert import onnx_vtiqa, stablehlo, web_page
 from vtiqa_jax.convert.card import make_card
@@ -56,6 +56,7 @@ def export(
         card = make_card(
             source, loaded, scale, f"global_images {sides}: uint8 RGB, as `vtiqa_jax.photos.resize.prepare` makes them"
         )
+        sharding.require_devices()  # which JAX wants of whoever traces a program
         data = stablehlo.build(config, loaded.params)
     atomic.make_folder(out.absolute().parent)
     size = len(data)

@@ -15,7 +15,7 @@ from tyro.conf import Positional, arg
 
 import vtiqa_jax
 from vtiqa_jax import atomic
-from vtiqa_jax.commands.display import Display, Order, print_any_name
+from vtiqa_jax.commands.display import Display, Order
 from vtiqa_jax.commands.photos import find_photos
 from vtiqa_jax.commands.selection import Selection
 from vtiqa_jax.commands.sigterm import raise_on_sigterm
@@ -84,7 +84,7 @@ def score(
     if out is not None and out.is_file() and any(photo.exists() and out.samefile(photo) for photo in photos):
         raise UserError(f"{out} is one of the photos; write the scores to another file")
     has_stdout = out is not None and atomic.is_standard_output(out)
-    if has_stdout and selection.paths_only:
+    if has_stdout and selection.prints_paths:
         raise UserError("--list and the scores would both go to standard output; write the scores to a file")
     # Where nothing can lie beside the output, an interrupted run begins again.
     resumable = out is not None and not atomic.is_stream(out) and atomic.takes_files(out.parent)
@@ -110,8 +110,7 @@ def score(
             memory = stack.enter_context(open_cache(cache, settings))
         gallery = None if report is None else stack.enter_context(open_gallery(report))
 
-        print_any_name()
-        silent = quiet or selection.paths_only or has_stdout
+        silent = quiet or selection.prints_paths or has_stdout
         display = Display(model, len(photos), mosaics, order=sort, silent=silent)
         inspect = None if gallery is None else preview
         known = None if memory is None else memory.known

@@ -31,6 +31,8 @@ class Selection:
     """Choose photos with this score or a lower one."""
     paths_only: Annotated[bool, arg(name="list")] = False
     """Print the paths of the chosen photos, one a line, and nothing else."""
+    print0: bool = False
+    """The same with a NUL byte after each path, for xargs -0: names may hold spaces, quotes and line breaks."""
     copy_to: Path | None = None
     """Copy the chosen photos to this folder. Names are kept, relative to the folder given; nothing is overwritten."""
     move_to: Path | None = None
@@ -40,8 +42,10 @@ class Selection:
 
     def __post_init__(self) -> None:
         low, high = self.min_score, self.max_score
-        if (low is not None or high is not None) and not (self.paths_only or self.folder):
-            raise UserError("--min-score and --max-score choose photos for --list, --copy-to or --move-to: name one")
+        if (low is not None or high is not None) and not (self.prints_paths or self.folder):
+            raise UserError(
+                "--min-score and --max-score choose photos for --list, --print0, --copy-to or --move-to: name one"
+            )
         if (low is not None and low != low) or (high is not None and high != high):
             raise UserError("--min-score and --max-score take numbers")
         if low is not None and high is not None and low > high:
@@ -50,6 +54,11 @@ class Selection:
             raise UserError("--copy-to and --move-to are two commands; give one")
         if self.yes and not self.move_to:
             raise UserError("--yes is for --move-to")
+
+    @property
+    def prints_paths(self) -> bool:
+        """Whether standard output is for the chosen paths alone."""
+        return self.paths_only or self.print0
 
     @property
     def folder(self) -> Path | None:
@@ -86,9 +95,11 @@ class Selection:
             UserError: the disk is full; what is done stays done, and the same command does the rest.
         """
         chosen = list(dict.fromkeys(result.image for result in results if self.is_chosen(result)))
-        if self.paths_only:
-            for photo in chosen:
-                print(photo)
+        if self.prints_paths:
+            end = b"\0" if self.print0 else b"\n"
+            sys.stdout.flush()
+            for photo in chosen:  # its own bytes, whatever the stream's encoding: another program opens it
+                sys.stdout.buffer.write(os.fsencode(photo) + end)
         if self.folder is None:
             return True
         if self.move_to and not self.yes:

@@ -58,6 +58,7 @@ def train_splits(
         raise UserError("--save-every and --log-every must be at least 1")
     if min(wanted.split_seed, options.recipe.seed) < 0:
         raise UserError("--split-seed and --recipe.seed must be at least 0")
+    sharding.require_devices()
     named = catalog.load(options.init)
     start, before = shape_start(named, options), named if tell_before else None
     with lock_workdir(options.workdir):
@@ -107,6 +108,7 @@ def run_demo(workdir: Path = Path("runs/demo"), recipe: FinetuneRecipe = DEMO_RE
         workdir: where the results go; an earlier demonstration there is replaced.
         recipe: how to train.
     """
+    sharding.require_devices()
     for left_over in ("checkpoint", "result.json"):
         atomic.remove(atomic.resolve(workdir / left_over))
     photos, split = demo.make(workdir / "photos")

@@ -12,6 +12,7 @@ import dataclasses
 import errno
 import hashlib
 import os
+import secrets
 import shutil
 import threading
 import time
@@ -145,8 +146,14 @@ def _open_cache(folder: Path, config: ModelConfig, broken: tuple[int, ...]) -> I
     return ImageCache(small, LocalImages(slots, sizes, config.local_resize), broken)
 
 
-def _wait_for_cache(photos: Manifest, folder: Path, config: ModelConfig, *, leave_out_broken: bool) -> ImageCache:
-    """The files that the main process builds, once they are complete."""
+def _wait_for_cache(
+    photos: Manifest, folder: Path, config: ModelConfig, failed: Path, *, leave_out_broken: bool
+) -> ImageCache:
+    """The files that the main process builds, once they are complete.
+
+    Raises:
+        UserError: the main process made the file `failed`.
+    """
     count = len(photos.names)
     expected = [mark.encode() for mark in _fingerprints(photos)]
     while True:
@@ -158,6 +165,8 @@ def _wait_for_cache(photos: Manifest, folder: Path, config: ModelConfig, *, leav
                 return _open_cache(folder, config, broken)
         except (OSError, ValueError, EOFError):  # not there yet, or its header is being written
             pass
+        if failed.exists():
+            raise UserError("the main process could not prepare the photos; it says why")
         time.sleep(0.2)
 
 
@@ -243,14 +252,23 @@ def build_image_cache(
 
     Raises:
         UserError: the disk is too small (told after the first photos), or photos cannot be read (after all others are
-            done; all are listed in a file).
+            done; all are listed in a file), or that happened to the main process.
     """
     folder = _cache_folder(photos, folder, config)
+    # Of this run alone: a note that an earlier one left must not end it.
+    failed = folder / f"failed-{sharding.broadcast_from_main(secrets.randbits(31))}"
     if not sharding.is_main_process():
-        return _wait_for_cache(photos, folder, config, leave_out_broken=leave_out_broken)
+        return _wait_for_cache(photos, folder, config, failed, leave_out_broken=leave_out_broken)
     atomic.make_folder(folder)
-    with FileLock(folder / ".lock"):  # another run may prepare the same photos
-        return _build(photos, folder, config, leave_out_broken=leave_out_broken)
+    for older in folder.glob("failed-*"):
+        older.unlink(missing_ok=True)
+    try:
+        with FileLock(folder / ".lock"):  # another run may prepare the same photos
+            return _build(photos, folder, config, leave_out_broken=leave_out_broken)
+    except BaseException:  # Ctrl-C, too
+        if sharding.has_other_processes():
+            failed.touch()
+        raise
 
 
 def _build(photos: Manifest, folder: Path, config: ModelConfig, *, leave_out_broken: bool) -> ImageCache:

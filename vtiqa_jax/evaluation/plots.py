@@ -1,9 +1,12 @@
 """Pictures of a run, as PNG files."""
 
-from collections.abc import Sequence
+import contextlib
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
@@ -15,6 +18,15 @@ from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.photos.own import DRAWN
 
 
+@contextlib.contextmanager
+def literal_text() -> Iterator[None]:
+    """Within the block figures show names as they are: dollar signs make no formula, and lacking letters no warning."""
+    with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
+        yield
+
+
+@literal_text()
 def scatter(
     path: Path,
     scores: Float[np.ndarray, " n"],
@@ -38,6 +50,7 @@ def scatter(
     _save(figure, path)
 
 
+@literal_text()
 def training_curve(path: Path, epochs_log: Sequence[dict[str, Any]], selection_part: str) -> None:
     """The training loss of each epoch, and PLCC and SRCC on the photos that select the best epoch, if there are any."""
     figure = Figure(figsize=(7, 4))

@@ -64,6 +64,8 @@ class QualityMap:
         """
         from matplotlib.figure import Figure  # scoring does not wait for it
 
+        from vtiqa_jax.evaluation.plots import literal_text
+
         if self.photo is None:
             raise ValueError("this map does not have its photo")
         height, width = self.photo.shape[:2]
@@ -81,11 +83,12 @@ class QualityMap:
         )
         row, column = self.worst
         right.plot(column * width, row * height, "x", color="white", markersize=14, markeredgewidth=3)
-        figure.colorbar(shown, ax=right, label=f"score by this region ({self.scale.dataset} scale)")
-        # Matplotlib takes no names that are not UTF-8.
-        figure.suptitle(title.encode(errors="replace").decode(), parse_math=False)
-        file = io.BytesIO()
-        figure.savefig(file, dpi=100, format="png", metadata=DRAWN)
+        with literal_text():
+            figure.colorbar(shown, ax=right, label=f"score by this region ({self.scale.dataset} scale)")
+            # The bytes of a name may be no text, and matplotlib wants text.
+            figure.suptitle(title.encode(errors="surrogateescape").decode(errors="replace"))
+            file = io.BytesIO()
+            figure.savefig(file, dpi=100, format="png", metadata=DRAWN)
         return file.getvalue()
 
     def save(self, path: Path, title: str = "") -> None:

@@ -207,11 +207,25 @@ class Scorer:
             "decoders": formats.decoder_versions(),
         }
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns the arguments by which another process makes the same scorer, on the devices that it has."""
+        return {
+            "config": self.config,
+            "params": jax.device_get(self._params),
+            "scale": self.scale,
+            "provenance": self.provenance,
+            "compute_dtype": self.compute_dtype,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Makes the scorer anew."""
+        self.__init__(**state)
+
     def __repr__(self) -> str:
         devices = {device.device_kind for device in self.mesh.devices.flat}
         return (
-            f"Scorer({self.config.kind}, {self.scale}, {self.compute_dtype} on {self.mesh.size} x"
-            f" {', '.join(sorted(devices))})"
+            f"Scorer({self.config.kind}, {self.config.depth} blocks of width {self.config.embed_dim}; {self.scale};"
+            f" {self.compute_dtype} on {self.mesh.size} x {', '.join(sorted(devices))})"
         )
 
     def _dispatch(self, step: ScoreStep, photos: Sequence[Prepared], size: int) -> Array:
@@ -245,7 +259,7 @@ class Scorer:
 
     def stream(
         self,
-        photos: Sequence[Any],
+        photos: Any,
         *,
         batch_size: int | None = None,
         inspect: Callable[[Rgb], Any] | None = None,
@@ -256,7 +270,7 @@ class Scorer:
         """Scores photos in their order, two batches decoded ahead; memory does not grow with their number.
 
         Args:
-            photos: see `photos.decode.open_photo` for what a photo may be.
+            photos: one or several, see `score`.
             batch_size: photos computed together, see `pass_size`.
             inspect: called with each photo's pixels in the threads that decode; the result has what it returned.
             spread: mosaics to score each photo by, too.
@@ -267,8 +281,10 @@ class Scorer:
             A result for each photo. One that cannot be read has its reason and stops no other.
 
         Raises:
+            ImageError: what is given is neither a photo nor a list of photos.
             UserError: the batch size is below 1, or there can be no spread.
         """
+        photos = decode.list_photos(photos)
         step, cuts = self._step, self.config.eval_cuts
         if spread:  # its mosaics may come from anywhere
             step, cuts = make_spread_step(self.config, self.compute_dtype, self.mesh, spread), self.config.stored_cuts
@@ -326,9 +342,10 @@ class Scorer:
 
         Raises:
             ImageError: names the first photo that cannot be read; `stream` goes on instead.
+            ImageError: what is given is neither a photo nor a list of photos.
         """
         scores = []
-        for position, result in enumerate(self.stream(decode.list_photos(photos), batch_size=batch_size)):
+        for position, result in enumerate(self.stream(photos, batch_size=batch_size)):
             if result.score is None:
                 name = result.image if isinstance(result.image, str | os.PathLike) else f"photo {position}"
                 raise ImageError(f"{name}: {result.error}")
@@ -363,8 +380,7 @@ class Scorer:
 
     def table(self, photos: Any, *, spread: Spread | None = None) -> ScoreTable:
         """Scores photos for a notebook, which shows a table with thumbnails; arguments as of `score` and `stream`."""
-        listed = decode.list_photos(photos)
-        return ScoreTable(tuple(self.stream(listed, inspect=thumbnail, spread=spread)), self.scale)
+        return ScoreTable(tuple(self.stream(photos, inspect=thumbnail, spread=spread)), self.scale)
 
     def percentile(self, scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """The share of training photos that a photo of this score is better than, in percent.

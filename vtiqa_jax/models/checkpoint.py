@@ -184,6 +184,7 @@ def load(path: Path) -> Checkpoint:
         raise UserError(f"{path} is not a checkpoint{hint}")
     from orbax.checkpoint import v1 as ocp
 
+    sharding.require_devices()  # Orbax reads into their memory
     # Whole files are Orbax's to read: what it raises about them is a bug and keeps its traceback.
     try:
         if json.loads((path / HASHES).read_text()) != file_hashes(path):

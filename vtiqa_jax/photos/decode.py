@@ -1,7 +1,9 @@
 """The one way from a file's name and bytes to pixels: formats, orientation, colours, damage, limits, decoders."""
 
 import dataclasses
+import io
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -139,9 +141,11 @@ def list_photos(photos: Any) -> list[Any]:
     Raises:
         ImageError: they are no photos.
     """
-    if isinstance(photos, str | os.PathLike) or hasattr(photos, "getexif") or getattr(photos, "ndim", 4) < 4:
+    if isinstance(photos, str | os.PathLike) or hasattr(photos, "getexif") or getattr(photos, "ndim", None) in (2, 3):
         return [photos]
-    try:
+    # A file, its bytes and a dictionary could be gone through, but what they give is no photo.
+    if isinstance(photos, Iterable) and not isinstance(photos, bytes | bytearray | Mapping | io.IOBase):
         return list(photos)
-    except TypeError as error:
-        raise ImageError(f"a photo, or a list of photos, is needed, not {type(photos).__name__}") from error
+    raise ImageError(
+        f"a photo, or a list of photos, is needed, not {type(photos).__name__}: a path, a uint8 array or a Pillow image"
+    )
