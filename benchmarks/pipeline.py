@@ -28,6 +28,7 @@ from vtiqa_jax.data.image_cache import ImageCache
 from vtiqa_jax.data.loader import ImageStore
 from vtiqa_jax.evaluation.scorer import make_score_step, round_weights, score_store
 from vtiqa_jax.models import params
+from vtiqa_jax.models.compute_dtype import fastest_dtype
 from vtiqa_jax.models.vtiqa import ComputeDtype, ModelConfig, deit_small
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import prepare
@@ -133,10 +134,10 @@ def feeding(batch_size: int = 0, steps: int = 20, blocks: int = 12, rounds: int 
         }
         if on_gpu():
             stores["on the device"] = ImageStore(disk, mesh, on_device=True)
-        weights = params.init_params(config, 0)
+        weights, dtype = params.init_params(config, 0), fastest_dtype(mesh.devices.flat[0].platform)
+        recipe = FinetuneRecipe(batch_size=size, compute_dtype=dtype)
         sides = {
-            name: Trainer(config, FinetuneRecipe(batch_size=size), weights, store, labels, np.arange(count))
-            for name, store in stores.items()
+            name: Trainer(config, recipe, weights, store, labels, np.arange(count)) for name, store in stores.items()
         }
         found: dict[str, list[float]] = {name: [] for name in sides}
         for epoch in range(rounds + 1):
@@ -145,7 +146,7 @@ def feeding(batch_size: int = 0, steps: int = 20, blocks: int = 12, rounds: int 
                 if epoch:  # the first compiles
                     found[name].append(seconds / steps)
     step = {name: statistics.median(seconds) for name, seconds in found.items()}
-    print(f"{device()}; {versions()}; {blocks} blocks, batch {size}, finetune recipe, bfloat16")
+    print(f"{device()}; {versions()}; {blocks} blocks, batch {size}, finetune recipe, {dtype}")
     for name, seconds in step.items():
         print(
             f"{name:<14}{seconds:>8.4f} s a step, {size / seconds:>8.1f} photos/s,"
@@ -167,8 +168,12 @@ def epoch(
     """
     config, count = deit_small(), train + test
     labels = np.random.default_rng(0).standard_normal(count)
-    weights, recipe, mesh = params.init_params(config, 0), FinetuneRecipe(batch_size=batch_size), sharding.data_mesh()
-    score_step = make_score_step(config, recipe.compute_dtype, mesh)
+    weights, mesh = params.init_params(config, 0), sharding.data_mesh()
+    dtype = fastest_dtype(mesh.devices.flat[0].platform)
+    recipe, score_step = (
+        FinetuneRecipe(batch_size=batch_size, compute_dtype=dtype),
+        make_score_step(config, dtype, mesh),
+    )
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as folder:
         disk = made_up(count, config, Path(folder))
         began = time.perf_counter()
@@ -186,7 +191,7 @@ def epoch(
         def whole(side: tuple[ImageStore, Trainer, np.ndarray], number: int) -> None:
             which, trainer, selected = side
             trainer.epoch(number)
-            score_store(score_step, round_weights(trainer.params, recipe.compute_dtype), which, selected)
+            score_store(score_step, round_weights(trainer.params, dtype), which, selected)
 
         for number in range(rounds + 1):
             for name, side in sides.items():

@@ -46,6 +46,7 @@ BASE = FinetuneRecipe(
     chains=1,
     chains_per_batch=8,
     order_weight=1.0,
+    compute_dtype="bfloat16",
 )
 VARIANTS: dict[str, dict[str, Any]] = {
     "10 epochs": {},

@@ -219,6 +219,8 @@ def test_training_ends_with_results_that_eval_and_score_agree_with(
     status, said, error = command(train_program.main, "manifest", *given)
     assert status == 0, error
     assert len(re.findall(r"^ +[123] +\d\.\d{4} ", said, re.MULTILINE)) == 3
+    assert "29 photos are few for a new head; --keep-head begins with that of --init" in said
+    printed = said
     result = json.loads((workdir / "result.json").read_text())
     assert {"plcc", "srcc", "krcc", "rmse", "epochs", "seconds", "within"} <= result.keys()
     assert result["n"] == 8
@@ -238,7 +240,12 @@ def test_training_ends_with_results_that_eval_and_score_agree_with(
     for figure in ("plcc", "srcc", "krcc", "rmse"):
         assert again[figure] == pytest.approx(result[figure], abs=1e-4)
     assert command(eval_program.main, "manifest", *arguments, "--group-column", "group", "--checkpoint", model)[0] == 0
-    assert json.loads((tmp_path / "eval" / "result.json").read_text())["within"].keys() == {"a", "b"}
+    start = json.loads((tmp_path / "eval" / "result.json").read_text())
+    assert start["within"].keys() == {"a", "b"}
+    # The start's figures stood beside, on the labels' scale.
+    for figure in ("plcc", "srcc", "krcc"):
+        assert result["before"][figure] == pytest.approx(start[figure], abs=1e-4)
+    assert re.search(rf"^before training +8 +{result['before']['plcc']:.4f} ", printed, re.MULTILINE)
     status, _, error = command(eval_program.main, "manifest", *arguments, "--checkpoint", workdir)
     assert status == 2
     assert f"is it {workdir / 'checkpoint'}?" in error
@@ -276,15 +283,15 @@ def test_what_stands_in_a_folder_is_not_written_over(
 def test_photos_of_one_score_choose_no_epoch(folder: Path, model: Path, tmp_path: Path, command: Command) -> None:
     lines = (folder / "scores.csv").read_text().splitlines()
     level = [lines[0]] + [
-        re.sub(r",[\d.]+", ",1", line, count=1) if row >= 30 else line for row, line in enumerate(lines[1:])
+        re.sub(r",[\d.]+", ",1", line, count=1) if row >= 20 else line for row, line in enumerate(lines[1:])
     ]
     (tmp_path / "level.csv").write_text("\n".join(level))
     given = ("--scores", tmp_path / "level.csv", "--images", folder, "--init", model, "--workdir", tmp_path / "run")
     status, _, error = command(
-        train_program.main, "manifest", *given, "--in-order", "--test-fraction", 0, "--val-fraction", 0.2, *QUICK
+        train_program.main, "manifest", *given, "--in-order", "--test-fraction", 0, "--val-fraction", 0.5, *QUICK
     )
     assert status == 2
-    assert "all 8 validation photos have the same score" in error
+    assert "all 20 validation photos have the same score" in error
 
 
 def test_eval_leaves_out_what_cannot_be_read(folder: Path, model: Path, tmp_path: Path, command: Command) -> None:
@@ -387,7 +394,7 @@ def test_clean_splits_by_the_modern_recipe(koniq: Path, model: Path, tmp_path: P
     )
     status, said, error = command(train_program.main, *given, "--workdir", tmp_path / "two", "--splits", 2)
     assert status == 0, error
-    assert "best epoch selected on validation photos" in said
+    assert "2 splits, the last epoch of each: median (interquartile range)" in said, "6 photos select none"
     splits = [json.loads((tmp_path / "two" / f"split-{i}" / "split.json").read_text()) for i in range(2)]
     assert {tuple(map(len, (split["train"], split["val"], split["test"]))) for split in splits} == {(18, 6, 6)}
     trained = checkpoint.load(tmp_path / "two" / "split-0" / "checkpoint")

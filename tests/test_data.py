@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 from collections import namedtuple
 from pathlib import Path
@@ -57,7 +58,7 @@ def test_spreadsheets_put_a_mark_and_spaces(folder: Path) -> None:
         ("image,mos\np0.png,good\np1.png,nan\n", "line 2: mos is 'good'.*line 3: mos is 'nan'"),
         ("image,mos\np0.png,1\np0.png,2\n", "line 3: image listed twice: p0.png"),
         ("image,mos\np0.png,1\n./p0.png,2\n", r"line 3: image listed twice: \./p0\.png"),
-        ("image,mos\np0.png\n,2\n", "line 2: mos is ''.*line 3: no image named"),
+        ("image,mos\np0.png,\n,2\n", "line 2: mos is ''.*line 3: no image named"),
         ("", "no column `image`"),
     ],
 )
@@ -85,7 +86,7 @@ def test_further_numbers_are_read_and_follow_their_photos(folder: Path) -> None:
 
 
 def test_further_numbers_that_are_none_are_refused_with_line_and_column(folder: Path) -> None:
-    (folder / "wrong.csv").write_text("image,mos,std,votes\np0.png,1,0.5,wide\np1.png,2,inf,3\np2.png,3,0.1\n")
+    (folder / "wrong.csv").write_text("image,mos,std,votes\np0.png,1,0.5,wide\np1.png,2,inf,3\np2.png,3,0.1,\n")
     said = "line 2: votes is 'wide', not a number; line 3: std is 'inf', not a number; line 4: votes is '', not"
     with pytest.raises(UserError, match=said):
         manifest.read_csv(folder / "wrong.csv", folder, target_columns=("std", "votes"))
@@ -93,9 +94,39 @@ def test_further_numbers_that_are_none_are_refused_with_line_and_column(folder: 
         manifest.read_csv(folder / "wrong.csv", folder, target_columns=("spread",))
 
 
-def test_a_target_column_cannot_replace_what_a_batch_has(folder: Path) -> None:
-    with pytest.raises(UserError, match="a target column cannot be called mask"):
-        manifest.read_csv(folder / "scores.csv", folder, target_columns=("mask",))
+def test_missing_photos_are_all_named_or_left_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = (folder / "scores.csv").read_text().splitlines()
+    gone = [f"gone{number}.png" for number in range(7)]
+    mixed = [lines[0], "gone0.png,1,a", *lines[1:4], *(f"sub/{name},2,b" for name in gone[1:]), *lines[4:]]
+    (folder / "mixed.csv").write_text("\n".join(mixed))
+    out = folder / "run"
+    with pytest.raises(UserError) as raised:
+        manifest.read_csv(folder / "mixed.csv", folder, out=out)
+    said, file = str(raised.value), out / manifest.MISSING_LIST
+    assert f"7 of 13 photos are not there: line 2: {folder / 'gone0.png'} does not exist; line 6: " in said
+    assert f"and 2 more, all in {file}; correct their names, or leave them out with --partial" in said
+    assert file.read_text().splitlines() == ["gone0.png", *(f"sub/{name}" for name in gone[1:])]
+
+    photos = manifest.read_csv(folder / "mixed.csv", folder, "part", target_columns=("mos",), partial=True, out=out)
+    whole = manifest.read_csv(folder / "scores.csv", folder, "part")
+    assert (photos.names, photos.groups) == (whole.names, whole.groups)
+    np.testing.assert_array_equal(photos.mos, whole.mos)
+    assert capsys.readouterr().out.count("7 of 13 photos are not there") == 1
+
+
+def test_a_few_missing_photos_need_no_file_and_none_at_all_are_no_part(folder: Path) -> None:
+    (folder / "few.csv").write_text("image,mos\np0.png,1\nx.png,2\ny.png,3\n")
+    for partial in (False, True):
+        with pytest.raises(UserError, match=r"2 of 3 photos are not there: line 3: .*x\.png .*line 4: .*y\.png"):
+            manifest.read_csv(folder / "few.csv", folder, partial=partial, out=folder / "run")
+    assert not (folder / "run").exists()
+
+
+def test_a_mistake_in_the_table_is_told_before_missing_photos(folder: Path) -> None:
+    """And is not left out."""
+    (folder / "both.csv").write_text("image,mos\np0.png,1\np1.png,2\nx.png,good\n")
+    with pytest.raises(UserError, match="line 4: mos is 'good', not a number"):
+        manifest.read_csv(folder / "both.csv", folder, partial=True)
 
 
 def test_photos_kept_as_they_are_go_to_the_devices_as_any(folder: Path, config: ModelConfig) -> None:
@@ -137,7 +168,7 @@ def test_building_the_cache_goes_on_where_it_stopped_and_notices_changes(
         return read(source, name)
 
     monkeypatch.setattr(manifest.ImageFolder, "read", counted)
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(image_cache, "available_cpus", lambda: 1)
     with pytest.raises(KeyboardInterrupt):
         build_image_cache(photos, folder / "cache", config)
     assert len(decoded) == 4
@@ -186,7 +217,7 @@ def test_a_disk_that_is_too_small_is_noticed_after_the_first_photos(
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 9, 1000))
     monkeypatch.setattr(image_cache, "SAMPLED", 2)
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(image_cache, "available_cpus", lambda: 1)
     photos = manifest.read_csv(folder / "scores.csv", folder)
     with pytest.raises(UserError, match=r"preparing the other 4 photos needs about 0\.0 GB in .*cache"):
         build_image_cache(photos, folder / "cache", config)
@@ -206,7 +237,7 @@ def test_a_disk_that_becomes_full_is_told_and_nothing_counts_as_done_that_is_not
         write(writer, name, row, values)
 
     monkeypatch.setattr(image_cache._Writer, "_write", full)
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(image_cache, "available_cpus", lambda: 1)
     with pytest.raises(UserError, match=r"cache.*: No space left on device; make room and give the same command"):
         build_image_cache(photos, folder / "cache", config)
     done = np.load(next(folder.glob("cache/*/done.npy")))
@@ -227,6 +258,52 @@ def test_small_photos_take_no_more_room_than_their_own_pixels(tmp_path: Path, co
     page = 4096
     assert file.stat().st_blocks * 512 <= 8 * (64 * 96 * 3 + 2 * page) + page
     assert file.stat().st_size > 8 * 768 * 768 * 3
+
+
+def test_broken_photos_are_left_out_and_remembered(
+    folder: Path, config: ModelConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos, shared = manifest.read_csv(folder / "scores.csv", folder), folder / "cache"
+    whole = build_image_cache(photos, folder / "before", config).local_images[:]
+    content = (folder / "p1.png").read_bytes()
+    for name in ("p1.png", "p4.png"):
+        (folder / name).write_bytes(b"no picture")
+    cache = build_image_cache(photos, shared, config, leave_out_broken=True)
+    assert cache.broken == (1, 4)
+    said, kept = capsys.readouterr().out, [0, 2, 3, 5]
+    assert re.search(r"2 of 6 photos cannot be read: .*p1\.png: not an image.*; .*p4\.png: .*they are left out", said)
+    np.testing.assert_array_equal(cache.local_images[np.array(kept)], whole[kept])
+    (file,) = shared.rglob(image_cache.BROKEN_LIST)
+    assert file.read_text() == "p1.png\np4.png\n"
+    # The same again, also for the other processes of a run, without a look at them.
+    with monkeypatch.context() as patch:
+        patch.setattr(image_cache, "decode", lambda *_: pytest.fail("decoded again"))
+        assert build_image_cache(photos, shared, config, leave_out_broken=True).broken == (1, 4)
+        patch.setattr(sharding, "is_main_process", lambda: False)
+        assert build_image_cache(photos, shared, config, leave_out_broken=True).broken == (1, 4)
+    # They are broken to whoever wants all, and a mended one is read.
+    with pytest.raises(UserError, match=r"2 of 6 photos cannot be read: .*all in .*broken-photos\.txt; mend them"):
+        build_image_cache(photos, shared, config)
+    (folder / "p1.png").write_bytes(content)
+    assert build_image_cache(photos, shared, config, leave_out_broken=True).broken == (4,)
+
+
+def test_photos_that_cannot_be_read_for_now_are_not_left_out(
+    folder: Path, config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is away would cost half of a data set, silently."""
+    photos = manifest.read_csv(folder / "scores.csv", folder)
+
+    def away(source: manifest.ImageFolder, name: str) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(manifest.ImageFolder, "read", away)
+    with pytest.raises(
+        UserError, match=r"6 of 6 photos cannot be read: .*Input/output error.*give the same command again"
+    ):
+        build_image_cache(photos, folder / "cache", config, leave_out_broken=True)
+    monkeypatch.undo()
+    assert build_image_cache(photos, folder / "cache", config, leave_out_broken=True).broken == ()
 
 
 def test_unreadable_photos_are_named_after_the_others_are_done(folder: Path, config: ModelConfig) -> None:

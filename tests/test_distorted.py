@@ -1,6 +1,7 @@
 """Distorted versions of photos: what they look like, whose they are, and what the loss makes of their order."""
 
 import collections
+import dataclasses
 from pathlib import Path
 
 import cv2
@@ -106,6 +107,8 @@ def test_chains_are_of_good_training_photos_and_change_nothing_else(photos: Mani
     assert same.names == everything.names  # what is stored serves a training without them too
     with pytest.raises(UserError, match="leaves none of the 1 series"):
         distorted.add_chains(photos, train, 1, [*distortions.DISTORTIONS])
+    turned = dataclasses.replace(photos, mos=-photos.mos)  # of which lower ones are better
+    assert distorted.add_chains(turned, train, 7, higher_is_better=False)[0].names == longer.names
     columns = distorted.chain_columns(chains, len(longer.names))
     assert columns["mask"].tolist() == [1] * 6 + [0] * chains.size
     assert columns["chains"].tolist() == [-1] * 6 + np.repeat(np.arange(7), 5).tolist()

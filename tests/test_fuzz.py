@@ -5,7 +5,20 @@ from pathlib import Path
 import fuzz_images
 import numpy as np
 import pytest
+from PIL import Image
 
+from tests.photo_files import (
+    PQ_HEIC,
+    SECOND_HEIC,
+    as_dng,
+    encoded,
+    exif,
+    icc_profile,
+    oriented,
+    smooth,
+    tiff,
+    with_chunk,
+)
 from vtiqa_jax.errors import ImageError
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
@@ -29,6 +42,44 @@ def test_a_damaged_file_has_pixels_or_a_reason(ending: str, tmp_path: Path) -> N
             refused += 1
     assert refused > 10
     assert decode("", whole).pixels.shape == pixels.shape
+
+
+PHOTO = smooth(48, 64)
+P3 = icc_profile(np.array([[0.5151, 0.2920, 0.1571], [0.2412, 0.6922, 0.0666], [-0.0011, 0.0419, 0.7841]]), 2.2)
+RICH = {
+    "RAW with a preview": as_dng(PHOTO[:, :, 0].astype(np.uint16) * 200, orientation=6, preview=PHOTO[::4, ::4]),
+    "TIFF with a preview": tiff((PHOTO[::4, ::4], {"subfiletype": 1, "subifds": 1}), (PHOTO, {"compression": "zlib"})),
+    "big TIFF": tiff((PHOTO, {"extratags": oriented(6)}), bigtiff=True, byteorder=">"),
+    "transparent TIFF": tiff((np.dstack([PHOTO, PHOTO[:, :, :1]]), {"extrasamples": ["unassalpha"]})),
+    "JPEG of a phone": encoded(Image.fromarray(PHOTO), "JPEG", exif=exif(6), icc_profile=P3),
+    "TIFF with a profile": encoded(Image.fromarray(PHOTO), "TIFF", icc_profile=P3),
+    "HDR PNG": with_chunk(encoded(Image.fromarray(PHOTO), "PNG", exif=exif(6)), b"cICP", bytes((9, 16, 0, 1))),
+    "HDR HEIC": PQ_HEIC.read_bytes(),
+    "HEIC of two": SECOND_HEIC.read_bytes(),
+    "animation": encoded(Image.fromarray(PHOTO), "WEBP", save_all=True, append_images=[Image.new("RGB", (64, 48))]),
+}
+"""What decoders of pixels alone do not read."""
+
+
+@pytest.mark.parametrize("kind", RICH)
+def test_a_damaged_file_with_more_than_pixels_has_pixels_or_a_reason(kind: str) -> None:
+    """Turned bits in the first kilobyte, where directories and boxes lie, and every other damage."""
+    rng, whole, outcomes = np.random.default_rng(0), RICH[kind], set()
+    assert decode("", whole).warning is None
+    for number in range(80):
+        if number % 2:
+            data = fuzz_images.mutate(whole, list(RICH.values()), rng)
+        else:
+            damaged = bytearray(whole)
+            for place in rng.integers(min(1000, len(whole)), size=3):
+                damaged[place] ^= 1 << int(rng.integers(8))
+            data = bytes(damaged)
+        try:
+            outcomes.add(decode("", data, max_pixels=30_000_000).pixels.dtype == np.uint8)
+        except ImageError as error:
+            assert "\n" not in str(error)
+            outcomes.add("refused")
+    assert outcomes == {True, "refused"}
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import struct
 import sys
 import time
@@ -14,13 +15,12 @@ import cv2
 import fuzz_images
 import numpy as np
 import pytest
-import tifffile
 from PIL import Image
 
+from tests.photo_files import HEIC, as_dng, encoded, tiff
 from vtiqa_jax.errors import ImageError
 from vtiqa_jax.models.vtiqa import deit_small
-from vtiqa_jax.photos import damage, formats, headers
-from vtiqa_jax.photos import decode as decoding
+from vtiqa_jax.photos import damage, formats, headers, heif, limits, pillow
 from vtiqa_jax.photos.decode import decode, open_photo, read
 from vtiqa_jax.photos.resize import prepare
 from vtiqa_jax.photos.stderr import quiet_decoders
@@ -31,12 +31,6 @@ def picture(rng: np.random.Generator) -> np.ndarray:
     """20 x 30, smooth, no two corners alike."""
     y, x = np.mgrid[:20, :30]
     return np.stack([8 * y + 20, 8 * x, 4 * (x + y) + 10], -1).astype(np.uint8)
-
-
-def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -76,28 +70,6 @@ def test_every_kind_of_pixels_becomes_rgb(picture: np.ndarray) -> None:
         assert decode("", encoded(colour, kind)).pixels.shape == picture.shape, kind
 
 
-HEIC = Path(__file__).parent / "photos" / "turned.heic"
-"""`picture` and "turn it to the right", written by pillow-heif, whose encoder is not free enough to depend on."""
-
-
-def as_dng(mosaic: np.ndarray, orientation: int = 1) -> bytes:
-    """The smallest RAW file that LibRaw develops: a Bayer mosaic, red first."""
-    tags: list[tuple[int, str, int, Any, bool]] = [
-        (33421, "H", 2, (2, 2), True),
-        (33422, "B", 4, bytes((0, 1, 1, 2)), True),
-        (50706, "B", 4, bytes((1, 4, 0, 0)), True),
-        (50708, "s", 0, "Maker Camera", True),
-        (50721, "2i", 9, (1, 1, 0, 1, 0, 1, 0, 1, 1, 1, 0, 1, 0, 1, 0, 1, 1, 1), True),
-        (50728, "2I", 3, (1, 1, 1, 1, 1, 1), True),
-        (271, "s", 0, "Maker", True),
-        (272, "s", 0, "Camera", True),
-        (274, "H", 1, orientation, True),
-    ]
-    buffer = io.BytesIO()
-    tifffile.imwrite(buffer, mosaic, photometric="cfa", extratags=tags)
-    return buffer.getvalue()
-
-
 def test_phones_and_cameras_files_are_read_and_turned(picture: np.ndarray, tmp_path: Path) -> None:
     upright = np.rot90(picture, -1)
     exif = Image.Exif()
@@ -120,7 +92,7 @@ def test_an_extra_that_is_missing_is_named(
     picture: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("b.HEIC", "d.CR3"):
-        (tmp_path / name).write_bytes(HEIC.read_bytes())
+        (tmp_path / name).write_bytes(b"no photo" if name == "d.CR3" else HEIC.read_bytes())
     with monkeypatch.context() as patch:
         patch.setattr(formats, "find_spec", lambda module: None)
         with pytest.raises(ImageError, match=r"HEIC needs a package that is not there: install vtiqa-jax\[heif\]"):
@@ -160,7 +132,8 @@ def test_a_photo_with_too_many_pixels_is_refused_by_its_header(
         read(path, max_pixels=limit - 1)
     path.write_bytes(fuzz_images.claim_size(path.read_bytes(), 30_000, 20_000))
     monkeypatch.setattr(cv2, "imdecode", decoder)
-    monkeypatch.setattr(decoding, "_decode_heif", decoder)
+    monkeypatch.setattr(heif, "decode", decoder)
+    monkeypatch.setattr(pillow, "decode", decoder)
     with pytest.raises(ImageError, match="30000 x 20000 pixels are more than max-pixels, 210,000,000"):
         read(path)
 
@@ -196,7 +169,7 @@ def test_a_folder_of_large_photos_is_decoded_one_by_one(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(cv2, "imdecode", counted)
     for large, expected in ((599, 1), (600, 4)):
-        monkeypatch.setattr(decoding, "LARGE", large)
+        monkeypatch.setattr(limits, "LARGE", large)
         most[0] = 0
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(decode, [""] * 8, [photo] * 8))
@@ -281,6 +254,73 @@ def test_damaged_files_give_a_reason(picture: np.ndarray, tmp_path: Path) -> Non
         read(tmp_path)
 
 
+def test_a_jpeg_needs_its_last_number_but_not_its_end_marker(rng: np.random.Generator) -> None:
+    """Every byte before the marker counts: cut there, and between the scans of a progressive file."""
+    image = Image.fromarray(cv2.GaussianBlur(rng.integers(0, 256, (60, 80, 3), np.uint8), (0, 0), 2))
+    for kind in ("RGB", "L", "CMYK"):
+        for options in ({}, {"progressive": True}, {"restart_marker_rows": 1}, {"subsampling": 2}):
+            if kind == "CMYK" and "subsampling" in options:
+                continue  # libjpeg-turbo's interface, which tells what is missing, does not read it
+            whole = encoded(image.convert(kind), "JPEG", quality=90, **options)
+            expected = decode("", whole)
+            assert expected.warning is None
+            for missing in (1, 2):
+                found = decode("", whole[:-missing])
+                assert np.array_equal(found.pixels, expected.pixels) and found.warning is None
+            for missing in (4, 5, 10, 100, len(whole) // 2):
+                with pytest.raises(ImageError, match="truncated"):
+                    decode("", whole[:-missing])
+            scans = [found.start() for found in re.finditer(b"\xff\xda", whole)]
+            for scan in scans:
+                with pytest.raises(ImageError, match="truncated"):
+                    decode("", whole[:scan])
+            assert len(scans) > 1 or "progressive" not in options
+
+
+def test_bytes_between_a_jpegs_segments_are_passed_over(picture: np.ndarray) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    whole = encoded(Image.fromarray(picture), "JPEG", quality=95, exif=exif)
+    expected, position = decode("", whole).pixels, 2
+    while whole[position + 1] != 0xDA:
+        for between in (bytes(1), bytes(4), b"\xff", b"\xff\xff\xff", b"\0\x12"):
+            data = whole[:position] + between + whole[position:]
+            assert np.array_equal(decode("", data).pixels, expected), (position, between)
+        position += 2 + int.from_bytes(whole[position + 2 : position + 4], "big")
+
+
+def test_tiffs_of_every_kind(picture: np.ndarray) -> None:
+    """Transparency leaves colours as they are; rare compressions; numbers that are no picture's are refused."""
+    image, alpha = Image.fromarray(picture), np.repeat(np.linspace(0, 255, 30).astype(np.uint8)[None], 20, 0)
+    grey = np.repeat(np.asarray(image.convert("L"))[:, :, None], 3, 2)
+    shown = np.rint(picture * (alpha[:, :, None] / 255)).astype(np.uint8)
+    half = alpha >= 128
+    for scale in (1, 257):
+        as_stored = (lambda pixels: pixels) if scale == 1 else (lambda pixels: pixels.astype(np.uint16) * 257)
+        for order in "<>":
+            for compression in (None, "zlib"):
+                options: dict[str, Any] = {"compression": compression}
+                clear = tiff(
+                    (as_stored(np.dstack([picture, alpha])), {"extrasamples": ["unassalpha"], **options}),
+                    byteorder=order,
+                )
+                assert np.array_equal(decode("", clear).pixels, picture)
+                multiplied = tiff(
+                    (as_stored(np.dstack([shown, alpha])), {"extrasamples": ["assocalpha"], **options}), byteorder=order
+                )
+                assert np.abs(decode("", multiplied).pixels.astype(int) - picture)[half].max() <= 2
+                two = {"photometric": "minisblack", "extrasamples": ["unassalpha"], **options}
+                grey_alpha = tiff((as_stored(np.dstack([grey[:, :, 0], alpha])), two), byteorder=order)
+                assert np.array_equal(decode("", grey_alpha).pixels, grey)
+    for compression in ("zstd", "lzma", "tiff_lzw", "packbits", "tiff_deflate"):
+        assert np.array_equal(decode("", encoded(image, "TIFF", compression=compression)).pixels, picture), compression
+    for kind in (np.float32, np.float16, np.int16, np.int8):
+        with pytest.raises(ImageError, match="does not say which of them is white"):
+            decode("", tiff((picture.astype(kind), {})))
+    with pytest.raises(ImageError, match="of a kind that is not read"):
+        decode("", tiff((picture.astype(np.uint32), {})))
+
+
 def test_arrays_and_pillow_images_are_photos_too(picture: np.ndarray, tmp_path: Path) -> None:
     Image.fromarray(picture).save(tmp_path / "a.png")
     turned = Image.fromarray(picture)
@@ -307,9 +347,65 @@ def test_arrays_and_pillow_images_are_photos_too(picture: np.ndarray, tmp_path: 
             open_photo(wrong)
 
 
+def test_pillow_images_of_every_mode(picture: np.ndarray) -> None:
+    image = Image.fromarray(picture)
+    for mode in ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"):
+        source = image.convert({"La": "LA", "RGBa": "RGBA"}.get(mode, mode)).convert(mode)
+        expected = np.asarray(source.convert({"La": "LA", "RGBa": "RGBA"}.get(mode, mode)).convert("RGB"))
+        assert np.array_equal(open_photo(source).pixels, expected), mode
+    clear = image.quantize(64)
+    clear.info["transparency"] = 3
+    assert np.array_equal(open_photo(clear).pixels, np.asarray(image.quantize(64).convert("RGB")))
+    empty = np.dstack([picture, np.zeros(picture.shape[:2], np.uint8)])
+    assert np.array_equal(open_photo(Image.fromarray(empty)).pixels, picture)
+
+    grey = picture[:, :, 1]
+    deep = grey.astype(np.uint16) * 256 + 255
+    expected = np.repeat(grey[:, :, None], 3, 2)
+    size = (grey.shape[1], grey.shape[0])
+    for mode, order in (("I;16", "<u2"), ("I;16L", "<u2"), ("I;16B", ">u2"), ("I;16N", "=u2")):
+        assert np.array_equal(open_photo(Image.frombytes(mode, size, deep.astype(order).tobytes())).pixels, expected)
+    assert np.array_equal(open_photo(Image.fromarray(deep.astype(np.int32))).pixels, expected)
+    for kind in ("PNG", "TIFF"):
+        data = encoded(Image.fromarray(deep), kind)
+        with Image.open(io.BytesIO(data)) as opened:
+            assert np.array_equal(open_photo(opened).pixels, decode("", data).pixels)
+    turned = Image.fromarray(deep)
+    turned.getexif()[0x0112] = 6
+    assert np.array_equal(open_photo(turned).pixels, np.rot90(expected, -1))
+    for wrong, said in (
+        (Image.fromarray(grey.astype(np.int32)), "mode I with numbers from 0 to 232 is none of 16 bits"),
+        (Image.fromarray(grey.astype(np.int32) * 1000), "mode I with numbers"),
+        (Image.fromarray(deep.astype(np.int32) - 500), "mode I with numbers from -"),
+        (Image.fromarray(grey.astype(np.float32) / 255), "mode F does not say which of its numbers is white"),
+    ):
+        with pytest.raises(ImageError, match=said):
+            open_photo(wrong)
+    with pytest.raises(ImageError, match="not uint16"):
+        open_photo(deep)
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 3000, 3), (5, 2, 3)])
 def test_any_size_can_be_stored(shape: tuple[int, int, int]) -> None:
     small, large = prepare(np.full(shape, 9, np.uint8), deit_small().screen_side, deit_small().stored_cuts)
     assert small.shape == (244, 244, 3)
     assert large.shape == (768, 768, 3)
     assert (large == 9).all()
+
+
+def test_all_that_decodes_is_in_the_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = formats.decoder_versions()
+    assert {"opencv-python-headless", "pillow", "littlecms2", "avif", "libtiff"} < set(versions)
+    assert {"pi-heif", "libheif", "rawpy", "libraw"} < set(versions)
+    assert all(re.match(r"\d+", version) for version in versions.values()), versions
+    monkeypatch.setattr(formats, "find_spec", lambda module: None)
+    assert not {"pi-heif", "libheif", "rawpy", "libraw"} & set(formats.decoder_versions())
+
+    def broken(module: str) -> None:
+        raise ImportError("libgomp.so.1: cannot open shared object file")
+
+    monkeypatch.undo()
+    monkeypatch.setattr(formats, "import_module", broken)
+    assert "libraw" not in formats.decoder_versions()
+    with pytest.raises(ImageError, match=r"camera RAW needs rawpy, which does not load here: libgomp.so.1"):
+        decode("", as_dng(np.zeros((24, 25), np.uint16)))

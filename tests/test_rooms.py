@@ -1,11 +1,14 @@
 """The order of the rooms: each imports only from rooms below it."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "vtiqa_jax"
+OTHERS = tuple(PACKAGE.parent / name for name in ("benchmarks", "experiments", "convert"))
 FLOORS = (
     {"errors"},
     {"atomic", "cpus", "sharding"},
@@ -55,3 +58,18 @@ def test_a_room_imports_only_from_rooms_below(file: Path) -> None:
 def test_it_sees_an_import_that_runs_upwards(tmp_path: Path) -> None:
     (tmp_path / "x.py").write_text("def f():\n    from vtiqa_jax.training import recipe\n    import vtiqa_jax.train\n")
     assert imports(tmp_path / "x.py") == {"training", "train"}
+
+
+def test_photos_are_read_without_jax() -> None:
+    """By a fresh process: what reads photos alone shall not wait for JAX, nor need it."""
+    modules = [f"vtiqa_jax.photos.{file.stem}" for file in (PACKAGE / "photos").glob("*.py") if file.stem != "__init__"]
+    code = f"import sys, {', '.join(modules)}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert "vtiqa_jax.photos.decode" in loaded
+    assert not {"jax", "jaxlib", "flax", "scipy", "matplotlib"} & set(loaded)
+
+
+@pytest.mark.parametrize("name", ["imdecode", "rawpy", "pi_heif"])
+def test_one_file_knows_each_decoder(name: str) -> None:
+    places = [path for room in (PACKAGE, *OTHERS) for path in room.rglob("*.py") if name in path.read_text()]
+    assert len(places) == 1, places

@@ -28,14 +28,15 @@ from vtiqa_jax.data.splits import Split
 from vtiqa_jax.errors import Terminated, UserError
 from vtiqa_jax.evaluation import metrics
 from vtiqa_jax.evaluation.scorer import Scorer
-from vtiqa_jax.models import checkpoint, params
+from vtiqa_jax.models import checkpoint, compute_dtype, params
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
 from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
-from vtiqa_jax.train import has_seen, train
+from vtiqa_jax.train import train
 from vtiqa_jax.training import features, run_checkpointer
 from vtiqa_jax.training.finetune import FinetuneRecipe
 from vtiqa_jax.training.logger import MetricLogger
 from vtiqa_jax.training.options import MachineOptions, TrainOptions
+from vtiqa_jax.training.preflight import has_seen
 from vtiqa_jax.training.published import PublishedRecipe
 from vtiqa_jax.training.recipe import ScheduleState
 from vtiqa_jax.training.run_checkpointer import RunCheckpointer
@@ -48,9 +49,10 @@ FINETUNE = FinetuneRecipe(
 )
 HEAD = replace(FINETUNE, freeze_backbone=True, drop_path=0.0)
 PUBLISHED = PublishedRecipe(batch_size=6, max_epochs=13)
-COUNT, TRAINED = 24, 18  # 3 batches an epoch
+COUNT, TRAINED = 38, 18  # 3 batches an epoch, and as many photos as it takes to select one
 NAMES = tuple(f"photo{row:02}.png" for row in range(COUNT))
 TIMES = {"seconds", "photos_per_second"}
+NONE = np.empty(0, np.int64)
 
 
 @dataclass
@@ -62,16 +64,20 @@ class Bench:
     folder: Path
     cache: Path
     plots: bool = False
+    split: Split | None = None
+    """All photos that are not trained on validate when not given."""
 
-    def __call__(self, recipe: FinetuneRecipe | PublishedRecipe, mos: np.ndarray | None = None) -> dict[str, Any]:
+    def __call__(
+        self, recipe: FinetuneRecipe | PublishedRecipe, mos: np.ndarray | None = None, **options_of_train: Any
+    ) -> dict[str, Any]:
         """Runs to the end, or goes on; the result."""
         photos = self.photos if mos is None else replace(self.photos, mos=mos)
-        split = Split(np.arange(TRAINED), np.arange(TRAINED, COUNT), np.empty(0, np.int64))
+        split = self.split or Split(np.arange(TRAINED), np.arange(TRAINED, COUNT), NONE)
         machine = MachineOptions(image_cache=self.cache, save_every=2, log_every=2, plots=self.plots)
         options = TrainOptions(workdir=self.folder, recipe=recipe, machine=machine)
         scale = LabelScale("test", 1.0, 5.0)
         self.folder.mkdir(exist_ok=True)
-        return train(photos, split, scale, self.start, options, self.folder, {})
+        return train(photos, split, scale, self.start, options, self.folder, {}, **options_of_train)
 
     def states(self) -> list[Path]:
         return sorted((self.folder / "states").glob("[0-9]*"), key=lambda path: int(path.name))
@@ -240,6 +246,64 @@ def test_sigterm_while_features_are_computed_loses_none_of_them(
     files[1].write_bytes(files[1].read_bytes()[:200])  # as after a power cut
     bench(recipe)
     assert_same(bench.folder, uninterrupted(recipe))
+
+
+def test_a_few_validation_photos_change_no_bit(bench: Bench) -> None:
+    """The model is the last epoch's, as if they were not there; an epoch selected by them would be another one's."""
+    recipe = replace(HEAD, head_lr=0.2)
+    found = []
+    for count in (4, 0):
+        split = Split(np.arange(TRAINED), np.arange(TRAINED, TRAINED + count), np.arange(COUNT - 4, COUNT))
+        run = replace(bench, split=split, folder=bench.folder.with_name(f"val{count}"))
+        result = run(recipe)
+        assert result["selected_on"] is None
+        assert all(entry.get("srcc") is None and not entry.get("note") for entry in lasting(run.folder))
+        found.append(run.folder)
+    assert_same(*found)
+
+
+def test_a_run_keeps_the_type_it_began_with(
+    bench: Bench, uninterrupted: Uninterrupted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also on a machine on which another one is faster, and when it is finished."""
+    open_recipe = replace(HEAD, compute_dtype="auto")
+    monkeypatch.setattr(compute_dtype, "_cpuinfo", lambda: "flags : avx2\n")
+    bench.stopped(monkeypatch, 2, open_recipe)
+    monkeypatch.setattr(compute_dtype, "_cpuinfo", lambda: "flags : avx512_bf16\n")
+    result = bench(open_recipe)
+    assert result["identity"]["recipe.compute_dtype"] == "float32"
+    assert_same(bench.folder, uninterrupted(HEAD))
+    assert bench(open_recipe) == bench(HEAD) == result
+    with pytest.raises(UserError, match=r"another run \(recipe.compute_dtype differ\)"):
+        bench(replace(HEAD, compute_dtype="bfloat16"))
+
+
+def test_broken_photos_are_left_out_of_every_part(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if the split had never had them; stopped and gone on with, too."""
+    folder = tmp_path / "photos"
+    shutil.copytree(bench.photos.images.folder, folder)  # type: ignore[attr-defined]
+    photos = replace(bench.photos, images=ImageFolder(folder))
+    rows = np.arange(COUNT)
+    split = Split(rows[:10], rows[10:34], rows[34:])
+    broken = [3, 20, 36]
+    without = replace(bench, photos=photos, split=split.without(broken), cache=tmp_path / "whole")
+    without = replace(without, folder=tmp_path / "without")
+    without(HEAD)
+    for row in broken:
+        (folder / NAMES[row]).write_bytes(b"no picture")
+    bench = replace(bench, photos=photos, split=split, cache=tmp_path / "cache")
+    with pytest.raises(UserError, match=r"3 of \d+ photos cannot be read"):
+        bench(HEAD)
+    with monkeypatch.context() as patch:
+        breaking(patch, 3, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(Terminated):
+            bench(HEAD, partial=True)
+    result = bench(HEAD, partial=True)
+    assert (result["left_out"], result["n"]) == (3, 3)
+    assert_same(bench.folder, without.folder)
+    assert (bench.folder / "predictions.csv").read_text() == (without.folder / "predictions.csv").read_text()
 
 
 def test_a_start_that_has_seen_the_photos_is_told_of() -> None:

@@ -12,6 +12,7 @@ from flax import nnx
 
 from vtiqa_jax import sharding
 from vtiqa_jax.data import loader
+from vtiqa_jax.data.distorted import LEVELS
 from vtiqa_jax.data.image_cache import ImageCache
 from vtiqa_jax.data.loader import ImageStore
 from vtiqa_jax.evaluation.scorer import Scorer
@@ -22,6 +23,7 @@ from vtiqa_jax.train import TrainState, init_state, initial_params, make_train_s
 from vtiqa_jax.training.finetune import FinetuneRecipe
 from vtiqa_jax.training.published import PublishedRecipe
 from vtiqa_jax.training.recipe import Recipe, ScheduleState
+from vtiqa_jax.training.start import score_before
 
 pytestmark = pytest.mark.usefixtures("usual_promotion")
 
@@ -223,6 +225,24 @@ def test_what_does_not_learn_has_no_backward_pass(config: ModelConfig) -> None:
     assert flops(deep, start, PublishedRecipe(batch_size=8), head_only=True) < 0.45 * costs[0]
 
 
+def test_series_rise_where_lower_scores_are_better(
+    config: ModelConfig, start: params.Params, photos: ImageCache
+) -> None:
+    """With so large a margin that no pair keeps it, what a pair lacks one way it has the other way round."""
+    recipe, mesh = replace(RECIPE, chains=2, order_margin=100.0), sharding.data_mesh()
+    shown = {"chains": np.repeat([0.0, 1.0, -1.0], [5, 5, 6]), "places": np.tile(np.arange(5.0), 4)[:16]}
+    columns = {name: values.astype(np.float32) for name, values in shown.items()}
+    batch = next(loader.load_batches(stored(photos), columns | {"labels": MOS[:16]}, [np.arange(16)], 16))
+    found = []
+    for better in (True, False):
+        state, frozen = init_state(recipe, config, start, mesh)
+        step = make_train_step(recipe, config, mesh, higher_is_better=better)
+        found.append(float(step(state, frozen, jax.random.key(0), np.float32(0), batch)[1]["order"]))
+    steps = np.diff([0, *LEVELS])
+    assert sum(found) == pytest.approx(2 * 100 * steps.mean(), rel=1e-4)
+    assert abs(found[0] - found[1]) > 1e-3
+
+
 def test_drop_path_leaves_out_branches_in_training_only(
     config: ModelConfig, start: params.Params, photos: ImageCache
 ) -> None:
@@ -300,6 +320,20 @@ def test_a_kept_head_begins_with_the_starts_scores_on_the_new_scale(
     for name, array in weights.items():
         if params.param_group(name)[0] != "head" or name.endswith("kernel"):  # biases begin at 0
             assert np.array_equal(fresh[name], array) == (params.param_group(name)[0] != "head"), name
+
+
+def test_the_start_is_scored_as_it_is_on_the_new_scale(
+    config: ModelConfig, weights: params.Params, photos: ImageCache
+) -> None:
+    old, new = LabelScale("old", 10.0, 20.0, higher_is_better=False), LabelScale("new", 1.0, 5.0)
+    before, rows = Checkpoint(config, params.rescale_head(config, weights, 3.0, 15.0), old, {}), np.array([3, 17, 20])
+    scores = Scorer(config, before.params, old).score_store(stored(photos), rows)
+    found = score_before(before, config, new, stored(photos), rows)
+    np.testing.assert_allclose(found, 1 + 4 * (20 - scores) / 10, atol=1e-5)
+    larger = config.replace(local_resize=2 * config.local_resize)
+    for nothing in (None, replace(before, scale=None)):
+        assert score_before(nothing, config, new, stored(photos), rows) is None
+    assert score_before(before, larger, new, stored(photos), rows) is None
 
 
 def test_training_and_evaluation_compute_in_the_same_precision(

@@ -37,15 +37,18 @@ from vtiqa_jax.evaluation.scorer import Scorer, make_score_step, round_weights, 
 from vtiqa_jax.models import checkpoint, views
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.compute_dtype import resolve_dtype
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import ModelConfig, select_implementation
+from vtiqa_jax.models.vtiqa import ComputeDtype, ModelConfig, select_implementation
+from vtiqa_jax.training import preflight
 from vtiqa_jax.training.features import FeatureStore, compute_features, draw_mosaic, features_key
 from vtiqa_jax.training.logger import HEADER, MetricLogger, epochs_of, format_epoch
 from vtiqa_jax.training.options import TrainOptions
 from vtiqa_jax.training.recipe import Recipe, order_loss
 from vtiqa_jax.training.run_checkpointer import RunCheckpointer, SavedState
-from vtiqa_jax.training.run_state import RunState, diff_settings, finished_result, run_identity
+from vtiqa_jax.training.run_state import RunState, begun_as, diff_settings, finished_result, run_identity
 from vtiqa_jax.training.signals import stop_on_sigterm
+from vtiqa_jax.training.start import map_scale, score_before
 
 PERCENTILE_PHOTOS = 1000
 """Training photos that a trained model scores, at most: what a score is compared with later."""
@@ -83,16 +86,19 @@ def init_state(recipe: Recipe, config: ModelConfig, params: Params, mesh: Mesh) 
 
 
 @functools.cache
-def make_train_step(recipe: Recipe, config: ModelConfig, mesh: Mesh, head_only: bool = False) -> TrainStep:
+def make_train_step(
+    recipe: Recipe, config: ModelConfig, mesh: Mesh, head_only: bool = False, higher_is_better: bool = True
+) -> TrainStep:
     """The jitted `(state, frozen, key, lr, batch) -> (state, metrics)`.
 
     What does not learn is a constant of the loss, so that its backward pass is never built. `nnx.jit` is not used: its
     Python overhead is 20 ms a step at this number of parameters.
     """
     optimizer = recipe.optimizer(config)
-    implementation = select_implementation(mesh.devices.flat[0], recipe.compute_dtype)
+    device = mesh.devices.flat[0]
+    dtype = resolve_dtype(recipe.compute_dtype, device.platform)
     rates = (recipe.drop_path, recipe.head_dropout)
-    graphdef, _ = parameters.abstract_model(config, recipe.compute_dtype, implementation, *rates)
+    graphdef, _ = parameters.abstract_model(config, dtype, select_implementation(device, dtype), *rates)
 
     @functools.partial(jax.jit, donate_argnums=0)
     def train_step(
@@ -117,7 +123,8 @@ def make_train_step(recipe: Recipe, config: ModelConfig, mesh: Mesh, head_only: 
             outputs = model(*seen, rngs=nnx.Rngs(dropout=dropout_key))
             loss, logged = recipe.loss(outputs, batch)
             if recipe.chains:
-                order = order_loss(outputs, batch["chains"], batch["places"], recipe.order_margin)
+                quality = outputs if higher_is_better else -outputs
+                order = order_loss(quality, batch["chains"], batch["places"], recipe.order_margin)
                 loss, logged = loss + recipe.order_weight * order, logged | {"order": order}
             return loss, logged
 
@@ -147,12 +154,8 @@ def initial_params(
         fresh = recipe.init_head(parameters.init_params(start.config, recipe.seed))
         return fresh | {k: v for k, v in start.params.items() if parameters.param_group(k)[0] != "head"}
     assert start.scale is not None
-    (mean, std), old = stats, start.scale
-    slope = (scale.high - scale.low) / (old.high - old.low)
-    if old.higher_is_better == scale.higher_is_better:
-        intercept = scale.low - slope * old.low
-    else:
-        slope, intercept = -slope, scale.high + slope * old.low
+    mean, std = stats
+    slope, intercept = map_scale(start.scale, scale)
     return parameters.rescale_head(start.config, start.params, slope / std, (intercept - mean) / std)
 
 
@@ -186,6 +189,8 @@ def find_saved_state(states: RunCheckpointer, identity: dict[str, Any]) -> Saved
         UserError: it is of a run with other settings.
     """
     saved = states.latest_valid()
+    if saved is not None and saved.step >= 0:
+        identity = begun_as(identity, saved.metadata["identity"])
     if saved is not None and saved.step >= 0 and saved.metadata["identity"] != identity:
         raise UserError(
             f"{states.folder} holds a run with other settings ({diff_settings(identity, saved.metadata['identity'])});"
@@ -220,14 +225,12 @@ def resume(
     return states.restore(step, state), run
 
 
-def has_seen(start: Checkpoint, data: Any, split: str) -> str:
-    """A warning when the model that a training starts from was trained on the same data by another split."""
-    trained = start.provenance.get("trained", {})
-    while trained:
-        if trained.get("data") == data and trained.get("split sha256") != split:
-            return f"the model of --init has seen photos of {data}, perhaps some that are tested on here: another split"
-        trained = trained.get("started from", {}).get("trained", {})
-    return ""
+def begun_dtype(recipe: Recipe, saved: SavedState | None) -> ComputeDtype:
+    """The type that a run goes on with or, at its beginning, the fastest one here where that is left open."""
+    if saved is not None and saved.step >= 0:
+        return saved.metadata["identity"]["recipe.compute_dtype"]
+    dtype = resolve_dtype(recipe.compute_dtype, jax.default_backend())
+    return "bfloat16" if sharding.broadcast_from_main(int(dtype == "bfloat16")) else "float32"
 
 
 def say(text: str) -> None:
@@ -244,6 +247,9 @@ def train(
     options: TrainOptions,
     workdir: Path,
     provenance: dict[str, Any],
+    *,
+    before: Checkpoint | None = None,
+    partial: bool = False,
 ) -> dict[str, Any]:
     """Trains one model on one split, to the end, from the beginning or from where an earlier call was stopped.
 
@@ -255,6 +261,8 @@ def train(
         options: everything else.
         workdir: where results, logs and states go.
         provenance: JSON to be kept with the model: what it was trained on.
+        before: the model that `start` was made from; if it has a head, its metrics on the test photos are told too.
+        partial: leaves out photos that cannot be read.
 
     Returns:
         The metrics on the test photos, and how they came about: what `result.json` holds.
@@ -264,34 +272,40 @@ def train(
         Terminated: SIGTERM came, and the state is saved.
     """
     recipe, config, started = options.recipe, start.config, time.perf_counter()
-    train_mos, selection = photos.mos[split.train], split.selection
-    identity = run_identity(recipe, config, start.params, photos, split, options.keep_head)
+    identity = run_identity(recipe, config, start.params, photos, split, scale, options.keep_head)
     if result := finished_result(workdir, identity):
         say(f"{workdir} is finished: its results are shown again\n{report.format_table(result)}")
         return result
 
     # ---- what cannot be is refused before anything is written ----
-    if np.ptp(train_mos) == 0:
-        raise UserError(f"all {len(train_mos)} training photos have the same score, {train_mos[0]:g}: nothing to learn")
-    if len(selection) and np.ptp(photos.mos[selection]) == 0:
-        raise UserError(
-            f"all {len(selection)} {split.selection_part} photos have the same score: they cannot select an epoch"
-        )
-
-    if recipe.chains and not scale.higher_is_better:
-        raise UserError("--recipe.chains wants scores of which higher ones are better")
+    preflight.check_targets(photos)
+    preflight.check_labels(photos, split, recipe)
     checkpoint.check_overwrite(workdir / "checkpoint", force=True)
-    if note := has_seen(start, provenance.get("data"), identity["split"]):
+    for note in preflight.notes(split, start, before, options, provenance.get("data"), identity["split"]):
         say(note)
 
     with RunCheckpointer(workdir / "states") as states, stop_on_sigterm() as should_stop:
         # ---- data: every photo decoded and resized once, labels standardised ----
         saved = find_saved_state(states, identity)
-        chains = np.empty((0, 0), np.int64)
+        dtype = begun_dtype(recipe, saved)
+        recipe = dataclasses.replace(recipe, compute_dtype=dtype)
+        identity |= {"recipe.compute_dtype": dtype}
+        drawn_split, chains = split, np.empty((0, 0), np.int64)
         if recipe.chains:
-            photos, chains = distorted.add_chains(photos, split.train, recipe.chains, recipe.leave_out)
+            photos, chains = distorted.add_chains(
+                photos, split.train, recipe.chains, recipe.leave_out, higher_is_better=scale.higher_is_better
+            )
         stored = options.machine.image_cache or options.workdir / "images"
-        cache = image_cache.build_image_cache(photos, stored, config)
+        cache = image_cache.build_image_cache(photos, stored, config, leave_out_broken=partial)
+        left_out = [photos.names[row] for row in cache.broken]
+        if left_out:
+            split, chains = split.without(cache.broken), chains[~np.isin(chains, cache.broken).any(axis=1)]
+            if recipe.chains and not len(chains):
+                raise UserError("no photo of the series of --recipe.chains can be read: make more, or leave it out")
+            preflight.check_labels(photos, split, recipe)
+        preflight.check_left_out(saved, left_out)
+        train_mos = photos.mos[split.train]
+        selection = split.selection if len(recipe.selection(drawn_split)) else split.val[:0]
         mesh = sharding.data_mesh()
         images = ImageStore(cache, mesh, on_device=options.machine.photos_on_device)
         mean, std = recipe.label_stats(train_mos)
@@ -309,7 +323,7 @@ def train(
         if recipe.freeze_backbone:
             folder = stored / "features" / features_key(identity, photos)
             features = compute_features(
-                images, len(photos.names), frozen | state.params, config, recipe.compute_dtype, folder, should_stop
+                images, len(photos.names), frozen | state.params, config, dtype, folder, should_stop
             )
             store = FeatureStore(features, mesh, config)
         state, run = resume(states, saved, state, RunState(recipe.init_schedule()))
@@ -319,11 +333,12 @@ def train(
         say(
             f"{len(split.train)} photos to train, {len(split.val)} to validate, {len(split.test)} to test"
             f" ({split.note}); {config.depth} blocks of width {config.embed_dim} on {jax.device_count()} x"
-            f" {jax.devices()[0].device_kind}{', where the photos stay' if images.on_device else ''}"
+            f" {jax.devices()[0].device_kind}{', where the photos stay' if images.on_device else ''}, products in"
+            f" {dtype}{', the faster type here' if options.recipe.compute_dtype == 'auto' and saved is None else ''}"
         )
 
         # ---- evaluation: on the devices, with the parameters as they stand ----
-        score_step = make_score_step(config, recipe.compute_dtype, mesh)
+        score_step = make_score_step(config, dtype, mesh)
 
         def evaluate() -> Float[np.ndarray, " n"] | None:
             if not len(selection):
@@ -331,14 +346,14 @@ def train(
             if isinstance(store, FeatureStore):
                 scores = store.score(state.eval_params, selection)
             else:
-                eval_params = round_weights(frozen | state.eval_params, recipe.compute_dtype)
+                eval_params = round_weights(frozen | state.eval_params, dtype)
                 scores = score_store(score_step, eval_params, images, selection)
             return scores * np.float32(std) + np.float32(mean)
 
         # ---- saving: the state of the run, and the best model on the label scale ----
         def save_state(step: int) -> None:
             run.seconds = time.perf_counter() - started
-            states.save(step, state, {"identity": identity, "run": run.to_json()})
+            states.save(step, state, {"identity": identity, "run": run.to_json(), "left out": left_out})
 
         def stop_after(step: int) -> NoReturn:
             raise Terminated(f"stopped after step {step} and saved; the same command goes on from there")
@@ -353,7 +368,7 @@ def train(
 
         # ---- loop ----
         if sharding.is_main_process():
-            content = splits.to_json(split, photos.names)
+            content = splits.to_json(drawn_split, photos.names)
             atomic.write_text(workdir / "split.json", json.dumps(content, indent=1) + "\n")
         with MetricLogger(workdir, scale, split.selection_part, run.history, options.machine.plots) as logger:
 
@@ -379,7 +394,7 @@ def train(
                 if recipe.chains:
                     order = loader.add_chains(order, chains, recipe.chains_per_batch, recipe.seed, schedule.epoch)
                 order = order[begin:]
-                train_step = make_train_step(recipe, config, mesh, schedule.head_only)
+                train_step = make_train_step(recipe, config, mesh, schedule.head_only, scale.higher_is_better)
                 progress = tqdm(
                     loader.load_batches(store, columns, order, batch_size), f"epoch {schedule.epoch + 1}",
                     steps_per_epoch, initial=begin, unit="step", leave=False,
@@ -459,11 +474,13 @@ def train(
             )
         compared = {"labels": train_mos, "scores": known}
         save_model(best, percentiles={k: np.percentile(v, range(101)).tolist() for k, v in compared.items()})
-        result = {"epochs": len(epochs), "split": split.note, "selected_on": split.selection_part}
+        selected_on = split.selection_part if len(selection) else None
+        result = {"epochs": len(epochs), "split": split.note, "selected_on": selected_on, "left_out": len(left_out)}
         if len(split.test):
             scores = scorer.score_store(images, split.test)
+            earlier = score_before(before, config, scale, images, split.test)
             if sharding.is_main_process():
-                result |= report.write_report(workdir, photos, split.test, scores, scale)
+                result |= report.write_report(workdir, photos, split.test, scores, scale, before=earlier)
         if sharding.is_main_process():
             result |= {"seconds": round(time.perf_counter() - started, 1), "identity": identity}
             atomic.write_text(workdir / "result.json", json.dumps(result, indent=2) + "\n")

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 import vtiqa_jax
 from vtiqa_jax import atomic
-from vtiqa_jax.data import datasets, demo, manifest, split_files, splits
+from vtiqa_jax.data import datasets, demo, image_cache, manifest, split_files, splits
 from vtiqa_jax.data.datasets.info import Dataset
 from vtiqa_jax.data.manifest import ImageFolder, Manifest
 from vtiqa_jax.errors import UserError
@@ -36,17 +36,32 @@ def _score_rows(
     return rows[kept], np.array([result.score for result in results if result.score is not None], np.float32)
 
 
-def _evaluate(photos: Manifest, rows: np.ndarray, checkpoint: str, out: Path, batch_size: int | None) -> int:
+def _evaluate(
+    photos: Manifest,
+    rows: np.ndarray,
+    checkpoint: str,
+    out: Path,
+    batch_size: int | None,
+    *,
+    lower_is_better: bool = False,
+) -> int:
     """Scores the given photos and writes result.json, predictions.csv and scatter.png; 1 when some cannot be read."""
     model = vtiqa_jax.load(checkpoint)
     atomic.make_folder(out)
     kept, scores = _score_rows(model, photos, rows, batch_size)
     print(f"{checkpoint}: {model.scale}")
+    opposite = lower_is_better and model.scale.higher_is_better
+    if opposite:
+        print("of the MOS lower ones are better: the model's scores are negated for the correlations", file=sys.stderr)
     low, high = photos.mos[rows].min(), photos.mos[rows].max()
     if low < model.scale.low or high > model.scale.high:
         print(f"the MOS, {low:g} to {high:g}, are on another scale: RMSE means nothing", file=sys.stderr)
-    results = report.write_report(out, photos, kept, scores, model.scale)
+    results = report.write_report(out, photos, kept, scores, model.scale, opposite=opposite)
     failed = len(rows) - len(kept)
+    if failed:
+        broken = "".join(f"{photos.names[row]}\n" for row in np.setdiff1d(rows, kept))
+        atomic.write_text(out / image_cache.BROKEN_LIST, broken)
+        print(f"{failed} of {len(rows)} photos cannot be read: all in {out / image_cache.BROKEN_LIST}", file=sys.stderr)
     atomic.write_text(out / "result.json", json.dumps(results | {"failed": failed}, indent=2) + "\n")
     print(f"{out}/: result.json, predictions.csv, scatter.png")
     return 1 if failed else 0
@@ -58,6 +73,8 @@ def eval_manifest(
     checkpoint: str = "default",
     out: Path = Path("runs/eval"),
     group_column: str | None = None,
+    lower_is_better: bool = False,
+    partial: bool = False,
     batch_size: int | None = None,
 ) -> int:
     """All photos of a CSV with the header `image,mos`; the predictions.csv of a training run is one.
@@ -68,10 +85,13 @@ def eval_manifest(
         checkpoint: a checkpoint's folder, or "default" for the model that comes with the package.
         out: where the results go.
         group_column: a column of the CSV; the results within each of its groups are reported too.
+        lower_is_better: in the CSV lower scores are better, DMOS say; not needed for a model that was trained so.
+        partial: leave out photos that are not there.
         batch_size: photos computed together; 4 at most on a CPU, and 64 on a GPU when not given.
     """
-    photos = manifest.read_csv(scores, images, group_column)
-    return _evaluate(photos, np.arange(len(photos.names)), checkpoint, out, batch_size)
+    photos = manifest.read_csv(scores, images, group_column, partial=partial, out=out)
+    rows = np.arange(len(photos.names))
+    return _evaluate(photos, rows, checkpoint, out, batch_size, lower_is_better=lower_is_better)
 
 
 def eval_demo(
@@ -165,8 +185,9 @@ def eval_datasets(
             )
         kept, scores = _score_rows(model, photos, rows, batch_size)
         failed += len(rows) - len(kept)
-        rows_out.append({"dataset": name} | _compute_row(scores, photos.mos[kept]))
-        if (model.scale.low, model.scale.high) != (1.0, 5.0):
+        quality = scores if model.scale.higher_is_better else -scores
+        rows_out.append({"dataset": name} | _compute_row(quality, photos.mos[kept]))
+        if (model.scale.low, model.scale.high, model.scale.higher_is_better) != (1.0, 5.0, True):
             rows_out[-1]["rmse"] = None  # of two different scales
     atomic.make_folder(out)
     table = io.StringIO()

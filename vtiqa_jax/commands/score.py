@@ -28,6 +28,7 @@ from vtiqa_jax.evaluation.scorer import pass_size
 from vtiqa_jax.evaluation.spread import Spread
 from vtiqa_jax.gallery.page import GalleryHeader, GalleryItem, check_folder, open_gallery
 from vtiqa_jax.gallery.preview import Preview, make_preview
+from vtiqa_jax.models.compute_dtype import slow_dtype_note
 from vtiqa_jax.models.vtiqa import ComputeDtype
 from vtiqa_jax.photos import decode
 from vtiqa_jax.photos.resize import Rgb
@@ -95,6 +96,8 @@ def score(
     resumable = next((file for file in outputs if not atomic.is_stream(file) and atomic.takes_files(file.parent)), None)
     mosaics = Spread(spread, seed) if spread else None
     model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype)
+    if note := slow_dtype_note(compute_dtype, model.mesh.devices.flat[0].platform):
+        print(note, file=sys.stderr)
     size = pass_size(model.mesh, len(photos), batch_size)
     if batch_size is not None and size < min(batch_size, len(photos)):
         print(f"--batch-size {batch_size}: a CPU computes {size} photos together, more are slower", file=sys.stderr)

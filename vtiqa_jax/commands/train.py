@@ -1,5 +1,6 @@
 """Train a VT-IQA. Without arguments: a demonstration on distorted photographs that come inside ordinary wheels."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,12 +14,13 @@ from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.data.splits import Split
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation import report
+from vtiqa_jax.models import catalog
 from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.train import say, train
 from vtiqa_jax.training.finetune import FinetuneRecipe
 from vtiqa_jax.training.options import SplitOptions, TrainOptions
 from vtiqa_jax.training.run_checkpointer import lock_workdir
-from vtiqa_jax.training.start import load_start
+from vtiqa_jax.training.start import shape_start
 
 DEMO_RECIPE = FinetuneRecipe(freeze_backbone=True, epochs=20, batch_size=8, head_lr=1e-3, head_dropout=0.2)
 
@@ -31,7 +33,9 @@ def train_splits(
     scale: LabelScale,
     options: TrainOptions,
     provenance: dict[str, Any],
+    *,
     partial: bool = False,
+    tell_before: bool = True,
 ) -> None:
     """Trains on each split; of several, each in a folder of its own, also reports their median and quartiles.
 
@@ -41,7 +45,8 @@ def train_splits(
         scale: what the labels mean.
         options: see `TrainOptions`.
         provenance: JSON kept with the model: what it was trained on.
-        partial: whether --split-file may list photos that are not there.
+        partial: leaves out photos that cannot be read; --split-file may list photos that are not there.
+        tell_before: tells how the model of --init scores the test photos as it is.
 
     Raises:
         UserError: a person's mistake.
@@ -53,7 +58,8 @@ def train_splits(
         raise UserError("--save-every and --log-every must be at least 1")
     if min(wanted.split_seed, options.recipe.seed) < 0:
         raise UserError("--split-seed and --recipe.seed must be at least 0")
-    start = load_start(options)
+    named = catalog.load(options.init)
+    start, before = shape_start(named, options), named if tell_before else None
     with lock_workdir(options.workdir):
         if count == 1:
             split = make_split(0)
@@ -62,13 +68,16 @@ def train_splits(
                     wanted.split_file, photos.names, column=wanted.split_column, meta=wanted.split_names,
                     val_fraction=wanted.val_fraction, seed=wanted.split_seed, partial=partial, scenes=photos.scenes,
                 )  # fmt: skip
-            train(photos, split, scale, start, options, options.workdir, provenance)
+            train(photos, split, scale, start, options, options.workdir, provenance, before=before, partial=partial)
             return
         results = []
         for index in range(count):
             say(f"---- split {index} ----")
             folder = options.workdir / f"split-{index}"
-            results.append(train(photos, make_split(index), scale, start, options, folder, provenance))
+            split = make_split(index)
+            results.append(
+                train(photos, split, scale, start, options, folder, provenance, before=before, partial=partial)
+            )
         if sharding.is_main_process() and results[0].get("plcc") is not None:
             report.write_splits_summary(options.workdir, results)
 
@@ -103,7 +112,7 @@ def run_demo(workdir: Path = Path("runs/demo"), recipe: FinetuneRecipe = DEMO_RE
     photos, split = demo.make(workdir / "photos")
     provenance = {"data": "demo", "labels": demo.LABELS}
     options = TrainOptions(workdir=workdir, recipe=recipe, eval_mosaics=1)
-    train_splits(photos, lambda _: split, demo.SCALE, options, provenance)
+    train_splits(photos, lambda _: split, demo.SCALE, options, provenance, tell_before=False)
 
 
 def train_manifest(
@@ -117,6 +126,8 @@ def train_manifest(
     low: float | None = None,
     high: float | None = None,
     name: str | None = None,
+    lower_is_better: bool = False,
+    partial: bool = False,
 ) -> None:
     """Your own photos, listed with their scores in a CSV with the header `image,mos`.
 
@@ -131,10 +142,14 @@ def train_manifest(
         low: lower end of the label range; the lowest score in the CSV when not given.
         high: upper end of the label range; the highest score in the CSV when not given.
         name: what the label scale is called; the CSV's name when not given.
+        lower_is_better: lower scores are better, as of DMOS.
+        partial: leave out photos that are not there or cannot be read.
     """
     machine, dividing = options.machine, options.split
     sharding.initialize_distributed(machine.coordinator, machine.processes, machine.process_id)
-    photos = manifest.read_csv(scores, images, group_column, scene_column, target_columns)
+    photos = manifest.read_csv(
+        scores, images, group_column, scene_column, target_columns, partial=partial, out=options.workdir
+    )
     lowest = float(photos.mos.min()) if low is None else low
     highest = float(photos.mos.max()) if high is None else high
     if not lowest < highest:
@@ -148,7 +163,8 @@ def train_manifest(
     def make_split(index: int) -> Split:
         return _divide(photos, dividing, dividing.split_seed + index, in_order=in_order)
 
-    train_splits(photos, make_split, LabelScale(name or scores.stem, lowest, highest), options, {"data": scores.name})
+    scale = LabelScale(name or scores.stem, lowest, highest, higher_is_better=not lower_is_better)
+    train_splits(photos, make_split, scale, options, {"data": scores.name}, partial=partial)
 
 
 def _read_dataset(name: str, release: Path, source: Literal["files", "tfds"], partial: bool) -> Dataset:
@@ -176,7 +192,7 @@ def train_dataset(
         protocol: clean: train, validation, test, scenes kept together; paper: the authors' splits, the best epoch
             selected on the test photos as they did; official: the split that comes with the data set.
         source: files, or tfds: what tensorflow-datasets prepared from them.
-        partial: accept a part of the release; photos that are not there are left out.
+        partial: accept a part of the release; photos that are not there or cannot be read are left out.
     """
     machine, dividing = options.machine, options.split
     sharding.initialize_distributed(machine.coordinator, machine.processes, machine.process_id)
@@ -200,7 +216,7 @@ def train_dataset(
         return _divide(photos, dividing, seed)
 
     provenance = {"data": found.info.title, "protocol": protocol}
-    train_splits(photos, make_split, found.info.scale, options, provenance, partial)
+    train_splits(photos, make_split, found.info.scale, options, provenance, partial=partial)
 
 
 def train_datasets(
@@ -208,6 +224,7 @@ def train_datasets(
     releases: Path,
     options: Options = TrainOptions(),
     protocol: Literal["clean", "official"] = "clean",
+    lower_is_better: tuple[str, ...] = (),
     partial: bool = False,
 ) -> None:
     """Several data sets together, each on its own scale; tested on each.
@@ -219,7 +236,8 @@ def train_datasets(
         options: see `TrainOptions`.
         protocol: clean: train, validation, test, scenes kept together; official: the splits that come with the public
             sets, while folders of one's own are divided as in clean.
-        partial: accept parts of the releases; photos that are not there are left out.
+        lower_is_better: folders of one's own in whose scores.csv lower scores are better, as of DMOS.
+        partial: accept parts of the releases and folders; photos that are not there or cannot be read are left out.
     """
     machine, dividing = options.machine, options.split
     sharding.initialize_distributed(machine.coordinator, machine.processes, machine.process_id)
@@ -235,6 +253,9 @@ def train_datasets(
             raise UserError(
                 f"{name!r} is neither one of {', '.join(datasets.READERS)} nor a folder with a scores.csv in {releases}"
             )
+    for name in lower_is_better:
+        if name not in wanted or name in datasets.READERS:
+            raise UserError(f"--lower-is-better takes folders of one's own among the data sets, not {name!r}")
     sets: dict[str, tuple[Manifest, Split]] = {}
     for name in wanted:
         official: tuple[str, ...] = ()
@@ -242,7 +263,10 @@ def train_datasets(
             found = datasets.read(name, releases / name, partial=partial).without_practice()
             photos, official = found.on_common_scale(), found.official
         else:
-            photos = manifest.read_csv(releases / name / "scores.csv", releases / name)
+            own = releases / name
+            photos = manifest.read_csv(own / "scores.csv", own, partial=partial, out=options.workdir / name)
+            if name in lower_is_better:  # joint scores are higher for better photos
+                photos = dataclasses.replace(photos, mos=-photos.mos)
         if protocol == "official" and name in datasets.READERS and not official:
             raise UserError(f"{name} has no official split, or its table is missing in {releases / name}")
         try:
@@ -252,4 +276,4 @@ def train_datasets(
             raise UserError(f"{name}: {error}") from error
     photos, split, scale = joint.join(sets)
     titles = [datasets.READERS[name].INFO.title if name in datasets.READERS else name for name in sets]
-    train_splits(photos, lambda _: split, scale, options, {"data": titles, "protocol": protocol})
+    train_splits(photos, lambda _: split, scale, options, {"data": titles, "protocol": protocol}, partial=partial)

@@ -28,6 +28,8 @@ JITTER = 0.08
 HARD = ("overexposed", "brightened", "sharpened", "lost_blocks", "striped")
 """Distortions that get three times as many chains: their lowest levels are noticed last."""
 UNTOUCHED = "untouched"
+CHAIN_COLUMNS = ("mask", "chains", "places")
+"""What `chain_columns` gives."""
 LARGEST = 768
 """Longer side, pixels, that photos are shrunk to before they are distorted: the distortions are meant for such."""
 
@@ -64,7 +66,12 @@ class DistortedImages:
 
 
 def add_chains(
-    photos: Manifest, rows: Int[np.ndarray, " rows"], count: int, leave_out: Sequence[str] = ()
+    photos: Manifest,
+    rows: Int[np.ndarray, " rows"],
+    count: int,
+    leave_out: Sequence[str] = (),
+    *,
+    higher_is_better: bool = True,
 ) -> tuple[Manifest, Int[np.ndarray, "chains levels"]]:
     """Adds the versions of some photos to a manifest, with a score of 0.
 
@@ -76,6 +83,7 @@ def add_chains(
             worse.
         count: chains to make; photos and distortions take turns, in an order that is drawn.
         leave_out: distortions whose chains are not returned.
+        higher_is_better: what the scores of the photos mean.
 
     Returns:
         The longer manifest, and its rows of each chain, from untouched to the strongest level.
@@ -84,7 +92,8 @@ def add_chains(
         UserError: nothing is left.
     """
     rng = np.random.default_rng(0)
-    good = rng.permutation(rows[photos.mos[rows] >= np.median(photos.mos[rows])])
+    quality = photos.mos[rows] if higher_is_better else -photos.mos[rows]
+    good = rng.permutation(rows[quality >= np.median(quality)])
     turns = sorted([*DISTORTIONS, *HARD, *HARD])
     kinds = np.concatenate([rng.permutation(turns) for _ in range(-(-count // len(turns)))])[:count]
     kept = ~np.isin(kinds, leave_out)
@@ -118,7 +127,7 @@ def chain_columns(chains: Int[np.ndarray, "chains levels"], count: int) -> dict[
         `mask`, 0 for photos of chains, which nobody scored; `chains`, the number of the chain, -1 for none; `places`,
         the place in it, from 0.
     """
-    columns = {"mask": np.ones(count), "chains": np.full(count, -1.0), "places": np.zeros(count)}
+    columns = dict(zip(CHAIN_COLUMNS, (np.ones(count), np.full(count, -1.0), np.zeros(count)), strict=True))
     columns["mask"][chains] = 0
     columns["chains"][chains] = np.arange(len(chains))[:, None]
     columns["places"][chains] = np.arange(chains.shape[1])

@@ -33,6 +33,10 @@ from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import ARITHMETIC, Rgb, resize_bicubic, shrink
 from vtiqa_jax.photos.stderr import quiet_decoders
 
+BROKEN_LIST = "broken-photos.txt"
+"""The file that names the photos which cannot be read, one a line."""
+SHOWN = 5
+"""Such photos that a message names."""
 SAMPLED = 64
 """Photos after which it is known how much room all of them need."""
 
@@ -82,6 +86,8 @@ class ImageCache:
 
     global_images: UInt8[np.ndarray, "n small small 3"]
     local_images: UInt8[np.ndarray, "n large large 3"] | LocalImages
+    broken: tuple[int, ...] = ()
+    """Photos that cannot be decoded and were to be left out; their pixels mean nothing."""
 
 
 def _hash(text: str) -> str:
@@ -92,6 +98,11 @@ def _fingerprints(photos: Manifest) -> list[str]:
     """Returns what the stored pixels of each photo depend on: its file, the decoders, the arithmetic of resizing."""
     made_by = f"{formats.decoder_versions()} {ARITHMETIC}"
     return [_hash(f"{photos.images} {name} {photos.images.version(name)} {made_by}") for name in photos.names]
+
+
+def _broken_mark(mark: bytes) -> bytes:
+    """What marks a photo as broken that would have `mark` if it could be decoded."""
+    return _hash(f"broken {mark.decode()}").encode()
 
 
 def fingerprint(photos: Manifest) -> str:
@@ -128,21 +139,23 @@ def is_complete(path: Path, shape: tuple[int, ...], dtype: str) -> bool:
     return array.shape == shape and array.dtype == np.dtype(dtype)
 
 
-def _open_cache(folder: Path, config: ModelConfig) -> ImageCache:
+def _open_cache(folder: Path, config: ModelConfig, broken: tuple[int, ...]) -> ImageCache:
     """The files of a folder whose photos are all done."""
     small, slots, sizes = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("global", "local", "sizes"))
-    return ImageCache(small, LocalImages(slots, sizes, config.local_resize))
+    return ImageCache(small, LocalImages(slots, sizes, config.local_resize), broken)
 
 
-def _wait_for_cache(photos: Manifest, folder: Path, config: ModelConfig) -> ImageCache:
+def _wait_for_cache(photos: Manifest, folder: Path, config: ModelConfig, *, leave_out_broken: bool) -> ImageCache:
     """The files that the main process builds, once they are complete."""
     count = len(photos.names)
-    expected = _fingerprints(photos)
+    expected = [mark.encode() for mark in _fingerprints(photos)]
     while True:
         try:
             done = np.load(folder / "done.npy", mmap_mode="r")
-            if done.shape == (count,) and all(mark == want.encode() for mark, want in zip(done, expected, strict=True)):
-                return _open_cache(folder, config)
+            waiting = [row for row in range(count) if done.shape == (count,) and done[row] != expected[row]]
+            broken = tuple(row for row in waiting if leave_out_broken and done[row] == _broken_mark(expected[row]))
+            if done.shape == (count,) and len(waiting) == len(broken):
+                return _open_cache(folder, config, broken)
         except (OSError, ValueError, EOFError):  # not there yet, or its header is being written
             pass
         time.sleep(0.2)
@@ -181,6 +194,11 @@ class _Writer:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self.bytes_written += len(data)
 
+    def mark(self, row: int, mark: bytes) -> None:
+        """Marks a photo that has no pixels."""
+        with contextlib.suppress(OSError):  # on a full disk it is tried again the next time
+            self._write("done", row, np.array(mark, "S64"))
+
     def write(self, row: int, pixels: Rgb, mark: bytes) -> int:
         """Stores one photo; its mark is written last. Returns how many are written.
 
@@ -208,28 +226,40 @@ class _Writer:
             return self.photos_written
 
 
-def build_image_cache(photos: Manifest, folder: Path, config: ModelConfig) -> ImageCache:
+def build_image_cache(
+    photos: Manifest, folder: Path, config: ModelConfig, *, leave_out_broken: bool = False
+) -> ImageCache:
     """Builds or completes the files of these photos, on all cores, in a folder of their own below `folder`.
 
     Other photos, another order or other sizes have another folder there: runs do not disturb each other. Of several
     processes the main one builds, and the others wait for it; they must share the folder.
 
+    Args:
+        photos: all photos.
+        folder: see above.
+        config: has the stored sizes.
+        leave_out_broken: goes on without photos that cannot be decoded, see `ImageCache.broken`, and says how many. A
+            file that cannot be read for now is none of them.
+
     Raises:
         UserError: the disk is too small (told after the first photos), or photos cannot be read (after all others are
-            done).
+            done; all are listed in a file).
     """
     folder = _cache_folder(photos, folder, config)
     if not sharding.is_main_process():
-        return _wait_for_cache(photos, folder, config)
+        return _wait_for_cache(photos, folder, config, leave_out_broken=leave_out_broken)
     atomic.make_folder(folder)
     with FileLock(folder / ".lock"):  # another run may prepare the same photos
-        return _build(photos, folder, config)
+        return _build(photos, folder, config, leave_out_broken=leave_out_broken)
 
 
-def _build(photos: Manifest, folder: Path, config: ModelConfig) -> ImageCache:
+def _build(photos: Manifest, folder: Path, config: ModelConfig, *, leave_out_broken: bool) -> ImageCache:
     writer, count = _Writer(folder, len(photos.names), config), len(photos.names)
     expected = [mark.encode() for mark in _fingerprints(photos)]
     missing = [row for row in range(count) if writer.done[row] != expected[row]]
+    broken = {row for row in missing if leave_out_broken and writer.done[row] == _broken_mark(expected[row])}
+    missing = [row for row in missing if row not in broken]
+    failed: dict[int, str] = {}
 
     def check_room() -> None:
         left = len(missing) - writer.photos_written
@@ -241,24 +271,33 @@ def _build(photos: Manifest, folder: Path, config: ModelConfig) -> ImageCache:
                 f" where {free / 1e9:.1f} GB are free; make room or name another folder with --image-cache"
             )
 
-    def store(row: int) -> str | None:
+    def store(row: int) -> None:
         try:
             pixels = decode(photos.names[row], photos.images.read(photos.names[row])).pixels
         except (ImageError, OSError) as error:
-            return f"{photos.images}/{photos.names[row]}: {getattr(error, 'strerror', None) or error}"
+            failed[row] = f"{photos.images}/{photos.names[row]}: {getattr(error, 'strerror', None) or error}"
+            if leave_out_broken and isinstance(error, ImageError):
+                writer.mark(row, _broken_mark(expected[row]))
+                broken.add(row)
+            return
         if writer.write(row, pixels, expected[row]) == SAMPLED:
             check_room()
-        return None
 
     with quiet_decoders(), contextlib.closing(writer), ThreadPoolExecutor(available_cpus()) as pool:
         if missing:
             print(f"preparing {len(missing)} of {count} photos in {folder}")
         try:
-            results = tqdm(pool.map(store, missing), "preparing photos", len(missing), unit="photo", disable=None)
-            failed = [error for error in results if error]
+            list(tqdm(pool.map(store, missing), "preparing photos", len(missing), unit="photo", disable=None))
         except UserError:
             pool.shutdown(cancel_futures=True)
             raise
-    if failed:
-        raise UserError(f"{len(failed)} of {count} photos cannot be read: {'; '.join(failed[:5])}")
-    return _open_cache(folder, config)
+    if failed or broken:
+        rows = sorted(failed.keys() | broken)
+        atomic.write_text(folder / BROKEN_LIST, "".join(f"{photos.names[row]}\n" for row in rows))
+        shown = "; ".join(failed[row] for row in sorted(failed)[:SHOWN])
+        told = f"{len(rows)} of {count} photos cannot be read{': ' * bool(shown)}{shown}; all in {folder / BROKEN_LIST}"
+        if failed.keys() - broken:
+            again = "give the same command again when they can be"
+            raise UserError(f"{told}; {again if leave_out_broken else 'mend them, or leave them out with --partial'}")
+        print(f"{told}; they are left out")
+    return _open_cache(folder, config, tuple(sorted(broken)))

@@ -16,6 +16,8 @@ from vtiqa_jax import sharding
 from vtiqa_jax.data.image_cache import ImageCache, LocalImages
 from vtiqa_jax.errors import UserError
 
+IMAGE_COLUMNS = ("global_images", "local_images")
+MASK = "mask"
 CHUNK = 64
 """Photos that are copied to the devices at a time."""
 
@@ -103,7 +105,7 @@ class ImageStore:
         if on_device and jax.process_count() > 1:
             raise UserError("photos stay on the devices of one machine only; leave out --photos-on-device")
         self.mesh = mesh
-        arrays = {"global_images": cache.global_images, "local_images": cache.local_images}
+        arrays = dict(zip(IMAGE_COLUMNS, (cache.global_images, cache.local_images), strict=True))
         if on_device is None and jax.process_count() == 1:
             stats = [device.memory_stats() for device in mesh.devices.flat]
             on_device = _fits_in_memory(sum(array.nbytes for array in arrays.values()), stats)
@@ -156,7 +158,7 @@ def load_batches(
     def read(rows: np.ndarray) -> Batch:
         padded = pad_rows(rows, size)
         numbers = {name: values[padded] for name, values in columns.items()}
-        numbers["mask"] = numbers.get("mask", np.float32(1)) * (np.arange(size) < len(rows)).astype(np.float32)
+        numbers[MASK] = numbers.get(MASK, np.float32(1)) * (np.arange(size) < len(rows)).astype(np.float32)
         return store.read(padded) | {
             name: sharding.shard_batch(values[local], store.mesh) for name, values in numbers.items()
         }

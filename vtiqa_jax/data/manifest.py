@@ -1,6 +1,5 @@
 """Photos and their scores: what every data set becomes, and a person's own CSV."""
 
-import csv
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
@@ -10,10 +9,13 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int
 
+from vtiqa_jax import atomic, sharding
+from vtiqa_jax.data.csv_table import SHOWN, one_line, read_table, refuse
+from vtiqa_jax.data.names import find_names, list_files
 from vtiqa_jax.errors import UserError
 
-RESERVED = {"labels", "mask", "chains", "levels", "features", "global_images", "local_images"}
-"""Names in a batch that no column of a CSV may take."""
+MISSING_LIST = "missing-photos.txt"
+"""The file that names the photos of a CSV which are not there, one a line."""
 
 
 @runtime_checkable
@@ -80,23 +82,26 @@ class Manifest:
         return Manifest(take(self.names), self.mos[rows], self.images, take(self.groups), take(self.scenes), targets)
 
 
-def _read_rows(scores: Path, columns: Sequence[str]) -> list[dict[str, str | None]]:
-    """The rows of a CSV that has at least these columns."""
-    try:
-        with scores.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            header = [name.strip() for name in reader.fieldnames or []]
-            reader.fieldnames = header
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{scores} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    for column in columns:
-        if column not in header:
-            present = ", ".join(header) or "nothing"
-            raise UserError(f"{scores} has no column `{column}`; its header must name it (found: {present})")
-    if len(rows) < 2:
-        raise UserError(f"{scores} lists {len(rows)} photos; at least 2 are needed")
-    return rows
+def _find_photos(listed: Sequence[str], folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """The file of each listed photo that is there; and why others are not matched, though files are called alike.
+
+    Folders are listed only where a photo is not there by its exact name.
+    """
+    found: dict[str, str] = {}
+    for name in listed:
+        exact = (spelling for spelling in (name, name.strip()) if os.path.isfile(folder / spelling))
+        if (file := next(exact, None)) is not None:
+            found[name] = file
+    others = [name for name in listed if name not in found and name.strip()]
+    if not others:
+        return found, {}
+    root = os.path.abspath(folder) + os.sep
+    relative = {name: name.strip().removeprefix(root) for name in others}
+    taken = {os.path.abspath(folder / file) for file in found.values()}
+    files = [file for file in list_files(folder, relative.values()) if os.path.abspath(folder / file) not in taken]
+    matched, problems = find_names(relative.values(), files)
+    found |= {name: files[matched[short]] for name, short in relative.items() if short in matched}
+    return found, {name: problems[short] for name, short in relative.items() if short in problems}
 
 
 def read_csv(
@@ -105,8 +110,13 @@ def read_csv(
     group_column: str | None = None,
     scene_column: str | None = None,
     target_columns: Sequence[str] = (),
+    *,
+    partial: bool = False,
+    out: Path | None = None,
 ) -> Manifest:
     """Reads a CSV with a header that has at least the columns `image` and `mos`.
+
+    Photos are named relative to the folder, by an absolute path or, where that is unambiguous, as `data/names.py` says.
 
     Args:
         scores: the CSV.
@@ -114,6 +124,11 @@ def read_csv(
         group_column: a column of names, see `Manifest.groups`.
         scene_column: a column of names, see `Manifest.scenes`.
         target_columns: columns of numbers, see `Manifest.targets`.
+        partial: leaves out photos that are not there, and says how many.
+        out: the folder in which all missing photos are listed.
+
+    Returns:
+        The photos in the CSV's order, named as on disk.
 
     Raises:
         UserError: a file, folder, column or photo is missing, a score is no finite number, a photo is listed twice, or
@@ -121,40 +136,63 @@ def read_csv(
     """
     if not images.is_dir():
         raise UserError(f"{images} is not a folder; --images names the one that holds the photos")
-    if taken := sorted(RESERVED & set(target_columns)):
-        raise UserError(f"a target column cannot be called {taken[0]}: batches have one of that name; rename it")
     texts = [column for column in (group_column, scene_column) if column]
-    numbers = ("mos", *target_columns)
-    rows = _read_rows(scores, ("image", *numbers, *texts))
+    table = read_table(scores, ("image", "mos", *target_columns, *texts))
+    if len(table.rows) < 2:
+        raise UserError(f"{scores} lists {len(table.rows)} photos; at least 2 are needed")
+    values: dict[str, list[float]] = {}
     problems: list[str] = []
+    for column in ("mos", *target_columns):
+        values[column], wrong = table.numbers(column)
+        problems += wrong
+    listed = table.column("image")
+    found, unclear = _find_photos(listed, images)
     seen: set[str] = set()
-    values: dict[str, list[float]] = {column: [] for column in numbers}
-    for line, row in enumerate(rows, start=2):
-        for column in numbers:
-            text = (row[column] or "").strip()
-            try:
-                values[column].append(float(text))
-                if not np.isfinite(values[column][-1]):
-                    raise ValueError
-            except ValueError:
-                problems.append(f"line {line}: {column} is {text!r}, not a number")
-        name = (row["image"] or "").strip()
-        normalized = os.path.normpath(name)  # `a.jpg` and `./a.jpg` are one photo
-        if not name or normalized in seen:
-            problems.append(f"line {line}: {'image listed twice: ' + name if name else 'no image named'}")
-        elif not (images / name).is_file():
-            problems.append(f"line {line}: {images / name} does not exist")
-        seen.add(normalized)
-        problems += [f"line {line}: no {column}" for column in texts if not (row[column] or "").strip()]
-    if problems:
-        more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
-        raise UserError(f"{scores}: {'; '.join(problems[:5])}{more}")
+    for line, name in zip(table.lines, listed, strict=True):
+        if not name.strip():
+            problems.append(f"line {line}: no image named")
+        elif name in unclear:
+            problems.append(f"line {line}: {unclear[name]}")
+        elif (path := os.path.abspath(images / found.get(name, name.strip()))) in seen:
+            problems.append(f"line {line}: image listed twice: {name.strip()}")
+        else:
+            seen.add(path)
+    for column in texts:
+        cells = zip(table.lines, table.column(column), strict=True)
+        problems += [f"line {line}: no {column}" for line, cell in cells if not cell.strip()]
+    refuse(scores, sorted(problems, key=lambda problem: int(problem.removeprefix("line ").partition(":")[0])))
+
+    missing = [(line, name) for line, name in zip(table.lines, listed, strict=True) if name not in found]
+    _tell_missing(scores, images, missing, len(listed), partial=partial, out=out)
 
     def column_of(column: str | None) -> tuple[str, ...]:
-        return tuple((row[column] or "").strip() for row in rows) if column else ()
+        return tuple(cell.strip() for cell in table.column(column)) if column else ()
 
     arrays = {column: np.array(array, np.float32) for column, array in values.items()}
-    return Manifest(
-        column_of("image"), arrays.pop("mos"), ImageFolder(images), column_of(group_column), column_of(scene_column),
-        arrays,
-    )  # fmt: skip
+    names = tuple(found.get(name, name) for name in listed)
+    photos = Manifest(
+        names, arrays.pop("mos"), ImageFolder(images), column_of(group_column), column_of(scene_column), arrays
+    )
+    return photos.select(np.array([row for row, name in enumerate(listed) if name in found], np.int64))
+
+
+def _tell_missing(
+    scores: Path, images: Path, missing: Sequence[tuple[int, str]], count: int, *, partial: bool, out: Path | None
+) -> None:
+    """Says which of `count` photos, given with their lines, do not exist, and refuses unless they may be left out."""
+    if not missing:
+        return
+    shown = [f"line {line}: {images / name.strip()} does not exist" for line, name in missing[:SHOWN]]
+    if len(missing) > SHOWN:
+        listed = f", all in {out / MISSING_LIST}" if out else ""
+        shown.append(f"and {len(missing) - SHOWN} more{listed}")
+    if len(missing) > SHOWN and out and sharding.is_main_process():
+        atomic.make_folder(out)
+        atomic.write_text(out / MISSING_LIST, "".join(f"{name.strip()}\n" for _, name in missing))
+    told = one_line(f"{scores}: {len(missing)} of {count} photos are not there: {'; '.join(shown)}")
+    if not partial:
+        raise UserError(f"{told}; correct their names, or leave them out with --partial")
+    if count - len(missing) < 2:
+        raise UserError(f"{told}; does --images name the right folder?")
+    if sharding.is_main_process():
+        print(f"{told}; they are left out")

@@ -1,15 +1,67 @@
-"""Names of photos, matched as file systems do: exactly or, where that is unambiguous, but for upper and lower case."""
+"""Names of photos, found as people's tables write them: exactly or, where that is unambiguous, nearly so."""
 
+import os
+import posixpath
+import unicodedata
 from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
 
 from vtiqa_jax.errors import UserError
 
+NEARLY = "upper and lower case, the form of accents, slashes or spaces"
+"""What names may differ in and still be matched."""
 
-def match_names(listed: Iterable[str], names: Sequence[str], where: str) -> dict[str, int]:
+
+def name_key(name: str) -> str:
+    """What two names have in common that differ in NEARLY only.
+
+    A Mac writes an accent as a character of its own, Windows a backslash between folders.
+    """
+    composed = unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
+    return posixpath.normpath(composed.strip().replace("\\", "/"))
+
+
+def find_names(listed: Iterable[str], names: Sequence[str]) -> tuple[dict[str, int], dict[str, str]]:
     """Finds listed photos among those that are there.
 
-    A photo is matched by its exact name, or by the one name that differs from it in upper and lower case only and is
-    no other listed photo's exact name.
+    A photo is matched by its exact name, or by the one name that differs from it in NEARLY only and is no other listed
+    photo's exact name.
+
+    Args:
+        listed: the photos looked for.
+        names: the photos that are there.
+
+    Returns:
+        The row in `names` of each listed photo that is there, no two the same; and of each that could be either of
+        two, or whose file another listed photo could be, the reason why it is not matched.
+    """
+    unique = dict.fromkeys(listed)
+    exact = {name: row for row, name in enumerate(names)}
+    matched = {name: exact[name] for name in unique if name in exact}
+    problems: dict[str, str] = {}
+    if len(matched) == len(unique):
+        return matched, problems
+    others: dict[str, list[str]] = {}
+    for name in exact:
+        if name not in unique:
+            others.setdefault(name_key(name), []).append(name)
+    asking: dict[str, str] = {}
+    for name in unique:
+        found = others.get(name_key(name), [])
+        if name in exact or not found:
+            continue
+        if len(found) > 1:
+            problems[name] = f"{name} could be {' or '.join(sorted(found))}, which differ in {NEARLY} only"
+        elif found[0] in asking:
+            problems[name] = f"{found[0]} could be {asking[found[0]]} or {name}, which differ in {NEARLY} only"
+        else:
+            asking[found[0]] = name
+            matched[name] = exact[found[0]]
+    return matched, problems
+
+
+def match_names(listed: Iterable[str], names: Sequence[str], where: str) -> dict[str, int]:
+    """`find_names`, for tables in which nothing may be ambiguous.
 
     Args:
         listed: the photos looked for.
@@ -22,28 +74,31 @@ def match_names(listed: Iterable[str], names: Sequence[str], where: str) -> dict
     Raises:
         UserError: a name could be either of two, or two listed names could be one photo.
     """
-    unique = dict.fromkeys(listed)
-    exact = {name: row for row, name in enumerate(names)}
-    matched = {name: exact[name] for name in unique if name in exact}
-    if len(matched) == len(unique):
-        return matched
-    others: dict[str, list[str]] = {}
-    for name in exact:
-        if name not in unique:
-            others.setdefault(name.casefold(), []).append(name)
-    asking: dict[str, str] = {}
-    for name in unique:
-        found = others.get(name.casefold(), [])
-        if name in exact or not found:
-            continue
-        if len(found) > 1:
-            raise UserError(
-                f"{where}: {name} could be {' or '.join(sorted(found))}, which differ in upper and lower case only"
-            )
-        if found[0] in asking:
-            raise UserError(
-                f"{where}: {found[0]} could be {asking[found[0]]} or {name}, which differ in upper and lower case only"
-            )
-        asking[found[0]] = name
-        matched[name] = exact[found[0]]
+    matched, problems = find_names(listed, names)
+    for problem in problems.values():
+        raise UserError(f"{where}: {problem}")
     return matched
+
+
+def list_files(folder: Path, names: Iterable[str]) -> list[str]:
+    """The files in `folder` and in those folders below it that `names` lie in, whichever way these are written.
+
+    Each folder is listed once. What cannot be listed holds nothing.
+    """
+    parents = {str(parent) for name in names for parent in PurePosixPath(name_key(name)).parents}
+    files: list[str] = []
+
+    def visit(path: Path, prefix: str) -> None:
+        try:
+            entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+        except OSError:
+            return
+        for entry in entries:
+            name = prefix + entry.name
+            if entry.is_file():
+                files.append(name)
+            elif name_key(name) in parents and entry.is_dir():
+                visit(Path(entry.path), f"{name}/")
+
+    visit(folder, "")
+    return files

@@ -1,6 +1,5 @@
 """Splits from files: ours, pyiqa's and LIQE's. They are untrusted: nothing in them is executed."""
 
-import csv
 import dataclasses
 import json
 import pickle
@@ -8,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vtiqa_jax.data.csv_table import read_table
 from vtiqa_jax.data.names import match_names
 from vtiqa_jax.data.splits import FORMAT, PARTS, Split, from_parts, hash_parts
 from vtiqa_jax.errors import UserError
@@ -30,14 +30,6 @@ def _read_liqe_list(folder: Path, part: str) -> list[str]:
     return [line.split("\t")[0].strip() for line in files[0].read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
-def _read_pyiqa_table(path: Path) -> list[dict[str, str]]:
-    """pyiqa's meta information: a CSV whose first column names the photo."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        dialect = "excel-tab" if "\t" in file.readline() else "excel"
-        file.seek(0)
-        return list(csv.DictReader(file, dialect=dialect))
-
-
 def _read_parts(path: Path, column: str, meta: Path | None) -> tuple[dict[str, list[str]], bool]:
     """The names in each part, and whether the test photos select the best epoch."""
     if path.is_dir():
@@ -50,17 +42,18 @@ def _read_parts(path: Path, column: str, meta: Path | None) -> tuple[dict[str, l
             raise ValueError("its hash does not fit: it was changed or cut off")
         return parts, select_on_test
     if path.suffix == ".csv":
-        rows = _read_pyiqa_table(path)
-        if rows and column not in rows[0]:
-            raise ValueError(f"no column `{column}` (found: {', '.join(rows[0])}); name one with --split-column")
-        return {part: [next(iter(row.values())) for row in rows if row[column] == part] for part in PARTS}, False
+        table = read_table(path, ())
+        if column not in table.header:
+            raise ValueError(f"no column `{column}` (found: {', '.join(table.header)}); name one with --split-column")
+        found = [cell.strip() for cell in table.column(column)]
+        return {p: [row[0] for row, part in zip(table.rows, found, strict=True) if part == p] for p in PARTS}, False
     if path.suffix == ".pkl":
         if meta is None:
             raise ValueError("it holds row numbers of pyiqa's meta information; give that CSV with --split-names")
         with path.open("rb") as file:
             content = _PlainUnpickler(file).load()
         key = int(column) if column.isdigit() else 1
-        names = [next(iter(row.values())) for row in _read_pyiqa_table(meta)]
+        names = [row[0] for row in read_table(meta, ()).rows]  # pyiqa's first column
         rows = {part: list(content[key].get(part, [])) for part in PARTS}
         if min((row for part in PARTS for row in rows[part]), default=0) < 0:
             raise ValueError("a row number below 0")
@@ -86,8 +79,7 @@ def load(
 ) -> Split:
     """Reads a split.
 
-    Photos are matched by name, or by the last component of it where those are unique; exactly or, where that is
-    unambiguous, but for upper and lower case.
+    Photos are matched by name, or by the last component of it where those are unique, as `names.match_names` does.
 
     Args:
         path: our own .json, pyiqa's .csv or .pkl, or a folder with LIQE's lists.
@@ -106,7 +98,7 @@ def load(
     """
     try:
         parts, select_on_test = _read_parts(path, column, meta)
-    except (OSError, EOFError, ArithmeticError, MemoryError, RecursionError, csv.Error, *_MALFORMED) as error:
+    except (OSError, EOFError, ArithmeticError, MemoryError, RecursionError, *_MALFORMED) as error:
         reason = f"{error} is missing in it" if isinstance(error, KeyError) else error or "it is damaged"
         raise UserError(f"{path} cannot be read as a split: {reason}") from error
 

@@ -21,6 +21,9 @@ Protocol = Literal["clean", "paper", "official"]
 PARTS = ("train", "val", "test")
 FORMAT = "vtiqa-jax split 1"
 TRAIN_SHARE = 0.8
+FEWEST_TO_SELECT = 20
+"""Validation photos that can select an epoch. A correlation of n photos is off by about 1 / sqrt(n - 1): by .23 of 20,
+several times what one epoch differs from the next; with fewer the best one is drawn by lot."""
 RELEASED_SEEDS = {"koniq10k": 0, "spaq": 0, "livew": 4, "rbid": 2, "cid2013": 4}
 """Of the one shuffle in the release's test scripts, test_example_of_*.py."""
 ASSUMED = {
@@ -53,6 +56,23 @@ class Split:
     def selection_part(self) -> str:
         """The part that they are: validation or test."""
         return "test" if self.select_on_test else "validation"
+
+    @property
+    def too_few_to_select(self) -> bool:
+        """Whether there are validation photos, but so few that they would select an epoch by chance."""
+        return not self.select_on_test and 0 < len(self.val) < FEWEST_TO_SELECT
+
+    def without(self, rows: Sequence[int]) -> "Split":
+        """The split without some rows.
+
+        Raises:
+            UserError: a part that had photos is left with too few for a correlation.
+        """
+        kept = {part: np.setdiff1d(getattr(self, part), np.asarray(rows, np.int64)) for part in PARTS}
+        for part, left in kept.items():
+            if len(left) < 2 and len(getattr(self, part)):
+                raise UserError(f"{len(left)} photos are left to {part}, and a correlation needs 2")
+        return dataclasses.replace(self, **kept)
 
 
 def _partition_from_end(count: int, order: np.ndarray, sizes: Sequence[int]) -> list[np.ndarray]:
@@ -165,7 +185,7 @@ def restrict_to(split: Split, all_names: Sequence[str], names: Sequence[str]) ->
     Args:
         split: rows of `all_names`.
         all_names: all photos.
-        names: those that are there, named so but for upper and lower case; the result has rows of these.
+        names: those that are there, matched by `names.match_names`; the result has rows of these.
 
     Raises:
         UserError: fewer than two are left to train or to test on.

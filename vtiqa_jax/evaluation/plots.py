@@ -32,7 +32,8 @@ def scatter(
         axes.plot(ends, slope * ends + intercept, color="C1", label=f"regression: {slope:.2f} x MOS + {intercept:.2f}")
     axes.plot(ends, ends, color="0.6", linestyle="--", linewidth=1, label="score = MOS")
     axes.set(xlabel="mean opinion score", ylabel=f"score ({scale.dataset} scale)")
-    axes.set_title(f"PLCC {metrics.plcc:.3f}   SRCC {metrics.srcc:.3f}   RMSE {metrics.rmse:.3g}", fontsize=11)
+    rmse = "" if np.isnan(metrics.rmse) else f"   RMSE {metrics.rmse:.3g}"
+    axes.set_title(f"PLCC {metrics.plcc:.3f}   SRCC {metrics.srcc:.3f}{rmse}", fontsize=11)
     axes.legend(frameon=False, fontsize=9)
     _save(figure, path)
 

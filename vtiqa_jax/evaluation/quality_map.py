@@ -75,8 +75,9 @@ class QualityMap:
             axes.imshow(self.photo)
             axes.set_axis_off()
         # Of matplotlib's colour maps the one made for people who tell colours apart badly.
+        colours = "cividis" if self.scale.higher_is_better else "cividis_r"
         shown = right.imshow(
-            self.resample(height, width), cmap="cividis", alpha=0.65, vmin=low - missing, vmax=high + missing
+            self.resample(height, width), cmap=colours, alpha=0.65, vmin=low - missing, vmax=high + missing
         )
         row, column = self.worst
         right.plot(column * width, row * height, "x", color="white", markersize=14, markeredgewidth=3)

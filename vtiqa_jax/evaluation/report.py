@@ -17,17 +17,24 @@ from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation import metrics, plots
 from vtiqa_jax.models.checkpoint import LabelScale
 
+BEFORE = "before training"
+"""The row of the model that a training began with."""
+
 
 def format_table(results: dict[str, Any]) -> str:
-    """The results of `write_report` as lines: all photos, then each group."""
+    """The results of `write_report` as lines: all photos, the same before the training, then each group."""
     if "plcc" not in results:
         return "no test photos"
-    lines = [f"{'':<12}{'photos':>7}{'PLCC':>9}{'SRCC':>9}{'KRCC':>9}{'RMSE':>10}"]
-    for name, row in {"all": results, **results.get("within", {})}.items():
+    before = {BEFORE: results["before"]} if "before" in results else {}
+    rows = {"all": results, **before, **results.get("within", {})}
+    width = max([12, *(len(name) + 1 for name in before)])
+    lines = [f"{'':<{width}}{'photos':>7}{'PLCC':>9}{'SRCC':>9}{'KRCC':>9}{'RMSE':>10}"]
+    for name, row in rows.items():
         values = "".join(
             f"{'-' if row[key] is None else format(row[key], '.4f'):>9}" for key in ("plcc", "srcc", "krcc")
         )
-        lines.append(f"{name:<12}{row['n']:>7}{values}{row['rmse']:>10.4g}")
+        rmse = "-" if row["rmse"] is None else format(row["rmse"], ".4g")
+        lines.append(f"{name:<{width}}{row['n']:>7}{values}{rmse:>10}")
     return "\n".join(lines)
 
 
@@ -37,7 +44,14 @@ def _without_nan(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_report(
-    folder: Path, photos: Manifest, rows: Int[np.ndarray, " n"], scores: Float[np.ndarray, " n"], scale: LabelScale
+    folder: Path,
+    photos: Manifest,
+    rows: Int[np.ndarray, " n"],
+    scores: Float[np.ndarray, " n"],
+    scale: LabelScale,
+    *,
+    before: Float[np.ndarray, " n"] | None = None,
+    opposite: bool = False,
 ) -> dict[str, Any]:
     """Compares scores with MOS: prints a table, writes predictions.csv and scatter.png.
 
@@ -47,6 +61,9 @@ def write_report(
         rows: those that were scored.
         scores: their scores.
         scale: what the scores mean.
+        before: scores by the model that a training began with, on the same scale.
+        opposite: whether lower ones are better of either the scores or the MOS: the scores are negated for the
+            correlations, and there is no RMSE.
 
     Returns:
         The metrics, as JSON, for `result.json`.
@@ -57,9 +74,13 @@ def write_report(
     if len(rows) < 2:
         raise UserError(f"a correlation needs at least 2 photos, not {len(rows)}")
     mos = photos.mos[rows]
-    total = metrics.correlations(scores, mos)
+    compared = -scores if opposite else scores
+    total = metrics.correlations(compared, mos)
     groups = [photos.groups[row] for row in rows] if photos.groups else []
-    within = metrics.within_groups(scores, mos, groups)
+    within = metrics.within_groups(compared, mos, groups)
+    if opposite:
+        total = dataclasses.replace(total, rmse=np.nan)
+        within = {name: dataclasses.replace(group, rmse=np.nan) for name, group in within.items()}
     lines = io.StringIO()
     writer = csv.writer(lines)
     columns = [(name, values) for name, values in (("group", photos.groups), ("scene", photos.scenes)) if values]
@@ -69,6 +90,8 @@ def write_report(
     atomic.write_text(folder / "predictions.csv", lines.getvalue())
     plots.scatter(folder / "scatter.png", scores, mos, total, scale)
     result = _without_nan(dataclasses.asdict(total))
+    if before is not None and np.isfinite(before).all():
+        result["before"] = _without_nan(dataclasses.asdict(metrics.correlations(before, mos)))
     if within:
         result |= _without_nan({"within_mean_srcc": float(np.mean([group.srcc for group in within.values()]))})
         result["within"] = {name: _without_nan(dataclasses.asdict(group)) for name, group in within.items()}
@@ -87,10 +110,11 @@ def write_splits_summary(folder: Path, results: Sequence[dict[str, Any]]) -> Non
     writer.writerows([index, *(result[name] for name in names)] for index, result in enumerate(results))
     atomic.write_text(folder / "splits.csv", table.getvalue())
     selected_on = results[0]["selected_on"]
+    kept = f"best epoch selected on {selected_on} photos" if selected_on else "the last epoch of each"
     summary = {name: dict(zip(("q25", "median", "q75"), three, strict=True)) for name, three in quartiles.items()}
     content = {"selected_on": selected_on, "splits": len(results)} | summary
     atomic.write_text(folder / "splits.json", json.dumps(content, indent=2) + "\n")
-    print(f"{len(results)} splits, best epoch selected on {selected_on} photos: median (interquartile range)")
+    print(f"{len(results)} splits, {kept}: median (interquartile range)")
     for name in ("plcc", "srcc"):
         low, median, high = quartiles[name]
         print(f"{name.upper():>6} {median:.4f} ({low:.4f} to {high:.4f})")

@@ -98,13 +98,13 @@ class ModelConfig:
         return self.mosaic_grid * self.mosaic_patch
 
     @property
-    def stored_sides(self) -> tuple[int, int]:
-        """Sides of the two squares that a photo is stored as, pixels."""
-        return self.global_resize, self.local_resize
+    def stored_sides(self) -> tuple[int | None, int, int]:
+        """`screen_side`, and the sides of the two squares that a photo is then stored as, pixels."""
+        return self.screen_side, self.global_resize, self.local_resize
 
     @property
     def stored_cuts(self) -> tuple[Cut, Cut]:
-        """These squares, whole."""
+        """The two squares that a photo is stored as, whole."""
         return Cut.whole(self.global_resize), Cut.whole(self.local_resize)
 
     @property

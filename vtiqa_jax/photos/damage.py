@@ -3,28 +3,50 @@
 import io
 
 import simplejpeg
+from PIL.TiffImagePlugin import TiffImageFile
 
+from vtiqa_jax.errors import ImageError
 from vtiqa_jax.photos.headers import Format
+from vtiqa_jax.photos.metadata import jpeg_segments
 
 REPAIRED = "the file is damaged; what could not be read of it was filled in"
+SCAN, END = 0xDA, b"\xff\xd9"
 
 
-def is_truncated_jpeg(data: bytes) -> bool:
-    """Whether a JPEG stops before its end marker; decoders fill the missing part with grey.
+def mend_jpeg(data: bytes) -> bytes:
+    """Removes stray bytes between the segments of a JPEG's header, and adds an end marker that is missing.
 
-    Walks the header's segments to the start of the picture's data, so that the end marker of an embedded
-    thumbnail is not mistaken for the photo's. Within that data FF D9 cannot occur but as the end marker.
+    Not all decoders pass over such bytes; what is missing before an end they fill with grey. Within the picture's
+    data FF D9 cannot occur but as the end marker; in the header, a thumbnail may have its own.
+
+    Raises:
+        ImageError: more is missing than the marker.
     """
-    position = 2
-    while position + 4 <= len(data) and data[position] == 0xFF:
-        marker = data[position + 1]
-        if marker == 0xFF:  # padding before a marker
-            position += 1
-            continue
-        if marker == 0xDA:
-            return data.find(b"\xff\xd9", position) < 0
-        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-    return True
+    segments = list(jpeg_segments(data))
+    if not segments or segments[-1][0] != SCAN:
+        raise ImageError("the JPEG is truncated")
+    ends = [2, *(end for _, _, end in segments)]
+    if any(start - 4 != end for (_, start, _), end in zip(segments, ends, strict=False)):
+        data = data[:2] + b"".join(data[start - 4 : end] for _, start, end in segments) + data[ends[-1] :]
+        return mend_jpeg(data)
+    if data.find(END, segments[-1][1]) >= 0:
+        return data
+    if _decodes(data + END, strict=True) and _has_all_bits(data):
+        return data + END
+    raise ImageError("the JPEG is truncated")
+
+
+def _has_all_bits(data: bytes) -> bool:
+    """Whether the scans of a JPEG bring all of its numbers: progressive ones do so little by little."""
+    missing: dict[int, set[int]] = {}  # frequencies whose last bit has not come, by component
+    for marker, start, end in jpeg_segments(data, all_scans=True):
+        if marker in (0xC0, 0xC1, 0xC2):  # with Huffman's codes: in arithmetic ones libjpeg sees no end
+            missing = {data[at]: set(range(64)) for at in range(start + 6, end, 3)}
+        elif marker == SCAN:
+            components, (first, last, bit) = data[start + 1 : end - 3 : 2], data[end - 3 : end]
+            for component in components if bit & 15 == 0 else ():
+                missing.get(component, set()).difference_update(range(first, last + 1))
+    return bool(missing) and not any(missing.values())
 
 
 def find_damage(data: bytes, kind: Format) -> str | None:
@@ -37,23 +59,22 @@ def find_damage(data: bytes, kind: Format) -> str | None:
 
 
 def _is_repaired_jpeg(data: bytes) -> bool:
-    """Whether libjpeg warns, which OpenCV lets it do unheard. An eighth of the size: all of the file is still read."""
+    """Whether libjpeg warns, which OpenCV lets it do unheard. Neither: a kind of JPEG that only OpenCV reads."""
+    return not _decodes(data, strict=True) and _decodes(data, strict=False)
 
-    def decodes(strict: bool) -> bool:
-        try:
-            _, _, space, _ = simplejpeg.decode_jpeg_header(data, strict=False)
-            simplejpeg.decode_jpeg(data, "CMYK" if space in ("CMYK", "YCCK") else "GRAY", min_factor=8, strict=strict)
-        except Exception:  # ValueError, and KeyError on a header without a picture
-            return False
-        return True
 
-    return not decodes(strict=True) and decodes(strict=False)  # neither: a kind of JPEG that only OpenCV reads
+def _decodes(data: bytes, strict: bool) -> bool:
+    """Whether libjpeg decodes a file, strictly without a warning. An eighth of the size: all of it is still read."""
+    try:
+        _, _, space, _ = simplejpeg.decode_jpeg_header(data, strict=False)
+        simplejpeg.decode_jpeg(data, "CMYK" if space in ("CMYK", "YCCK") else "GRAY", min_factor=8, strict=strict)
+    except Exception:  # ValueError, and KeyError on a header without a picture
+        return False
+    return True
 
 
 def _is_repaired_tiff(data: bytes) -> bool:
     """Whether Pillow, which goes on after no error, cannot decode what OpenCV could."""
-    from PIL.TiffImagePlugin import TiffImageFile
-
     try:
         image = TiffImageFile(io.BytesIO(data))
     except Exception:  # a kind of TIFF that only OpenCV reads

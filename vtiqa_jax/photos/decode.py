@@ -1,29 +1,19 @@
-"""The one way from a file's name and bytes to pixels: formats, orientation, damage, limits, decoders."""
+"""The one way from a file's name and bytes to pixels: formats, orientation, colours, damage, limits, decoders."""
 
-import contextlib
 import dataclasses
-import io
 import os
-import threading
 from pathlib import Path
 from typing import Any
 
-# Before cv2 is imported: what it would print about broken files is said by our own errors.
-os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
-
-import cv2
 import numpy as np
 
 from vtiqa_jax.errors import ImageError
-from vtiqa_jax.photos import damage, formats, headers
+from vtiqa_jax.photos import colour, damage, formats, hdr, headers, heif, limits, metadata, opencv, pillow, raw, tiff
+from vtiqa_jax.photos.orientation import turn
 from vtiqa_jax.photos.resize import Rgb
 
 MAX_PIXELS = 210_000_000
 """A photo of more is not decoded unless asked for: three bytes for each, and as much again for some decoders."""
-LARGE = 50_000_000
-"""Photos of more pixels are decoded one at a time, so that a folder of them does not fill the memory."""
-
-_large_photo = threading.Lock()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,12 +26,14 @@ class Photo:
 
 
 def decode(name: str | os.PathLike[str], data: bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
-    """Turns a file's name and bytes into RGB pixels.
+    """Turns a file's name and bytes into the sRGB pixels of the photo in it, upright.
 
-    EXIF orientation is applied; grey, palette and CMYK are turned into colour, 16 bit cut to 8, transparency dropped.
+    EXIF orientation is applied; grey, palette and CMYK are turned into colour, 16 bit cut to 8, transparency dropped,
+    colours converted by the file's ICC profile, HDR light (PQ, HLG) to that of an ordinary screen. Of several pictures
+    the photo counts, not its preview; of several pages, or of an animation, the first.
 
     Args:
-        name: the file's name, whose ending tells a camera's RAW file from a TIFF.
+        name: the file's name. Its ending counts only for RAW files that do not show what they are.
         data: its bytes.
         max_pixels: more of them are not decoded; the header is asked.
 
@@ -50,77 +42,57 @@ def decode(name: str | os.PathLike[str], data: bytes, *, max_pixels: int = MAX_P
     """
     if not data:
         raise ImageError("the file is empty")
-    if formats.suffix(name) in formats.RAW.suffixes:
-        return Photo(_decode_raw(data, max_pixels))
     kind = headers.find_format(data)
+    if raw.is_raw(name, data, kind):
+        return Photo(raw.develop(data, max_pixels))
     if kind is None:
         raise ImageError("not an image, or of a format that is not read")
     if kind == "HEIC":
         formats.HEIF.require()
-    if kind == "JPEG" and damage.is_truncated_jpeg(data):
-        raise ImageError("the JPEG is truncated")
+    turned = 1
+    if kind == "JPEG":
+        data = damage.mend_jpeg(data)
+    elif kind == "TIFF":
+        data, turned = _photo_of_tiff(data)
     width, height = headers.read_size(data, kind)
-    headers.check_size(width, height, max_pixels)
-    with _one_large_photo(width * height):
+    limits.check_size(width, height, max_pixels)
+    with limits.one_large_photo(width * height):
         warning = damage.find_damage(data, kind)  # while no pixels are held
-        pixels = _decode_heif(data, kind) if kind in ("AVIF", "HEIC") else _decode_by_opencv(data)
-    if pixels is None:
-        if width * height > 1 << 28:
-            raise ImageError(f"the {kind} has {width} x {height} pixels, which may be more than its decoder takes")
-        raise ImageError(f"the {kind} is damaged or cut off, or of a kind that is not read")
-    return Photo(pixels, warning)
+        pixels = heif.decode(data, kind) if kind in ("AVIF", "HEIC") else _decode(data, kind)
+        if pixels is not None:
+            return Photo(turn(pixels, turned), warning)
+    if width * height > 1 << 28:
+        raise ImageError(f"the {kind} has {width} x {height} pixels, which may be more than its decoder takes")
+    raise ImageError(f"the {kind} is damaged or cut off, or of a kind that is not read")
 
 
-def _one_large_photo(pixels: int) -> contextlib.AbstractContextManager[Any]:
-    return _large_photo if pixels > LARGE else contextlib.nullcontext()
+def _photo_of_tiff(data: bytes) -> tuple[bytes, int]:
+    """The file with its photo as the first page, and the orientation that the page does not name itself."""
+    page = tiff.find_photo(tiff.list_pages(data))
+    if page is None:
+        raise ImageError("the TIFF is damaged: its header cannot be read")
+    if any(kind not in (1, 4) for kind in page.numbers(tiff.SAMPLE_FORMAT)):
+        raise ImageError("the TIFF's numbers are signed or have fractions, which does not say which of them is white")
+    return tiff.put_first(page), page.inherited_orientation
 
 
-def _decode_by_opencv(data: bytes) -> Rgb | None:
-    try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-    except cv2.error:
-        return None
-
-
-def _decode_heif(data: bytes, kind: headers.Format) -> Rgb | None:
-    """AVIF by Pillow, HEIC by pi-heif: unlike OpenCV they turn the photo as the file says."""
-    from PIL import Image, ImageOps
-
-    image: Image.Image
-    try:
-        if kind == "AVIF":
-            from PIL.AvifImagePlugin import AvifImageFile
-
-            image = AvifImageFile(io.BytesIO(data))
-        else:
-            from pi_heif import HeifFile
-
-            image = HeifFile(io.BytesIO(data)).to_pillow()
-        ImageOps.exif_transpose(image, in_place=True)
-        image = image if image.mode == "RGB" else image.convert("RGB")
-        pixels = np.empty((image.height, image.width, 3), np.uint8)
-        for top in range(0, image.height, 1024):  # all at once would be two more copies
-            strip = image.crop((0, top, image.width, min(top + 1024, image.height)))
-            pixels[top : top + strip.height] = np.asarray(strip)
+def _decode(data: bytes, kind: headers.Format) -> Rgb | None:
+    """All but AVIF and HEIC."""
+    known = metadata.read(data, kind)
+    if known.is_for_pillow and (pixels := pillow.decode(data, kind)) is not None:
         return pixels
-    except Exception:  # they raise whatever comes to them on damaged files
+    points = None if known.code_points is None or known.code_points.is_srgb else known.code_points
+    is_deep = points is not None or known.bits < 16
+    pixels = opencv.decode_deep(data) if is_deep else opencv.decode(data)
+    if pixels is None:
         return None
-
-
-def _decode_raw(data: bytes, max_pixels: int) -> Rgb:
-    """A camera's RAW file, developed by LibRaw with the camera's white balance."""
-    formats.RAW.require()
-    import rawpy
-
-    try:
-        with rawpy.imread(io.BytesIO(data)) as raw:
-            headers.check_size(raw.sizes.raw_width, raw.sizes.raw_height, max_pixels)
-            with _one_large_photo(raw.sizes.raw_width * raw.sizes.raw_height):
-                return raw.postprocess(use_camera_wb=True)
-    except ImageError:
-        raise
-    except Exception as error:
-        raise ImageError("the RAW file is damaged, or of a camera that LibRaw does not know") from error
+    if pixels.dtype == np.uint16 and known.bits < 16 and pixels.max() < 1 << known.bits:
+        pixels = pixels << (16 - known.bits)
+    if points is not None:
+        pixels = hdr.to_srgb(pixels, points)
+    elif pixels.dtype == np.uint16:
+        pixels = (pixels >> 8).astype(np.uint8)
+    return turn(colour.to_srgb(pixels, known.profile) if points is None else pixels, known.orientation)
 
 
 def read(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Photo:
@@ -141,7 +113,8 @@ def open_photo(image: Any, *, max_pixels: int = MAX_PIXELS) -> Photo:
     """A photo given in any form.
 
     Args:
-        image: a path, a uint8 array [h, w], [h, w, 1], [h, w, 3] or [h, w, 4] (RGB order), or a Pillow image.
+        image: a path, a uint8 array [h, w], [h, w, 1], [h, w, 3] or [h, w, 4] (RGB order), or a Pillow image. Arrays
+            of other types do not say which of their numbers is white, and are refused.
         max_pixels: a file of more pixels is not decoded.
 
     Raises:
@@ -149,10 +122,8 @@ def open_photo(image: Any, *, max_pixels: int = MAX_PIXELS) -> Photo:
     """
     if isinstance(image, str | os.PathLike):
         return read(image, max_pixels=max_pixels)
-    if hasattr(image, "getexif"):  # a Pillow image, without importing Pillow
-        from PIL import ImageOps
-
-        image = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    if hasattr(image, "getexif"):
+        return Photo(pillow.to_rgb(image))
     if not isinstance(image, np.ndarray):
         raise ImageError(f"a photo is a path, a uint8 array or a Pillow image, not {type(image).__name__}")
     if image.ndim == 2:

@@ -1,9 +1,14 @@
 """The formats of photos: their endings, lower case, and the extras that some of them need."""
 
+import contextlib
 import dataclasses
 import os
+from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
+from typing import Any
+
+from PIL import features
 
 from vtiqa_jax.errors import ImageError
 
@@ -43,14 +48,18 @@ class Extra:
         """Whether they can be read here."""
         return find_spec(self.module) is not None
 
-    def require(self) -> None:
-        """Checks that they can be read here.
+    def require(self) -> Any:
+        """Returns the package, imported.
 
         Raises:
-            ImageError: the package is missing; names the extra.
+            ImageError: it is missing; names the extra.
         """
         if not self.is_installed:
             raise ImageError(f"{self.photos} needs a package that is not there: install vtiqa-jax[{self.name}]")
+        try:
+            return import_module(self.module)
+        except ImportError as error:
+            raise ImageError(f"{self.photos} needs {self.module}, which does not load here: {error}") from error
 
 
 HEIF = Extra("heif", "pi_heif", "HEIC", _endings("heic heics heif heifs hif"))
@@ -72,11 +81,17 @@ def suffix(name: str | os.PathLike[str]) -> str:
     return os.path.splitext(os.fspath(name))[1].lower()
 
 
+RULES = 2
+"""Version of this room's own rules: which picture of a file counts, and how its colours and its light are read."""
+
+
 def decoder_versions() -> dict[str, str]:
     """The versions of all that decodes photos here: pixels, and scores, depend on them."""
-    names = [
-        "opencv-python-headless",
-        "pillow",
-        *(extra.module.replace("_", "-") for extra in EXTRAS if extra.is_installed),
-    ]
-    return {name: version(name) for name in names}
+    versions = {"rules": str(RULES)} | {name: version(name) for name in ("opencv-python-headless", "pillow")}
+    versions |= {name: features.version(name) or "" for name in ("littlecms2", "avif", "libtiff")}
+    with contextlib.suppress(ImageError):  # a package that is not there, or does not load, decodes nothing
+        versions["libheif"] = HEIF.require().libheif_version()
+    with contextlib.suppress(ImageError):
+        versions["libraw"] = ".".join(map(str, RAW.require().libraw_version))
+    installed = (extra.module for extra in EXTRAS if extra.is_installed)
+    return versions | {module.replace("_", "-"): version(module) for module in installed}

@@ -9,6 +9,7 @@ from typing import Literal
 import imagesize
 
 from vtiqa_jax.errors import ImageError
+from vtiqa_jax.photos import tiff
 
 Format = Literal["AVIF", "BMP", "GIF", "HEIC", "JPEG", "JPEG 2000", "PNG", "PNM", "TIFF", "WebP"]
 
@@ -21,6 +22,7 @@ PREFIXES: dict[bytes, Format] = {
     b"II*\0": "TIFF",
     b"MM\0*": "TIFF",
     b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
     b"\0\0\0\x0cjP  \r\n\x87\n": "JPEG 2000",
     **{b"P%d" % kind: "PNM" for kind in range(1, 7)},
 }
@@ -56,6 +58,8 @@ def read_size(data: bytes, kind: Format) -> tuple[int, int]:
     """
     if kind in ("AVIF", "HEIC"):
         width, height = _largest_box(data)
+    elif kind == "TIFF":
+        width, height = pages[0].size if (pages := tiff.list_pages(data, most=1)) else (0, 0)
     else:  # numbers are read digit by digit: a megabyte of them must not be
         width, height = imagesize.get(io.BytesIO(data[:65536] if kind == "PNM" else data), exif_rotation=False)
     if kind == "GIF":  # imagesize reads the 16 bits with a sign
@@ -71,13 +75,3 @@ def _largest_box(data: bytes) -> tuple[int, int]:
     """Of all pictures in a container: what is shown may be a small part cut out of a large one."""
     sizes = [struct.unpack(">LL", found[1]) for found in re.finditer(rb"ispe\0{4}(.{8})", data, re.DOTALL)]
     return max(sizes, key=math.prod, default=(0, 0))
-
-
-def check_size(width: int, height: int, max_pixels: int) -> None:
-    """Checks that a photo may be decoded.
-
-    Raises:
-        ImageError: it has more pixels than `max_pixels`.
-    """
-    if width * height > max_pixels:
-        raise ImageError(f"{width} x {height} pixels are more than max-pixels, {max_pixels:,}")

@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from vtiqa_jax.photos.formats import EXTRAS
+
 
 @contextmanager
 def quiet_decoders() -> Iterator[None]:
@@ -33,7 +35,8 @@ def quiet_decoders() -> Iterator[None]:
     os.close(null)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"(PIL|pi_heif|rawpy)\b")
+            modules = "|".join(["PIL", *(extra.module for extra in EXTRAS)])
+            warnings.filterwarnings("ignore", module=rf"({modules})\b")
             yield
     finally:
         os.dup2(kept, 2)

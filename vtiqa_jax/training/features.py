@@ -24,6 +24,7 @@ from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vtiqa import VTIQA, ComputeDtype, ModelConfig, select_implementation
 
+FEATURE_COLUMN = "features"
 CHUNK = 256
 """Photos whose features are in one file. A run that is stopped loses no more than these."""
 
@@ -105,7 +106,7 @@ class FeatureStore:
     def read(self, rows: Int[np.ndarray, " n"]) -> Batch:
         """`features` of the given photos (a multiple of the mesh)."""
         local = rows[sharding.local_slice(len(rows), self.mesh)]
-        return {"features": sharding.shard_batch(self.features[local], self.mesh)}
+        return {FEATURE_COLUMN: sharding.shard_batch(self.features[local], self.mesh)}
 
     def score(self, params: Params, rows: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """Scores of photos by the head among the parameters."""

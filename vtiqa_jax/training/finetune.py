@@ -14,8 +14,9 @@ from vtiqa_jax.data.distortions import DISTORTIONS
 from vtiqa_jax.data.loader import Batch
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import views
+from vtiqa_jax.models.compute_dtype import DtypeChoice
 from vtiqa_jax.models.params import layer_index, param_group
-from vtiqa_jax.models.vtiqa import HEAD_DROPOUT, ComputeDtype, ModelConfig
+from vtiqa_jax.models.vtiqa import HEAD_DROPOUT, ModelConfig
 from vtiqa_jax.training.recipe import Recipe, ScheduleState
 
 
@@ -61,8 +62,9 @@ class FinetuneRecipe(Recipe):
     order_margin: float = 1.4
     """What the score has to fall from the untouched photo to a gross distortion, in standard deviations of the training
     labels; each level has its share."""
-    compute_dtype: ComputeDtype = "bfloat16"
-    """What the transformer multiplies in; parameters and sums are float32."""
+    compute_dtype: DtypeChoice = "auto"
+    """What the transformer multiplies in; parameters and sums are float32. auto: bfloat16 where the hardware has
+    products of it. A run keeps the type that it began with."""
     seed: int = 0
     """Of the head's initialisation, the order of the photos, the augmentation and the dropout."""
 

@@ -16,8 +16,9 @@ from jaxtyping import Array, Float
 from vtiqa_jax.data.loader import Batch
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import views
+from vtiqa_jax.models.compute_dtype import DtypeChoice
 from vtiqa_jax.models.params import Params, param_group
-from vtiqa_jax.models.vtiqa import ComputeDtype, ModelConfig
+from vtiqa_jax.models.vtiqa import ModelConfig
 from vtiqa_jax.training.recipe import Recipe, ScheduleState
 
 FIRST_LR = 0.01
@@ -35,6 +36,7 @@ class PublishedRecipe(Recipe):
     """The published recipe: SGD, L1, head first, plateaus with return to the best weights."""
 
     selection_metric: ClassVar[Literal["plcc", "srcc"]] = "plcc"
+    must_select: ClassVar[bool] = True
 
     max_epochs: int = 2000
     """Stop here when the learning rate has not run out before (the authors' runs took 255 to 265)."""
@@ -42,7 +44,7 @@ class PublishedRecipe(Recipe):
     """Photos a step, over all devices together (the authors: 48 on each of 4 GPUs)."""
     weight_decay: float = 1e-3
     """Added to the gradient of every parameter, biases included."""
-    compute_dtype: ComputeDtype = "float32"
+    compute_dtype: DtypeChoice = "float32"
     """What the transformer multiplies in; the authors' is float32."""
     seed: int = 0
     """Of the head's initialisation, the order of the photos, the augmentation and the dropout."""

@@ -9,12 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from vtiqa_jax.data.distorted import LEVELS
 from vtiqa_jax.data.loader import Batch
+from vtiqa_jax.data.splits import Split
+from vtiqa_jax.models.compute_dtype import DtypeChoice
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import HEAD_DROPOUT, ComputeDtype, ModelConfig
+from vtiqa_jax.models.vtiqa import HEAD_DROPOUT, ModelConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +52,7 @@ def order_loss(
     A step that hardly anybody sees, as from the untouched photo to the lowest level, so costs little.
 
     Args:
-        outputs: standardised scores.
+        outputs: standardised scores, higher ones better.
         chains: the chain that each photo belongs to; -1 for none.
         places: its place there: 0 for untouched, 1, 2, ... for the levels of `data/distorted.py`.
         margin: for a step from level 0 to 1, in standard deviations of the training scores.
@@ -67,11 +69,13 @@ class Recipe(abc.ABC):
 
     selection_metric: ClassVar[Literal["plcc", "srcc"]] = "srcc"
     """The metric by which the best epoch is selected."""
+    must_select: ClassVar[bool] = False
+    """Whether the recipe's course depends on that metric: it then takes however few photos there are to select on."""
     batch_size: int
     """Photos a step, over all devices together."""
     seed: int
     """Of the head's initialisation, the order of the photos, the augmentation and the dropout."""
-    compute_dtype: ComputeDtype
+    compute_dtype: DtypeChoice
     """What the transformer multiplies in."""
     ema: float = 0.0
     """Decay of the average of the weights that is evaluated and kept; 0 for the weights themselves."""
@@ -123,6 +127,10 @@ class Recipe(abc.ABC):
         Returns:
             The loss, and scalars to log by name.
         """
+
+    def selection(self, split: Split) -> Int[np.ndarray, " n"]:
+        """The rows of a split that select the best epoch; without any the last one is kept."""
+        return split.val[:0] if split.too_few_to_select and not self.must_select else split.selection
 
     def init_schedule(self) -> ScheduleState:
         """The state before the first epoch."""

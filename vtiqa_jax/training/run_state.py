@@ -10,6 +10,7 @@ from vtiqa_jax.data import image_cache, splits
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.data.splits import Split
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.models.params import Params, hash_params
 from vtiqa_jax.models.vtiqa import ModelConfig
 from vtiqa_jax.training.logger import History
@@ -39,7 +40,13 @@ class RunState:
 
 
 def run_identity(
-    recipe: Recipe, config: ModelConfig, params: Params, photos: Manifest, split: Split, keep_head: bool
+    recipe: Recipe,
+    config: ModelConfig,
+    params: Params,
+    photos: Manifest,
+    split: Split,
+    scale: LabelScale,
+    keep_head: bool,
 ) -> dict[str, Any]:
     """What makes two runs the same, as JSON: settings, start, photos, labels and split."""
     settings = dataclasses.asdict(recipe)  # type: ignore[call-overload]
@@ -54,7 +61,17 @@ def run_identity(
         "labels": hashlib.sha256(photos.mos.tobytes()).hexdigest(),
         "photos": image_cache.fingerprint(photos),
     }
+    if not scale.higher_is_better:
+        identity["lower is better"] = True
+    if len(split.selection) > len(recipe.selection(split)):
+        identity["selected on"] = "nothing"
     return json.loads(json.dumps(identity))
+
+
+def begun_as(identity: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """An identity in which a type that is left to the machine is the one that an earlier run began with."""
+    left_open = {name for name in identity.keys() & {"recipe.compute_dtype"} if identity[name] == "auto"}
+    return identity | {name: before.get(name) for name in left_open}
 
 
 def diff_settings(one: dict[str, Any], other: dict[str, Any]) -> str:
@@ -76,6 +93,7 @@ def finished_result(workdir: Path, identity: dict[str, Any]) -> dict[str, Any] |
         before = result["identity"]
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{file} is damaged, or not of a training; remove it and start again") from error
+    identity = begun_as(identity, before)
     if before != identity:
         raise UserError(
             f"{workdir} holds the results of another run ({diff_settings(identity, before)}); name another with"

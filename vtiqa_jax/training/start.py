@@ -1,20 +1,29 @@
-"""The checkpoint that a training starts from, in the shape that its options ask for."""
+"""The checkpoint that a training starts from, in the shape that its options ask for, and how it scores as it is."""
 
 import dataclasses
 
+import numpy as np
+from jaxtyping import Float, Int
+
+from vtiqa_jax.data.loader import ImageStore
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.models import adapt, catalog
-from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.evaluation.scorer import Scorer
+from vtiqa_jax.models import adapt
+from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.vtiqa import ModelConfig
 from vtiqa_jax.training.options import TrainOptions
 
 
-def load_start(options: TrainOptions) -> Checkpoint:
-    """The model that `options.init` names: its backbone alone, or all of it with `options.keep_head`.
+def shape_start(start: Checkpoint, options: TrainOptions) -> Checkpoint:
+    """The model that a training starts from: the backbone of another, or all of it with `options.keep_head`.
+
+    Args:
+        start: the model that `options.init` names.
+        options: the shape.
 
     Raises:
-        UserError: there is no such model, or it cannot be brought into that shape.
+        UserError: it cannot be brought into that shape.
     """
-    start = catalog.load(options.init)
     config = start.config
     if config.kind == "original":
         raise UserError(f"{options.init} is the paper's model, which is scored and converted but not trained here")
@@ -33,3 +42,33 @@ def load_start(options: TrainOptions) -> Checkpoint:
         start = adapt.with_view_size(start, options.view_size)
     options.recipe.optimizer(start.config)  # what does not fit is said before an hour of decoding
     return start
+
+
+def map_scale(old: LabelScale, scale: LabelScale) -> tuple[float, float]:
+    """Slope and intercept of the line that takes the best score of one scale to that of another, and the worst."""
+    slope = (scale.high - scale.low) / (old.high - old.low)
+    if old.higher_is_better == scale.higher_is_better:
+        return slope, scale.low - slope * old.low
+    return -slope, scale.high + slope * old.low
+
+
+def score_before(
+    before: Checkpoint | None, config: ModelConfig, scale: LabelScale, images: ImageStore, rows: Int[np.ndarray, " n"]
+) -> Float[np.ndarray, " n"] | None:
+    """Scores of stored photos by the model that a training began with, on the scale of the labels.
+
+    Args:
+        before: that model as it was, before it was brought into another shape.
+        config: of the model that the photos are stored for.
+        scale: of the labels.
+        images: the photos.
+        rows: which of them.
+
+    Returns:
+        The scores; None when there is no such model, it has no head, or it sees photos at other sizes.
+    """
+    if before is None or before.scale is None or before.config.stored_sides != config.stored_sides:
+        return None
+    slope, intercept = map_scale(before.scale, scale)
+    scores = Scorer(before.config, before.params, before.scale).score_store(images, rows)
+    return np.float32(slope) * scores + np.float32(intercept)

@@ -21,11 +21,11 @@ async function load() {
   return session;
 }
 
-/** RGB pixels [1, height, width, 3], upright; colours as they are in the file, as OpenCV reads them. */
+/** RGB pixels [1, height, width, 3], upright, in sRGB. */
 async function decode(file) {
   const bitmap = await createImageBitmap(file, {
     imageOrientation: "from-image",
-    colorSpaceConversion: "none",
+    colorSpaceConversion: "default",
     premultiplyAlpha: "none",
   });
   const { width, height } = bitmap;

@@ -1,15 +1,14 @@
 """What every data set has in common: its facts, what reading it returns, and the checks against its facts."""
 
 import dataclasses
-import os
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
 from vtiqa_jax.data.manifest import ImageFolder, Manifest
-from vtiqa_jax.data.names import match_names
+from vtiqa_jax.data.names import list_files, match_names
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models.checkpoint import LabelScale
 
@@ -51,7 +50,7 @@ class DatasetInfo:
 class Dataset:
     """A data set: photos in the order of its table, with MOS on its own scale.
 
-    Photos are named as on disk, which may be the table's name but for upper and lower case.
+    Photos are named as on disk, see `names.match_names`.
     """
 
     info: DatasetInfo
@@ -124,25 +123,6 @@ def _check_scores(info: DatasetInfo, table: Path, mos: np.ndarray, partial: bool
         raise UserError(f"{table}: a mean score of {mos.mean():.4g}, where {info.title} has {info.mean:g}")
 
 
-def _list_files(folder: Path, names: Sequence[str]) -> list[str]:
-    """The files in `folder` and in those folders below it that `names` lie in, in any upper and lower case."""
-    parents = {str(parent).casefold() for name in names for parent in PurePosixPath(name).parents}
-    files: list[str] = []
-
-    def visit(path: Path, prefix: str) -> None:
-        with os.scandir(path) as entries:
-            for entry in entries:
-                name = prefix + entry.name
-                if name.casefold() in parents and entry.is_dir():
-                    visit(Path(entry.path), f"{name}/")
-                elif entry.is_file():
-                    files.append(name)
-
-    if folder.is_dir():
-        visit(folder, "")
-    return files
-
-
 def validate(
     info: DatasetInfo,
     table: Path,
@@ -163,7 +143,7 @@ def validate(
         info: the facts.
         table: the file that the scores come from, for messages.
         folder: the folder of the photos.
-        names: the photos, relative to it; their files' names may be in other upper and lower case.
+        names: the photos, relative to it, matched with its files by `names.match_names`.
         mos: their scores, on the data set's own scale.
         partial: leaves out photos that are not there, and checks neither the count nor the mean.
         hint: the usual reason of scores out of range.
@@ -176,8 +156,8 @@ def validate(
         The data set, of the photos that are there.
 
     Raises:
-        UserError: something does not fit (names the file, what was found and what was expected), or a photo's name is
-            that of two files but for upper and lower case.
+        UserError: something does not fit (names the file, what was found and what was expected), or a photo's name
+            could be that of two files.
     """
     values = np.array(mos, np.float64)
     if not np.isfinite(values).all():
@@ -187,7 +167,7 @@ def validate(
         twice = next(name for index, name in enumerate(names) if name in names[:index])
         raise UserError(f"{table} lists {twice} twice")
     _check_scores(info, table, values[practice:], partial, hint)
-    files = _list_files(folder, names)
+    files = list_files(folder, names)
     matched = match_names(names, files, str(folder))
     missing = [name for name in names if name not in matched]
     if len(missing) == len(names) or (missing and not partial):

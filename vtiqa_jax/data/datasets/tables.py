@@ -1,12 +1,12 @@
 """The tables of the releases: CSV, Excel and MATLAB files to rows of named values."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from vtiqa_jax.data.csv_table import parse_number, read_table
 from vtiqa_jax.errors import UserError
 
 
@@ -17,23 +17,18 @@ def _columns(path: Path, header: Sequence[Any], expected: tuple[str, ...]) -> No
 
 
 def read_csv(path: Path, expected: tuple[str, ...]) -> list[dict[str, str]]:
-    """All rows of a CSV with a header.
+    """The expected columns of a CSV with a header, row by row.
 
     Args:
         path: the CSV.
         expected: columns that it has.
 
     Raises:
-        UserError: it cannot be read, or lacks an expected column.
+        UserError: it cannot be read, lacks an expected column, or a row has more or fewer cells than the header.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
-    _columns(path, list(reader.fieldnames or []), expected)
-    return rows
+    table = read_table(path, expected)
+    columns = [table.column(name) for name in expected]
+    return [dict(zip(expected, cells, strict=True)) for cells in zip(*columns, strict=True)]
 
 
 def read_excel(path: Path, sheet: str | None, expected: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -101,6 +96,6 @@ def number(path: Path, name: str, value: Any) -> float:
         UserError: it is no number.
     """
     try:
-        return float(value)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{path}: the score of {name} is {value!r}, not a number") from error
+        return parse_number(str(value).strip())
+    except ValueError as error:
+        raise UserError(f"{path}: the score of {name} is {str(value)!r}, {error}") from error

@@ -1,0 +1,59 @@
+"""Pillow's images as RGB pixels, and the few kinds of file that Pillow reads better than OpenCV."""
+
+import io
+
+import numpy as np
+from PIL import Image, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from vtiqa_jax.errors import ImageError
+from vtiqa_jax.photos import colour
+from vtiqa_jax.photos.headers import Format
+from vtiqa_jax.photos.resize import Rgb
+
+CONVERTED = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV"))
+"""Modes that Pillow itself turns into RGB rightly, dropping transparency."""
+
+
+def to_rgb(image: Image.Image) -> Rgb:
+    """Turns a Pillow image upright and into sRGB, by its colour profile where it has one; 16 bits are cut to 8.
+
+    Raises:
+        ImageError: what its numbers mean cannot be told from its mode.
+    """
+    image = ImageOps.exif_transpose(image)
+    profile = image.info.get("icc_profile") or b""
+    if image.mode.startswith("I"):
+        return _cut_to_8(image)
+    if image.mode == "LAB":
+        profile = colour.lab_profile()
+    if image.mode in ("La", "RGBa"):  # multiplied by their transparency
+        image = image.convert(f"{image.mode[:-1]}A")
+    if image.mode in ("CMYK", "LAB"):
+        image = colour.image_to_srgb(image, profile) or image
+    if image.mode not in CONVERTED:
+        raise ImageError(f"a Pillow image of mode {image.mode} does not say which of its numbers is white: convert it")
+    return colour.to_srgb(np.asarray(image.convert("RGB")), profile)
+
+
+def _cut_to_8(image: Image.Image) -> Rgb:
+    """Greys of 16 bits. Mode I holds numbers of any size: only such as 16-bit files make are taken."""
+    pixels = np.asarray(image).astype(np.int64)
+    if image.mode == "I" and not (pixels.min() >= 0 and 255 < pixels.max() < 65536):
+        raise ImageError(
+            f"a Pillow image of mode I with numbers from {pixels.min()} to {pixels.max()} is none of 16 bits: "
+            "convert it to mode L"
+        )
+    return np.repeat((pixels >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
+
+
+def decode(data: bytes, kind: Format) -> Rgb | None:
+    """Decodes a JPEG of CMYK or the first page of a TIFF; None for what Pillow does not read."""
+    try:
+        if kind == "TIFF":
+            return to_rgb(TiffImageFile(io.BytesIO(data)))
+        image = JpegImageFile(io.BytesIO(data))
+        return to_rgb(image) if image.mode == "CMYK" else None
+    except Exception:  # mostly OSError; damaged files make it raise others
+        return None

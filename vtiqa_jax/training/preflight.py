@@ -1,0 +1,108 @@
+"""What is refused, and what a person is told, before a run begins."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from vtiqa_jax.data import distorted, loader, splits
+from vtiqa_jax.data.manifest import Manifest
+from vtiqa_jax.data.splits import Split
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.compute_dtype import slow_dtype_note
+from vtiqa_jax.training.features import FEATURE_COLUMN
+from vtiqa_jax.training.options import TrainOptions
+from vtiqa_jax.training.recipe import Recipe
+from vtiqa_jax.training.run_checkpointer import SavedState
+
+RESERVED = frozenset({"labels", loader.MASK, FEATURE_COLUMN, *loader.IMAGE_COLUMNS, *distorted.CHAIN_COLUMNS})
+"""What a batch has; no column of a CSV may take its place."""
+FEW_PHOTOS = 300
+"""Training photos up to which a kept head is proposed: a new one learns less of so few than the old one knows."""
+
+
+def check_targets(photos: Manifest) -> None:
+    """Checks that no target column has the name of something else in a batch.
+
+    Raises:
+        UserError: one has.
+    """
+    if taken := sorted(RESERVED & photos.targets.keys()):
+        raise UserError(f"a target column cannot be called {taken[0]}: batches have one of that name; rename it")
+
+
+def check_labels(photos: Manifest, split: Split, recipe: Recipe) -> None:
+    """Checks that there is something to learn, and something to select an epoch by.
+
+    Raises:
+        UserError: all training photos, or all that select, have one score.
+    """
+    train_mos, selection = photos.mos[split.train], recipe.selection(split)
+    if np.ptp(train_mos) == 0:
+        raise UserError(f"all {len(train_mos)} training photos have the same score, {train_mos[0]:g}: nothing to learn")
+    if len(selection) and np.ptp(photos.mos[selection]) == 0:
+        raise UserError(
+            f"all {len(selection)} {split.selection_part} photos have the same score: they cannot select an epoch"
+        )
+
+
+def check_left_out(saved: SavedState | None, left_out: list[str]) -> None:
+    """Checks that the photos that cannot be read are those that a run began without.
+
+    Raises:
+        UserError: they are others; names one.
+    """
+    if saved is None or saved.step < 0:
+        return
+    if different := set(left_out) ^ set(saved.metadata.get("left out", [])):
+        raise UserError(
+            f"the run that is to go on began with other photos: {min(different)}"
+            f" {'can no longer' if min(different) in left_out else 'could not then, and can now'} be read; name another"
+            " --workdir"
+        )
+
+
+def has_seen(start: Checkpoint, data: Any, split: str) -> str:
+    """A warning when the model that a training starts from was trained on the same data by another split."""
+    trained = start.provenance.get("trained", {})
+    while trained:
+        if trained.get("data") == data and trained.get("split sha256") != split:
+            return f"the model of --init has seen photos of {data}, perhaps some that are tested on here: another split"
+        trained = trained.get("started from", {}).get("trained", {})
+    return ""
+
+
+def notes(
+    split: Split, start: Checkpoint, before: Checkpoint | None, options: TrainOptions, data: Any, split_hash: str
+) -> Iterator[str]:
+    """What a person should know of a run before it begins, a line each.
+
+    Args:
+        split: of the run.
+        start: the model that is trained.
+        before: the model that `start` was made from.
+        options: of the run.
+        data: what is trained on, as provenance has it.
+        split_hash: of the split.
+    """
+    if note := has_seen(start, data, split_hash):
+        yield note
+    if note := slow_dtype_note(options.recipe.compute_dtype, jax.default_backend()):
+        yield note
+    if split.too_few_to_select:
+        error = 1 / math.sqrt(max(1, len(split.val) - 1))
+        kept = "this recipe does so all the same" if options.recipe.must_select else "the last epoch is kept instead"
+        yield (
+            f"{len(split.val)} validation photos would select an epoch by chance, since their correlation is off by"
+            f" about {error:.2f}; {kept}. --val-fraction 0 trains on them too, {splits.FEWEST_TO_SELECT} can select"
+        )
+    if before is None or before.scale is None or options.keep_head:
+        return
+    same_inputs = all(
+        getattr(before.config, name) == getattr(start.config, name) for name in ("depth", "readout_blocks")
+    )
+    if same_inputs and len(split.train) <= FEW_PHOTOS:
+        yield f"{len(split.train)} photos are few for a new head; --keep-head begins with that of --init {options.init}"
