@@ -347,7 +347,7 @@ def test_an_actor_s_rows_are_those_of_the_table_of_columns(
         ({"key": pa.array(["x", "y", "x"]).dictionary_encode()}, None, ["x", "y", "x"]),
         ({"id": pa.array([2**63 + 1, 0, 1], pa.uint64())}, None, [str(2**63 + 1), "0", "1"]),
     ],
-    ids=str,
+    ids=["none", "asked", "id", "uid", "id asked", "uid is a list", "dictionary", "uint64"],
 )
 @pytest.mark.parametrize("nested", [False, True])
 def test_the_key_of_a_row_is_its_sources(

@@ -16,7 +16,7 @@ from vtiqa_jax.evaluation.metrics import correlations
 from vtiqa_jax.evaluation.quality_map import QualityMap
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.gallery.fingerprints import SIDE
-from vtiqa_jax.gallery.page import GalleryHeader, GalleryItem, open_gallery
+from vtiqa_jax.gallery.page import GalleryHeader, open_gallery
 from vtiqa_jax.gallery.preview import Preview
 from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.photos import files, formats, own
@@ -234,7 +234,7 @@ def test_a_report_is_no_photos(tmp_path: Path, scale: LabelScale) -> None:
     (tmp_path / "mine" / "index.html").write_text("<html>a page of my own")
     preview = Preview(8, 8, b"thumbnail", b"views", np.zeros((SIDE, SIDE), np.float32))
     with open_gallery(tmp_path / "report") as gallery:
-        gallery.add(GalleryItem(tmp_path / "a.jpg", 3.0), preview)
+        gallery.add(ScoreResult(tmp_path / "a.jpg", 3.0, None), preview)
         gallery.finish(GalleryHeader("", "", scale, "", ""))
     found, left_out = look(tmp_path)
     assert found == ["a.jpg", "mine/thumbnails/b.jpg", "mine/views/c.jpg"]

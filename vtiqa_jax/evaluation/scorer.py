@@ -211,7 +211,7 @@ class Scorer:
         """Returns the arguments by which another process makes the same scorer, on the devices that it has."""
         return {
             "config": self.config,
-            "params": jax.device_get(self._params),
+            "params": jax.device_get(self._model.params),
             "scale": self.scale,
             "provenance": self.provenance,
             "compute_dtype": self.compute_dtype,
