@@ -16,7 +16,9 @@ import pytest
 from vtiqa_jax import atomic
 from vtiqa_jax.convert import files
 from vtiqa_jax.evaluation import plots, score_files
+from vtiqa_jax.evaluation.columns import score_columns
 from vtiqa_jax.evaluation.metrics import Correlations
+from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
 from vtiqa_jax.models.params import Params
@@ -435,12 +437,12 @@ def test_the_check_says_what_writing_would_say(tmp_path: Path) -> None:
 
 
 def writers(model: Checkpoint) -> dict[str, Callable[[Path], None]]:
-    points, row = np.arange(3.0), {"image": "a.jpg", "score": 3.0}
+    points, result = np.arange(3.0), ScoreResult("a.jpg", 3.0, None)
     scale = model.scale
     assert scale is not None
     return {
-        "s.csv": lambda path: score_files.write_scores(path, ".csv", [row], ("image", "score"), scale),
-        "s.json": lambda path: score_files.write_scores(path, ".json", [row], ("image", "score"), scale),
+        "s.csv": lambda path: score_files.write_scores(path, ".csv", [result], score_columns(spread=False), scale),
+        "s.json": lambda path: score_files.write_scores(path, ".json", [result], score_columns(spread=False), scale),
         "m.safetensors": lambda path: files.write(path, {"a": points}),
         "scatter.png": lambda path: plots.scatter(path, points, points, Correlations(1.0, 1.0, 1.0, 0.0, 3), scale),
         "checkpoint": lambda path: checkpoint.save(path, model, force=True),

@@ -22,7 +22,7 @@ from vtiqa_jax.evaluation import plots
 from vtiqa_jax.evaluation.metrics import correlations
 from vtiqa_jax.evaluation.quality_map import QualityMap
 from vtiqa_jax.models.checkpoint import LabelScale
-from vtiqa_jax.photos import formats
+from vtiqa_jax.photos import files
 
 NAMES = (
     "a b.jpg",
@@ -108,7 +108,7 @@ def test_a_list_has_the_bytes_of_names(
 ) -> None:
     status, out, error = run("score", photos, "--checkpoint", model, *options, encoding=encoding)
     assert (status, error) == (0, b"")
-    assert out == b"".join(os.fsencode(photo) + end for photo in formats.find_images([photos]))
+    assert out == b"".join(os.fsencode(photo) + end for photo in files.find([photos]))
 
 
 def test_a_list_reaches_xargs(run: Run, photos: Path, model: Path) -> None:
