@@ -196,3 +196,14 @@ def test_photos_of_one_name_are_refused_before_any_work(
     )
     assert status == 2 and "2 photos are named a.png" in err
     assert not (tmp_path / "maps").exists()
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "words"),
+    [(0, 0, "upper left"), (0, 3, "top"), (3, 6, "right"), (3, 3, "middle"), (6, 3, "bottom"), (6, 6, "lower right")],
+)
+def test_the_worst_place_is_told_in_words(row: int, column: int, words: str) -> None:
+    scores = np.full((7, 7), 4.0, np.float32)
+    scores[row, column] = 1
+    middles = (np.arange(7, dtype=np.float32) + np.float32(0.5)) / np.float32(7)
+    assert QualityMap(scores, middles, LabelScale("test", 1.0, 5.0)).worst_place == words

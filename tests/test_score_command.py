@@ -424,3 +424,28 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
     assert len(ended.stdout.splitlines()) == COUNT + 1
     assert (tmp_path / "s.csv").read_bytes() == expected.read_bytes()
     assert not part.exists()
+
+
+@pytest.mark.parametrize("given", [[], ["nowhere"], ["empty"], ["nowhere", "neither.jpg"]])
+def test_without_a_photo_one_line_says_what_to_do(
+    given: list[str], model: Path, tmp_path: Path, command: Command
+) -> None:
+    (tmp_path / "empty").mkdir()
+    paths = [tmp_path / name for name in given]
+    outputs = ("--out", tmp_path / "s.csv", "--report", tmp_path / "report", "--cache", tmp_path / "cache.sqlite")
+    status, said, error = command(vtiqa.main, "score", *paths, "--checkpoint", model, *outputs)
+    assert (status, said) == (2, "")
+    assert error.count("\n") == 1 and "`vtiqa demo`" in error
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+def test_nothing_is_written_when_nothing_was_scored(model: Path, tmp_path: Path, command: Command) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no photo")
+    (tmp_path / "s.csv").write_text("of before")
+    outputs = ("--out", tmp_path / "s.csv", "--report", tmp_path / "report")
+    status, said, error = command(vtiqa.main, "score", broken, "--checkpoint", model, *outputs)
+    assert status == 1 and "failed" in said and "report:" not in said
+    assert f"nothing was scored: {tmp_path / 's.csv'} and {tmp_path / 'report'} are not written" in error
+    assert (tmp_path / "s.csv").read_text() == "of before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.jpg", "s.csv"]

@@ -45,7 +45,7 @@ def explain(
     model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype)
     atomic.make_folder(out)
     failed = 0
-    print(f"score ({model.scale})  the worst place, from the left and from the top  image")
+    print(f"score ({model.scale})  worst at      image")
     for photo in tqdm(photos, "explaining", unit="photo", disable=None, leave=False):
         try:
             with quiet_decoders():
@@ -56,7 +56,6 @@ def explain(
             continue
         score = float(model.score([pixels])[0])
         found = model.explain(pixels)
-        row, column = found.worst
         try:
             found.save(out / f"{photo.name}.png", f"{photo.name}: {score:.2f} ({model.scale})")
             with atomic.atomic_replace(out / f"{photo.name}.npy") as temporary, temporary.open("wb") as file:
@@ -67,7 +66,7 @@ def explain(
             failed += 1
             tqdm.write(f"    failed  {photo}: its name is too long for a map's, which is longer", file=sys.stdout)
             continue
-        tqdm.write(f"{score:10.4f}  {column:4.0%} {row:4.0%}  {photo}", file=sys.stdout)
+        tqdm.write(f"{score:10.4f}  {found.worst_place:<12}  {photo}", file=sys.stdout)
     if failed:
         print(f"{failed} of {len(photos)} photos have no map", file=sys.stderr)
     return 1 if failed else 0

@@ -130,15 +130,29 @@ def score(
                 memory.commit()
                 print(f"{memory.path} has the first {len(results)} photos; the same command goes on", file=sys.stderr)
             raise
-        if out is not None:
+        is_scored = any(result.score is not None for result in results)
+        if out is not None and is_scored:
             score_files.write_scores(out, ending, results, score_columns(spread=mosaics is not None), model.scale)
-        if gallery is not None:
+        if gallery is not None and is_scored:
             title = ", ".join(path.name or str(path.resolve()) for path in paths)
             command = shlex.join(["vtiqa", *sys.argv[1:]])
             created = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
-            gallery.finish(GalleryHeader(title, checkpoint, model.scale, command, created))
+            gallery.finish(
+                GalleryHeader(
+                    title,
+                    "the packaged model" if checkpoint == "default" else checkpoint,
+                    model.scale,
+                    command,
+                    created,
+                )
+            )
     display.finish(results)
-    if report is not None and not silent:
+    if not is_scored and (unwritten := [str(path) for path in (out, report) if path is not None]):
+        print(
+            f"nothing was scored: {' and '.join(unwritten)} {'are' if len(unwritten) > 1 else 'is'} not written",
+            file=sys.stderr,
+        )
+    if report is not None and is_scored and not silent:
         print(f"report: {report / 'index.html'}")
     failed = sum(result.error is not None for result in results)
     if failed:

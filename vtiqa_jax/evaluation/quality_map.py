@@ -50,6 +50,14 @@ class QualityMap:
         row, column = np.unravel_index(np.argmin(sign * self.scores), self.scores.shape)
         return float(self.middles[row]), float(self.middles[column])
 
+    @property
+    def worst_place(self) -> str:
+        """The place of `worst` in words, by thirds: "upper left", "middle", "right"."""
+        row, column = (min(2, int(3 * fraction)) for fraction in self.worst)
+        words = ["upper", "", "lower"][row], ["left", "", "right"][column]
+        alone = {"upper": "top", "lower": "bottom"}
+        return " ".join(filter(None, words)) if all(words) else alone.get(words[0], words[0] or words[1] or "middle")
+
     def resample(self, height: int, width: int) -> Float[np.ndarray, "height width"]:
         """The map of a photo of this size: linear between the middles of regions, constant beyond the outer ones."""
         rows, columns = ((np.arange(side) + 0.5) / side for side in (height, width))

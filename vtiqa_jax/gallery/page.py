@@ -47,6 +47,7 @@ class GalleryWriter:
             folder: an empty folder to write to.
             target: where that folder will be, for the links to the photos.
         """
+        self.is_finished = False
         self._folder, self._target = folder, target
         self._columns = [column for column in score_columns(spread=True) if column.name != "image"]
         self._rows: list[dict[str, Any]] = []
@@ -111,23 +112,30 @@ class GalleryWriter:
         page = _render(header, data, _encode_maps(self._maps))
         with _explain_write_errors(self._target):
             (self._folder / PAGE).write_text(page, encoding="utf-8", newline="")
+        self.is_finished = True
+
+
+class _Unfinished(Exception):
+    """Takes back what was begun for a page that nobody finished."""
 
 
 @contextmanager
 def open_gallery(folder: Path) -> Iterator[GalleryWriter]:
-    """A writer of the page in `folder`, which appears, or replaces an older page, when the block ends without an error.
+    """Yields a writer of the page in `folder`, which appears, or replaces an older page, when the block ends.
 
-    An interrupted run leaves nothing, and an older page as it was.
+    A block that ends with an error, or before the page is finished, leaves nothing, and an older page as it was.
 
     Raises:
         UserError: `folder` has something else in it, or cannot be written.
     """
-    with contextlib.ExitStack() as stack:
+    with contextlib.suppress(_Unfinished), contextlib.ExitStack() as stack:
         with _explain_write_errors(folder):
             target = atomic.resolve(folder)
             check_folder(target)
             writer = GalleryWriter(stack.enter_context(atomic.atomic_replace(target)), target)
         yield writer  # what goes wrong in the block is not the report's fault
+        if not writer.is_finished:
+            raise _Unfinished
         with _explain_write_errors(folder):
             stack.close()
 
