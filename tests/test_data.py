@@ -145,7 +145,9 @@ def test_missing_files_are_named(folder: Path) -> None:
         manifest.read_csv(folder / "scores.csv", folder / "nowhere")
 
 
-def test_cached_arrays_are_the_resized_photos(folder: Path, config: ModelConfig) -> None:
+@pytest.mark.parametrize("screen_side", [None, 40])
+def test_cached_arrays_are_the_resized_photos(folder: Path, config: ModelConfig, screen_side: int | None) -> None:
+    config = config.replace(screen_side=screen_side)
     photos = manifest.read_csv(folder / "scores.csv", folder)
     arrays = build_image_cache(photos, folder / "cache", config)
     for row, name in enumerate(photos.names):
