@@ -466,7 +466,7 @@ FAULTS = (
         "vtiqa_jax/photos/resize.py",
         "Image.Resampling.BICUBIC)",
         "Image.Resampling.NEAREST)",
-        "tests/test_resize.py::test_detail_that_the_screen_cannot_show_becomes_grey_and_not_noise",
+        "tests/test_resize.py::test_every_channel_is_shrunk_as_pillow_shrinks_the_photo",
     ),
     Fault(
         "photos of the screen's size are shrunk, too",
@@ -480,7 +480,7 @@ FAULTS = (
         "vtiqa_jax/convert/onnx_vtiqa.py",
         "return _views_of_pixels(op, config, _shrink(op, config))",
         'return _views_of_pixels(op, config, "photos")',
-        "tests/test_export.py::test_the_screen_size_is_part_of_the_graph",
+        "tests/test_export.py::test_views_of_photos_of_any_size",
     ),
     Fault(
         "training stores large photos as they are",
