@@ -1,6 +1,6 @@
 """The class tokens of a frozen backbone after each of its blocks, for every photo and several views, in one file.
 
-    python experiments/class_tokens.py --scores scores.csv --images photos --init checkpoints/vit --out tokens.npy
+    python experiments/class_tokens.py --scores scores.csv --images photos --checkpoint checkpoints/vit --out tokens.npy
 
 Writes float16 [views, photos, blocks, width]; the views are the centre crop, GLOBALS random crops (half of them
 mirrored), the centre mosaic and MOSAICS random mosaics. `experiments/frozen.py` reads it.
@@ -30,7 +30,7 @@ class Arguments:
 
     scores: Path
     images: Path
-    init: Path
+    checkpoint: Path
     out: Path
     image_cache: Path = Path("runs/images")
     batch_size: int = 16
@@ -38,7 +38,7 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Computes in bfloat16, one view of a batch at a time; a file cut off is completed by running again."""
-    start = catalog.load(arguments.init)
+    start = catalog.load(arguments.checkpoint)
     config = start.config
     implementation = select_implementation(jax.devices()[0], "bfloat16")
     graphdef, _ = params.abstract_model(config, "bfloat16", implementation)

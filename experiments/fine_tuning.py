@@ -1,7 +1,7 @@
 """What does fine-tuning all layers bring, and which choices matter? And the models of the choice, with several seeds.
 
-    python experiments/fine_tuning.py search --release biq2021 --init init --out runs/fine-tuning
-    python experiments/fine_tuning.py final --release biq2021 --init init --out runs/fine-tuning --variant "10 epochs"
+    python experiments/fine_tuning.py search --release biq2021 --checkpoint init --out runs/fine-tuning
+    python experiments/fine_tuning.py final --release biq2021 --checkpoint init --out runs/tuned --variant "10 epochs"
 
 `search` trains a head on frozen features, then everything from there, once for each variant, and measures as
 `experiments/heads.py` does: near-duplicates are kept together, 15 % of their groups validate, the official test split
@@ -72,7 +72,7 @@ class Arguments:
 
     release: Path
     """BIQ2021 as it is distributed; the photos of the test split need not be there."""
-    init: Path
+    checkpoint: Path
     """A backbone of at least 8 blocks, see `vtiqa convert backbone`."""
     out: Path
     images: Path | None = None
@@ -92,7 +92,7 @@ class Experiment:
         self.rows = np.arange(len(training))
         self.longer: Manifest
         self.longer, self.chains = distorted.add_chains(self.photos, self.rows, arguments.chains)
-        self.start = adapt.with_readout(catalog.load(arguments.init), BLOCKS)
+        self.start = adapt.with_readout(catalog.load(arguments.checkpoint), BLOCKS)
         self.config = self.start.config
         began = time.perf_counter()
         cache = image_cache.build_image_cache(self.longer, arguments.images or arguments.out / "images", self.config)

@@ -57,7 +57,16 @@ def start_training(folder: Path, workdir: Path) -> subprocess.Popen[str]:
     """A run of 8 epochs that saves a state after each step."""
     return start(
         *("train", "manifest", "--scores", folder / "scores.csv", "--images", folder / "photos"),
-        *("--init", folder / "model", "--image-cache", folder / "images", "--workdir", workdir, "--save-every", 1),
+        *(
+            "--checkpoint",
+            folder / "model",
+            "--image-cache",
+            folder / "images",
+            "--workdir",
+            workdir,
+            "--save-every",
+            1,
+        ),
         *("--recipe.epochs", 8, "--recipe.batch-size", 4),
     )
 

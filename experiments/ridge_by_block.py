@@ -1,6 +1,6 @@
 """Which block of a frozen backbone knows most about quality? Ridge regression on the class tokens of both views.
 
-    python experiments/ridge_by_block.py --scores scores.csv --images photos --init checkpoints/vit
+    python experiments/ridge_by_block.py --scores scores.csv --images photos --checkpoint checkpoints/vit
 
 The first 80 % of the CSV's rows train, the last 20 % test; the penalty is chosen on the last eighth of the first.
 The class token after each block goes through the backbone's final norm.
@@ -29,7 +29,7 @@ class Arguments:
 
     scores: Path
     images: Path
-    init: Path
+    checkpoint: Path
     image_cache: Path = Path("runs/images")
     batch_size: int = 30
 
@@ -44,7 +44,7 @@ def ridge(features: np.ndarray, mos: np.ndarray, penalty: float, unseen: np.ndar
 
 def main(arguments: Arguments) -> None:
     """Prints a table: block, penalty, SRCC and PLCC of the last 20 %."""
-    start = catalog.load(arguments.init)
+    start = catalog.load(arguments.checkpoint)
     config = start.config
     implementation = select_implementation(jax.devices()[0], "bfloat16")
     graphdef, _ = params.abstract_model(config, "bfloat16", implementation)

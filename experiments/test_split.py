@@ -1,9 +1,10 @@
 """A model on BIQ2021's official test split, and on it without the near-duplicates of training photos.
 
-    python experiments/test_split.py --release biq2021 --init init
+    python experiments/test_split.py --release biq2021 --checkpoint init
 
 The model is the packaged one, or `--checkpoint`. Near-duplicates are those of `experiments/heads.py`, found by the
-class tokens of the eighth block of the backbone `--init`. Scores and tokens are kept in `--out` and not computed again.
+class tokens of the eighth block of the backbone `--checkpoint`. `--out` keeps scores and tokens, which are not computed
+again.
 Intervals are 95 %, by bootstrap over photos.
 """
 
@@ -36,7 +37,7 @@ class Arguments:
 
     release: Path
     """BIQ2021 as it is distributed."""
-    init: str
+    checkpoint: str
     """The backbone that finds near-duplicates."""
     checkpoint: str = "default"
     out: Path = Path("runs/test-split")
@@ -84,7 +85,7 @@ def main(arguments: Arguments) -> None:
         lambda: scorer.score([dataset.photos.images.path(photos.names[row]) for row in test]),  # type: ignore[attr-defined]
     )
     scores = dict(zip(test.tolist(), values, strict=True))
-    groups = near_duplicates(kept(arguments.out / "tokens.npy", lambda: class_tokens(photos, arguments.init)))
+    groups = near_duplicates(kept(arguments.out / "tokens.npy", lambda: class_tokens(photos, arguments.checkpoint)))
     alone = test[~np.isin(groups[test], groups[official == "train"])]
     subset_means = {
         name: photos.mos[(official == "train") & (np.array(photos.groups) == name)].mean()

@@ -199,7 +199,7 @@ def test_nobody_reading_on_is_no_error(folder: Path, model: Path) -> None:
 
 def test_a_forbidden_folder_is_told_in_one_line(folder: Path, model: Path, tmp_path: Path, command: Command) -> None:
     (tmp_path / "file").touch()
-    given = ("--scores", folder / "scores.csv", "--images", folder, "--init", model)
+    given = ("--scores", folder / "scores.csv", "--images", folder, "--checkpoint", model)
     status, _, error = command(train_program.main, "manifest", *given, "--workdir", tmp_path / "file" / "run")
     assert status == 2
     assert "Not a directory" in error
@@ -216,12 +216,12 @@ def test_training_ends_with_results_that_eval_and_score_agree_with(
     folder: Path, model: Path, tmp_path: Path, command: Command
 ) -> None:
     workdir = tmp_path / "run"
-    arguments = ("--scores", folder / "scores.csv", "--images", folder, "--init", model, "--workdir", workdir)
+    arguments = ("--scores", folder / "scores.csv", "--images", folder, "--checkpoint", model, "--workdir", workdir)
     given = (*arguments, "--group-column", "part", "--split-seed", 1, "--recipe.epochs", 3, *RECIPE)
     status, said, error = command(train_program.main, "manifest", *given)
     assert status == 0, error
     assert len(re.findall(r"^ +[123] +\d\.\d{4} ", said, re.MULTILINE)) == 3
-    assert "29 photos are few for a new head; --keep-head begins with that of --init" in said
+    assert "29 photos are few for a new head; --keep-head begins with that of --checkpoint" in said
     printed = said
     result = json.loads((workdir / "result.json").read_text())
     assert {"plcc", "srcc", "krcc", "rmse", "epochs", "seconds", "within"} <= result.keys()
@@ -267,7 +267,7 @@ def test_what_stands_in_a_folder_is_not_written_over(
     folder: Path, model: Path, tmp_path: Path, command: Command
 ) -> None:
     workdir = tmp_path / "run"
-    given = ("manifest", "--images", folder, "--init", model, "--workdir", workdir, "--test-fraction", 0, *QUICK)
+    given = ("manifest", "--images", folder, "--checkpoint", model, "--workdir", workdir, "--test-fraction", 0, *QUICK)
     assert command(train_program.main, *given, "--scores", folder / "scores.csv")[0] == 0
     status, said, _ = command(train_program.main, *given, "--scores", folder / "scores.csv")
     assert (status, said.splitlines()[-1]) == (0, "no test photos")
@@ -289,7 +289,16 @@ def test_photos_of_one_score_choose_no_epoch(folder: Path, model: Path, tmp_path
         re.sub(r",[\d.]+", ",1", line, count=1) if row >= 20 else line for row, line in enumerate(lines[1:])
     ]
     (tmp_path / "level.csv").write_text("\n".join(level))
-    given = ("--scores", tmp_path / "level.csv", "--images", folder, "--init", model, "--workdir", tmp_path / "run")
+    given = (
+        "--scores",
+        tmp_path / "level.csv",
+        "--images",
+        folder,
+        "--checkpoint",
+        model,
+        "--workdir",
+        tmp_path / "run",
+    )
     status, _, error = command(
         train_program.main, "manifest", *given, "--in-order", "--test-fraction", 0, "--val-fraction", 0.5, *QUICK
     )
@@ -311,19 +320,20 @@ def test_eval_leaves_out_what_cannot_be_read(folder: Path, model: Path, tmp_path
 def test_training_refuses_in_one_line(folder: Path, model: Path, tmp_path: Path, command: Command) -> None:
     given = ("--scores", folder / "scores.csv", "--images", folder, "--workdir", tmp_path / "run")
     for arguments, said in (
-        ((*given, "--init", tmp_path / "none"), "none is not a checkpoint"),
-        ((*given, "--init", model, "--readout-blocks", 9), "takes rising numbers of the checkpoint's 2 blocks"),
-        ((*given, "--init", model, "--eval-mosaics", 0), "--eval-mosaics must be at least 1"),
-        ((*given, "--init", model, "--view-size", 30), "--view-size 30 is not a multiple of the patches"),
-        ((*given, "--init", model, "--splits", 0), "--splits must be at least 1"),
-        ((*given, "--init", model, "--process-id", 0), "--processes and --process-id need --coordinator"),
-        ((*given, "--init", model, "--low", 5, "--high", 1), "a label range must rise, not go from 5 to 1"),
-        ((*given, "--init", model, "--high", 2), "has scores from 0 to 3.9, outside of --low 0 and --high 2"),
-        ((*given, "--init", model, "--recipe.freeze-blocks", 3), "--recipe.freeze-blocks 3, but the model has 2"),
-        ((*given[:-1], "/proc/none/run", "--init", model), "/proc/none/run: a folder cannot be made there"),
-        ((*given, "--init", model, "--save-every", 0), "--save-every and --log-every must be at least 1"),
-        ((*given, "--init", model, "--recipe.seed", -1), "--recipe.seed must be at least 0"),
-        ((*given, "--init", model, "--recipe.epochs", 0), "--recipe.epochs must be at least 1"),
+        ((*given, "--checkpoint", tmp_path / "none"), "none is not a checkpoint"),
+        ((*given, "--checkpoint", model, "--readout-blocks", 9), "takes rising numbers of the checkpoint's 2 blocks"),
+        ((*given, "--checkpoint", model, "--eval-mosaics", 0), "--eval-mosaics must be at least 1"),
+        ((*given, "--checkpoint", model, "--view-size", 30), "--view-size 30 is not a multiple of the patches"),
+        ((*given, "--checkpoint", model, "--screen-side", 20), "--screen-side 20 is below the views' 28 px"),
+        ((*given, "--checkpoint", model, "--splits", 0), "--splits must be at least 1"),
+        ((*given, "--checkpoint", model, "--process-id", 0), "--processes and --process-id need --coordinator"),
+        ((*given, "--checkpoint", model, "--low", 5, "--high", 1), "a label range must rise, not go from 5 to 1"),
+        ((*given, "--checkpoint", model, "--high", 2), "has scores from 0 to 3.9, outside of --low 0 and --high 2"),
+        ((*given, "--checkpoint", model, "--recipe.freeze-blocks", 3), "--recipe.freeze-blocks 3, but the model has 2"),
+        ((*given[:-1], "/proc/none/run", "--checkpoint", model), "/proc/none/run: a folder cannot be made there"),
+        ((*given, "--checkpoint", model, "--save-every", 0), "--save-every and --log-every must be at least 1"),
+        ((*given, "--checkpoint", model, "--recipe.seed", -1), "--recipe.seed must be at least 0"),
+        ((*given, "--checkpoint", model, "--recipe.epochs", 0), "--recipe.epochs must be at least 1"),
         ((*given[:2], "--images", tmp_path / "no"), "no is not a folder"),
     ):
         status, _, error = command(train_program.main, "manifest", *arguments)
@@ -334,7 +344,16 @@ def test_training_refuses_in_one_line(folder: Path, model: Path, tmp_path: Path,
 
 
 def test_two_runs_do_not_share_a_folder(folder: Path, model: Path, tmp_path: Path, command: Command) -> None:
-    given = ("--scores", folder / "scores.csv", "--images", folder, "--init", model, "--workdir", tmp_path / "run")
+    given = (
+        "--scores",
+        folder / "scores.csv",
+        "--images",
+        folder,
+        "--checkpoint",
+        model,
+        "--workdir",
+        tmp_path / "run",
+    )
     with lock_workdir(tmp_path / "run"):
         status, _, error = command(train_program.main, "manifest", *given, *QUICK)
     assert status == 2
@@ -360,7 +379,7 @@ def test_splits_of_the_paper_by_its_own_recipe(koniq: Path, model: Path, tmp_pat
     status, said, error = command(
         train_program.main,
         *("dataset", "koniq10k", "--release", koniq / "koniq10k", "--partial", "--protocol", "paper"),
-        *("--init", model, "--workdir", tmp_path / "run", "--splits", 3, "--eval-mosaics", 1, "--no-plots"),
+        *("--checkpoint", model, "--workdir", tmp_path / "run", "--splits", 3, "--eval-mosaics", 1, "--no-plots"),
         *("recipe:published", "--recipe.max-epochs", 12, "--recipe.batch-size", 8),
     )
     assert status == 0, error
@@ -391,7 +410,7 @@ def test_splits_of_the_paper_by_its_own_recipe(koniq: Path, model: Path, tmp_pat
 @pytest.mark.slow
 def test_clean_splits_by_the_modern_recipe(koniq: Path, model: Path, tmp_path: Path, command: Command) -> None:
     given = (
-        *("dataset", "koniq10k", "--release", koniq / "koniq10k", "--partial", "--init", model),
+        *("dataset", "koniq10k", "--release", koniq / "koniq10k", "--partial", "--checkpoint", model),
         *("--val-fraction", 0.25, "--recipe.batch-size", 8, "--recipe.epochs", 2, "--readout-blocks", 1, 2),
         "--no-plots",
     )
@@ -418,7 +437,7 @@ def test_clean_splits_by_the_modern_recipe(koniq: Path, model: Path, tmp_path: P
 
 @pytest.mark.slow
 def test_official_splits_and_scenes(koniq: Path, model: Path, tmp_path: Path, command: Command) -> None:
-    quick = ("--partial", "--init", model, *QUICK)
+    quick = ("--partial", "--checkpoint", model, *QUICK)
     given = ("dataset", "koniq10k", "--release", koniq / "koniq10k", "--protocol", "official", *quick)
     status, said, error = command(train_program.main, *given, "--workdir", tmp_path / "official")
     assert status == 0, error

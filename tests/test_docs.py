@@ -128,7 +128,7 @@ def read_options(script: Path, options: list[str], monkeypatch: pytest.MonkeyPat
         ("benchmarks/layers.py --rounds many", "many"),
         ("benchmarks/pipeline.py feeding --count 3", "--count"),  # an option of another command
         ("benchmarks/pipeline.py feed", "feed"),
-        ("experiments/fine_tuning.py final --release R --init I --out O", "--variant"),  # left out
+        ("experiments/fine_tuning.py final --release R --checkpoint I --out O", "--variant"),  # left out
         ("experiments/frozen.py --tokens T --scores S --images", "--images"),
     ],
 )

@@ -321,8 +321,8 @@ def test_refusals(saved: Path, tmp_path: Path, command: Command, monkeypatch: py
         assert sorted(tmp_path.iterdir()) == before
 
     refused("ends in .onnx or .stablehlo", saved, tmp_path / "m.pb")
-    refused("for .onnx files", saved, tmp_path / "m.stablehlo", "--dtype", "float16")
-    refused("multiple of 32, not 24", saved, tmp_path / "m.onnx", "--dtype", "int8")
+    refused("for .onnx files", saved, tmp_path / "m.stablehlo", "--storage", "float16")
+    refused("multiple of 32, not 24", saved, tmp_path / "m.onnx", "--storage", "int8")
     refused("is not a checkpoint", tmp_path / "none", tmp_path / "m.onnx")
     (tmp_path / "folder.onnx").mkdir()
     refused("is a folder", saved, tmp_path / "folder.onnx")

@@ -74,7 +74,8 @@ def releases(tmp_path_factory: pytest.TempPathFactory, config: ModelConfig) -> P
 def test_the_order_of_the_names_changes_no_bit(releases: Path, tmp_path: Path, command: Command) -> None:
     for number, names in enumerate(("koniq10k,mine,cid2013", "cid2013, koniq10k,mine")):
         status, said, error = command(
-            program.main, "train", "datasets", names, "--releases", releases, "--partial", "--init", releases / "init",
+            program.main, "train", "datasets", names, "--releases", releases, "--partial",
+            "--checkpoint", releases / "init",
             "--workdir", tmp_path / str(number), "--image-cache", tmp_path / "cache", "--val-fraction", 0.25,
             "--recipe.epochs", 2, "--recipe.batch-size", 8, "--no-plots",
         )  # fmt: skip

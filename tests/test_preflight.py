@@ -70,7 +70,7 @@ def test_a_kept_head_is_proposed_where_it_can_be_kept(start: Checkpoint) -> None
     few, many = split_of(0, preflight.FEW_PHOTOS), split_of(0, preflight.FEW_PHOTOS + 1)
     backbone = dataclasses.replace(start, scale=None)
     other = dataclasses.replace(start, config=start.config.replace(depth=1))
-    assert "300 photos are few for a new head; --keep-head begins with that of --init default" in told(
+    assert "300 photos are few for a new head; --keep-head begins with that of --checkpoint default" in told(
         few, start, start
     )
     for split, now, before, keep in (

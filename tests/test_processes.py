@@ -57,7 +57,7 @@ def test_two_processes_are_as_one(config: ModelConfig, tmp_path: Path) -> None:
 
     def arguments(workdir: str) -> list[object]:
         return [
-            "train.py", "dataset", "koniq10k", "--release", tmp_path / "koniq10k", "--partial", "--init",
+            "train.py", "dataset", "koniq10k", "--release", tmp_path / "koniq10k", "--partial", "--checkpoint",
             tmp_path / "init", "--workdir", tmp_path / workdir, "--recipe.epochs", 2, "--recipe.batch-size", 8,
             "--recipe.compute-dtype", "float32", "--save-every", 2, "--val-fraction", 0.3, "--no-plots",
         ]  # fmt: skip

@@ -510,7 +510,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, config: ModelConfig, weight
 
 def program(folder: Path, workdir: Path) -> subprocess.Popen[str]:
     arguments = (
-        *("manifest", "--scores", folder / "scores.csv", "--images", folder, "--init", folder / "init"),
+        *("manifest", "--scores", folder / "scores.csv", "--images", folder, "--checkpoint", folder / "init"),
         *("--image-cache", folder / "images", "--workdir", workdir, "--save-every", 1),
         *("--no-plots", "--recipe.epochs", EPOCHS, "--recipe.batch-size", 6),
     )

@@ -76,13 +76,13 @@ def load(path: str | Path = "default", *, compute_dtype: "ComputeDtype" = "float
 
 
 def load_model(
-    path: str | Path = "default", *, dtype: "ComputeDtype" = "float32", implementation: "Implementation" = "xla"
+    path: str | Path = "default", *, compute_dtype: "ComputeDtype" = "float32", implementation: "Implementation" = "xla"
 ) -> "Model":
     """A model as a Flax module, an `nnx.Module` of real parameters.
 
     Args:
         path: as of `load`; a backbone will do.
-        dtype: what the transformer multiplies in.
+        compute_dtype: what the transformer multiplies in.
         implementation: see `vtiqa_jax.models.vtiqa`; "cpu" and "cudnn" are faster on their devices and have no
             forward-mode derivative.
 
@@ -95,4 +95,4 @@ def load_model(
     """
     from vtiqa_jax.models import catalog
 
-    return catalog.load(path).model(dtype, implementation)
+    return catalog.load(path).model(compute_dtype, implementation)

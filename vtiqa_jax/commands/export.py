@@ -21,7 +21,7 @@ ONE_PHOTO = "photos: uint8 RGB [1, height, width, 3]"
 def export(
     source: Positional[str],
     out: Positional[Path],
-    dtype: Storage | None = None,
+    storage: Storage | None = None,
     web: Annotated[Path | None, arg(metavar="ONNXRUNTIME_WEB")] = None,
     force: Force = False,
 ) -> None:
@@ -30,7 +30,7 @@ def export(
     Args:
         source: a checkpoint's folder, a quantized file, or "default" for the model that comes with the package.
         out: the file; its ending says which. A .stablehlo has its metadata beside it, in OUT.stablehlo.json.
-        dtype: what the parameters are stored as in an .onnx file (float32 when not given) or a page (int8);
+        storage: what the parameters are stored as in an .onnx file (float32 when not given) or a page (int8);
             everything is computed in float32.
         web: make OUT the folder of a page that scores photos in a browser; the folder of the npm package
             onnxruntime-web, whose files are copied into it.
@@ -39,7 +39,7 @@ def export(
         web_page.check_runtime(web)
         web_page.check_overwrite(out, force=force)
     else:
-        _check_file(out, dtype, force=force)
+        _check_file(out, storage, force=force)
     loaded = catalog.load(source)
     config, scale = loaded.config, loaded.scale
     if scale is None:
@@ -47,10 +47,10 @@ def export(
     if web:
         card = make_card(source, loaded, scale, f"{ONE_PHOTO}; corners: int32 [regions, 2], in pixels of `side`")
         card["regions"] = json.dumps(web_page.describe_regions(config))
-        data = onnx_vtiqa.build(config, loaded.params, dtype or "int8", card, inputs="regions").SerializeToString()
+        data = onnx_vtiqa.build(config, loaded.params, storage or "int8", card, inputs="regions").SerializeToString()
     elif out.suffix == ".onnx":
         card = make_card(source, loaded, scale, PHOTOS)
-        data = onnx_vtiqa.build(config, loaded.params, dtype or "float32", card).SerializeToString()
+        data = onnx_vtiqa.build(config, loaded.params, storage or "float32", card).SerializeToString()
     else:
         sides = f"[batch, {config.global_resize}, ...] and local_images [batch, {config.local_resize}, ...]"
         card = make_card(
@@ -76,11 +76,11 @@ def _card_file(out: Path) -> Path:
     return out.with_name(f"{out.name}.json")
 
 
-def _check_file(out: Path, dtype: Storage | None, *, force: bool) -> None:
+def _check_file(out: Path, storage: Storage | None, *, force: bool) -> None:
     if out.suffix not in (".onnx", ".stablehlo"):
         raise UserError(f"{out}: an exported model's name ends in .onnx or .stablehlo")
-    if out.suffix == ".stablehlo" and dtype not in (None, "float32"):
-        raise UserError(f"--dtype {dtype} is for .onnx files; a .stablehlo file holds float32")
+    if out.suffix == ".stablehlo" and storage not in (None, "float32"):
+        raise UserError(f"--storage {storage} is for .onnx files; a .stablehlo file holds float32")
     for path in (out, _card_file(out)) if out.suffix == ".stablehlo" else (out,):
         if path.is_dir():
             raise UserError(f"{path} is a folder")

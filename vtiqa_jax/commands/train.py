@@ -46,7 +46,7 @@ def train_splits(
         options: see `TrainOptions`.
         provenance: JSON kept with the model: what it was trained on.
         partial: leaves out photos that cannot be read; --split-file may list photos that are not there.
-        tell_before: tells how the model of --init scores the test photos as it is.
+        tell_before: tells how the model of --checkpoint scores the test photos as it is.
 
     Raises:
         UserError: a person's mistake.
@@ -59,7 +59,7 @@ def train_splits(
     if min(wanted.split_seed, options.recipe.seed) < 0:
         raise UserError("--split-seed and --recipe.seed must be at least 0")
     sharding.require_devices()
-    named = catalog.load(options.init)
+    named = catalog.load(options.checkpoint)
     start, before = shape_start(named, options), named if tell_before else None
     with lock_workdir(options.workdir):
         if count == 1:

@@ -190,7 +190,7 @@ class Scorer:
         made = catalog.load(path)
         if made.scale is None:
             raise UserError(
-                f"{path} is a backbone without a head; train one with: vtiqa train manifest ... --init {path}"
+                f"{path} is a backbone without a head; train one with: vtiqa train manifest ... --checkpoint {path}"
             )
         return cls(made.config, made.params, made.scale, provenance=made.provenance, compute_dtype=compute_dtype)
 

@@ -37,7 +37,7 @@ class FinetuneRecipe(Recipe):
     freeze_blocks: int = 0
     """Freeze the embedding and the first N blocks; their backward pass is not computed."""
     freeze_backbone: bool = False
-    """Train the head alone, on features that are computed once: minutes instead of hours. For --init and --keep-head
+    """Train the head alone, on features that are computed once: minutes, not hours. For --checkpoint and --keep-head
     of a second training."""
     weight_decay: float = 0.05
     """AdamW's, on matrices only."""

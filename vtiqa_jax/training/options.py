@@ -63,7 +63,7 @@ class TrainOptions:
 
     workdir: Path = Path("runs/train")
     """Where the results go. The same command again resumes a run that was stopped."""
-    init: str = "default"
+    checkpoint: str = "default"
     """The checkpoint to start from, or "default" for the model that comes with the package."""
     keep_head: bool = False
     """Start from the checkpoint's head, too, mapped to the new label scale; otherwise a new one is initialised."""
@@ -73,7 +73,10 @@ class TrainOptions:
     eval_mosaics: int = 3
     """Mosaics that the trained model scores a photo by, their class tokens averaged; the release has 1."""
     view_size: int | None = None
-    """Side of both views, pixels, a multiple of the patch; positions are interpolated. As --init's when not given."""
+    """Side of both views, pixels, a multiple of the patch; positions are interpolated. The checkpoint's by default."""
+    screen_side: int | None = None
+    """Shrink photos whose longer side has more pixels to this many, with antialiasing. The checkpoint's when not given:
+    512 for the packaged model, never for converted weights."""
     recipe: AnyRecipe = FinetuneRecipe()
     """How to train."""
     split: Annotated[SplitOptions, tyro.conf.OmitArgPrefixes] = SplitOptions()

@@ -70,7 +70,8 @@ def has_seen(start: Checkpoint, data: Any, split: str) -> str:
     trained = start.provenance.get("trained", {})
     while trained:
         if trained.get("data") == data and trained.get("split sha256") != split:
-            return f"the model of --init has seen photos of {data}, perhaps some that are tested on here: another split"
+            seen = f"the model of --checkpoint has seen photos of {data}"
+            return f"{seen}, perhaps some that are tested on here: another split"
         trained = trained.get("started from", {}).get("trained", {})
     return ""
 
@@ -105,4 +106,5 @@ def notes(
         getattr(before.config, name) == getattr(start.config, name) for name in ("depth", "readout_blocks")
     )
     if same_inputs and len(split.train) <= FEW_PHOTOS:
-        yield f"{len(split.train)} photos are few for a new head; --keep-head begins with that of --init {options.init}"
+        head = f"--keep-head begins with that of --checkpoint {options.checkpoint}"
+        yield f"{len(split.train)} photos are few for a new head; {head}"

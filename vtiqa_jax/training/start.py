@@ -18,7 +18,7 @@ def shape_start(start: Checkpoint, options: TrainOptions) -> Checkpoint:
     """The model that a training starts from: the backbone of another, or all of it with `options.keep_head`.
 
     Args:
-        start: the model that `options.init` names.
+        start: the model that `options.checkpoint` names.
         options: the shape.
 
     Raises:
@@ -26,11 +26,13 @@ def shape_start(start: Checkpoint, options: TrainOptions) -> Checkpoint:
     """
     config = start.config
     if config.kind == "original":
-        raise UserError(f"{options.init} is the paper's model, which is scored and converted but not trained here")
+        raise UserError(
+            f"{options.checkpoint} is the paper's model, which is scored and converted but not trained here"
+        )
     readout = options.readout_blocks or config.readout_blocks or (config.depth,)
     if options.keep_head:
         if start.scale is None:
-            raise UserError(f"{options.init} is a backbone without a head; leave out --keep-head")
+            raise UserError(f"{options.checkpoint} is a backbone without a head; leave out --keep-head")
         if readout != (config.readout_blocks or (config.depth,)):
             raise UserError(f"--keep-head keeps the head's inputs too; leave out --readout-blocks {list(readout)}")
     else:
@@ -40,6 +42,10 @@ def shape_start(start: Checkpoint, options: TrainOptions) -> Checkpoint:
     start = dataclasses.replace(start, config=start.config.replace(eval_mosaics=options.eval_mosaics))
     if options.view_size is not None:
         start = adapt.with_view_size(start, options.view_size)
+    if options.screen_side is not None:
+        if options.screen_side < start.config.view_size:
+            raise UserError(f"--screen-side {options.screen_side} is below the views' {start.config.view_size} px")
+        start = dataclasses.replace(start, config=start.config.replace(screen_side=options.screen_side))
     options.recipe.optimizer(start.config)  # what does not fit is said before an hour of decoding
     return start
 
