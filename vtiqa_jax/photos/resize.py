@@ -67,17 +67,10 @@ def _resample_rows(
     weights: Float32[np.ndarray, "4 kept"],
 ) -> Float32[np.ndarray, "kept width"]:
     """Adds up the four weighted source rows of each kept row, always in the same order."""
-    count = indices.shape[1]
-    resampled = np.empty((count, rows.shape[1]), np.float32)
-    weighted = np.empty((min(BLOCK, count), rows.shape[1]), np.float32)
-    for start in range(0, count, BLOCK):
-        part = slice(start, min(start + BLOCK, count))
-        total, term = resampled[part], weighted[: part.stop - start]
-        np.multiply(rows[indices[0, part]], weights[0, part, None], out=total)
-        for tap in (1, 2, 3):
-            np.multiply(rows[indices[tap, part]], weights[tap, part, None], out=term)
-            total += term
-    return resampled
+    total = rows[indices[0]] * weights[0, :, None]
+    for tap in (1, 2, 3):
+        total += rows[indices[tap]] * weights[tap, :, None]
+    return total
 
 
 def resize_bicubic(
@@ -99,18 +92,20 @@ def resize_bicubic(
     height, width, _ = pixels.shape
     row_taps, row_weights = _taps(height, size[0], np.arange(size[0]) if rows is None else rows)
     column_taps, column_weights = _taps(width, size[1], np.arange(size[1]) if columns is None else columns)
-    needed_rows, row_taps = np.unique(row_taps, return_inverse=True)
-    needed_columns, column_taps = np.unique(column_taps, return_inverse=True)
-    if len(needed_rows) < height or len(needed_columns) < width:
+    needed_rows, rows_in_part = np.unique(row_taps, return_inverse=True)
+    needed_columns, columns_in_part = np.unique(column_taps, return_inverse=True)
+    if 2 * len(needed_rows) * len(needed_columns) < height * width:  # else picking them out costs more than it saves
         pixels = pixels[needed_rows[:, None], needed_columns]
-    flat = pixels.reshape(len(needed_rows), -1)
-    down = _resample_rows(flat, row_taps.reshape(4, -1), row_weights)
-    count = len(down)
-    turned = np.ascontiguousarray(down.reshape(count, len(needed_columns), 3).transpose(1, 0, 2))
-    across = _resample_rows(turned.reshape(len(needed_columns), -1), column_taps.reshape(4, -1), column_weights)
-    np.rint(across, out=across)
-    np.clip(across, 0, 255, out=across)
-    return np.ascontiguousarray(across.astype(np.uint8).reshape(-1, count, 3).transpose(1, 0, 2))
+        row_taps, column_taps = rows_in_part.reshape(4, -1), columns_in_part.reshape(4, -1)
+    source, count = pixels.reshape(len(pixels), -1), row_taps.shape[1]
+    resized = np.empty((count, column_taps.shape[1], 3), np.uint8)
+    for start in range(0, count, BLOCK):
+        part = slice(start, start + BLOCK)
+        down = _resample_rows(source, row_taps[:, part], row_weights[:, part]).reshape(-1, pixels.shape[1], 3)
+        turned = np.ascontiguousarray(down.transpose(1, 0, 2)).reshape(pixels.shape[1], -1)
+        across = np.clip(np.rint(_resample_rows(turned, column_taps, column_weights)), 0, 255)
+        resized[part] = across.reshape(-1, len(down), 3).transpose(1, 0, 2)
+    return resized
 
 
 def shrink(pixels: Rgb, screen_side: int | None) -> Resized:
