@@ -1380,7 +1380,7 @@ FAULTS = (
     ),
     Fault(
         "a notebook runs what stands in a file's name",
-        "vtiqa_jax/evaluation/results.py",
+        "vtiqa_jax/evaluation/score_table.py",
         'html.escape(os.fsencode(name).decode(errors="replace"))',
         'os.fsencode(name).decode(errors="replace")',
         "tests/test_results.py::test_a_table_shows_what_was_scored",

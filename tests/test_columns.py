@@ -13,7 +13,8 @@ import pytest
 from vtiqa_jax.commands.display import Display
 from vtiqa_jax.evaluation import columns, score_files
 from vtiqa_jax.evaluation.columns import COLUMNS, Column, bulk_columns, score_columns
-from vtiqa_jax.evaluation.results import ScoreResult, ScoreTable
+from vtiqa_jax.evaluation.results import ScoreResult
+from vtiqa_jax.evaluation.score_table import ScoreTable
 from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.gallery.page import GalleryHeader, open_gallery
 from vtiqa_jax.models.checkpoint import LabelScale

@@ -6,7 +6,8 @@ import re
 import jax
 import numpy as np
 
-from vtiqa_jax.evaluation.results import SHOWN, ScoreResult, ScoreTable
+from vtiqa_jax.evaluation.results import ScoreResult
+from vtiqa_jax.evaluation.score_table import SHOWN, ScoreTable
 from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.evaluation.spread import Spread
 from vtiqa_jax.models import params

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from vtiqa_jax.errors import ImageError, UserError
 
 if TYPE_CHECKING:
-    from vtiqa_jax.evaluation.results import ScoreResult, ScoreTable
+    from vtiqa_jax.evaluation.results import ScoreResult
+    from vtiqa_jax.evaluation.score_table import ScoreTable
     from vtiqa_jax.evaluation.scorer import Scorer
     from vtiqa_jax.evaluation.spread import Spread
     from vtiqa_jax.models.checkpoint import LabelScale
@@ -42,7 +43,7 @@ _HOMES = {
     "LabelScale": "models.checkpoint",
     "ModelConfig": "models.vtiqa",
     "ScoreResult": "evaluation.results",
-    "ScoreTable": "evaluation.results",
+    "ScoreTable": "evaluation.score_table",
     "Scorer": "evaluation.scorer",
     "Spread": "evaluation.spread",
 }

@@ -21,7 +21,8 @@ from vtiqa_jax.cpus import available_cpus
 from vtiqa_jax.data.loader import ImageStore, pad_rows
 from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.evaluation.quality_map import QualityMap, make_quality_map
-from vtiqa_jax.evaluation.results import ScoreResult, ScoreTable, thumbnail
+from vtiqa_jax.evaluation.results import ScoreResult
+from vtiqa_jax.evaluation.score_table import ScoreTable, thumbnail
 from vtiqa_jax.evaluation.spread import Spread, score_draws
 from vtiqa_jax.models import catalog
 from vtiqa_jax.models import params as parameters

@@ -4,17 +4,12 @@ All functions are pure, work under `jax.jit` and take a batch of photos [batch, 
 given once for the batch or once per photo.
 """
 
-from typing import TYPE_CHECKING
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped, UInt8
 
 from vtiqa_jax.photos.resize import Cut
-
-if TYPE_CHECKING:
-    from vtiqa_jax.models.vtiqa import ModelConfig
 
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
@@ -106,23 +101,28 @@ R2_SEQUENCE = np.array([0.7548776662466927, 0.5698402909980532])
 these, modulo 1, cover the unit square evenly."""
 
 
-def eval_cuts(config: "ModelConfig") -> tuple[Cut, ...]:
-    """Returns what a VT-IQA sees of a photo at test time: the global view, then each mosaic.
+def middle_cut(side: int, size: int) -> Cut:
+    """Returns the middle of a square: the global view at test time is [10:234, 10:234] of the photo at 244 px."""
+    middle = (side - size) // 2 + np.arange(size)
+    return Cut(side, middle, middle)
 
-    The global view is the middle of the photo shrunk to `global_resize`. Mosaic 0 is the released one, the centre of
-    each cell (offset 38 in cells of 109 px); further ones spread over all places of a patch in its cell.
+
+def mosaic_cut(side: int, grid: int, patch: int, number: int = 0) -> Cut:
+    """Returns mosaic `number` at test time.
+
+    Args:
+        side: of the square that it is cut from, pixels.
+        grid: cells along a side.
+        patch: side of one patch, pixels.
+        number: 0 is the released mosaic, the centre of each cell (offset 38 in cells of 109 px, for a square of 768);
+            further ones spread over all places of a patch in its cell.
     """
-    margin = (config.global_resize - config.view_size) // 2
-    middle = np.arange(margin, margin + config.view_size)
-    cuts = [Cut(config.global_resize, middle, middle)]
-    cell, patch = config.local_resize // config.mosaic_grid, config.mosaic_patch
-    for number in range(config.eval_mosaics):
-        rows, columns = (
-            (np.arange(config.mosaic_grid)[:, None] * cell + int(fraction * (cell - patch)) + np.arange(patch)).ravel()
-            for fraction in (0.5 + number * R2_SEQUENCE) % 1
-        )
-        cuts.append(Cut(config.local_resize, rows, columns))
-    return tuple(cuts)
+    cell = side // grid
+    rows, columns = (
+        (np.arange(grid)[:, None] * cell + int(fraction * (cell - patch)) + np.arange(patch)).ravel()
+        for fraction in (0.5 + number * R2_SEQUENCE) % 1
+    )
+    return Cut(side, rows, columns)
 
 
 def keep(images: Photos, cut: Cut) -> Views:

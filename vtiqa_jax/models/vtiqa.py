@@ -109,8 +109,14 @@ class ModelConfig:
 
     @property
     def eval_cuts(self) -> tuple[Cut, ...]:
-        """What the model is fed at test time, see `views.eval_cuts`; of the paper's model, whole squares."""
-        return views.eval_cuts(self) if self.kind == "vtiqa" else self.stored_cuts
+        """What the model is fed at test time: the global view, then each mosaic. Whole squares for the paper's model."""
+        if self.kind != "vtiqa":
+            return self.stored_cuts
+        mosaics = (
+            views.mosaic_cut(self.local_resize, self.mosaic_grid, self.mosaic_patch, number)
+            for number in range(self.eval_mosaics)
+        )
+        return views.middle_cut(self.global_resize, self.view_size), *mosaics
 
     @property
     def feature_dim(self) -> int:

@@ -1,0 +1,73 @@
+"""Results as a notebook shows them: a table with thumbnails."""
+
+import base64
+import dataclasses
+import html
+import os
+from collections.abc import Iterator
+
+import cv2
+
+from vtiqa_jax.evaluation.columns import score_columns
+from vtiqa_jax.evaluation.results import ScoreResult
+from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.photos.resize import Rgb, make_thumbnail
+
+THUMBNAIL_SIDE = 96
+"""Longer side, pixels."""
+SHOWN = 100
+"""Photos that a notebook shows at most."""
+
+
+def thumbnail(pixels: Rgb) -> bytes:
+    """Makes a small JPEG file of a photo."""
+    return cv2.imencode(".jpg", make_thumbnail(pixels, THUMBNAIL_SIDE)[:, :, ::-1])[1].tobytes()
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class ScoreTable:
+    """The results of `Scorer.table`, in the photos' order; `inspected` of each is its thumbnail."""
+
+    results: tuple[ScoreResult, ...]
+    scale: LabelScale
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    def __iter__(self) -> Iterator[ScoreResult]:
+        return iter(self.results)
+
+    def __getitem__(self, number: int) -> ScoreResult:
+        return self.results[number]
+
+    def __repr__(self) -> str:
+        failed = sum(result.score is None for result in self.results)
+        return f"ScoreTable({len(self)} photos, {failed} failed; {self.scale})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows. Names and reasons are other people's text."""
+        shown = [
+            column
+            for column in score_columns(spread=True)
+            if column.shown and any(getattr(result, column.name) is not None for result in self.results)
+        ]
+        head = ["", "photo", *(column.heading.strip() for column in shown), "remarks"]
+        lines = [head]
+        for number, result in enumerate(self.results[:SHOWN]):
+            picture = base64.b64encode(result.inspected or b"").decode()
+            name = os.fspath(result.image) if isinstance(result.image, str | os.PathLike) else f"photo {number}"
+            lines.append(
+                [
+                    f'<img alt="" src="data:image/jpeg;base64,{picture}">' if picture else "",
+                    html.escape(os.fsencode(name).decode(errors="replace")),
+                    *(html.escape(column.show(result).strip()) for column in shown),
+                    html.escape(result.remarks),
+                ]
+            )
+        rows = "".join(
+            "<tr>" + "".join(f"<{tag}>{cell}</{tag}>" for cell in line) + "</tr>"
+            for tag, line in zip(["th", *["td"] * SHOWN], lines, strict=False)
+        )
+        more = len(self) - SHOWN
+        caption = html.escape(str(self.scale)) + (f"; {more} more photos are not shown" if more > 0 else "")
+        return f"<table><caption>{caption}</caption>{rows}</table>"
