@@ -109,7 +109,7 @@ class ModelConfig:
 
     @property
     def eval_cuts(self) -> tuple[Cut, ...]:
-        """What the model is fed at test time: the global view, then each mosaic. Whole squares for the paper's model."""
+        """What the model is fed at test time: the global view, then mosaics; of the paper's model whole squares."""
         if self.kind != "vtiqa":
             return self.stored_cuts
         mosaics = (
