@@ -398,6 +398,9 @@ def test_all_that_decodes_is_in_the_versions(monkeypatch: pytest.MonkeyPatch) ->
     assert {"opencv-python-headless", "pillow", "littlecms2", "avif", "libtiff"} < set(versions)
     assert {"pi-heif", "libheif", "rawpy", "libraw"} < set(versions)
     assert all(re.match(r"\d+", version) for version in versions.values()), versions
+    plain = formats.decoder_versions({".jpg", ".png"})
+    assert not {"pi-heif", "libheif", "rawpy", "libraw"} & set(plain), "an extra that reads none of them"
+    assert formats.decoder_versions({".jpg", ".heic"}).keys() - plain.keys() == {"pi-heif", "libheif"}
     monkeypatch.setattr(formats, "find_spec", lambda module: None)
     assert not {"pi-heif", "libheif", "rawpy", "libraw"} & set(formats.decoder_versions())
 

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import skimage
-from PIL import Image
 
 from tests import standin
 from vtiqa_jax.convert import translate
@@ -21,6 +20,7 @@ from vtiqa_jax.models import views, vtiqa
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
 from vtiqa_jax.models.params import Params, param_shapes
 from vtiqa_jax.models.vtiqa import Implementation, ModelConfig, deit_small
+from vtiqa_jax.photos import resize
 from vtiqa_jax.photos.decode import read
 from vtiqa_jax.photos.resize import prepare
 
@@ -107,13 +107,10 @@ def test_views_are_equal(expected: dict[str, np.ndarray]) -> None:
 
 
 @pytest.mark.slow
-def test_pillows_resize_breaks_the_views_and_the_score(
+def test_pillows_kernel_breaks_the_views_and_the_score(
     released: Params, expected: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def pillow(pixels: np.ndarray, size: tuple[int, int], interpolation: int) -> np.ndarray:
-        return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
-
-    monkeypatch.setattr(cv2, "resize", pillow)
+    monkeypatch.setattr(resize, "CUBIC_A", -0.5)
     small, large = resized(PHOTOS)
     assert (as_torch(views.center_crop(small, 224)) != expected["global_view"]).mean() > 0.1
     assert (as_torch(views.keep(large, RELEASED.eval_cuts[1])) != expected["mosaic"]).mean() > 0.1

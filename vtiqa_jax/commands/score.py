@@ -47,7 +47,7 @@ def score(
     spread: int = 0,
     seed: int = 0,
     selection: Annotated[Selection, arg(name="")] = Selection(),
-    sort: Order | None = None,
+    sort: Annotated[Order | None, arg(metavar="{best,worst,name,given}")] = None,
     cache: Path | None = None,
     quiet: bool = False,
     batch_size: int | None = None,
@@ -155,6 +155,10 @@ def score(
     if report is not None and is_scored and not silent:
         print(f"report: {report / 'index.html'}")
     failed = sum(result.error is not None for result in results)
+    if silent:  # no line has said it
+        for result in results:
+            if result.error is not None:
+                print(f"{result.image}: {result.error}", file=sys.stderr)
     if failed:
         print(f"{failed} of {len(photos)} photos could not be read", file=sys.stderr)
     all_done = selection.apply(results, targets, paths)

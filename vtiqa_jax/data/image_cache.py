@@ -97,8 +97,12 @@ def _hash(text: str) -> str:
 
 def _fingerprints(photos: Manifest) -> list[str]:
     """Returns what the stored pixels of each photo depend on: its file, the decoders, the arithmetic of resizing."""
-    made_by = f"{formats.decoder_versions()} {ARITHMETIC}"
-    return [_hash(f"{photos.images} {name} {photos.images.version(name)} {made_by}") for name in photos.names]
+    suffixes = [formats.suffix(name) for name in photos.names]
+    made_by = {suffix: f"{formats.decoder_versions((suffix,))} {ARITHMETIC}" for suffix in set(suffixes)}
+    return [
+        _hash(f"{photos.images} {name} {photos.images.version(name)} {made_by[suffix]}")
+        for name, suffix in zip(photos.names, suffixes, strict=True)
+    ]
 
 
 def _broken_mark(mark: bytes) -> bytes:
@@ -109,7 +113,8 @@ def _broken_mark(mark: bytes) -> bytes:
 def fingerprint(photos: Manifest) -> str:
     """Hashes the photos' names and versions, and what reads them: the same for the same photos in another folder."""
     versions = [(name, photos.images.version(name)) for name in photos.names]
-    return _hash(repr((versions, formats.decoder_versions(), ARITHMETIC)))
+    decoders = formats.decoder_versions({formats.suffix(name) for name in photos.names})
+    return _hash(repr((versions, decoders, ARITHMETIC)))
 
 
 def _cache_folder(photos: Manifest, folder: Path, config: ModelConfig) -> Path:

@@ -164,7 +164,7 @@ def check_folder(folder: Path) -> None:
         raise UserError(f"the report {folder} would replace a file; name a new folder") from None
     except OSError as error:
         raise UserError(f"the report {folder} cannot be written: {error.strerror}") from error
-    raise UserError(f"{folder} is not empty and not an older report; name a new folder, or empty that one")
+    raise UserError(f"{folder} holds other files, perhaps your photos; name a new folder for the page, such as report/")
 
 
 def report_id(folder: Path) -> str:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+from collections.abc import Container
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -85,13 +86,18 @@ RULES = 2
 """Version of this room's own rules: which picture of a file counts, and how its colours and its light are read."""
 
 
-def decoder_versions() -> dict[str, str]:
-    """The versions of all that decodes photos here: pixels, and scores, depend on them."""
+def decoder_versions(suffixes: Container[str] | None = None) -> dict[str, str]:
+    """Lists the versions of what decodes photos here: pixels, and scores, depend on them.
+
+    Args:
+        suffixes: endings of the photos; an extra that reads none of them does not count. All extras when not given.
+    """
+    used = [extra for extra in EXTRAS if suffixes is None or any(suffix in suffixes for suffix in extra.suffixes)]
     versions = {"rules": str(RULES)} | {name: version(name) for name in ("opencv-python-headless", "pillow")}
     versions |= {name: features.version(name) or "" for name in ("littlecms2", "avif", "libtiff")}
     with contextlib.suppress(ImageError):  # a package that is not there, or does not load, decodes nothing
-        versions["libheif"] = HEIF.require().libheif_version()
+        versions |= {"libheif": HEIF.require().libheif_version()} if HEIF in used else {}
     with contextlib.suppress(ImageError):
-        versions["libraw"] = ".".join(map(str, RAW.require().libraw_version))
-    installed = (extra.module for extra in EXTRAS if extra.is_installed)
+        versions |= {"libraw": ".".join(map(str, RAW.require().libraw_version))} if RAW in used else {}
+    installed = (extra.module for extra in used if extra.is_installed)
     return versions | {module.replace("_", "-"): version(module) for module in installed}

@@ -48,7 +48,7 @@ class MachineOptions:
     log_every: int = 50
     """Steps after which the loss is logged within an epoch."""
     plots: bool = True
-    """Draw the curve and the scatter plot after an epoch, and write TensorBoard's events, besides metrics.jsonl."""
+    """Whether the curve, the scatter plot and TensorBoard's events are made after an epoch, besides metrics.jsonl."""
     coordinator: str | None = None
     """Train with other processes: "auto" finds SLURM, Kubernetes or MPI, HOST:PORT is process 0's address."""
     processes: int | None = None
