@@ -476,3 +476,13 @@ def test_a_folder_that_is_already_there_and_empty_is_filled(
     (tmp_path / "link").symlink_to("scratch")
     checkpoint.save(tmp_path / "link", Checkpoint(config, weights, scale, {}))
     assert checkpoint.load(tmp_path / "scratch").config == config
+
+
+def test_a_file_never_takes_a_folders_place(tmp_path: Path) -> None:
+    folder = tmp_path / "a.png"
+    folder.mkdir()
+    (folder / "precious").write_text("kept")
+    with pytest.raises(IsADirectoryError), atomic.atomic_replace(folder) as temporary:
+        temporary.write_bytes(b"a picture")
+    assert (folder / "precious").read_text() == "kept"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

@@ -84,7 +84,7 @@ def test_score_makes_a_page_and_never_scores_its_pictures(
     assert (tmp_path / "s.csv").read_text() == table
     (report / "mine.txt").write_text("kept")
     status, _, told = command(vtiqa.main, *arguments)
-    assert status == 2 and "is not empty and not an older report" in told
+    assert status == 2 and "holds other files, perhaps your photos" in told
     assert (report / "mine.txt").read_text() == "kept"
 
 

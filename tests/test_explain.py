@@ -207,3 +207,13 @@ def test_the_worst_place_is_told_in_words(row: int, column: int, words: str) -> 
     scores[row, column] = 1
     middles = (np.arange(7, dtype=np.float32) + np.float32(0.5)) / np.float32(7)
     assert QualityMap(scores, middles, LabelScale("test", 1.0, 5.0)).worst_place == words
+
+
+@pytest.mark.parametrize("name", ["a.jpg.png", "a.jpg.npy"])
+def test_a_map_replaces_nothing_that_is_no_map(name: str, tmp_path: Path, command: Command) -> None:
+    for file in ("a.jpg", name):
+        (tmp_path / file).write_bytes(cv2.imencode(".png", np.full((40, 60, 3), 99, np.uint8))[1].tobytes())
+    before = (tmp_path / name).read_bytes()
+    status, _, error = command(__main__.main, "explain", tmp_path / "a.jpg", "--out", tmp_path)
+    assert status == 2 and "is there already and no map" in error
+    assert (tmp_path / name).read_bytes() == before

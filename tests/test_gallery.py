@@ -200,7 +200,7 @@ def test_what_is_no_report_is_never_replaced(tmp_path: Path, case: str) -> None:
         write(target)
         (target / "notes.txt").write_text("mine")
     before = everything(tmp_path)
-    with pytest.raises(UserError, match=r"out .*(not an older report|replace a file)"), open_gallery(target):
+    with pytest.raises(UserError, match=r"out .*(holds other files|replace a file)"), open_gallery(target):
         pytest.fail("the folder was accepted")
     assert everything(tmp_path) == before
 

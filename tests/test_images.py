@@ -15,6 +15,7 @@ import cv2
 import fuzz_images
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from tests.photo_files import HEIC, as_dng, encoded, tiff
@@ -412,3 +413,22 @@ def test_all_that_decodes_is_in_the_versions(monkeypatch: pytest.MonkeyPatch) ->
     assert "libraw" not in formats.decoder_versions()
     with pytest.raises(ImageError, match=r"camera RAW needs rawpy, which does not load here: libgomp.so.1"):
         decode("", as_dng(np.zeros((24, 25), np.uint16)))
+
+
+def test_a_device_is_no_photo() -> None:
+    """/dev/zero never ends."""
+    with pytest.raises(ImageError, match="a device and no file"):
+        read("/dev/zero")
+
+
+def test_pillows_preview_is_not_taken_for_the_photo(picture: np.ndarray, tmp_path: Path) -> None:
+    """Pillow opens the first page of a TIFF, which may be marked as a preview."""
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(picture[::4, ::4], subfiletype=1, photometric="rgb")
+        file.write(picture, photometric="rgb")
+    assert open_photo(tmp_path / "a.tif").pixels.shape == picture.shape
+    with Image.open(tmp_path / "a.tif") as image, pytest.raises(ImageError, match=r"opened the preview in .*a\.tif"):
+        open_photo(image)
+    tifffile.imwrite(tmp_path / "b.tif", picture, photometric="rgb")
+    with Image.open(tmp_path / "b.tif") as image:
+        np.testing.assert_array_equal(open_photo(image).pixels, picture)

@@ -83,7 +83,7 @@ def test_photos_are_listed_copied_and_moved_by_score(
     arguments = ("score", folder, "--checkpoint", model, "--min-score", middle)
     status, said, error = command(vtiqa.main, *arguments, "--list")
     assert (status, said.splitlines()) == (1, list(map(str, better)))
-    assert error == f"1 of {COUNT + 1} photos could not be read\n"
+    assert error.endswith(f"a format that is not read\n1 of {COUNT + 1} photos could not be read\n")
     (folder / "bad.png").unlink()
 
     picked = folder / "picked"  # inside of what is scored, and never scored itself
@@ -449,3 +449,17 @@ def test_nothing_is_written_when_nothing_was_scored(model: Path, tmp_path: Path,
     assert f"nothing was scored: {tmp_path / 's.csv'} and {tmp_path / 'report'} are not written" in error
     assert (tmp_path / "s.csv").read_text() == "of before"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.jpg", "s.csv"]
+
+
+def test_outputs_have_places_of_their_own(folder: Path, model: Path, tmp_path: Path, command: Command) -> None:
+    table, part, report = tmp_path / "s.csv", tmp_path / "s.csv.part", tmp_path / "report"
+    report.mkdir()
+    for outputs, said in (
+        (("--out", table, "--cache", table), "both write"),
+        (("--out", table, "--cache", part), "both write"),
+        (("--report", report, "--out", report / "s.csv"), "lies in the report's folder"),
+        (("--report", report, "--cache", report / "c.sqlite"), "lies in the report's folder"),
+    ):
+        status, _, error = command(vtiqa.main, "score", folder, "--checkpoint", model, *outputs)
+        assert status == 2 and said in error and error.count("\n") == 1
+        assert not list(report.iterdir()) and not table.exists() and not part.exists()

@@ -241,7 +241,13 @@ def _open_stream(path: Path) -> BinaryIO:
 
 
 def _take_place(complete: Path, path: Path, old: Path) -> None:
-    """Renames what is complete to `path`; what is there and cannot be renamed onto is written over."""
+    """Renames what is complete to `path`; what is there and cannot be renamed onto is written over.
+
+    Raises:
+        OSError: it cannot be done; a file never takes a folder's place.
+    """
+    if path.is_dir() and not complete.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if path.exists():
         _keep_attributes(path, complete)
     try:

@@ -19,6 +19,7 @@ from tyro.conf import Positional, arg
 
 from vtiqa_jax import atomic, sharding
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.evaluation.columns import replace_undecodable
 from vtiqa_jax.models import catalog
 from vtiqa_jax.models.fingerprint import differences, identify
 from vtiqa_jax.models.vtiqa import ComputeDtype
@@ -148,6 +149,7 @@ def _ray(address: str | None) -> Iterator[None]:
         if ours:
             settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
             settings |= {"address": address} if address else {"address": "local", "include_dashboard": False}
+            sys.argv = [replace_undecodable(word) for word in sys.argv]  # Ray notes the command, as UTF-8
             ray.init(**settings)
             # What Ray counts, a container's share for instance, is right; but the system shares out a single core, too.
             if not address and ray.cluster_resources().get("CPU", 0) < LEAST_CPUS:

@@ -90,6 +90,8 @@ def eval_manifest(
         partial: leave out photos that are not there.
         batch_size: photos computed together; 4 at most on a CPU, and 64 on a GPU when not given.
     """
+    if (out / "predictions.csv").exists() and scores.exists() and scores.samefile(out / "predictions.csv"):
+        raise UserError(f"{scores} would be replaced by the results; name another folder with --out")
     photos = manifest.read_csv(scores, images, group_column, partial=partial, out=out)
     rows = np.arange(len(photos.names))
     return _evaluate(photos, rows, checkpoint, out, batch_size, lower_is_better=lower_is_better)

@@ -2,6 +2,7 @@
 
 import collections
 import errno
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +16,7 @@ from vtiqa_jax import atomic
 from vtiqa_jax.commands.photos import find_photos
 from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.models.vtiqa import ComputeDtype
+from vtiqa_jax.photos import own
 from vtiqa_jax.photos.decode import read
 from vtiqa_jax.photos.stderr import quiet_decoders
 
@@ -42,6 +44,9 @@ def explain(
     name, count = collections.Counter(folded(photo.name) for photo in photos).most_common(1)[0]
     if count > 1:
         raise UserError(f"{count} photos are named {name}; their maps would overwrite each other, so give them singly")
+    for drawing in (out / f"{photo.name}.png" for photo in photos):
+        if any(map(os.path.exists, (drawing, drawing.with_suffix(".npy")))) and not own.is_drawn(str(drawing)):
+            raise UserError(f"{drawing}, or its .npy, is there already and no map; name another folder with --out")
     model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype)
     atomic.make_folder(out)
     failed = 0

@@ -23,7 +23,7 @@ from vtiqa_jax.errors import Terminated, UserError
 from vtiqa_jax.evaluation import score_files
 from vtiqa_jax.evaluation.columns import score_columns
 from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.evaluation.score_cache import open_cache, open_part
+from vtiqa_jax.evaluation.score_cache import open_cache, open_part, part_path
 from vtiqa_jax.evaluation.scorer import pass_size
 from vtiqa_jax.evaluation.spread import Spread
 from vtiqa_jax.gallery.page import GalleryHeader, check_folder, open_gallery
@@ -83,6 +83,7 @@ def score(
     ending = "" if out is None else score_files.check_writable(out)
     if out is not None and out.is_file() and any(photo.exists() and out.samefile(photo) for photo in photos):
         raise UserError(f"{out} is one of the photos; write the scores to another file")
+    _refuse_collisions(out, cache, report)
     has_stdout = out is not None and atomic.is_standard_output(out)
     if has_stdout and selection.prints_paths:
         raise UserError("--list and the scores would both go to standard output; write the scores to a file")
@@ -163,3 +164,17 @@ def score(
         print(f"{failed} of {len(photos)} photos could not be read", file=sys.stderr)
     all_done = selection.apply(results, targets, paths)
     return 1 if failed or not all_done else 0
+
+
+def _refuse_collisions(out: Path | None, cache: Path | None, report: Path | None) -> None:
+    """Checks that what the command writes has places of its own.
+
+    Raises:
+        UserError: two of them are one file, or lie in the report's folder, which the page has for itself.
+    """
+    files = {name: path.resolve() for name, path in (("--out", out), ("--cache", cache)) if path is not None}
+    if out is not None and cache is not None and files["--cache"] in (files["--out"], part_path(files["--out"])):
+        raise UserError(f"--out and --cache both write {cache}; name two files")
+    for name, file in files.items():
+        if report is not None and file.is_relative_to(report.resolve()):
+            raise UserError(f"{name} {file} lies in the report's folder, which is the page's alone; name another")

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,8 @@ def read(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Photo
         ImageError: it cannot be read.
     """
     try:
+        if stat.S_ISCHR(os.stat(path).st_mode):  # /dev/zero never ends
+            raise ImageError("a device and no file")
         return decode(path, Path(path).read_bytes(), max_pixels=max_pixels)
     except OSError as error:
         raise ImageError(error.strerror or str(error)) from error
@@ -125,6 +128,7 @@ def open_photo(image: Any, *, max_pixels: int = MAX_PIXELS) -> Photo:
     if isinstance(image, str | os.PathLike):
         return read(image, max_pixels=max_pixels)
     if hasattr(image, "getexif"):
+        _refuse_preview(image)
         return Photo(pillow.to_rgb(image))
     if not isinstance(image, np.ndarray):
         raise ImageError(f"a photo is a path, a uint8 array or a Pillow image, not {type(image).__name__}")
@@ -133,6 +137,20 @@ def open_photo(image: Any, *, max_pixels: int = MAX_PIXELS) -> Photo:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3, 4) or not image.size:
         raise ImageError(f"a photo is a uint8 array [height, width, 3], not {image.dtype} {image.shape}")
     return Photo(np.repeat(image, 3, axis=2) if image.shape[2] == 1 else np.ascontiguousarray(image[:, :, :3]))
+
+
+def _refuse_preview(image: Any) -> None:
+    """Checks that a Pillow image is not the preview of a TIFF or RAW file: Pillow opens whatever comes first.
+
+    Raises:
+        ImageError: the file holds the photo itself beside.
+    """
+    name = getattr(image, "filename", "")
+    if getattr(image, "format", None) != "TIFF" or not os.path.isfile(name):
+        return
+    data = Path(name).read_bytes()
+    if raw.is_raw(name, data, headers.find_format(data)) or _photo_of_tiff(data)[0] != data:
+        raise ImageError(f"Pillow opened the preview in {name}, which holds the photo beside it; give the file's path")
 
 
 def list_photos(photos: Any) -> list[Any]:
