@@ -245,7 +245,7 @@ def test_a_disk_that_becomes_full_is_told_and_nothing_counts_as_done_that_is_not
     done = np.load(next(folder.glob("cache/*/done.npy")))
     assert (done != b"").tolist()[:3] == [True, True, False]
     monkeypatch.undo()
-    test_cached_arrays_are_the_resized_photos(folder, config)
+    test_cached_arrays_are_the_resized_photos(folder, config, None)
 
 
 def test_small_photos_take_no_more_room_than_their_own_pixels(tmp_path: Path, config: ModelConfig) -> None:
