@@ -35,6 +35,8 @@ def format_table(results: dict[str, Any]) -> str:
         )
         rmse = "-" if row["rmse"] is None else format(row["rmse"], ".4g")
         lines.append(f"{name:<{width}}{row['n']:>7}{values}{rmse:>10}")
+    if before and (results["before"]["srcc"] or 0) > (results["srcc"] or 0):
+        lines.append("the model had a higher SRCC before training: keep that one, or try --keep-head or more photos")
     return "\n".join(lines)
 
 
