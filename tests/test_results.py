@@ -5,6 +5,7 @@ import re
 
 import jax
 import numpy as np
+import pytest
 
 from vtiqa_jax.evaluation import report
 from vtiqa_jax.evaluation.results import ScoreResult
