@@ -492,8 +492,8 @@ FAULTS = (
     Fault(
         "a photo that changed is not prepared anew",
         "vtiqa_jax/data/manifest.py",
-        'return f"{status.st_size} {status.st_mtime_ns}"',
-        'return f"{status.st_mode}"',
+        "return file_stamp(self.path(name))",
+        "return self.version(name)",
         "tests/test_data.py::test_building_the_cache_goes_on_where_it_stopped_and_notices_changes",
     ),
     Fault(

@@ -183,10 +183,17 @@ def test_building_the_cache_goes_on_where_it_stopped_and_notices_changes(
     arrays = build_image_cache(photos, folder / "cache", config)
     assert decoded[7:] == ["p2.png"]
     assert not arrays.local_images[2:3].any()
+    # A file of the same size and time is another one all the same.
+    file, status = folder / "p3.png", (folder / "p3.png").stat()
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    build_image_cache(photos, folder / "cache", config)
+    assert decoded[8:] == ["p3.png"]
     # Without its pixels nothing counts as done.
     next(folder.glob("cache/*/local.npy")).unlink()
     build_image_cache(photos, folder / "cache", config)
-    assert len(decoded) == 8 + 6
+    assert len(decoded) == 9 + 6
 
 
 def test_arrays_that_were_cut_off_are_made_again(folder: Path, config: ModelConfig) -> None:

@@ -61,6 +61,11 @@ class DistortedImages:
         match = _VERSION.fullmatch(name)
         return f"{self.source.version(match.group(1))} {_CODE}" if match else self.source.version(name)
 
+    def stamp(self, name: str) -> str:
+        """See `ImageSource`."""
+        match = _VERSION.fullmatch(name)
+        return f"{self.source.stamp(match.group(1))} {_CODE}" if match else self.source.stamp(name)
+
     def __str__(self) -> str:
         return str(self.source)
 

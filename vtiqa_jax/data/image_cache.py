@@ -100,7 +100,7 @@ def _fingerprints(photos: Manifest) -> list[str]:
     suffixes = [formats.suffix(name) for name in photos.names]
     made_by = {suffix: f"{formats.decoder_versions((suffix,))} {ARITHMETIC}" for suffix in set(suffixes)}
     return [
-        _hash(f"{photos.images} {name} {photos.images.version(name)} {made_by[suffix]}")
+        _hash(f"{photos.images} {name} {photos.images.stamp(name)} {made_by[suffix]}")
         for name, suffix in zip(photos.names, suffixes, strict=True)
     ]
 

@@ -40,6 +40,11 @@ class JointImages:
         source, photo = self._find(name)
         return source.version(photo)
 
+    def stamp(self, name: str) -> str:
+        """See `ImageSource`."""
+        source, photo = self._find(name)
+        return source.stamp(photo)
+
     def __str__(self) -> str:
         return " ".join(f"{name}={source}" for name, source in self.sources.items())
 

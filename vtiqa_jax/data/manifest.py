@@ -13,6 +13,7 @@ from vtiqa_jax import atomic, sharding
 from vtiqa_jax.data.csv_table import SHOWN, one_line, read_table, refuse
 from vtiqa_jax.data.names import find_names, list_files
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.photos.stamps import file_stamp
 
 MISSING_LIST = "missing-photos.txt"
 """The file that names the photos of a CSV which are not there, one a line."""
@@ -31,7 +32,11 @@ class ImageSource(Protocol):
         ...
 
     def version(self, name: str) -> str:
-        """A text that changes when the photo changes."""
+        """A text that changes when the photo changes, and is the same for a copy that keeps its time."""
+        ...
+
+    def stamp(self, name: str) -> str:
+        """A text that changes whenever the photo was written to or replaced."""
         ...
 
 
@@ -53,6 +58,10 @@ class ImageFolder:
         """Size and time of change, see `ImageSource`."""
         status = self.path(name).stat()
         return f"{status.st_size} {status.st_mtime_ns}"
+
+    def stamp(self, name: str) -> str:
+        """See `ImageSource` and `file_stamp`."""
+        return file_stamp(self.path(name))
 
     def __str__(self) -> str:
         return str(self.folder.resolve())

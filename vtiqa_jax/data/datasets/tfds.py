@@ -116,6 +116,10 @@ class TfdsImages:
         """See `ImageSource`."""
         return self.digest
 
+    def stamp(self, name: str) -> str:
+        """See `ImageSource`."""
+        return self.digest
+
     def __str__(self) -> str:
         return str(self.folder.resolve())
 
