@@ -65,14 +65,15 @@ def write(folder: Path, count: int) -> None:
     large = cv2.resize(rng.integers(0, 256, (64, 64, 3), np.uint8), (512, 512), interpolation=cv2.INTER_CUBIC)
     start = time.perf_counter()
     for _ in range(100):
-        make_preview(large, config)
+        make_preview(large, large, config)
     print(f"a preview of 512 x 512 px: {(time.perf_counter() - start) * 10:.1f} ms")
     start = time.perf_counter()
     with open_gallery(folder) as gallery:
         for number in range(count):
             if number % 10 != 1:  # else as the one before
                 blots = rng.integers(0, 256, (20, 30, 3), np.uint8)
-                preview = make_preview(cv2.resize(blots, (320, 213), interpolation=cv2.INTER_CUBIC), config)
+                pixels = cv2.resize(blots, (320, 213), interpolation=cv2.INTER_CUBIC)
+                preview = make_preview(pixels, pixels, config)
             path = Path(f"folder {number % 40:02}") / f"a photo of {number:08}.jpg"
             quality = rng.uniform(1, 5, (7, 7))
             gallery.add(ScoreResult(path, float(quality.mean()), percentile=50.0, spread=0.2), preview, quality)

@@ -116,7 +116,7 @@ def fingerprinted(paths: list[Path]) -> Float[np.ndarray, "photos photos"]:
 
     def of(path: Path) -> fingerprints.Fingerprint:
         pixels = read(path).pixels
-        return preview.make_preview(pixels, config).fingerprint
+        return preview.make_preview(pixels, pixels, config).fingerprint
 
     with ThreadPoolExecutor() as pool:
         prints = np.stack([*pool.map(of, paths)])

@@ -26,7 +26,7 @@ from vtiqa_jax.gallery.fingerprints import fingerprint, group_similar
 from vtiqa_jax.gallery.page import GalleryHeader, open_gallery
 from vtiqa_jax.gallery.preview import make_preview
 from vtiqa_jax.models.checkpoint import LabelScale
-from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
+from vtiqa_jax.models.vtiqa import Kind, ModelConfig, tiny_config
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import Rgb, prepare
 
@@ -41,15 +41,17 @@ def noise(seed: int, height: int = 60, width: int = 90) -> Rgb:
 
 
 def previewed(pixels: Rgb) -> preview.Preview:
-    return make_preview(pixels, TINY)
+    return make_preview(pixels, pixels, TINY)
 
 
 # ---- Previews ----
 
 
-def test_the_views_are_those_that_the_model_sees() -> None:
+@pytest.mark.parametrize("kind", ["vtiqa", "original"])
+def test_the_views_are_those_that_the_model_sees(kind: Kind) -> None:
+    """The paper's model selects its patches; the page shows it the released one's."""
     pixels = noise(0)
-    shown = decode("", make_preview(pixels, ModelConfig()).views).pixels.astype(int)
+    shown = decode("", make_preview(pixels, pixels, ModelConfig(kind=kind)).views).pixels.astype(int)
     seen = np.concatenate(prepare(pixels, None, ModelConfig().eval_cuts), axis=1)
     other = np.concatenate(prepare(pixels[::-1], None, ModelConfig().eval_cuts), axis=1)
     assert np.abs(shown - seen).mean() < 3 < 20 < np.abs(shown - other).mean(), "JPEG's losses are 2 levels"

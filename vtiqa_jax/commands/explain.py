@@ -1,6 +1,7 @@
 """`vtiqa explain`: where photos are bad."""
 
 import collections
+import dataclasses
 import errno
 import os
 import sys
@@ -18,6 +19,7 @@ from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.models.vtiqa import ComputeDtype
 from vtiqa_jax.photos import own
 from vtiqa_jax.photos.decode import read
+from vtiqa_jax.photos.resize import shrink
 from vtiqa_jax.photos.stderr import quiet_decoders
 
 MAP_SIDE = 48
@@ -59,8 +61,9 @@ def explain(
             failed += 1
             tqdm.write(f"    failed  {photo}: {error}", file=sys.stdout)
             continue
-        score = float(model.score([pixels])[0])
-        found = model.explain(pixels)
+        screen = shrink(pixels, model.config.screen_side)  # once for both
+        score = float(model.score([screen])[0])
+        found = dataclasses.replace(model.explain_pixels(screen), photo=pixels)
         try:
             found.save(out / f"{photo.name}.png", f"{photo.name}: {score:.2f} ({model.scale})")
             with atomic.atomic_replace(out / f"{photo.name}.npy") as temporary, temporary.open("wb") as file:

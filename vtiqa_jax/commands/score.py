@@ -31,7 +31,7 @@ from vtiqa_jax.gallery.preview import Preview, make_preview
 from vtiqa_jax.models.compute_dtype import slow_dtype_note
 from vtiqa_jax.models.vtiqa import ComputeDtype
 from vtiqa_jax.photos import decode
-from vtiqa_jax.photos.resize import Rgb
+from vtiqa_jax.photos.resize import Resized, Rgb
 from vtiqa_jax.photos.stderr import quiet_decoders
 
 MAP_SIDE = 16
@@ -98,9 +98,9 @@ def score(
         print(f"--batch-size {batch_size}: a CPU computes {size} photos together, more are slower", file=sys.stderr)
     settings = model.settings(mosaics) if out is not None or cache is not None else {}
 
-    def preview(pixels: Rgb) -> tuple[Preview, Float[np.ndarray, "rows columns"] | None]:
-        drawn = model.explain_pixels(pixels).resample(MAP_SIDE, MAP_SIDE) if maps else None
-        return make_preview(pixels, model.config), drawn
+    def preview(pixels: Rgb, screen: Resized) -> tuple[Preview, Float[np.ndarray, "side side"] | None]:
+        drawn = model.explain_pixels(screen).resample(MAP_SIDE, MAP_SIDE) if maps else None
+        return make_preview(pixels, screen, model.config), drawn
 
     results: list[ScoreResult] = []
     with contextlib.ExitStack() as stack:

@@ -11,7 +11,7 @@ import cv2
 from vtiqa_jax.evaluation.columns import score_columns
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.models.checkpoint import LabelScale
-from vtiqa_jax.photos.resize import Rgb, make_thumbnail
+from vtiqa_jax.photos.resize import Resized, Rgb, make_thumbnail
 
 THUMBNAIL_SIDE = 96
 """Longer side, pixels."""
@@ -19,8 +19,8 @@ SHOWN = 100
 """Photos that a notebook shows at most."""
 
 
-def thumbnail(pixels: Rgb) -> bytes:
-    """Makes a small JPEG file of a photo."""
+def thumbnail(pixels: Rgb, _: Resized) -> bytes:
+    """Makes a small JPEG file of a photo: what `Scorer.stream` is to call with each."""
     return cv2.imencode(".jpg", make_thumbnail(pixels, THUMBNAIL_SIDE)[:, :, ::-1])[1].tobytes()
 
 

@@ -31,7 +31,7 @@ from vtiqa_jax.models.fingerprint import fingerprint, identify
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vtiqa import ComputeDtype, ModelConfig, select_implementation
 from vtiqa_jax.photos import decode, formats
-from vtiqa_jax.photos.resize import Rgb, prepare
+from vtiqa_jax.photos.resize import Resized, Rgb, prepare, shrink
 
 CPU_BATCH = 4
 """Photos that a CPU computes together at most: more of them leave its caches (docs/performance.md)."""
@@ -263,7 +263,7 @@ class Scorer:
         photos: Any,
         *,
         batch_size: int | None = None,
-        inspect: Callable[[Rgb], Any] | None = None,
+        inspect: Callable[[Rgb, Resized], Any] | None = None,
         spread: Spread | None = None,
         known: Callable[[Any], ScoreResult | None] | None = None,
         max_pixels: int = decode.MAX_PIXELS,
@@ -273,7 +273,8 @@ class Scorer:
         Args:
             photos: one or several, see `score`.
             batch_size: photos computed together, see `pass_size`.
-            inspect: called with each photo's pixels in the threads that decode; the result has what it returned.
+            inspect: called, in the threads that decode, with each photo's pixels as they are and as the model's screen
+                shows them (`photos.resize.shrink`); the result has what it returned.
             spread: mosaics to score each photo by, too.
             known: called with each photo in these threads; the result of a photo that need not be scored, or None.
             max_pixels: a file of more pixels is not decoded, and has that for its reason.
@@ -303,8 +304,9 @@ class Scorer:
                 opened = decode.open_photo(photo, max_pixels=max_pixels)
             except ImageError as error:
                 return _Loaded(ScoreResult(photo, None, str(error)), None)
-            prepared = None if result else prepare(opened.pixels, self.config.screen_side, cuts)
-            return _Loaded(result, prepared, opened.warning, inspect and inspect(opened.pixels))
+            screen = shrink(opened.pixels, self.config.screen_side)  # once: of a large photo it takes most of the time
+            prepared = None if result else prepare(screen, self.config.screen_side, cuts)
+            return _Loaded(result, prepared, opened.warning, inspect and inspect(opened.pixels, screen))
 
         def finish() -> Iterator[ScoreResult]:
             rows, scores = running.popleft()

@@ -7,7 +7,7 @@ import numpy as np
 
 from vtiqa_jax.gallery.fingerprints import Fingerprint, fingerprint
 from vtiqa_jax.models.vtiqa import ModelConfig
-from vtiqa_jax.photos.resize import Rgb, make_thumbnail, prepare
+from vtiqa_jax.photos.resize import Resized, Rgb, make_thumbnail, prepare
 
 THUMBNAIL_SIDE = 320
 """Longer side, pixels."""
@@ -32,14 +32,15 @@ def _jpeg(pixels: Rgb) -> bytes:
     return data.tobytes()
 
 
-def make_preview(pixels: Rgb, config: ModelConfig) -> Preview:
+def make_preview(pixels: Rgb, screen: Resized, config: ModelConfig) -> Preview:
     """Makes a photo's preview.
 
     Args:
         pixels: the photo.
+        screen: the photo as `photos.resize.shrink` leaves it for the model, or the photo itself.
         config: the model's sizes.
     """
     height, width = pixels.shape[:2]
     thumbnail = make_thumbnail(pixels, THUMBNAIL_SIDE)
-    views = np.concatenate(prepare(pixels, config.screen_side, config.eval_cuts[:2]), axis=1)
+    views = np.concatenate(prepare(screen, config.screen_side, config.view_cuts[:2]), axis=1)
     return Preview(width, height, _jpeg(thumbnail), _jpeg(views), fingerprint(thumbnail))

@@ -108,15 +108,18 @@ class ModelConfig:
         return Cut.whole(self.global_resize), Cut.whole(self.local_resize)
 
     @property
-    def eval_cuts(self) -> tuple[Cut, ...]:
-        """What the model is fed at test time: the global view, then mosaics; of the paper's model whole squares."""
-        if self.kind != "vtiqa":
-            return self.stored_cuts
+    def view_cuts(self) -> tuple[Cut, ...]:
+        """The views at test time: the global view, then each mosaic."""
         mosaics = (
             views.mosaic_cut(self.local_resize, self.mosaic_grid, self.mosaic_patch, number)
             for number in range(self.eval_mosaics)
         )
         return views.middle_cut(self.global_resize, self.view_size), *mosaics
+
+    @property
+    def eval_cuts(self) -> tuple[Cut, ...]:
+        """What the model is fed at test time: its views; of the paper's model, which selects patches, whole squares."""
+        return self.view_cuts if self.kind == "vtiqa" else self.stored_cuts
 
     @property
     def feature_dim(self) -> int:
