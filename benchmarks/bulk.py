@@ -20,7 +20,7 @@ import tyro
 from timing import device, timed, versions
 
 import vtiqa_jax
-from vtiqa_jax.bulk import decoding, pipeline, sources
+from vtiqa_jax.bulk import decoding, sources
 from vtiqa_jax.evaluation.scorer import pass_size
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.files import find
@@ -44,7 +44,7 @@ def stages(photos: list[Path]) -> None:
     table = next(sources.read_blocks([str(photo) for photo in photos]))
     data = [photo.read_bytes() for photo in photos]
     pixels = [decode("", one).pixels for one in data]
-    preparation = pipeline.prepared_for(scorer.config)
+    preparation = scorer.config.preparation
     decoded = decoding.decode_rows(table, preparation)
     columns = [decoded[name] for name in preparation.columns]
     prepared = list(zip(*map(decoding.unpack, columns, preparation.shapes), strict=True))

@@ -42,7 +42,7 @@ from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vtiqa import ModelConfig
 from vtiqa_jax.photos import files, formats
 from vtiqa_jax.photos.decode import decode
-from vtiqa_jax.photos.resize import prepare
+from vtiqa_jax.photos.preparation import Preparation
 
 REPOSITORY = Path(__file__).parents[1]
 TWO_NODES = """
@@ -201,7 +201,7 @@ def test_blocks_are_whole_passes(two_nodes: str, tmp_path: Path, config: ModelCo
         (tmp_path / f"{number}.png").write_bytes(photo(0))
     ray.init(address=two_nodes, log_to_driver=False, logging_level="ERROR")
     try:
-        decoded = pipeline.decode_photos(sources.find(str(tmp_path)), None, pipeline.prepared_for(config), 16)
+        decoded = pipeline.decode_photos(sources.find(str(tmp_path)), None, config.preparation, 16)
         blocks = [block.num_rows for bundle in decoded.iter_internal_ref_bundles() for block in bundle.metadata]
     finally:
         ray.shutdown()
@@ -322,13 +322,14 @@ def test_an_actor_s_rows_are_those_of_the_table_of_columns(
     loaded = checkpoint.load(model)
     cache = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
     actor = pipeline.ScorePhotos(loaded, "a fingerprint", "float32", 8, cache)
-    rows = actor(decoding.decode_rows(block, pipeline.prepared_for(loaded.config)))
+    rows = actor(decoding.decode_rows(block, loaded.config.preparation))
     assert rows.schema.equals(columns.arrow_schema(columns.bulk_columns()))
     first, second, third = rows.to_pylist()
     (result,) = vtiqa_jax.load(model).stream([Image.open(io.BytesIO(members[0][1]))])
     assert first == {
         "path": f"{tmp_path}/a.tar/a/1.v2.png", "key": "a/1", "score": pytest.approx(result.score, abs=1e-5),
-        "percentile": result.percentile, "out_of_range": "below", "error": None, "warning": None, "width": 40,
+        "percentile": result.percentile, "out_of_range": "below",
+        "detail": None, "holds": None, "error": None, "warning": None, "width": 40,
         "height": 30, "model": "a fingerprint", "is_sharp": True,
     }  # fmt: skip
     assert second["key"] == "broken" and second["score"] is None and second["error"]
@@ -429,7 +430,7 @@ def test_photos_whose_names_are_not_utf8_are_read(tmp_path: Path, config: ModelC
     pq.write_table(pa.table({"image": [photo(7, 37)]}), tmp_path / "a.parquet")
     (tmp_path / "a.parquet").rename(os.fsdecode(os.fsencode(tmp_path) + b"/\xe9.parquet"))
     blocks = list(sources.read_blocks(sources.find(str(tmp_path))))
-    rows = [row for block in blocks for row in decoding.decode_rows(block, pipeline.prepared_for(config)).to_pylist()]
+    rows = [row for block in blocks for row in decoding.decode_rows(block, config.preparation).to_pylist()]
     assert sorted((row["width"], row["error"]) for row in rows) == [(width, None) for width in range(31, 38)]
     assert len({row["path"] for row in rows}) == 7
 
@@ -466,7 +467,7 @@ def test_links_in_circles_end(tmp_path: Path) -> None:
 
 def test_a_missing_photo_of_a_list_is_a_row_with_the_reason(tmp_path: Path, config: ModelConfig) -> None:
     (block,) = sources.read_blocks([f"{tmp_path}/missing.jpg"])
-    (row,) = decoding.decode_rows(block, pipeline.prepared_for(config)).to_pylist()
+    (row,) = decoding.decode_rows(block, config.preparation).to_pylist()
     assert (row["error"], row["width"]) == ("No such file or directory", None)
 
 
@@ -476,17 +477,15 @@ def test_decoded_photos_come_out_of_any_piece_of_a_table(tmp_path: Path, config:
         (tmp_path / f"{number}.png").write_bytes(photo(number))
     (tmp_path / "3.png").write_bytes(b"broken")
     (block,) = sources.read_blocks([f"{tmp_path}/{number}.png" for number in range(5)])
-    preparation = pipeline.prepared_for(config)
+    preparation = config.preparation
     table = decoding.decode_rows(block, preparation)
     again = pa.concat_tables([table.slice(3), table.slice(1, 2)])
     assert again["error"].is_valid().to_pylist() == [True, False, False, False]
-    for which, (column, shape) in enumerate(zip(preparation.columns, preparation.shapes, strict=True)):
-        found = decoding.unpack(again[column], shape)
-        for number, pixels in zip((3, 4, 1, 2), found, strict=True):
-            view = prepare(decode("", photo(number)).pixels, config.screen_side, config.eval_cuts)[which]
-            assert np.array_equal(pixels, view if number != 3 else 0 * view), number
-    none = decoding.decode_rows(block.slice(0, 0), preparation)
-    assert decoding.unpack(none["view0"], preparation.shapes[0]) == []
+    for number, found in zip((3, 4, 1, 2), decoding.unpack(again, preparation), strict=True):
+        for array, expected in zip(found, preparation.make(decode("", photo(number)).pixels), strict=True):
+            assert array.dtype == expected.dtype
+            assert np.array_equal(array, expected if number != 3 else 0 * expected), number
+    assert list(decoding.unpack(decoding.decode_rows(block.slice(0, 0), preparation), preparation)) == []
 
 
 def test_a_process_that_decodes_needs_no_jax() -> None:
@@ -519,7 +518,7 @@ def test_what_a_photo_is_packed_as_tells_its_format(tmp_path: Path, monkeypatch:
         (b"d.cr3", "a.parquet#0"), (b"", "a.parquet#1"), (b"", "a.parquet#2"),
     ]  # fmt: skip
     (block,) = sources.read_blocks([f"{tmp_path}/a.tar"])
-    *_, second, _, _ = decoding.decode_rows(block, decoding.Preparation(None, ())).to_pylist()
+    *_, second, _, _ = decoding.decode_rows(block, Preparation(None, (), None)).to_pylist()
     assert second["error"].endswith("install vtiqa-jax[raw]")
 
 

@@ -28,23 +28,23 @@ DOCS = Path(__file__).parents[1] / "docs"
 class LaterResult(ScoreResult):
     """A result with more to say."""
 
-    detail: float | None = None
+    grain_size: float | None = None
     reason: str | None = None
     is_sharp: bool | None = None
 
 
 LATER = (
-    Column("detail", float, "of the finest grain", decimals=3, heading="  detail", shown="{:8.2f}"),
+    Column("grain_size", float, "of the finest grain", decimals=3, heading="  grain_size", shown="{:8.2f}"),
     Column("reason", str, "in words"),
     Column("is_sharp", bool, "whether edges are steep"),
 )
 RESULTS = (
-    LaterResult(Path("a.jpg"), 3.0, detail=1 / 3, reason='"soft", \udcff', is_sharp=False),
+    LaterResult(Path("a.jpg"), 3.0, grain_size=1 / 3, reason='"soft", \udcff', is_sharp=False),
     LaterResult(Path("b.jpg"), None, "broken"),
 )
 EXPECTED = [
-    {"detail": 0.333, "reason": '"soft", \udcff', "is_sharp": False},
-    dict.fromkeys(("detail", "reason", "is_sharp")),
+    {"grain_size": 0.333, "reason": '"soft", \udcff', "is_sharp": False},
+    dict.fromkeys(("grain_size", "reason", "is_sharp")),
 ]
 
 
@@ -65,8 +65,8 @@ def test_a_new_column_is_in_every_file(tmp_path: Path, scale: LabelScale) -> Non
 
     with written(".csv").open(newline="", encoding="utf-8", errors="surrogateescape") as file:
         assert later_values(list(csv.DictReader(file))) == [
-            {"detail": "0.333", "reason": '"soft", \udcff', "is_sharp": "false"},
-            {"detail": "", "reason": "", "is_sharp": ""},
+            {"grain_size": "0.333", "reason": '"soft", \udcff', "is_sharp": "false"},
+            {"grain_size": "", "reason": "", "is_sharp": ""},
         ]
     assert later_values([json.loads(line) for line in written(".jsonl").read_text().splitlines()]) == EXPECTED
     assert later_values(json.loads(written(".json").read_text())["scores"]) == EXPECTED
@@ -106,19 +106,19 @@ def test_a_new_column_is_on_the_page_the_terminal_and_in_a_notebook(
     page = _Data()
     page.feed((tmp_path / "report" / "index.html").read_text())
     data = json.loads(page.text)
-    assert data["columns"][-3:] == ["detail", "reason", "is_sharp"]
+    assert data["columns"][-3:] == ["grain_size", "reason", "is_sharp"]
     first, second = data["photos"]
-    assert (first["detail"], first["reason"], first["is_sharp"]) == (0.333, '"soft", \ufffd', False)
-    assert not second.keys() & {"detail", "reason", "is_sharp"}
+    assert (first["grain_size"], first["reason"], first["is_sharp"]) == (0.333, '"soft", \ufffd', False)
+    assert not second.keys() & {"grain_size", "reason", "is_sharp"}
 
     display = Display(Scorer(config, weights, scale), 2, None, silent=False)
-    assert capsys.readouterr().out == f"score ({scale})  detail  image\n"
+    assert capsys.readouterr().out == f"score ({scale})  grain_size  image\n"
     assert [display.line(result) for result in RESULTS] == [
         "    3.0000    0.33  a.jpg",
         "    failed          b.jpg: broken",
     ]
     shown = ScoreTable(RESULTS, scale)._repr_html_()
-    assert "<th>score</th><th>detail</th><th>remarks</th>" in shown
+    assert "<th>score</th><th>grain_size</th><th>remarks</th>" in shown
     assert "<td>3.0000</td><td>0.33</td><td></td>" in shown and "<td></td><td></td><td>broken</td>" in shown
 
 

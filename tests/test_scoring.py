@@ -12,11 +12,11 @@ import vtiqa_jax
 from vtiqa_jax.data.image_cache import ImageCache
 from vtiqa_jax.data.loader import ImageStore
 from vtiqa_jax.errors import ImageError, UserError
-from vtiqa_jax.evaluation import scorer as scorer_module
 from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import checkpoint, params
 from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.photos.preparation import Preparation
 
 
 @pytest.fixture(scope="module")
@@ -68,14 +68,14 @@ def test_every_batch_has_one_shape(scorer: Scorer, photos: list[np.ndarray]) -> 
 def test_only_a_few_batches_are_held_at_a_time(scorer: Scorer, photos: list[np.ndarray], monkeypatch) -> None:
     """Photos decoded but not yet yielded never exceed the look-ahead, however long the list."""
     decoded, lock = [0], threading.Lock()
-    real = scorer_module.prepare
+    real = Preparation.make
 
     def counted(*arguments: object) -> list[np.ndarray]:
         with lock:
             decoded[0] += 1
         return real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(scorer_module, "prepare", counted)
+    monkeypatch.setattr(Preparation, "make", counted)
     ahead = [decoded[0] - given for given, _ in enumerate(scorer.stream(photos * 10, batch_size=3))]
     assert max(ahead) <= 5 * 3
     assert decoded[0] == 90

@@ -1,45 +1,34 @@
 """Photos between Ray's tasks: decoded rows as Arrow tables. Without JAX: a process that decodes starts at once."""
 
-import dataclasses
 import math
 import os
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import UInt8
 
 from vtiqa_jax.bulk import sources
 from vtiqa_jax.errors import ImageError
 from vtiqa_jax.photos.decode import decode
-from vtiqa_jax.photos.resize import Cut, prepare
+from vtiqa_jax.photos.preparation import Preparation
 
 
-@dataclasses.dataclass(frozen=True)
-class Preparation:
-    """What a model sees of a photo, see `photos.resize.prepare`."""
-
-    screen_side: int | None
-    cuts: tuple[Cut, ...]
-
-    @property
-    def shapes(self) -> list[tuple[int, int, int]]:
-        """Of a photo's arrays."""
-        return [(len(cut.rows), len(cut.columns), 3) for cut in self.cuts]
-
-    @property
-    def columns(self) -> list[str]:
-        """Of a decoded table, with a photo's arrays."""
-        return [f"view{number}" for number in range(len(self.cuts))]
+def columns_of(preparation: Preparation) -> list[str]:
+    """Returns the columns of a decoded table that hold a photo's arrays."""
+    return [f"array{number}" for number in range(len(preparation.shapes))]
 
 
 def decode_rows(table: pa.Table, preparation: Preparation) -> pa.Table:
     """Decodes rows of `sources.SCHEMA`: what the model sees of each photo, its own size and what is wrong with it.
 
-    Where it cannot be read, `error` says why and its views are black.
+    Where it cannot be read, `error` says why and its arrays are zeros.
     The photos are resized into memory that the table then has for its own: on a CPU, copies of them would cost time.
     """
     count = len(table)
-    views = [np.zeros((count, *shape), np.uint8) for shape in preparation.shapes]
+    arrays = [
+        np.zeros((count, *shape), dtype) for shape, dtype in zip(preparation.shapes, preparation.dtypes, strict=True)
+    ]
     errors: list[str | None] = table["error"].to_pylist()
     warnings: list[str | None] = [None] * count
     sizes: list[tuple[int | None, int | None]] = [(None, None)] * count
@@ -51,15 +40,14 @@ def decode_rows(table: pa.Table, preparation: Preparation) -> pa.Table:
             except ImageError as reason:
                 errors[row] = str(reason)
                 continue
-            prepared = prepare(photo.pixels, preparation.screen_side, preparation.cuts)
-            for column, view in zip(views, prepared, strict=True):
-                column[row] = view
+            for column, array in zip(arrays, preparation.make(photo.pixels), strict=True):
+                column[row] = array
             sizes[row], warnings[row] = (photo.pixels.shape[1], photo.pixels.shape[0]), photo.warning
     return pa.table(
         {
             "path": table["path"],
             "key": table["key"],
-            **dict(zip(preparation.columns, map(_pack, views), strict=True)),
+            **dict(zip(columns_of(preparation), map(_pack, arrays), strict=True)),
             "error": pa.array(errors, pa.string()),
             "warning": pa.array(warnings, pa.string()),
             "width": pa.array([width for width, _ in sizes], pa.int32()),
@@ -68,17 +56,20 @@ def decode_rows(table: pa.Table, preparation: Preparation) -> pa.Table:
     )
 
 
-def _pack(photos: UInt8[np.ndarray, "n rows columns 3"]) -> pa.FixedSizeBinaryArray:
-    """Returns photos of one size as a column, without copying them."""
-    kind = pa.binary(math.prod(photos.shape[1:]))
-    return pa.FixedSizeBinaryArray.from_buffers(kind, len(photos), [None, pa.py_buffer(photos)])
+def _pack(arrays: np.ndarray) -> pa.FixedSizeBinaryArray:
+    """Returns arrays of one shape as a column, without copying them."""
+    kind = pa.binary(math.prod(arrays.shape[1:]) * arrays.itemsize)
+    return pa.FixedSizeBinaryArray.from_buffers(kind, len(arrays), [None, pa.py_buffer(arrays)])
 
 
-def unpack(column: pa.ChunkedArray, shape: tuple[int, int, int]) -> list[UInt8[np.ndarray, "rows columns 3"]]:
-    """Returns the photos of a column of `decode_rows`, without copying them."""
-    size = math.prod(shape)
-    photos: list[np.ndarray] = []
+def unpack(table: pa.Table, preparation: Preparation) -> Iterator[tuple[np.ndarray, ...]]:
+    """Yields the arrays of each photo of `decode_rows`, without copying them."""
+    named = zip(columns_of(preparation), preparation.shapes, preparation.dtypes, strict=True)
+    return zip(*(_unpack(table[name], shape, np.dtype(dtype)) for name, shape, dtype in named), strict=True)
+
+
+def _unpack(column: pa.ChunkedArray, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Iterator[np.ndarray]:
+    count = math.prod(shape)
     for chunk in column.chunks:
-        flat = np.frombuffer(chunk.buffers()[1], np.uint8, len(chunk) * size, chunk.offset * size)
-        photos.extend(flat.reshape(-1, *shape))
-    return photos
+        offset = chunk.offset * count * dtype.itemsize
+        yield from np.frombuffer(chunk.buffers()[1], dtype, len(chunk) * count, offset).reshape(-1, *shape)

@@ -22,7 +22,8 @@ from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.evaluation.scorer import ACCELERATOR_BATCH, CPU_BATCH, Scorer, pass_size
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.fingerprint import Identity, fingerprint
-from vtiqa_jax.models.vtiqa import ComputeDtype, ModelConfig
+from vtiqa_jax.models.vtiqa import ComputeDtype
+from vtiqa_jax.photos.preparation import Preparation
 
 FILES_PER_TASK = 128
 DECODE_ROWS = 16
@@ -86,13 +87,15 @@ class ScorePhotos:
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Turns rows of `decoding.decode_rows` into rows of the result, see `columns.bulk_columns`."""
-        preparation, errors = prepared_for(self._scorer.config), table["error"].to_pylist()
-        columns = [table[name] for name in preparation.columns]
-        photos = zip(*map(decoding.unpack, columns, preparation.shapes), strict=True)
-        readable = [views for views, error in zip(photos, errors, strict=True) if error is None]
+        errors = table["error"].to_pylist()
+        photos = decoding.unpack(table, self._scorer.config.preparation)
+        readable = [arrays for arrays, error in zip(photos, errors, strict=True) if error is None]
         results = self._scorer.score_prepared(readable, self._size)
-        found = [next(results) if error is None else ScoreResult(None, None, error) for error in errors]
-        known = {name: table[name] for name in ("path", "key", "warning", "width", "height")}
+        found = [
+            next(results).warned(warning) if error is None else ScoreResult(None, None, error)
+            for error, warning in zip(errors, table["warning"].to_pylist(), strict=True)
+        ]
+        known = {name: table[name] for name in ("path", "key", "width", "height")}
         known["model"] = pa.array([self._fingerprint] * len(found), pa.string())
         schema = arrow_schema(bulk_columns())
         arrays = [
@@ -158,17 +161,10 @@ def undo_unclear(system: fs.FileSystem, done: str) -> None:
             system.delete_file(finished)
 
 
-def prepared_for(config: ModelConfig) -> decoding.Preparation:
-    """Returns what a model of this config sees of a photo."""
-    return decoding.Preparation(config.screen_side, config.eval_cuts)
-
-
-def decode_photos(
-    files: list[str], keyed_by: str | None, preparation: decoding.Preparation, rows: int
-) -> ray.data.Dataset:
+def decode_photos(files: list[str], keyed_by: str | None, preparation: Preparation, rows: int) -> ray.data.Dataset:
     """Returns decoded rows of all photos in files, in blocks of `rows` as far as they go."""
     # A block of a few rows more would leave an actor a pass that is nearly empty.
-    DataContext.get_current().target_max_block_size = rows * sum(map(math.prod, preparation.shapes))
+    DataContext.get_current().target_max_block_size = rows * preparation.bytes
     photos = ray.data.read_datasource(
         sources.PhotoSource(files, keyed_by, FILES_PER_TASK),
         override_num_blocks=max(1, len(files) // FILES_PER_TASK),
@@ -196,7 +192,7 @@ def run(job: Job) -> None:
     count, rows, given = plan_actors(machines, job.batch_size)
     cache = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
     model = ray.put(dataclasses.replace(job.model, params=jax.tree.map(np.asarray, job.model.params)))
-    scored = decode_photos(job.files, job.keyed_by, prepared_for(job.model.config), rows).map_batches(
+    scored = decode_photos(job.files, job.keyed_by, job.model.config.preparation, rows).map_batches(
         ScorePhotos,
         batch_size=rows,
         batch_format="pyarrow",

@@ -50,7 +50,7 @@ class Display:
         self._columns = [
             column
             for column in score_columns(spread=spread is not None)
-            if column.shown and (column.name != "percentile" or model.percentiles is not None)
+            if column.shown and column.name not in model.unknown
         ]
         is_terminal = sys.stdout.isatty()
         self._has_summary = is_terminal and order is None and count > LONG

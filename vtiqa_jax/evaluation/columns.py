@@ -67,13 +67,21 @@ COLUMNS = (
         heading="  better than", shown="{:5.0f} %",
     ),
     Column("out_of_range", str, "`below` or `above`: beyond the scores of all training photos"),
+    Column(
+        "detail", float, "what the photo shows at 100 %, on the same scale; empty where nothing in it has structure",
+        heading="  detail", shown="{:8.4f}",
+    ),
+    Column(
+        "holds", float, "the largest scale at which it is sharp, clean and real, percent of its width", decimals=1,
+        heading=" holds up to", shown="{:10.0f} %",
+    ),
     Column("mean", float, "mean of the scores by drawn mosaics", where="spread", heading="  mean", shown="{:10.4f}"),
     Column(
         "spread", float, "standard deviation of the scores by drawn mosaics", where="spread",
         heading=" ± spread", shown=" ± {:.4f}",
     ),
     Column("error", str, "why the photo has no score"),
-    Column("warning", str, "what is wrong with the file of a photo that was scored nevertheless"),
+    Column("warning", str, "what is wrong with the file of a photo that was scored nevertheless, or with judging it"),
     Column("width", int, "pixels, as the photo is looked at", where="bulk"),
     Column("height", int, "pixels, as the photo is looked at", where="bulk"),
     Column("model", str, "the model's fingerprint; `vtiqa info` prints that of float32", where="bulk"),

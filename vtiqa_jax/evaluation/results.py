@@ -24,10 +24,18 @@ class ScoreResult:
     """The standard deviation of the scores by drawn mosaics."""
     draws: tuple[float, ...] = ()
     """The scores by drawn mosaics."""
+    detail: float | None = None
+    """What the photo shows at 100 %, on the score's scale; None where it has no structure, or the model no detail."""
+    holds: float | None = None
+    """The largest scale at which the photo is sharp, clean and real, percent: 50 is half its width and height."""
     inspected: Any = None
     """What `inspect` of `Scorer.stream` returned for it."""
     warning: str | None = None
-    """What is wrong with the file of a photo that was scored nevertheless."""
+    """What is wrong with the file of a photo that was scored nevertheless, or with judging it."""
+
+    def warned(self, warning: str | None) -> "ScoreResult":
+        """Returns the result with one more warning, if there is one."""
+        return dataclasses.replace(self, warning="; ".join(filter(None, [warning, self.warning])) or None)
 
     @property
     def remarks(self) -> str:

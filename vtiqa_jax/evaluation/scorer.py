@@ -8,13 +8,13 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Float, Int
 
 from vtiqa_jax import sharding
 from vtiqa_jax.cpus import available_cpus
@@ -38,19 +38,29 @@ CPU_BATCH = 4
 ACCELERATOR_BATCH = 64
 """Photos that a GPU or TPU computes together when no batch size is given."""
 
+NO_STRUCTURE = "nothing in it has structure: it cannot be judged at 100 %"
+"""The warning beside a photo of fog, sky or a white wall alone."""
+
 ScoreStep = Callable[..., Array]
-"""`(params, *images) -> scores`."""
+"""`(params, global_images, local_images) -> scores`."""
+Judgements = dict[str, Array]
+"""What a model says of a batch of photos: by the names of fields of `ScoreResult`."""
+JudgeStep = Callable[..., Judgements]
+"""`(params, *arrays) -> judgements`, of the arrays that `ModelConfig.preparation` makes."""
+Output = TypeVar("Output", Array, Judgements)
 
 
-def _compile_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh, score: Callable[..., Array]) -> ScoreStep:
-    """Jits `score(model, *images)`: the batch is sharded over the mesh, every device gets all scores."""
+def _compile_step(
+    config: ModelConfig, dtype: ComputeDtype, mesh: Mesh, compute: Callable[..., Output]
+) -> Callable[..., Output]:
+    """Jits `compute(model, *arrays)`: the batch is sharded over the mesh, every device gets the whole result."""
     graphdef, _ = parameters.abstract_model(config, dtype, select_implementation(mesh.devices.flat[0], dtype))
 
     @jax.jit(out_shardings=sharding.replicated_sharding(mesh))
-    def score_step(params: Params, *images: Array) -> Array:
-        return score(parameters.merge_params(graphdef, params), *images)
+    def step(params: Params, *arrays: Array) -> Output:
+        return compute(parameters.merge_params(graphdef, params), *arrays)
 
-    return score_step
+    return step
 
 
 @functools.cache
@@ -59,19 +69,39 @@ def make_score_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh) -> Sco
     return _compile_step(config, dtype, mesh, lambda model, *images: model.score(*images))
 
 
-@functools.cache
-def make_view_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh) -> ScoreStep:
-    """The step `(params, *views) -> scores` of what `config.eval_cuts` keeps of photos."""
-    if config.kind != "vtiqa":
-        return make_score_step(config, dtype, mesh)
-    return _compile_step(config, dtype, mesh, lambda model, *images: model.score_views(*images))
+def _judge(config: ModelConfig, model: Any, arrays: Sequence[Array], score: Callable[..., Judgements]) -> Judgements:
+    """Judges by `score` what is cut from the screen, and native views by the detail head where a model has one."""
+    if not config.native:
+        return score(*arrays)
+    *screen, native_views, structure = arrays
+    detail, holds = model.judge_detail(native_views, structure)
+    return {**score(*screen), "detail": detail, "holds": holds}
 
 
 @functools.cache
-def make_spread_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh, spread: Spread) -> ScoreStep:
-    """As `make_score_step`, but `-> [batch, 1 + draws]`: the score, then those of the drawn mosaics."""
-    rows, cols = map(jnp.asarray, spread.offsets(config))
-    return _compile_step(config, dtype, mesh, lambda model, *pair: score_draws(model, *pair, rows=rows, cols=cols))
+def make_judge_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh, spread: Spread | None = None) -> JudgeStep:
+    """Makes the step by which photos are judged.
+
+    Args:
+        config: of the model.
+        dtype: that it computes in.
+        mesh: the devices.
+        spread: mosaics to score by, too: `draws` are their scores. The step then takes `config.stored_cuts` of the
+            screen instead of `config.eval_cuts`, since its mosaics may come from anywhere.
+    """
+    offsets = [jnp.asarray(axis) for axis in spread.offsets(config)] if spread else None
+
+    def judge(model: Any, *arrays: Array) -> Judgements:
+        def score(*images: Array) -> Judgements:
+            if offsets:
+                rows, cols = offsets
+                scores = score_draws(model, *images, rows=rows, cols=cols)
+                return {"score": scores[:, 0], "draws": scores[:, 1:]}
+            return {"score": model.score_views(*images) if config.kind == "vtiqa" else model.score(*images)}
+
+        return _judge(config, model, arrays, score)
+
+    return _compile_step(config, dtype, mesh, judge)
 
 
 @functools.partial(jax.jit, static_argnames="dtype")
@@ -132,8 +162,8 @@ def score_store(
     return np.concatenate(scores) if scores else np.empty(0, np.float32)
 
 
-Prepared = Sequence[UInt8[np.ndarray, "_ _ 3"]]
-"""What a model is fed of one photo, see `photos.resize.prepare`."""
+Prepared = Sequence[np.ndarray]
+"""What a model is fed of one photo, see `photos.preparation`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,7 +209,7 @@ class Scorer:
         self.compute_dtype: ComputeDtype = compute_dtype
         self.mesh = sharding.data_mesh(devices)
         self._params = round_weights(sharding.replicate(params, self.mesh), compute_dtype)
-        self._step = make_view_step(config, compute_dtype, self.mesh)
+        self._step = make_judge_step(config, compute_dtype, self.mesh)
 
     @classmethod
     def load(cls, path: str | Path = "default", *, compute_dtype: ComputeDtype = "float32") -> "Scorer":
@@ -199,6 +229,12 @@ class Scorer:
     def fingerprint(self) -> str:
         """Stands for all that a photo's score depends on but its decoded pixels, see `models.fingerprint`."""
         return fingerprint(identify(self._model, self.compute_dtype))
+
+    @property
+    def unknown(self) -> frozenset[str]:
+        """Fields of `ScoreResult` that this model never fills."""
+        without_detail = frozenset() if self.config.native else frozenset({"detail", "holds"})
+        return without_detail | (frozenset({"percentile"}) if self.percentiles is None else frozenset())
 
     def settings(self, spread: Spread | None = None) -> dict[str, Any]:
         """Returns all that a photo's result depends on but the photo, as JSON: equal settings give equal results."""
@@ -229,34 +265,52 @@ class Scorer:
             f" {self.compute_dtype} on {self.mesh.size} x {', '.join(sorted(devices))})"
         )
 
-    def _dispatch(self, step: ScoreStep, photos: Sequence[Prepared], size: int) -> Array:
-        """Starts one batch, padded to `size` by repeating the last photo; its scores come when they are ready."""
+    def _dispatch(self, step: JudgeStep, photos: Sequence[Prepared], size: int) -> Judgements:
+        """Starts one batch, padded to `size` by repeating the last photo; its result comes when it is ready."""
         padded = [*photos, *[photos[-1]] * (size - len(photos))]
         images = (np.stack(same) for same in zip(*padded, strict=True))
         return step(self._params, *(sharding.shard_batch(image, self.mesh) for image in images))
 
-    def _result(self, photo: Any, scores: Float[np.ndarray, " scores"]) -> ScoreResult:
-        """What the scores of a photo, by the mosaic and by drawn ones, say."""
-        value, *draws = scores.tolist()
-        if not np.isfinite(scores).all():
-            return ScoreResult(photo, None, "its score is not a finite number; the weights may be damaged")
+    def _results(self, judgements: Judgements) -> Iterator[ScoreResult]:
+        """Yields what was found out about each photo of a batch."""
+        columns = {name: np.asarray(values).tolist() for name, values in judgements.items()}
+        for row in zip(*columns.values(), strict=True):
+            yield self._result(**dict(zip(columns, row, strict=True)))
+
+    def _result(
+        self, score: float, draws: Sequence[float] = (), detail: float = math.nan, holds: float = math.nan
+    ) -> ScoreResult:
+        """Returns what the numbers of one photo say."""
+        if not np.isfinite([score, *draws]).all():
+            return ScoreResult(None, None, "its score is not a finite number; the weights may be damaged")
         share, out_of_range = None, None
         if self.percentiles is not None:
-            share = float(self.percentile(np.array([value]))[0])
-            above = "above" if value > self.percentiles[-1] else None
-            out_of_range = "below" if value < self.percentiles[0] else above
-        mean, spread = (float(np.mean(draws)), float(np.std(draws, ddof=1))) if draws else (None, None)
-        return ScoreResult(photo, value, None, share, out_of_range, mean, spread, tuple(draws))
+            share = float(self.percentile(np.array([score]))[0])
+            above = "above" if score > self.percentiles[-1] else None
+            out_of_range = "below" if score < self.percentiles[0] else above
+        return ScoreResult(
+            image=None,
+            score=score,
+            percentile=share,
+            out_of_range=out_of_range,
+            mean=float(np.mean(draws)) if draws else None,
+            spread=float(np.std(draws, ddof=1)) if draws else None,
+            draws=tuple(draws),
+            detail=None if math.isnan(detail) else detail,
+            holds=None if math.isnan(holds) else 100 * holds,
+            warning=NO_STRUCTURE if self.config.native and math.isnan(detail) else None,
+        )
 
     def score_prepared(self, photos: Sequence[Prepared], size: int) -> Iterator[ScoreResult]:
-        """Scores photos by what `config.eval_cuts` keeps of them, `size` together, see `pass_size`.
+        """Scores photos by what `config.preparation` makes of them, `size` together, see `pass_size`.
 
         Yields:
             A result for each, whose `image` is its position.
         """
         started = deque(self._dispatch(self._step, photos[at : at + size], size) for at in range(0, len(photos), size))
-        values = (value for scores in started for value in np.asarray(scores)[:, None])
-        yield from (self._result(position, value) for position, value in zip(range(len(photos)), values, strict=False))
+        results = (result for judgements in started for result in self._results(judgements))
+        for position, result in zip(range(len(photos)), results, strict=False):
+            yield dataclasses.replace(result, image=position)
 
     def stream(
         self,
@@ -287,13 +341,14 @@ class Scorer:
             UserError: the batch size is below 1, or there can be no spread.
         """
         photos = decode.list_photos(photos)
-        step, cuts = self._step, self.config.eval_cuts
-        if spread:  # its mosaics may come from anywhere
-            step, cuts = make_spread_step(self.config, self.compute_dtype, self.mesh, spread), self.config.stored_cuts
+        step, preparation = self._step, self.config.preparation
+        if spread:
+            step = make_judge_step(self.config, self.compute_dtype, self.mesh, spread)
+            preparation = dataclasses.replace(preparation, cuts=self.config.stored_cuts)
         if not photos:
             return
         size = pass_size(self.mesh, len(photos), batch_size)
-        running: deque[tuple[list[tuple[Any, _Loaded]], Array | None]] = deque()
+        running: deque[tuple[list[tuple[Any, _Loaded]], Judgements | None]] = deque()
         waiting: deque[Future[_Loaded]] = deque()
 
         def load(photo: Any) -> _Loaded:
@@ -305,15 +360,15 @@ class Scorer:
             except ImageError as error:
                 return _Loaded(ScoreResult(photo, None, str(error)), None)
             screen = shrink(opened.pixels, self.config.screen_side)  # once: of a large photo it takes most of the time
-            prepared = None if result else prepare(screen, self.config.screen_side, cuts)
+            prepared = None if result else preparation.make(opened.pixels, screen)
             return _Loaded(result, prepared, opened.warning, inspect and inspect(opened.pixels, screen))
 
         def finish() -> Iterator[ScoreResult]:
-            rows, scores = running.popleft()
-            values = iter([] if scores is None else np.asarray(scores).reshape(size, -1))
+            rows, judgements = running.popleft()
+            results = iter(()) if judgements is None else self._results(judgements)
             for photo, loaded in rows:
-                result = loaded.result or self._result(photo, next(values))
-                yield dataclasses.replace(result, image=photo, warning=loaded.warning, inspected=loaded.inspected)
+                result = loaded.result or next(results).warned(loaded.warning)
+                yield dataclasses.replace(result, image=photo, inspected=loaded.inspected)
 
         with ThreadPoolExecutor(available_cpus()) as pool:
             position = 0

@@ -99,7 +99,8 @@ def from_metadata(metadata: Any, params: Params) -> Checkpoint:
         if metadata["format"] not in (FORMAT, OLD_FORMAT):
             raise ValueError(f"its format is {metadata['format']!r}, this version reads {FORMAT!r}")
         fields: dict[Any, Any] = {OLD_FIELDS.get(name, name): value for name, value in metadata["config"].items()}
-        fields["readout_blocks"] = tuple(fields.get("readout_blocks", ()))  # JSON has lists
+        for name in ("readout_blocks", "native_factors", "native_blocks"):
+            fields[name] = tuple(fields.get(name, ()))  # JSON has lists
         scale = LabelScale(**metadata["scale"]) if metadata["scale"] else None
         return Checkpoint(ModelConfig(**fields), params, scale, metadata["source"])
     except (KeyError, TypeError, AttributeError) as error:

@@ -27,6 +27,9 @@ from jax.nn.initializers import Initializer
 from jaxtyping import Array, Float, UInt8
 
 from vtiqa_jax.models import cpu_kernels, views
+from vtiqa_jax.models.detail import DetailHead, find_holding_scale
+from vtiqa_jax.photos.native import NativeViews
+from vtiqa_jax.photos.preparation import Preparation
 from vtiqa_jax.photos.resize import Cut
 
 Kind = Literal["vtiqa", "original", "backbone"]
@@ -72,6 +75,10 @@ class ModelConfig:
     screen_side: int | None = None
     """Pixels that a photo's longer side is shrunk to first, with antialiasing, if it has more: the size of the photos
     that the model was trained on. None: never, as released."""
+    native_factors: tuple[int, ...] = ()
+    """Whole factors, rising from 1, that a photo is shrunk by for its native views. Empty: the model has no detail."""
+    native_blocks: tuple[int, ...] = ()
+    """Blocks, counted from 1, whose patch tokens the detail head reads."""
 
     def __post_init__(self) -> None:
         rising = (
@@ -91,6 +98,15 @@ class ModelConfig:
             raise ValueError(f"global_resize and local_resize must be at least the views' {self.view_size} px")
         if self.screen_side is not None and self.screen_side < self.view_size:
             raise ValueError(f"screen_side {self.screen_side} must be at least the views' {self.view_size} px")
+        factors, blocks = self.native_factors, self.native_blocks
+        if bool(factors) != bool(blocks) or (factors and self.kind != "vtiqa"):
+            raise ValueError("native_factors and native_blocks belong together, and to a VT-IQA")
+        if factors and (factors[0] != 1 or list(factors) != sorted(set(factors))):
+            raise ValueError(f"native_factors {factors} must rise from 1")
+        if blocks and (list(blocks) != sorted(set(blocks)) or blocks[0] < 1 or blocks[-1] >= self.depth):
+            raise ValueError(f"native_blocks {blocks} must rise, and end before the last block, {self.depth}")
+        if self.mosaic_patch % self.patch_size and factors:
+            raise ValueError(f"native views need places of whole patches of {self.patch_size} px")
 
     @property
     def view_size(self) -> int:
@@ -120,6 +136,18 @@ class ModelConfig:
     def eval_cuts(self) -> tuple[Cut, ...]:
         """What the model is fed at test time: its views; of the paper's model, which selects patches, whole squares."""
         return self.view_cuts if self.kind == "vtiqa" else self.stored_cuts
+
+    @property
+    def native(self) -> NativeViews | None:
+        """The views of a photo at its own pixels; None where the model has no detail."""
+        if not self.native_factors:
+            return None
+        return NativeViews(self.native_factors, self.mosaic_grid, self.mosaic_patch)
+
+    @property
+    def preparation(self) -> Preparation:
+        """What the model is fed of a photo at test time."""
+        return Preparation(self.screen_side, self.eval_cuts, self.native)
 
     @property
     def feature_dim(self) -> int:
@@ -372,6 +400,27 @@ class VisionTransformer(nnx.Module):
                 features.append(self.norm(x[:, 0]))
         return jnp.concatenate(features, axis=1)
 
+    def read_places(
+        self, images: Float[Array, "batch size size 3"], blocks: Sequence[int], patch: int
+    ) -> Float[Array, "batch places features"]:
+        """Reads what the patch tokens say of each place, a square of `patch` pixels; row by row.
+
+        Args:
+            images: normalised.
+            blocks: whose tokens are read, counted from 1, rising; those after the last are not computed.
+            patch: side of a place, pixels.
+        """
+        side = patch // self.patch_embed.patch_size
+        x, features = self.embed(images), []
+        batch, tokens, dim = x.shape
+        grid = round((tokens - 1) ** 0.5) // side
+        for number, block in enumerate(self.blocks[: blocks[-1]], start=1):
+            x = block(x)
+            if number in blocks:
+                places = self.norm(x[:, 1:]).reshape(batch, grid, side, grid, side, dim)
+                features.append(places.mean((2, 4)).reshape(batch, grid * grid, dim))
+        return jnp.concatenate(features, axis=2)
+
 
 def balanced_lecun_normal() -> Initializer:
     """LeCun's normal initialiser with rows of alternating sign.
@@ -454,6 +503,7 @@ class VTIQA(nnx.Module):
             config, dtype=dtype, implementation=implementation, drop_path=drop_path, rngs=rngs
         )
         self.head = QualityHead(2 * config.feature_dim, dropout=head_dropout, rngs=rngs)
+        self.detail = DetailHead(len(config.native_blocks) * config.embed_dim, rngs=rngs) if config.native else None
 
     def __call__(
         self,
@@ -498,6 +548,40 @@ class VTIQA(nnx.Module):
         """Scores of photos by what `config.eval_cuts` keeps of them: the global view, then each mosaic."""
         features = self.encode_views(images)
         return self.score_features(features[0], features[1:].mean(0))
+
+    def find_octaves(
+        self, native_views: UInt8[Array, "batch scales size size 3"], structure: Float[Array, "batch scales places"]
+    ) -> Float[Array, "batch scales"]:
+        """Finds how much of the resolution is lost, in octaves, at each scale; see `photos.native` and `DetailHead`.
+
+        Returns:
+            NaN where a photo shows no structure, or is too small.
+        """
+        head = self.detail
+        assert head is not None
+
+        def see(scale: tuple[Array, Array]) -> Array:
+            images, levels = scale
+            tokens = self.backbone.read_places(
+                views.normalize(images), self.config.native_blocks, self.config.mosaic_patch
+            )
+            return head(tokens, levels)
+
+        # A scale at a time: all of them would leave a CPU's caches.
+        return jax.lax.map(see, (native_views.swapaxes(0, 1), structure.swapaxes(0, 1))).T
+
+    def judge_detail(
+        self, native_views: UInt8[Array, "batch scales size size 3"], structure: Float[Array, "batch scales places"]
+    ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
+        """Judges photos at their own pixels.
+
+        Returns:
+            On the score's scale, what they show at 100 %; and the largest scale at which they hold, see
+            `find_holding_scale`.
+        """
+        assert self.detail is not None
+        octaves = self.find_octaves(native_views, structure)
+        return self.detail.on_scale(octaves[:, 0]), find_holding_scale(octaves, self.config.native_factors)
 
     def score(
         self,

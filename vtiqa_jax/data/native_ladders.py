@@ -1,0 +1,166 @@
+"""Photos made worse at their own pixels, step by step: what nobody has to score, since the order is known.
+
+`distortions` makes photos of some 500 px worse as a whole screen shows it. Here sizes are pixels of a photo as the
+camera made it: what one sees of it at 100 %.
+"""
+
+import dataclasses
+import io
+from collections.abc import Callable, Iterator
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, UInt8
+from PIL import Image
+
+from vtiqa_jax.data.camera_noise import Camera, add_camera_noise
+
+Photo = UInt8[np.ndarray, "height width 3"]
+Kernel = Float32[np.ndarray, "rows columns"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Ladder:
+    """One way to make a photo worse: what draws it, and its steps from the photo as it was."""
+
+    steps: tuple[float, ...]
+    """What `apply` is called with, rising; the first leaves the photo as it was, or as good as it gets this way."""
+    apply: Callable[[Photo, float, np.random.Generator], Photo]
+    """`(photo, step, rng)`: every step of a ladder is given the same draws."""
+
+
+def _rounded(values: Float32[np.ndarray, "height width 3"]) -> Photo:
+    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
+
+
+def _in_light(photo: Photo, spread: Callable[[np.ndarray], np.ndarray]) -> Photo:
+    """Spreads light, not sRGB's values: highlights grow as they do in a lens."""
+    light = (np.arange(256, dtype=np.float32) / 255) ** np.float32(2.2)
+    return _rounded(255 * np.clip(spread(light[photo]), 0, 1) ** np.float32(1 / 2.2))
+
+
+def gaussian_blur(photo: Photo, sigma: float, _: np.random.Generator) -> Photo:
+    """Blurs by a Gaussian of `sigma` pixels."""
+    return photo if sigma == 0 else cv2.GaussianBlur(photo, (0, 0), sigma)
+
+
+def disc(radius: float) -> Kernel:
+    """Returns what a lens makes of a point that is out of focus; its sum is 1."""
+    reach = int(np.ceil(radius))
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    kernel = np.clip(radius + 0.5 - np.hypot(x, y), 0, 1).astype(np.float32)
+    return kernel / kernel.sum()
+
+
+def defocus(photo: Photo, radius: float, _: np.random.Generator) -> Photo:
+    """Spreads light over discs of `radius` pixels."""
+    return photo if radius == 0 else _in_light(photo, lambda light: cv2.filter2D(light, -1, disc(radius)))
+
+
+def path(length: float, rng: np.random.Generator) -> Kernel:
+    """Returns what a shaken camera makes of a point: a curved path of `length` pixels; its sum is 1."""
+    points = np.linspace(-0.5, 0.5, 8 * int(np.ceil(length)) + 1)
+    angle, bend = rng.uniform(0, np.pi), rng.uniform(-0.4, 0.4)
+    across = bend * (points**2 - np.mean(points**2)) * 4
+    x = length * (points * np.cos(angle) - across * np.sin(angle))
+    y = length * (points * np.sin(angle) + across * np.cos(angle))
+    reach = int(np.ceil(max(np.abs(x).max(), np.abs(y).max()))) + 1
+    kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
+    column, row = x + reach, y + reach
+    left, top = np.floor(column).astype(int), np.floor(row).astype(int)
+    for down in (0, 1):
+        for right in (0, 1):
+            share = np.abs(1 - down - (row - top)) * np.abs(1 - right - (column - left))
+            np.add.at(kernel, (top + down, left + right), share)
+    return kernel / kernel.sum()
+
+
+def motion(photo: Photo, length: float, rng: np.random.Generator) -> Photo:
+    """Smears light along a curved path of `length` pixels."""
+    return photo if length == 0 else _in_light(photo, lambda light: cv2.filter2D(light, -1, path(length, rng)))
+
+
+def camera_noise(photo: Photo, iso: float, rng: np.random.Generator) -> Photo:
+    """Makes it as noisy as a camera's photo; the first step is demosaiced and developed without noise."""
+    return add_camera_noise(photo, iso, Camera.draw(rng), rng)
+
+
+def white_noise(photo: Photo, sigma: float, rng: np.random.Generator) -> Photo:
+    """Adds noise of `sigma` grey levels, independent in every pixel and channel."""
+    return photo if sigma == 0 else _rounded(photo + np.float32(sigma) * rng.standard_normal(photo.shape, np.float32))
+
+
+def grey_noise(photo: Photo, sigma: float, rng: np.random.Generator) -> Photo:
+    """Adds noise of `sigma` grey levels, the same in all channels, its grains up to 1.5 pixels wide."""
+    if sigma == 0:
+        return photo
+    grains = cv2.GaussianBlur(rng.standard_normal(photo.shape[:2], np.float32), (0, 0), rng.uniform(0.4, 0.8))
+    return _rounded(photo + np.float32(sigma) / grains.std() * grains[:, :, None])
+
+
+def coded(photo: Photo, kind: str, quality: float) -> Photo:
+    """Returns a photo as Pillow writes and reads it."""
+    buffer = io.BytesIO()
+    Image.fromarray(photo).save(buffer, kind, quality=round(quality), **({"speed": 9} if kind == "AVIF" else {}))
+    return np.asarray(Image.open(buffer).convert("RGB"))
+
+
+def jpeg(photo: Photo, loss: float, _: np.random.Generator) -> Photo:
+    """Compresses by JPEG; `loss` is 100 less its quality."""
+    return photo if loss == 0 else coded(photo, "JPEG", 100 - loss)
+
+
+def webp(photo: Photo, loss: float, _: np.random.Generator) -> Photo:
+    """Compresses by WebP; `loss` is 100 less its quality."""
+    return photo if loss == 0 else coded(photo, "WEBP", 100 - loss)
+
+
+def halos(photo: Photo, amount: float, rng: np.random.Generator) -> Photo:
+    """Sharpens too much."""
+    soft = cv2.GaussianBlur(photo, (0, 0), rng.uniform(1, 2.5)).astype(np.float32)
+    return _rounded(photo + np.float32(amount) * (photo - soft))
+
+
+def smeared(photo: Photo, strength: float, rng: np.random.Generator) -> Photo:
+    """Smears fine texture as a denoiser does that is set too strong; edges stay."""
+    if strength == 0:
+        return photo
+    space = rng.uniform(1.5, 3)
+    return cv2.bilateralFilter(photo, 0, strength, space)
+
+
+LADDERS = {
+    "gaussian": Ladder((0, 0.7, 1, 1.5, 2, 3, 5), gaussian_blur),
+    "defocus": Ladder((0, 1.2, 2, 3.5, 6), defocus),
+    "motion": Ladder((0, 4, 7, 11, 17, 28), motion),
+    "camera_noise": Ladder((0, 400, 1000, 2500, 6000, 15000), camera_noise),
+    "white_noise": Ladder((0, 3, 6, 10, 16, 28), white_noise),
+    "grey_noise": Ladder((0, 3, 6, 10, 16, 28), grey_noise),
+    "jpeg": Ladder((0, 35, 55, 68, 80, 90), jpeg),
+    "webp": Ladder((0, 40, 65, 85, 97), webp),
+    "halos": Ladder((0, 1, 2, 4, 8), halos),
+    "smeared": Ladder((0, 15, 30, 60), smeared),
+}
+"""Those that show the same part of a photo at every step."""
+
+FILTERS: dict[str, Callable[[Photo, tuple[int, int]], Photo]] = {
+    "nearest": lambda photo, size: cv2.resize(photo, size, interpolation=cv2.INTER_NEAREST),
+    "bilinear": lambda photo, size: cv2.resize(photo, size, interpolation=cv2.INTER_LINEAR),
+    "cubic": lambda photo, size: cv2.resize(photo, size, interpolation=cv2.INTER_CUBIC),
+    "bicubic": lambda photo, size: np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.BICUBIC)),
+    "lanczos": lambda photo, size: np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS)),
+    "hamming": lambda photo, size: np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.HAMMING)),
+}
+FACTORS = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+
+
+def enlarge(photo: Photo, factor: float, filter_name: str) -> Photo:
+    """Enlarges each side `factor` times."""
+    height, width, _ = photo.shape
+    return photo if factor == 1 else FILTERS[filter_name](photo, (round(width * factor), round(height * factor)))
+
+
+def climb(ladder: Ladder, photo: Photo, seed: int) -> Iterator[tuple[float, Photo]]:
+    """Yields every step of a ladder and the photo at it."""
+    for step in ladder.steps:
+        yield step, ladder.apply(photo, step, np.random.default_rng(seed))

@@ -1,0 +1,131 @@
+"""Views of a photo at its own pixels: small squares from all over it, at 1:1 and shrunk by whole factors.
+
+A grid divides the photo. In each of its cells the place is taken where the photo, as a screen shows it, has the most
+structure: sharpness and noise are judged where there is something to be sharp.
+"""
+
+import dataclasses
+import itertools
+
+import numpy as np
+from jaxtyping import Float, Float32, Int, UInt8
+
+from vtiqa_jax.photos.resize import Resized, Rgb
+
+WINDOW = 5
+"""Side of the squares of a screen's pixels whose structure is compared."""
+
+
+@dataclasses.dataclass(frozen=True)
+class NativeViews:
+    """Which views of a photo are made at its own pixels."""
+
+    factors: tuple[int, ...]
+    """By which the photo is shrunk, a view for each."""
+    grid: int
+    """Places along a side of a view."""
+    patch: int
+    """Side of a place in a view, pixels."""
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Of what `make` returns."""
+        size = self.grid * self.patch
+        return (len(self.factors), size, size, 3), (len(self.factors), self.grid**2)
+
+    def make(
+        self, pixels: Rgb, screen: Resized
+    ) -> tuple[UInt8[np.ndarray, "scales size size 3"], Float32[np.ndarray, "scales places"]]:
+        """Makes the views of a photo.
+
+        Args:
+            pixels: the photo.
+            screen: the same as a screen shows it, see `resize.shrink`.
+
+        Returns:
+            A view for each factor, and the structure of its places, see `Places`. Where the photo is too small for a
+            place the view is black and has no structure.
+        """
+        places = choose_places(screen, self.grid)
+        views, structure = (
+            np.zeros(shape, dtype) for shape, dtype in zip(self.shapes, (np.uint8, np.float32), strict=True)
+        )
+        for number, factor in enumerate(self.factors):
+            if min(pixels.shape[:2]) >= self.patch * factor:
+                views[number] = cut_places(pixels, places, self.patch, factor)
+                structure[number] = places.structure
+        return views, structure
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Places:
+    """One place for each cell of a grid, row by row."""
+
+    centres: Float[np.ndarray, "places 2"]
+    """Row and column as shares of the photo's height and width."""
+    structure: Float32[np.ndarray, " places"]
+    """Mean difference between neighbouring pixels of the screen there, grey levels."""
+
+
+def _window_sums(values: Int[np.ndarray, "rows columns"], size: int) -> Int[np.ndarray, "rows columns"]:
+    """Returns the sums over the squares around each pixel; beyond the edge there is nothing."""
+    before, after = size // 2, size - size // 2 - 1
+    for axis in (0, 1):
+        width = [(0, 0), (0, 0)]
+        width[axis] = (before + 1, after)
+        total = np.pad(values, width).cumsum(axis)
+        upper, lower = (slice(size, None), slice(None, -size))
+        values = total[upper] - total[lower] if axis == 0 else total[:, upper] - total[:, lower]
+    return values
+
+
+def choose_places(screen: Resized, grid: int) -> Places:
+    """Finds where a photo has structure.
+
+    Args:
+        screen: the photo as a screen shows it, see `resize.shrink`.
+        grid: cells along a side.
+    """
+    luma = screen.astype(np.int32) @ np.array([77, 150, 29])  # 256 times BT.601's, in integers
+    down, across = np.zeros_like(luma), np.zeros_like(luma)
+    down[1:-1] = np.abs(luma[2:] - luma[:-2])
+    across[:, 1:-1] = np.abs(luma[:, 2:] - luma[:, :-2])
+    sums = _window_sums(down + across, WINDOW)
+    rows, columns = (np.arange(grid + 1) * side // grid for side in luma.shape)
+    centres, structure = [], []
+    for top, bottom in itertools.pairwise(rows):
+        for left, right in itertools.pairwise(columns):
+            cell = sums[top : max(bottom, top + 1), left : max(right, left + 1)]
+            row, column = divmod(int(cell.argmax()), cell.shape[1])
+            centres.append(((top + row + 0.5) / luma.shape[0], (left + column + 0.5) / luma.shape[1]))
+            structure.append(cell[row, column])
+    # Two pixels apart, two directions, 256 times a grey level.
+    levels = np.array(structure, np.float32) / np.float32(4 * 256 * WINDOW**2)
+    return Places(np.array(centres), levels)
+
+
+def cut_places(pixels: Rgb, places: Places, patch: int, factor: int) -> UInt8[np.ndarray, "size size 3"]:
+    """Cuts a square around each place and shrinks it by a whole factor; side by side they are a view.
+
+    Args:
+        pixels: the photo, each side at least `patch * factor`.
+        places: of `choose_places`.
+        patch: side of a square in the view, pixels.
+        factor: 1 keeps the photo's pixels, 2 is the mean of two by two.
+
+    Returns:
+        A view of sqrt(places) * patch pixels a side.
+    """
+    height, width, _ = pixels.shape
+    side = patch * factor
+    grid = round(len(places.centres) ** 0.5)
+    view = np.empty((grid, patch, grid, patch, 3), np.uint8)
+    corners = np.rint(places.centres * (height, width) - side / 2).astype(int)
+    corners = np.clip(corners, 0, (height - side, width - side))
+    for number, (top, left) in enumerate(corners):
+        square = pixels[top : top + side, left : left + side]
+        if factor > 1:
+            sums = square.reshape(patch, factor, patch, factor, 3).sum((1, 3), dtype=np.int32)
+            square = (sums + factor**2 // 2) // factor**2
+        view[number // grid, :, number % grid] = square
+    return view.reshape(grid * patch, grid * patch, 3)
