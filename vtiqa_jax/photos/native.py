@@ -14,8 +14,6 @@ from vtiqa_jax.photos.resize import Resized, Rgb
 
 WINDOW = 5
 """Side of the squares of a screen's pixels whose structure is compared."""
-LUMA = np.array([77, 150, 29])
-"""Weights of red, green and blue: 256 times BT.601's, in integers."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +86,7 @@ def choose_places(screen: Resized, grid: int) -> Places:
         screen: the photo as a screen shows it, see `resize.shrink`.
         grid: cells along a side.
     """
-    luma = screen.astype(np.int32) @ LUMA
+    luma = screen.astype(np.int32) @ np.array([77, 150, 29])  # 256 times BT.601's, in integers
     down, across = np.zeros_like(luma), np.zeros_like(luma)
     down[1:-1] = np.abs(luma[2:] - luma[:-2])
     across[:, 1:-1] = np.abs(luma[:, 2:] - luma[:, :-2])
@@ -101,8 +99,8 @@ def choose_places(screen: Resized, grid: int) -> Places:
             row, column = divmod(int(cell.argmax()), cell.shape[1])
             centres.append(((top + row + 0.5) / luma.shape[0], (left + column + 0.5) / luma.shape[1]))
             structure.append(cell[row, column])
-    # Two pixels apart, two directions, the luma's weights together.
-    levels = np.array(structure, np.float32) / np.float32(4 * LUMA.sum() * WINDOW**2)
+    # Two pixels apart, two directions, 256 times a grey level.
+    levels = np.array(structure, np.float32) / np.float32(4 * 256 * WINDOW**2)
     return Places(np.array(centres), levels)
 
 
