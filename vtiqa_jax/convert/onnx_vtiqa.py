@@ -102,7 +102,7 @@ def _views_of_regions(op: Graph, config: ModelConfig, screen: Value) -> Value:
 
 
 def _views_of_stored(op: Graph, config: ModelConfig) -> Value:
-    """The same of the inputs `global_images` and `local_images`, photos in their stored sizes."""
+    """All views of the inputs `global_images` and `local_images`, photos in their stored sizes."""
     first, *others = config.eval_cuts
     kept = [("global_images", first), *(("local_images", cut) for cut in others)]
     images = [op.Gather(op.Gather(stored, cut.rows, axis=1), cut.columns, axis=2) for stored, cut in kept]

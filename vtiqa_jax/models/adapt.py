@@ -62,11 +62,12 @@ def without_detail(start: Checkpoint) -> Checkpoint:
 def with_readout(start: Checkpoint, blocks: Sequence[int]) -> Checkpoint:
     """The backbone of a model for a VT-IQA whose head sees the class tokens of `blocks`, counted from 1.
 
-    The blocks after the last of them are dropped, and so is the head.
+    The blocks after the last of them are dropped, and so are the heads.
 
     Raises:
         UserError: there are no such blocks.
     """
+    start = without_detail(start)
     config = start.config
     if list(blocks) != sorted(set(blocks)) or not blocks or blocks[0] < 1 or blocks[-1] > config.depth:
         raise UserError(

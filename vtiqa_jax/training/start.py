@@ -26,7 +26,6 @@ def shape_start(start: Checkpoint, options: TrainOptions) -> Checkpoint:
     Raises:
         UserError: it cannot be brought into that shape.
     """
-    start = adapt.without_detail(start)
     config = start.config
     if config.kind == "original":
         raise UserError(
@@ -38,6 +37,7 @@ def shape_start(start: Checkpoint, options: TrainOptions) -> Checkpoint:
             raise UserError(f"{options.checkpoint} is a backbone without a head; leave out --keep-head")
         if readout != (config.readout_blocks or (config.depth,)):
             raise UserError(f"--keep-head keeps the head's inputs too; leave out --readout-blocks {list(readout)}")
+        start = adapt.without_detail(start)
     else:
         start = adapt.with_readout(start, readout)
     if options.eval_mosaics < 1:
