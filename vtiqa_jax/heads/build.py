@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from vtiqa_jax.data.manifest import Manifest
@@ -70,17 +71,25 @@ def build_heads(
         The model with its heads, and a line for each photo that was left out.
 
     Raises:
-        UserError: the model has no score, or there are too few photos.
+        UserError: the model has no score, there are too few photos, or their scores are not on its scale.
     """
     if model.scale is None or model.config.kind != "vtiqa":
         raise UserError("heads stand on a VT-IQA that scores; train one first")
     if len(scored.names) < LEAST_SCORED:
         raise UserError(f"detail needs at least {LEAST_SCORED} scored photos for its scale, not {len(scored.names)}")
+    worst, best = scored.mos.min(), scored.mos.max()
+    if worst < model.scale.low or best > model.scale.high:
+        raise UserError(f"the scored photos have {worst:g} to {best:g}, beyond the model's {model.scale}")
     bare = without_heads(model)
     config = bare.config.replace(native_factors=NATIVE_FACTORS, native_blocks=native_blocks(bare.config))
     bare = dataclasses.replace(bare, config=config)
     places, left_out = collect_places(PlacesCache(cache, bare), photos)
     made = dataclasses.replace(bare, params=bare.params | fit_detail(places, NATIVE_FACTORS, options))
     octaves = measure_octaves(made, scored)
+    if (judged := np.count_nonzero(~np.isnan(octaves))) < LEAST_SCORED:
+        raise UserError(
+            f"detail needs at least {LEAST_SCORED} scored photos for its scale; of {len(octaves)} only {judged} can be"
+            " read and have structure"
+        )
     curve = fit_curve(octaves, scored.mos, model.scale)
     return dataclasses.replace(made, params=made.params | {"detail.curve": curve}), left_out

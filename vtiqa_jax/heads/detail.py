@@ -11,6 +11,7 @@ import optax
 from flax import nnx
 from jaxtyping import Array, ArrayLike, Bool, Float, Float32
 
+from vtiqa_jax.errors import UserError
 from vtiqa_jax.heads.places import Places
 from vtiqa_jax.models.detail import DetailHead
 from vtiqa_jax.models.params import Params
@@ -40,6 +41,10 @@ class FitOptions:
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.epochs, self.ladders, self.places) < 1 or self.seed < 0:
+            raise UserError("--epochs, --ladders and --places must be at least 1, and --seed at least 0")
 
 
 def expected_octaves(
@@ -76,12 +81,11 @@ jax.tree_util.register_dataclass(_Batch, [field.name for field in dataclasses.fi
 
 
 def _batches(places: Places, options: FitOptions, rng: np.random.Generator) -> Iterator[_Batch]:
-    """Yields every ladder of more than one version once, in another order each time."""
-    size = options.ladders
+    """Yields the ladders of more than one version, in another order each time; those that fill no batch are left out."""
     starts = np.flatnonzero(np.diff(places.ladder, prepend=-1))
     lengths = np.diff(starts, append=len(places.ladder))
     most, ladders = lengths.max(), np.flatnonzero(lengths > 1)
-    order = rng.permutation(ladders)
+    size, order = min(options.ladders, len(ladders)), rng.permutation(ladders)
     for at in range(0, len(order) - size + 1, size):
         chosen = order[at : at + size]
         is_there = np.arange(most) < lengths[chosen, None]
@@ -102,11 +106,12 @@ def _loss(head: DetailHead, batch: _Batch, factors: Float32[np.ndarray, " scales
     weights = known * jnp.array(SCALE_WEIGHTS[: len(factors)])
     first = jnp.zeros(expected.shape, bool).at[:, 0, 0].set(True)
     weights = jnp.where(first & ~batch.is_sharp[:, None, None], 0, weights)
-    error = (weights * optax.losses.huber_loss(lost - expected, delta=HUBER_DELTA)).sum() / weights.sum()
+    total = jnp.maximum(weights.sum(), 1e-6)  # of photos of nothing but sky nothing is known
+    error = (weights * optax.losses.huber_loss(lost - expected, delta=HUBER_DELTA)).sum() / total
     both = known[:, 1:, 0] & known[:, :-1, 0]
     wanted = jnp.minimum(0.7 * jnp.diff(expected[:, :, 0], axis=1), LEAST_STEP)
-    missing = jnp.where(both, jax.nn.relu(wanted - jnp.diff(lost[:, :, 0], axis=1)), 0).sum() / both.sum()
-    too_sharp = (weights * jax.nn.relu(BELOW_ZERO - lost) ** 2).sum() / weights.sum()
+    missing = jnp.where(both, jax.nn.relu(wanted - jnp.diff(lost[:, :, 0], axis=1)), 0).sum() / jnp.maximum(both.sum(), 1)
+    too_sharp = (weights * jax.nn.relu(BELOW_ZERO - lost) ** 2).sum() / total
     return error + ORDER_WEIGHT * missing + 0.1 * too_sharp
 
 

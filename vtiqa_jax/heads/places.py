@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,14 +121,17 @@ class PlacesCache:
             ImageError: the photo cannot be read, or is too small to learn from.
             OSError: the disk takes no more.
         """
-        data = path.read_bytes()
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise ImageError(error.strerror or str(error)) from error
         name = hashlib.sha256(data + self._key.encode()).hexdigest()[:24]
         file = self._folder / f"{name}.npz"
         if file.exists():
             try:
                 with np.load(file, allow_pickle=False) as stored:
                     return Places(**{field.name: stored[field.name] for field in dataclasses.fields(Places)})
-            except (OSError, ValueError, KeyError, EOFError):
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
                 pass  # made again below
         photo = decode(path.name, data).pixels
         made = make_versions(photo, is_native=metadata.is_as_taken(data, photo.shape), seed=zlib.crc32(data))

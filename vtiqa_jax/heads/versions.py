@@ -20,6 +20,8 @@ SHRUNK = 2.0, 4.0
 """How often a photo is shrunk at least and at most to be sharp to the pixel."""
 SMALLEST = 1100
 """Longer side of a shrunk photo at least, pixels."""
+NARROWEST = 64
+"""Shorter side of a photo at least, pixels, however it was shrunk: a part of fewer shows nothing."""
 NATIVE_LADDERS, SHRUNK_LADDERS = 6, 3
 """Ladders that are drawn for each photo."""
 DRAWS = 6
@@ -93,10 +95,10 @@ def make_versions(photo: Photo, *, is_native: bool, seed: int) -> Iterator[Versi
         seed: draws parts, ladders and filters.
     """
     rng = np.random.default_rng(seed)
-    if is_native:
+    if is_native and min(photo.shape[:2]) >= NARROWEST:
         yield from _ladders(_draw_part(photo, NATIVE_PART, rng), "native", NATIVE_LADDERS, rng)
         yield from _enlargements(photo, "native", rng)
-    largest = min(SHRUNK[1], max(photo.shape) / SMALLEST)
+    largest = min(SHRUNK[1], max(photo.shape) / SMALLEST, min(photo.shape[:2]) / NARROWEST)
     if largest >= SHRUNK[0]:
         shrunk = _shrink(photo, float(rng.uniform(SHRUNK[0], largest)), rng)
         part = _draw_part(shrunk, SHRUNK_PART, rng)
