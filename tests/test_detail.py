@@ -168,9 +168,7 @@ def test_places_are_the_means_of_their_patches_after_each_block(rng: np.random.G
     np.testing.assert_array_equal(backbone.read_places(images, (1, 2), 8), found)
 
 
-def test_octaves_of_all_scales_are_those_of_each(
-    seeing: ModelConfig, drawn: Params, rng: np.random.Generator
-) -> None:
+def test_octaves_of_all_scales_are_those_of_each(seeing: ModelConfig, drawn: Params, rng: np.random.Generator) -> None:
     model = merge_params(abstract_model(seeing)[0], jax.tree.map(jnp.asarray, drawn))
     assert isinstance(model, VTIQA) and model.detail is not None
     views = jnp.asarray(rng.integers(0, 256, (3, 4, 28, 28, 3), np.uint8))

@@ -69,9 +69,7 @@ def test_of_equal_places_the_first_is_taken() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (2, 3), (6, 5), (8, 200)])
-def test_a_screen_with_fewer_pixels_than_cells_has_all_places(
-    shape: tuple[int, int], rng: np.random.Generator
-) -> None:
+def test_a_screen_with_fewer_pixels_than_cells_has_all_places(shape: tuple[int, int], rng: np.random.Generator) -> None:
     places = choose_places(rng.integers(0, 256, (*shape, 3), np.uint8), 7)
     assert places.centres.shape == (49, 2) and places.structure.shape == (49,)
     assert (places.centres > 0).all() and (places.centres < 1).all()

@@ -22,7 +22,7 @@ LEAST_SCORED = 50
 
 def native_blocks(config: ModelConfig) -> tuple[int, ...]:
     """Returns the blocks whose patch tokens the head reads: those in the middle know most of noise and sharpness."""
-    return config.depth // 2, 3 * config.depth // 4
+    return tuple(sorted({max(1, config.depth // 2), max(1, 3 * config.depth // 4)}))
 
 
 def without_heads(model: Checkpoint) -> Checkpoint:
@@ -81,7 +81,10 @@ def build_heads(
     if worst < model.scale.low or best > model.scale.high:
         raise UserError(f"the scored photos have {worst:g} to {best:g}, beyond the model's {model.scale}")
     bare = without_heads(model)
-    config = bare.config.replace(native_factors=NATIVE_FACTORS, native_blocks=native_blocks(bare.config))
+    try:
+        config = bare.config.replace(native_factors=NATIVE_FACTORS, native_blocks=native_blocks(bare.config))
+    except ValueError as error:
+        raise UserError(f"no detail can stand on this model: {error}") from error
     bare = dataclasses.replace(bare, config=config)
     places, left_out = collect_places(PlacesCache(cache, bare), photos)
     made = dataclasses.replace(bare, params=bare.params | fit_detail(places, NATIVE_FACTORS, options))

@@ -48,8 +48,8 @@ class FitOptions:
 
 
 def expected_octaves(
-    start: Float[Array, "*batch"], octaves: Float[Array, "*batch"], factor: Float[Array, "*batch"], shrunk: ArrayLike
-) -> Float[Array, "*batch"]:
+    start: Float[Array, "*#batch"], octaves: Float[Array, "*#batch"], factor: Float[Array, "*#batch"], shrunk: ArrayLike
+) -> Float[Array, "..."]:
     """Returns what a version has lost at a scale.
 
     What spreads a pixel's light adds up in squares: of two blurs, and of a blur and a photo's own softness. Shrinking
@@ -110,7 +110,9 @@ def _loss(head: DetailHead, batch: _Batch, factors: Float32[np.ndarray, " scales
     error = (weights * optax.losses.huber_loss(lost - expected, delta=HUBER_DELTA)).sum() / total
     both = known[:, 1:, 0] & known[:, :-1, 0]
     wanted = jnp.minimum(0.7 * jnp.diff(expected[:, :, 0], axis=1), LEAST_STEP)
-    missing = jnp.where(both, jax.nn.relu(wanted - jnp.diff(lost[:, :, 0], axis=1)), 0).sum() / jnp.maximum(both.sum(), 1)
+    missing = jnp.where(both, jax.nn.relu(wanted - jnp.diff(lost[:, :, 0], axis=1)), 0).sum() / jnp.maximum(
+        both.sum(), 1
+    )
     too_sharp = (weights * jax.nn.relu(BELOW_ZERO - lost) ** 2).sum() / total
     return error + ORDER_WEIGHT * missing + 0.1 * too_sharp
 
@@ -140,12 +142,12 @@ def fit_detail(places: Places, factors: tuple[int, ...], options: FitOptions = F
     )
     state, seen = optimizer.init(params), np.asarray(factors, np.float32)
 
-    def loss(params: nnx.State, batch: _Batch) -> Float[Array, ""]:
+    def loss(params: Any, batch: _Batch) -> Float[Array, ""]:
         tokens = (batch.tokens.astype(jnp.float32) - mean) / deviation
         return _loss(nnx.merge(graphdef, params), dataclasses.replace(batch, tokens=tokens), seen)
 
     @jax.jit
-    def step(params: nnx.State, state: optax.OptState, batch: _Batch) -> tuple[Any, optax.OptState]:
+    def step(params: Any, state: optax.OptState, batch: _Batch) -> tuple[Any, optax.OptState]:
         updates, state = optimizer.update(jax.grad(loss)(params, batch), state, params)
         return optax.apply_updates(params, updates), state
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from vtiqa_jax.data.native_ladders import FACTORS, FILTERS, LADDERS, Photo, climb, enlarge
-from vtiqa_jax.photos.resize import resize_area
+from vtiqa_jax.photos.resize import Resized, resize_area
 
 NATIVE_PART, SHRUNK_PART = (1152, 1536), (864, 1152)
 """Height and width of the parts of a photo that are made worse, pixels: as it is, and shrunk."""
@@ -43,7 +43,7 @@ class Version:
     """Whether the best version of the ladder has lost nothing."""
 
 
-def _draw_part(photo: Photo, size: tuple[int, int], rng: np.random.Generator) -> Photo:
+def _draw_part(photo: Photo, size: tuple[int, int], rng: np.random.Generator) -> Resized:
     """Returns a part of the photo that shows something."""
     height, width = (min(want, have) for want, have in zip(size, photo.shape, strict=False))
     parts = []
@@ -54,7 +54,7 @@ def _draw_part(photo: Photo, size: tuple[int, int], rng: np.random.Generator) ->
     return np.ascontiguousarray(max(parts, key=lambda found: found[0])[1])
 
 
-def _shrink(photo: Photo, factor: float, rng: np.random.Generator) -> Photo:
+def _shrink(photo: Photo, factor: float, rng: np.random.Generator) -> Resized:
     """Shrinks with one of the filters that keep it sharp."""
     height, width, _ = photo.shape
     size = round(width / factor), round(height / factor)
