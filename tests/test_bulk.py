@@ -341,7 +341,10 @@ def test_detail_is_that_of_vtiqa_score(tmp_path: Path, scale: LabelScale, monkey
     monkeypatch.setattr(ray, "get_gpu_ids", lambda: [0])
     config = tiny_config(native_factors=(1, 2), native_blocks=(1,))
     model = Checkpoint(config, init_params(config, 0), scale, {})
-    pictures = [*(np.asarray(Image.open(io.BytesIO(photo(seed)))) for seed in range(2)), np.full((30, 40, 3), 9, np.uint8)]
+    pictures = [
+        *(np.asarray(Image.open(io.BytesIO(photo(seed)))) for seed in range(2)),
+        np.full((30, 40, 3), 9, np.uint8),
+    ]
     for number, pixels in enumerate(pictures):
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
     (block,) = sources.read_blocks([f"{tmp_path}/{number}.png" for number in range(3)])
@@ -349,7 +352,8 @@ def test_detail_is_that_of_vtiqa_score(tmp_path: Path, scale: LabelScale, monkey
     rows = pipeline.ScorePhotos(model, "", "float32", 8, cache)(decoding.decode_rows(block, config.preparation))
     results = scorer.Scorer(config, model.params, scale, devices=jax.devices()[:1]).stream(pictures)
     for row, result in zip(rows.to_pylist(), results, strict=True):
-        assert (row["detail"], row["holds"]) == pytest.approx((result.detail, result.holds), rel=1e-4)
+        assert row["detail"] == pytest.approx(result.detail, abs=1e-5)
+        assert row["holds"] == pytest.approx(result.holds, abs=0.06)  # to a tenth of a percent
         assert row["warning"] == result.warning
     assert [row["detail"] is None for row in rows.to_pylist()] == [False, False, True]
 

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -85,7 +86,9 @@ def test_the_less_is_lost_the_better_whichever_end_of_the_scale_is_good(
 # ---- where a photo holds ----
 
 
-def holds(octaves: Sequence[Sequence[float]] | np.ndarray, factors: tuple[int, ...] = FACTORS) -> np.ndarray:
+def holds(
+    octaves: Sequence[Sequence[float] | np.ndarray] | np.ndarray, factors: tuple[int, ...] = FACTORS
+) -> np.ndarray:
     return np.asarray(find_holding_scale(jnp.asarray(octaves, jnp.float32), factors))
 
 
@@ -146,7 +149,7 @@ def drawn(seeing: ModelConfig) -> Params:
     """Large weights, so that photos get visibly different numbers, and a curve."""
     initial = init_params(seeing, seed=0)
     params = {name: np.asarray(array) * (3 if name.endswith("kernel") else 1) for name, array in initial.items()}
-    return params | {"detail.curve": np.array([1, 5, 0.5, -0.6], np.float32)}
+    return params | {"detail.curve": np.array([1, 5, 1, -0.15], np.float32)}
 
 
 def test_places_are_the_means_of_their_patches_after_each_block(rng: np.random.Generator) -> None:
@@ -262,10 +265,10 @@ def test_detail_is_in_every_result_whatever_the_batch(scorer: Scorer, photos: li
         for size in (1, 3, 7)
     ]
     first = np.array(found[0], np.float64)
-    assert np.isfinite(first).all() and len(np.unique(first[:, 1].round(3))) == len(photos)
+    assert np.isfinite(first).all() and np.diff(np.sort(first[:, 1])).min() > 0.015
     assert (first[:, 1] > 1).all() and (first[:, 1] < 5).all() and (first[:, 2] > 0).all()
     for other in found[1:]:
-        # Another photo's detail, as of a batch that is padded at the wrong end, differs by more than .001.
+        # Another photo's detail, as of a batch that is padded at the wrong end, differs by more than .015.
         np.testing.assert_allclose(np.array(other, np.float64), first, rtol=1e-4)
 
 
@@ -294,16 +297,17 @@ def test_a_spread_has_detail_beside_it(scorer: Scorer, photos: list[np.ndarray])
     plain = list(scorer.stream(photos))
     drawn = list(scorer.stream(photos, spread=Spread(3)))
     assert all(len(result.draws) == 3 for result in drawn)
-    np.testing.assert_allclose([r.detail for r in drawn], [r.detail for r in plain], atol=1e-4)
-    np.testing.assert_allclose([r.holds for r in drawn], [r.holds for r in plain], rtol=1e-4)
+    for with_draws, without in zip(drawn, plain, strict=True):
+        assert (with_draws.detail, with_draws.holds) == pytest.approx((without.detail, without.holds), rel=1e-4)
 
 
 def test_bfloat16_says_nearly_the_same(scorer: Scorer, photos: list[np.ndarray]) -> None:
-    fast = Scorer(**(scorer.__getstate__() | {"compute_dtype": "bfloat16"}), devices=jax.devices()[:1])
+    state: dict[str, Any] = scorer.__getstate__() | {"compute_dtype": "bfloat16"}
+    fast = Scorer(**state, devices=jax.devices()[:1])
     exact = [result.detail for result in scorer.stream(photos)]
     near = [result.detail for result in fast.stream(photos)]
     assert near != exact
-    np.testing.assert_allclose(near, exact, atol=0.05)  # another photo's detail is off by .2 in the mean
+    assert near == pytest.approx(exact, abs=0.015)  # any other photo's detail is further away
 
 
 def test_damaged_weights_of_the_head_give_no_infinite_number(

@@ -165,7 +165,7 @@ def test_only_what_shows_something_at_full_size_is_taken() -> None:
 
 
 def octaves(start: float, cost: float, factor: float, shrunk: float) -> float:
-    return float(expected_octaves(*(jnp.float32(value) for value in (start, cost, factor)), shrunk))
+    return float(expected_octaves(jnp.float32(start), jnp.float32(cost), jnp.float32(factor), shrunk))
 
 
 def test_spreads_add_up_in_squares() -> None:
@@ -360,7 +360,7 @@ def test_ladders_of_several_photos_stay_apart(model: Checkpoint, folder: Path, t
 def test_a_photo_that_cannot_be_read_says_why(data: bytes | None, model: Checkpoint, tmp_path: Path) -> None:
     if data is not None:
         (tmp_path / "a.jpg").write_bytes(data)
-    with pytest.raises(ImageError, match="empty|not an image|No such file"):
+    with pytest.raises(ImageError, match=r"empty|not an image|No such file"):
         PlacesCache(tmp_path / "cache", model).read(tmp_path / "a.jpg")
     assert not (tmp_path / "cache").exists()
 
@@ -394,7 +394,9 @@ def test_too_few_photos_are_told_in_one_line(command: Command, bare: Path, folde
     scored, out = scored_photos(tmp_path / "scored", build.LEAST_SCORED), tmp_path / "out"
     given = {"checkpoint": bare, "scored": scored, "cache": tmp_path / "cache"}
     (tmp_path / "nothing").mkdir()
-    assert "at least 20 photos as cameras made them, not 0" in mistake(command, out, photos=tmp_path / "nothing", **given)
+    assert "at least 20 photos as cameras made them, not 0" in mistake(
+        command, out, photos=tmp_path / "nothing", **given
+    )
     (folder / "0.jpg").write_bytes(b"no photo")
     said = mistake(command, out, photos=folder, **given)
     assert "not 3" in said and "0.jpg: not an image" in said

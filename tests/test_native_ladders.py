@@ -78,7 +78,7 @@ def test_all_steps_of_a_ladder_are_given_the_same_draws(photo: np.ndarray) -> No
 def spread_of(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Centre of gravity from the middle, and covariance, pixels."""
     reach = len(kernel) // 2
-    places = np.stack(np.mgrid[-reach : reach + 1, -reach : reach + 1], -1).reshape(-1, 2)
+    places = np.argwhere(np.ones_like(kernel)) - reach
     middle = kernel.ravel() @ places
     return middle, (kernel.ravel()[:, None] * (places - middle)).T @ (places - middle)
 

@@ -81,7 +81,7 @@ jax.tree_util.register_dataclass(_Batch, [field.name for field in dataclasses.fi
 
 
 def _batches(places: Places, options: FitOptions, rng: np.random.Generator) -> Iterator[_Batch]:
-    """Yields the ladders of more than one version, in another order each time; those that fill no batch are left out."""
+    """Yields the ladders of more than one version, in another order each time, as far as they fill batches."""
     starts = np.flatnonzero(np.diff(places.ladder, prepend=-1))
     lengths = np.diff(starts, append=len(places.ladder))
     most, ladders = lengths.max(), np.flatnonzero(lengths > 1)
