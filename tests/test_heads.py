@@ -26,6 +26,7 @@ from vtiqa_jax.heads.detail import MOST_OCTAVES, FitOptions, expected_octaves, f
 from vtiqa_jax.heads.places import Places, PlacesCache
 from vtiqa_jax.heads.versions import Version, make_versions
 from vtiqa_jax.models import checkpoint
+from vtiqa_jax.models.adapt import without_detail
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
 from vtiqa_jax.models.detail import NO_STRUCTURE, DetailHead
 from vtiqa_jax.models.params import Params, init_params, merge_params
@@ -441,7 +442,7 @@ def test_heads_are_made_on_a_model_and_change_no_score(
     status, said = run(command, out, **given)
     assert status == 0 and "broken.jpg: not an image" in said and "detail of" in said
     before, after = checkpoint.load(bare), checkpoint.load(out)
-    assert before.config == build.without_heads(after).config
+    assert before.config == without_detail(after).config
     assert all(np.array_equal(after.params[name], array) for name, array in before.params.items())
     assert (after.scale, after.provenance["made"]) == (before.scale, "by a test")
     pictures = [a_photo(7), a_photo(8)]

@@ -12,6 +12,7 @@ from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.heads.curve import fit_curve, measure_octaves
 from vtiqa_jax.heads.detail import FitOptions, fit_detail
 from vtiqa_jax.heads.places import Places, PlacesCache
+from vtiqa_jax.models.adapt import without_detail
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.vtiqa import ModelConfig
 
@@ -23,13 +24,6 @@ LEAST_SCORED = 50
 def native_blocks(config: ModelConfig) -> tuple[int, ...]:
     """Returns the blocks whose patch tokens the head reads: those in the middle know most of noise and sharpness."""
     return tuple(sorted({max(1, config.depth // 2), max(1, 3 * config.depth // 4)}))
-
-
-def without_heads(model: Checkpoint) -> Checkpoint:
-    """Returns a model without what stands on its backbone beside the score's head."""
-    params = {name: array for name, array in model.params.items() if not name.startswith("detail.")}
-    config = model.config.replace(native_factors=(), native_blocks=())
-    return dataclasses.replace(model, config=config, params=params)
 
 
 def collect_places(cache: PlacesCache, paths: Iterable[Path]) -> tuple[Places, list[str]]:
@@ -80,7 +74,7 @@ def build_heads(
     worst, best = scored.mos.min(), scored.mos.max()
     if worst < model.scale.low or best > model.scale.high:
         raise UserError(f"the scored photos have {worst:g} to {best:g}, beyond the model's {model.scale}")
-    bare = without_heads(model)
+    bare = without_detail(model)
     try:
         config = bare.config.replace(native_factors=NATIVE_FACTORS, native_blocks=native_blocks(bare.config))
     except ValueError as error:
