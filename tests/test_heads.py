@@ -421,6 +421,7 @@ def test_what_cannot_be_made_is_told_in_one_line_before_anything_is_computed(
     assert "exists" in mistake(command, bare, **given)
     (tmp_path / "out.npz").write_bytes(b"something")
     assert "exists" in mistake(command, tmp_path / "out.npz", **given)
+    assert "width 24 cannot be quantized" in mistake(command, tmp_path / "new.npz", **given)
     config = tiny_config(kind="backbone")
     checkpoint.save(tmp_path / "backbone", Checkpoint(config, init_params(config, 0), None, {}))
     assert "train one first" in mistake(command, out, **given | {"checkpoint": tmp_path / "backbone"})

@@ -58,6 +58,8 @@ def heads(
     else:
         checkpoints.check_overwrite(out, force=force)
     model = catalog.load(checkpoint)
+    if out.suffix == ".npz" and model.config.embed_dim % quantized.GROUP_SIZE:
+        raise UserError(f"a model of width {model.config.embed_dim} cannot be quantized; let OUT be a folder")
     listed = _read_scored(scored, dataset)
     rows = np.random.default_rng(options.seed).permutation(len(listed.names))[:most_scored]
     with stderr.quiet_decoders():
