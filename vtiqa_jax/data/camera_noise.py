@@ -74,6 +74,8 @@ class Camera:
     demosaic: Demosaicing
     denoising: float
     """0 leaves noise alone, 1 smears most of it."""
+    sharpening: float
+    """Of the brightness, after denoising: cameras sharpen what is left of the noise, too, which then looks like texture."""
     read_noise: float
     """How far read noise is from its mean, in logarithms."""
 
@@ -89,6 +91,7 @@ class Camera:
             blue_gain=float(rng.uniform(1.5, 1.9)),
             demosaic=DEMOSAICINGS[rng.integers(len(DEMOSAICINGS))],
             denoising=float(np.clip(rng.uniform(-0.3, 1), 0, 1)),
+            sharpening=float(rng.uniform(0, 1.5)),
             read_noise=float(rng.normal(0, 0.26)),
         )
 
@@ -121,6 +124,13 @@ def _denoise(photo: Photo, strength: float, sigma: float) -> Photo:
     return cv2.cvtColor(cv2.merge([luma, *chroma]), cv2.COLOR_YCrCb2RGB)
 
 
+def _sharpen(photo: Photo, amount: float) -> Photo:
+    """Adds what a blur takes from the brightness."""
+    luma = photo.mean(2, dtype=np.float32)
+    edges = np.float32(amount) * (luma - cv2.GaussianBlur(luma, (0, 0), 1))
+    return np.rint(np.clip(photo + edges[:, :, None], 0, 255)).astype(np.uint8)
+
+
 def _develop(sensor: Sensor, camera: Camera) -> Light:
     """White balance, demosaicing, colours, gamma and tone curve; 0..1."""
     gains = np.full(sensor.shape, camera.gain, np.float32)
@@ -150,6 +160,6 @@ def add_camera_noise(photo: Photo, iso: float, camera: Camera, rng: np.random.Ge
         variance = np.maximum(sensor, 0) * shot + read
         sensor = sensor + np.sqrt(variance).astype(np.float32) * rng.standard_normal(sensor.shape, np.float32)
     developed = np.rint(255 * _develop(sensor, camera)).astype(np.uint8)
-    if camera.denoising == 0 or not iso:
-        return developed
-    return _denoise(developed, camera.denoising, 255 * float(np.sqrt(shot * 0.2 + read)) * camera.gain * 1.5)
+    if camera.denoising and iso:
+        developed = _denoise(developed, camera.denoising, 255 * float(np.sqrt(shot * 0.2 + read)) * camera.gain * 1.5)
+    return _sharpen(developed, camera.sharpening)

@@ -150,7 +150,7 @@ SIGMAS = (0.0, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0)
 RADII = (0.0, 1.2, 2.0, 3.5, 6.0)
 LADDERS = {
     "gaussian": Ladder("blur", gaussian_blur, SIGMAS, tuple(map(blur_octaves, SIGMAS))),
-    "defocus": Ladder("blur", defocus, RADII, tuple(blur_octaves(radius / 2.0) for radius in RADII)),
+    "defocus": Ladder("blur", defocus, RADII, tuple(blur_octaves(radius / 2) for radius in RADII)),
     "motion": Ladder("blur", motion, (0.0, 4.0, 7.0, 11.0, 17.0, 28.0), (0.0, 1.07, 1.61, 1.96, 2.18, 2.37)),
     "camera_noise": Ladder(
         "noise", camera_noise, (0.0, 400.0, 1000.0, 2500.0, 6000.0, 15000.0), (0.0, 0.96, 1.56, 2.21, 2.98, 3.1)

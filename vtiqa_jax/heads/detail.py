@@ -119,12 +119,15 @@ def _loss(head: DetailHead, batch: _Batch, factors: Float[Array, " scales"]) -> 
     expected = expected_octaves(
         jnp.where(batch.is_sharp[:, None], 0.0, found), batch.cause, batch.octaves, batch.factor, factors
     )
-    is_own = jax.nn.one_hot(batch.cause, len(CAUSES))[:, :, None] > 0
-    weights = known * jnp.array(SCALE_WEIGHTS[: len(factors)])[:, None] * jnp.where(is_own, 1, OTHER_WEIGHT)
+    causes = jnp.arange(len(CAUSES))
+    is_own = batch.cause[:, :, None, None] == causes
+    # Noise must not read as texture, which a blurred photo would lack.
+    is_told = is_own | ((batch.cause == NOISE)[:, :, None, None] & (causes == BLUR))
+    weights = known * jnp.array(SCALE_WEIGHTS[: len(factors)])[:, None] * jnp.where(is_told, 1, OTHER_WEIGHT)
     first = jnp.zeros(expected.shape, bool).at[:, 0, 0].set(True)
     weights = jnp.where(first & ~is_sharp, 0, weights)
-    # Blur hides noise, and compression hides both: by how much is not known, only that they grow by nothing.
-    is_exact = is_own | is_sharp | ((batch.cause == NOISE)[:, :, None, None] & (jnp.arange(len(CAUSES)) == BLUR))
+    # Blur hides noise, and compression hides both: by how much is not known, but nothing grows.
+    is_exact = is_told | is_sharp
     error = jnp.where(is_exact, lost - expected, jax.nn.relu(lost - expected))
     count = jnp.maximum(weights.sum(), 1e-6)  # of photos of nothing but sky nothing is known
     error = (weights * optax.losses.huber_loss(error, delta=HUBER_DELTA)).sum() / count

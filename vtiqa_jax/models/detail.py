@@ -17,8 +17,6 @@ from jaxtyping import Array, Float
 CAUSES = ("blur", "noise", "artefacts")
 """Too few pixels, focus or motion; a sensor's noise; compression, sharpening and smearing."""
 HIDDEN = 64
-LEAST_SPREAD = 0.5
-"""Of a pixel's light, squared, where a sharp pixel has 1: less is not told apart."""
 NO_STRUCTURE = 0.4
 """Grey levels, see `Places.structure`: a place with less says nothing. Fog, sky and a studio's background have less."""
 OCTAVES_THAT_HOLD = 0.5
@@ -31,8 +29,8 @@ MOST_GROWTH = 9.0
 
 
 def add_causes(octaves: Float[Array, "*batch causes"]) -> Float[Array, "*batch"]:
-    """Adds up what is lost by several causes: what they spread a pixel's light by adds up in squares."""
-    return jnp.log2(jnp.maximum(jnp.sum(4**octaves - 1, axis=-1) + 1, LEAST_SPREAD)) / 2
+    """Adds up what is lost by several causes: what one of them leaves, the next harms as much as it harms all of it."""
+    return jnp.sum(octaves, axis=-1)
 
 
 class DetailHead(nnx.Module):
