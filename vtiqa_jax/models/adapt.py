@@ -1,4 +1,4 @@
-"""A checkpoint brought into another shape before training: fewer blocks, several readouts, another view size."""
+"""A checkpoint brought into another shape: fewer blocks, several readouts, another view size, no detail."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -47,6 +47,16 @@ def with_view_size(start: Checkpoint, size: int) -> Checkpoint:
     config, name = view_size_config(start.config, size), "backbone.pos_embed"
     resampled = resize_pos_embed(np.asarray(start.params[name]), size // config.patch_size)
     return dataclasses.replace(start, config=config, params=start.params | {name: resampled})
+
+
+def without_detail(start: Checkpoint) -> Checkpoint:
+    """The same model without its detail head, if it has one.
+
+    That head reads blocks' patch tokens of one backbone, and is wrong as soon as the backbone learns.
+    """
+    params = {name: array for name, array in start.params.items() if param_group(name)[0] != "detail"}
+    config = start.config.replace(native_factors=(), native_blocks=())
+    return dataclasses.replace(start, config=config, params=params)
 
 
 def with_readout(start: Checkpoint, blocks: Sequence[int]) -> Checkpoint:

@@ -15,7 +15,9 @@ from vtiqa_jax.training.options import TrainOptions
 
 
 def shape_start(start: Checkpoint, options: TrainOptions) -> Checkpoint:
-    """The model that a training starts from: the backbone of another, or all of it with `options.keep_head`.
+    """The model that a training starts from: the backbone of another, or the head, too, with `options.keep_head`.
+
+    Its detail is left out: a new backbone breaks it.
 
     Args:
         start: the model that `options.checkpoint` names.
@@ -24,6 +26,7 @@ def shape_start(start: Checkpoint, options: TrainOptions) -> Checkpoint:
     Raises:
         UserError: it cannot be brought into that shape.
     """
+    start = adapt.without_detail(start)
     config = start.config
     if config.kind == "original":
         raise UserError(
