@@ -9,6 +9,7 @@ Playwright and Chromium.
 
 import dataclasses
 import io
+import re
 import shutil
 import zlib
 from collections.abc import Callable
@@ -25,7 +26,9 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from playwright.sync_api import Page, sync_playwright
 
 Rng = np.random.Generator
-SYLLABLES = "ba ce di fo gu ha je ki lo mu na pe ri so tu va we xi yo za ler mon tis car pel dun sto bri".split()
+SYLLABLES = re.findall(
+    r"\w+", "ba ce di fo gu ha je ki lo mu na pe ri so tu va we xi yo za ler mon tis car pel dun sto bri"
+)
 FONTS = ("DejaVu Sans", "DejaVu Serif", "DejaVu Sans Mono", "Liberation Sans", "Liberation Serif", "Liberation Mono")
 
 
@@ -139,7 +142,9 @@ def noise(rng: Rng) -> Image.Image:
     height, width = rng.integers(200, 900, 2)
     block = int(rng.integers(1, 5))
     pixels = rng.integers(0, 256, (height // block, width // block, int(rng.choice([1, 3]))), np.uint8)
-    return Image.fromarray(np.kron(np.broadcast_to(pixels, (*pixels.shape[:2], 3)), np.ones((block, block, 1), np.uint8)))
+    return Image.fromarray(
+        np.kron(np.broadcast_to(pixels, (*pixels.shape[:2], 3)), np.ones((block, block, 1), np.uint8))
+    )
 
 
 def pattern(rng: Rng) -> Image.Image:
@@ -230,7 +235,8 @@ def spreadsheet(rng: Rng) -> str:
         f"<tr><th>{row}" + "".join(f"<td>{value:.2f}" for value in rng.normal(0, 900, columns)) for row in range(40)
     )
     ribbon = "".join(f"<button>{words(rng, 1)}</button>" for _ in range(12))
-    style = f"nav{{background:{colour(rng, 60, 220)};padding:14px}}table{{border-collapse:collapse;font:14px Liberation Sans}}"
+    style = f"nav{{background:{colour(rng, 60, 220)};padding:14px}}"
+    style += "table{border-collapse:collapse;font:14px Liberation Sans}"
     style += "td,th{border:1px solid #ccc;padding:4px 12px;text-align:right}th{background:#eee}"
     return page(style, f"<nav>{ribbon}</nav><table>{rows}</table>")
 
@@ -238,8 +244,8 @@ def spreadsheet(rng: Rng) -> str:
 def terminal(rng: Rng) -> str:
     """Lines of a shell on a dark ground."""
     lines = "<br>".join(f"<b>$</b> {words(rng, int(rng.integers(1, 12)))}" for _ in range(45))
-    style = f"body{{background:{colour(rng, 0, 50)};color:{colour(rng, 150)};font:{rng.integers(12, 20)}px DejaVu Sans Mono;"
-    return page(style + "padding:8px}b{color:#5f5}", lines)
+    style = f"body{{background:{colour(rng, 0, 50)};color:{colour(rng, 150)};padding:8px;"
+    return page(f"{style}font:{rng.integers(12, 20)}px DejaVu Sans Mono}}b{{color:#5f5}}", lines)
 
 
 def shapes(rng: Rng) -> str:
@@ -288,7 +294,8 @@ def chat(rng: Rng) -> str:
     """Bubbles of a conversation on a telephone."""
     bubbles = "".join(
         f"<p style='max-width:60%;padding:12px;border-radius:16px;background:{colour(rng, 150)};"
-        f"margin:10px {'10px 10px auto' if rng.random() < 0.5 else 'auto 10px 10px'}'>{words(rng, int(rng.integers(2, 25)))}"
+        f"margin:10px {'10px 10px auto' if rng.random() < 0.5 else 'auto 10px 10px'}'>"
+        f"{words(rng, int(rng.integers(2, 25)))}"
         for _ in range(14)
     )
     return page(f"body{{font:18px DejaVu Sans;background:{colour(rng, 200)}}}", bubbles)
@@ -303,7 +310,8 @@ def dashboard(rng: Rng) -> str:
     )
     style = f"body{{display:flex;flex-wrap:wrap;background:{colour(rng, 20, 250)};font:15px Liberation Sans}}"
     style += "div{background:#fff;margin:12px;padding:16px;width:200px}b{font-size:40px}"
-    style += "i{display:block;width:90px;height:90px;border-radius:50%}u{display:block;height:10px;margin:9px 0;background:#37c}"
+    style += "i{display:block;width:90px;height:90px;border-radius:50%}"
+    style += "u{display:block;height:10px;margin:9px 0;background:#37c}"
     return page(style, cards)
 
 
@@ -316,8 +324,11 @@ def code_editor(rng: Rng) -> str:
         for _ in range(40)
     )
     tree = "<br>".join(words(rng, 1) + ".py" for _ in range(30))
-    style = f"body{{display:flex;background:{colour(rng, 10, 60)};color:#aaa;font:{rng.integers(12, 19)}px DejaVu Sans Mono}}"
-    return page(style + "nav{padding:12px;background:#0006;width:180px}main{padding:12px}", f"<nav>{tree}</nav><main>{lines}")
+    style = f"body{{display:flex;background:{colour(rng, 10, 60)};color:#aaa;"
+    style += f"font:{rng.integers(12, 19)}px DejaVu Sans Mono}}"
+    return page(
+        style + "nav{padding:12px;background:#0006;width:180px}main{padding:12px}", f"<nav>{tree}</nav><main>{lines}"
+    )
 
 
 def street_map(rng: Rng) -> str:
@@ -342,7 +353,8 @@ def diagram(rng: Rng) -> str:
         for (a, b), (c, d) in zip(centres, rng.permutation(centres), strict=True)
     )
     boxes = "".join(
-        f"<rect x='{x - 70:.0f}' y='{y - 28:.0f}' width='140' height='56' rx='8' fill='{colour(rng, 170)}' stroke='#333'/>"
+        f"<rect x='{x - 70:.0f}' y='{y - 28:.0f}' width='140' height='56' rx='8' fill='{colour(rng, 170)}'"
+        " stroke='#333'/>"
         f"<text x='{x:.0f}' y='{y + 6:.0f}' text-anchor='middle'>{words(rng, 1)}</text>"
         for x, y in centres
     )
@@ -352,17 +364,21 @@ def diagram(rng: Rng) -> str:
 def slide(rng: Rng) -> str:
     """A slide of a talk: a title and points."""
     points = "".join(f"<li>{words(rng, int(rng.integers(3, 9)))}" for _ in range(rng.integers(3, 7)))
-    style = f"body{{height:100vh;background:linear-gradient({colour(rng, 160)},{colour(rng, 200)});color:{colour(rng, 0, 80)};"
-    return page(style + f"font:34px {rng.choice(FONTS)};padding:40px}}li{{margin:22px}}", f"<h1>{words(rng, 3)}</h1><ul>{points}")
+    style = f"body{{height:100vh;background:linear-gradient({colour(rng, 160)},{colour(rng, 200)});"
+    style += f"color:{colour(rng, 0, 80)};"
+    return page(
+        style + f"font:34px {rng.choice(FONTS)};padding:40px}}li{{margin:22px}}",
+        f"<h1>{words(rng, 3)}</h1><ul>{points}",
+    )
 
 
 def comic(rng: Rng) -> str:
     """Panels with round figures that talk."""
     panels = "".join(
         f"<svg viewBox='0 0 300 260' style='background:{colour(rng, 120)}'><text x='20' y='36'>{words(rng, 4)}</text>"
-        f"<circle cx='{rng.integers(80, 220)}' cy='130' r='{rng.integers(30, 50)}' fill='{colour(rng, 150)}' stroke='#000'"
-        f" stroke-width='4'/><path d='M60 260 Q150 {rng.integers(120, 200)} 240 260' fill='{colour(rng)}' stroke='#000'"
-        " stroke-width='4'/></svg>"
+        f"<circle cx='{rng.integers(80, 220)}' cy='130' r='{rng.integers(30, 50)}' fill='{colour(rng, 150)}'"
+        f" stroke='#000' stroke-width='4'/><path d='M60 260 Q150 {rng.integers(120, 200)} 240 260' fill='{colour(rng)}'"
+        " stroke='#000' stroke-width='4'/></svg>"
         for _ in range(6)
     )
     return page("svg{width:30%;margin:1%;border:4px solid #000;font:20px DejaVu Sans}", panels)
@@ -383,7 +399,8 @@ def crossword(rng: Rng) -> str:
     """A grid of letters and black squares."""
     size = int(rng.integers(8, 18))
     cells = "".join(
-        "<tr>" + "".join("<td class=k>" if rng.random() < 0.2 else f"<td>{chr(97 + rng.integers(26))}" for _ in range(size))
+        "<tr>"
+        + "".join("<td class=k>" if rng.random() < 0.2 else f"<td>{chr(97 + rng.integers(26))}" for _ in range(size))
         for _ in range(size)
     )
     style = "table{border-collapse:collapse;margin:30px}td{border:2px solid #000;width:38px;height:38px;"
@@ -397,7 +414,6 @@ FITTING: dict[str, Draw] = {
     "text-page": text_page,
     "noise": noise,
     "pattern": pattern,
-    "gradient": gradient,
     "matrix-code": matrix_code,
     "article": article,
     "spreadsheet": spreadsheet,
@@ -406,6 +422,7 @@ FITTING: dict[str, Draw] = {
     "desktop": desktop,
 }
 CHECKING: dict[str, Draw] = {
+    "gradient": gradient,
     "scatter-plot": scatter_plot,
     "heat-map": heat_map,
     "surface-plot": surface_plot,
