@@ -7,6 +7,7 @@ writes PICTURES/fitting/KIND-NUMBER.png and PICTURES/checking/KIND-NUMBER.png. S
 Playwright and Chromium.
 """
 
+import base64
 import dataclasses
 import io
 import re
@@ -22,6 +23,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import tyro
 from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from playwright.sync_api import Page, sync_playwright
 
@@ -50,15 +53,15 @@ def font(rng: Rng, size: int) -> ImageFont.FreeTypeFont:
 # ---- plots ----
 
 
-def figure(rng: Rng) -> tuple[plt.Figure, plt.Axes]:
+def figure(rng: Rng) -> tuple[Figure, Axes]:
     """Returns an empty plot in one of matplotlib's styles."""
     plt.style.use(["default", str(rng.choice(["default", "ggplot", "dark_background", "bmh", "fivethirtyeight"]))])
-    fig, axes = plt.subplots(figsize=rng.uniform(4, 10, 2), dpi=rng.integers(70, 160))
+    fig, axes = plt.subplots(figsize=rng.uniform(4, 10, 2), dpi=int(rng.integers(70, 160)))
     axes.set(title=words(rng, 4), xlabel=words(rng, 2), ylabel=words(rng, 2))
     return fig, axes
 
 
-def drawn(fig: plt.Figure) -> Image.Image:
+def drawn(fig: Figure) -> Image.Image:
     """Returns a figure's pixels."""
     buffer = io.BytesIO()
     fig.savefig(buffer)
@@ -81,7 +84,7 @@ def bars_plot(rng: Rng) -> Image.Image:
     if rng.random() < 0.5:
         axes.bar(words(rng, 7).split(), rng.uniform(0, 9, 7), color=colour(rng))
     else:
-        axes.hist(rng.normal(size=2000), rng.integers(8, 60))
+        axes.hist(rng.normal(size=2000), int(rng.integers(8, 60)))
     return drawn(fig)
 
 
@@ -106,7 +109,7 @@ def heat_map(rng: Rng) -> Image.Image:
 
 def surface_plot(rng: Rng) -> Image.Image:
     """A surface in perspective."""
-    fig = plt.figure(figsize=(7, 5), dpi=rng.integers(70, 160))
+    fig = plt.figure(figsize=(7, 5), dpi=int(rng.integers(70, 160)))
     x, y = np.meshgrid(np.linspace(-3, 3, 40), np.linspace(-3, 3, 40))
     height = np.sin(x * rng.uniform(0.5, 2)) * np.cos(y * rng.uniform(0.5, 2))
     fig.add_subplot(projection="3d").plot_surface(x, y, height, cmap="viridis")
@@ -211,6 +214,20 @@ def strokes(rng: Rng) -> Image.Image:
     return sheet
 
 
+def silhouette(rng: Rng) -> Image.Image:
+    """A shape of one colour on a ground of one colour, as a logo or a stencil."""
+    turn = np.linspace(0, 2 * np.pi, 200)
+    waves = sum(rng.normal(0, 0.3) * np.cos(k * turn + rng.uniform(0, 7)) / k for k in range(1, 9))
+    width, height = (int(side) for side in rng.integers(250, 900, 2))
+    reach = np.stack([np.cos(turn) * width, np.sin(turn) * height], 1) * np.clip(0.3 + waves, 0.03, 0.48)[:, None]
+    ground, shape = (colour(rng), colour(rng)) if rng.random() < 0.5 else ("white", "black")
+    sheet = Image.new("RGB", (width, height), ground)
+    ImageDraw.Draw(sheet).polygon([(x + width / 2, y + height / 2) for x, y in reach], shape)
+    if rng.random() < 0.5:
+        ImageDraw.Draw(sheet).text((width // 8, height * 4 // 5), words(rng, 1), shape, font(rng, height // 8))
+    return sheet
+
+
 # ---- pages that a browser shows ----
 
 
@@ -278,6 +295,32 @@ def desktop(rng: Rng) -> str:
     bar = f"<div style='position:absolute;bottom:0;width:100%;height:44px;background:{colour(rng, 0, 80)}'></div>"
     style = f"body{{height:100vh;background:linear-gradient({colour(rng)},{colour(rng)});font:15px DejaVu Sans}}"
     return page(style, windows + bar)
+
+
+def clouds(rng: Rng) -> str:
+    """Returns a picture with as much structure at every size as a photograph has, for a page."""
+    rows, columns = np.meshgrid(*[np.fft.fftfreq(160)] * 2, indexing="ij")
+    grey_and_colour = rng.normal(size=(1, 160, 160)) + 0.3 * rng.normal(size=(3, 160, 160))
+    spectrum = np.fft.fft2(grey_and_colour) / np.maximum(np.hypot(rows, columns), 1 / 160) ** 1.2
+    light = np.fft.ifft2(spectrum).real
+    light = 128 + 55 * (light - light.mean()) / light.std() + rng.normal(0, 30, (3, 1, 1))
+    buffer = io.BytesIO()
+    Image.fromarray(np.clip(light, 0, 255).astype(np.uint8).transpose(1, 2, 0)).save(buffer, "JPEG")
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def gallery(rng: Rng) -> str:
+    """A page of pictures with captions and buttons."""
+    tiles = "".join(
+        f"<figure><img src='{clouds(rng)}'><figcaption>{words(rng, 3)} {rng.integers(100)} %</figcaption></figure>"
+        for _ in range(rng.integers(4, 18))
+    )
+    dark = rng.random() < 0.5
+    style = f"body{{background:{colour(rng, 0, 50) if dark else colour(rng, 220)};color:{'#eee' if dark else '#222'};"
+    style += "font:15px DejaVu Sans}main{display:flex;flex-wrap:wrap}figure{margin:10px}"
+    style += f"img{{width:{rng.integers(130, 300)}px;height:{rng.integers(100, 260)}px}}"
+    bar = "".join(f"<button>{words(rng, 1)}</button> " for _ in range(6))
+    return page(style, f"<h2>{words(rng, 3)}</h2>{bar}<p>{words(rng, 20)}</p><main>{tiles}</main>")
 
 
 def form(rng: Rng) -> str:
@@ -423,6 +466,8 @@ FITTING: dict[str, Draw] = {
 }
 CHECKING: dict[str, Draw] = {
     "gradient": gradient,
+    "gallery": gallery,
+    "silhouette": silhouette,
     "scatter-plot": scatter_plot,
     "heat-map": heat_map,
     "surface-plot": surface_plot,

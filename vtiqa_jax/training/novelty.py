@@ -88,8 +88,8 @@ def fit_novelty(photographs: Float[np.ndarray, "photos both"], others: Float[np.
     mean = photographs.mean(0).astype(np.float16).astype(np.float32)
     centred = np.concatenate([photographs, others]) - mean
     centred /= (size := np.sqrt(np.square(centred[: len(photographs)]).mean()))
-    sign = np.repeat(np.float32([-1, 1]), [len(photographs), len(others)])
-    weight = np.repeat(np.float32([0.5 / len(photographs), 0.5 / len(others)]), [len(photographs), len(others)])
+    counts = np.array([len(photographs), len(others)])
+    sign, weight = np.repeat(np.array([[-1, 1], 0.5 / counts], np.float32), counts, axis=1)
 
     def loss(point: np.ndarray) -> tuple[float, np.ndarray]:
         direction, intercept = point[:-1].astype(np.float32), np.float32(point[-1])
