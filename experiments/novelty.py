@@ -21,12 +21,16 @@ import tyro
 from jaxtyping import Float
 
 from vtiqa_jax.data import datasets
-from vtiqa_jax.models import catalog
+from vtiqa_jax.models import catalog, quantized
+from vtiqa_jax.models.adapt import with_soft_ends
 from vtiqa_jax.photos.decode import open_photo
 from vtiqa_jax.photos.resize import Rgb
-from vtiqa_jax.training.novelty import fit_novelty, read_features, vary
+from vtiqa_jax.training.novelty import fit_novelty, read_features, vary, with_novelty
 
 TRAINING_PHOTOS = 4000
+REACH = 0.25
+"""Points inside the ends of the scale at which scores begin to bend. All but a few photos of a thousand lie further
+inside."""
 
 Features = Float[np.ndarray, "photos both"]
 
@@ -44,6 +48,8 @@ class Arguments:
     check: tuple[Path, ...] = ()
     """Folders or files of further pictures to check on, each told by itself."""
     checkpoint: str = "default"
+    model: Path | None = None
+    """Written: the model with what was found, and with soft ends; a quantized file."""
     out: Path = Path("runs/novelty")
 
 
@@ -92,6 +98,9 @@ def main(arguments: Arguments) -> None:
     ]
     fitted = fit_novelty(np.concatenate(photographs), features("fitting", drawn["fitting"]))
     np.savez(arguments.out / "novelty.npz", allow_pickle=False, **fitted)
+    if arguments.model:
+        soft = model if model.config.soft_ends else with_soft_ends(model, REACH)
+        quantized.save(arguments.model, with_novelty(soft, fitted))
 
     def novelty(found: Features) -> np.ndarray:
         return (found - fitted["novelty.mean"]) @ fitted["novelty.direction"] - fitted["novelty.threshold"]

@@ -16,7 +16,7 @@ from vtiqa_jax.models import checkpoint, quantized
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
 from vtiqa_jax.models.params import Params, init_params
 from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
-from vtiqa_jax.training.novelty import MARGIN, fit_novelty, read_features, vary
+from vtiqa_jax.training.novelty import MARGIN, fit_novelty, read_features, vary, with_novelty
 
 
 @pytest.fixture
@@ -37,8 +37,7 @@ def model(
 ) -> Checkpoint:
     """The small model, which knows photographs."""
     plain = Checkpoint(config, weights, scale, {})
-    found = fit_novelty(read_features(plain, photographs), read_features(plain, stripes))
-    return dataclasses.replace(plain, config=config.replace(novelty=True), params=weights | found)
+    return with_novelty(plain, fit_novelty(read_features(plain, photographs), read_features(plain, stripes)))
 
 
 def scorer(made: Checkpoint) -> Scorer:

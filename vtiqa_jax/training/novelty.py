@@ -3,6 +3,7 @@
 No opinion is needed, and minutes: a logistic regression on the features that the head sees.
 """
 
+import dataclasses
 import itertools
 from collections.abc import Iterable
 
@@ -112,3 +113,8 @@ def fit_novelty(photographs: Float[np.ndarray, "photos both"], others: Float[np.
     last, median = ends(direction)
     threshold = np.float32(np.float16(last + MARGIN * (median - last)))
     return {"novelty.mean": mean, "novelty.direction": direction, "novelty.threshold": threshold}
+
+
+def with_novelty(model: Checkpoint, fitted: Params) -> Checkpoint:
+    """Returns the same VT-IQA with parameters of `Novelty`, see `fit_novelty`, in the place of those it may have."""
+    return dataclasses.replace(model, config=model.config.replace(novelty=True), params=model.params | fitted)
