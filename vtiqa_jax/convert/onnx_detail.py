@@ -6,7 +6,16 @@ import numpy as np
 
 from vtiqa_jax.convert.onnx_graph import Graph, Value
 from vtiqa_jax.convert.onnx_layers import ModelGraph, layer_norm, linear
-from vtiqa_jax.models.detail import NO_STRUCTURE, OCTAVES_THAT_HOLD
+from vtiqa_jax.models.detail import (
+    ERROR,
+    ERROR_GROWTH,
+    EXACT_TO,
+    MOST_GROWTH,
+    NO_STRUCTURE,
+    OCTAVES_THAT_HOLD,
+    SOFT_FROM,
+    SOFT_WIDTH,
+)
 from vtiqa_jax.models.vtiqa import ModelConfig
 
 
@@ -19,16 +28,14 @@ def read_places(op: ModelGraph, config: ModelConfig, x: Value) -> Value:
 
 
 def _find_octaves(op: ModelGraph, places: Value, structure: Value) -> Value:
-    """Octaves of resolution lost in each view, [views]; NaN without structure."""
+    """Octaves of resolution lost in each view by all causes, [views]; NaN without structure."""
     hidden = op.Gelu(linear(op, places, "detail.fc1"), approximate="none")
-    octaves, logits = (
-        op.Squeeze(linear(op, hidden, f"detail.{layer}"), np.array([2])) for layer in ("octaves", "weight")
-    )
-    counts = op.Greater(structure, np.float32(NO_STRUCTURE))
+    octaves, logits = (linear(op, hidden, f"detail.{layer}") for layer in ("octaves", "weight"))
+    counts = op.Unsqueeze(op.Greater(structure, np.float32(NO_STRUCTURE)), np.array([2]))
     weights = op.Softmax(op.Where(counts, logits, np.float32(-np.inf)), axis=1)
-    mean = op.ReduceSum(op.Where(counts, op.Mul(weights, octaves), np.float32(0)), np.array([1]), keepdims=0)
-    is_known = op.cast(op.ReduceMax(op.cast(counts, np.int32), np.array([1]), keepdims=0), np.bool_)
-    return op.Where(is_known, mean, np.float32(np.nan))
+    total = op.ReduceSum(op.Where(counts, op.Mul(weights, octaves), np.float32(0)), np.array([1, 2]), keepdims=0)
+    is_known = op.cast(op.ReduceMax(op.cast(counts, np.int32), np.array([1, 2]), keepdims=0), np.bool_)
+    return op.Where(is_known, total, np.float32(np.nan))
 
 
 def _on_scale(op: ModelGraph, octaves: Value) -> Value:
@@ -37,26 +44,37 @@ def _on_scale(op: ModelGraph, octaves: Value) -> Value:
     return op.Add(worst, op.Mul(op.Sub(best, worst), share))
 
 
-def _find_holding_scale(op: Graph, octaves: Sequence[Value], factors: Sequence[int]) -> Value:
-    """The largest scale at which photos hold, as by `models.detail.find_holding_scale`.
+def _precision(op: Graph, octaves: Value) -> Value:
+    """How much a scale's octaves tell, as by `models.detail`."""
+    beyond = op.Max(op.Sub(octaves, np.float32(EXACT_TO)), np.float32(0))
+    error = op.Mul(beyond, np.float32(ERROR_GROWTH))
+    return op.Reciprocal(op.Add(op.Mul(error, error), np.float32(ERROR**2)))
+
+
+def _combine_scales(op: Graph, octaves: Sequence[Value], factors: Sequence[int]) -> Value:
+    """The octaves that photos have lost at the first scale, as by `models.detail.combine_scales`.
 
     Args:
         op: the graph.
         octaves: lost at each scale, [photos].
         factors: of the scales.
     """
-    shrunk = np.log2(factors).astype(np.float32)
-    known = [octaves[0]]
-    for here, step in zip(octaves[1:], np.diff(shrunk), strict=True):
-        known.append(op.Where(op.IsNaN(here), op.Sub(known[-1], step), here))
-    beyond = [op.Sub(one, np.float32(OCTAVES_THAT_HOLD)) for one in known]
-    holds = [op.LessOrEqual(one, np.float32(0)) for one in beyond]
-    found = op.Add(beyond[-1], shrunk[-1])
-    for number in range(len(factors) - 2, -1, -1):
-        fall = op.Max(op.Sub(beyond[number], beyond[number + 1]), np.float32(1e-6))
-        way = op.Mul(op.Div(beyond[number], fall), shrunk[number + 1] - shrunk[number])
-        found = op.Where(holds[number + 1], op.Add(way, shrunk[number]), found)
-    return op.Pow(np.float32(2), op.Neg(op.Where(holds[0], beyond[0], found)))
+    one, mean, total = np.float32(1), octaves[0], _precision(op, octaves[0])
+    for here, factor in zip(octaves[1:], factors[1:], strict=True):
+        is_missing, square = op.IsNaN(here), np.float32(factor**2)
+        lost = op.Max(op.Where(is_missing, np.float32(0), here), np.float32(0))
+        fourth = op.Pow(np.float32(4), lost)
+        spread = op.Add(op.Mul(op.Sub(fourth, one), square), one)
+        beyond = op.Sub(mean, np.float32(np.log2(factor) + SOFT_FROM))
+        is_soft = op.Sigmoid(op.Div(beyond, np.float32(SOFT_WIDTH)))
+        growth = op.Min(op.Div(op.Mul(fourth, square), spread), np.float32(MOST_GROWTH))
+        weight = op.Div(op.Mul(is_soft, _precision(op, lost)), op.Mul(growth, growth))
+        weight = op.Where(is_missing, np.float32(0), weight)
+        seen = op.Mul(op.Log(spread), np.float32(0.5 / np.log(2)))
+        known = op.Add(op.Mul(total, mean), op.Mul(weight, seen))
+        total = op.Add(total, weight)
+        mean = op.Div(known, total)
+    return mean
 
 
 def judge(op: ModelGraph, factors: Sequence[int], places: Value, structure: Value) -> tuple[Value, Value]:
@@ -73,4 +91,5 @@ def judge(op: ModelGraph, factors: Sequence[int], places: Value, structure: Valu
     """
     octaves = op.Reshape(_find_octaves(op, places, structure), np.array([len(factors), -1]))
     scales = [op.Gather(octaves, np.int64(number), axis=0) for number in range(len(factors))]
-    return _on_scale(op, scales[0]), op.Mul(_find_holding_scale(op, scales, factors), np.float32(100))
+    beyond = op.Sub(np.float32(OCTAVES_THAT_HOLD), _combine_scales(op, scales, factors))
+    return _on_scale(op, scales[0]), op.Mul(op.Pow(np.float32(2), beyond), np.float32(100))

@@ -150,9 +150,20 @@ def _vision_transformer(
     return op.Concat(*features, axis=2), op.Concat(*places, axis=2) if native else None
 
 
-def _head(op: ModelGraph, features: Value) -> Value:
+def _soften_ends(op: ModelGraph, scores: Value) -> Value:
+    """As by `models.ends.soften_ends`."""
+    low, high, reach = (op.param(f"ends.{name}") for name in ("low", "high", "reach"))
+    above = op.Relu(op.Sub(scores, op.Sub(high, reach)))
+    below = op.Relu(op.Sub(op.Add(low, reach), scores))
+    ceiling = op.Sub(high, op.Mul(reach, op.Div(reach, op.Add(reach, above))))
+    floor = op.Add(low, op.Mul(reach, op.Div(reach, op.Add(reach, below))))
+    return op.Max(op.Min(scores, ceiling), floor)
+
+
+def _head(op: ModelGraph, config: ModelConfig, features: Value) -> Value:
     x = op.Relu(linear(op, features, "head.fc1"))
-    return linear(op, op.Relu(linear(op, x, "head.fc2")), "head.fc3")
+    scores = linear(op, op.Relu(linear(op, x, "head.fc2")), "head.fc3")
+    return _soften_ends(op, scores) if config.soft_ends else scores
 
 
 def _features_of_photos(op: Graph, config: ModelConfig, features: Value) -> tuple[Value, Value]:
@@ -209,7 +220,7 @@ def build(
         `ScoreResult` has them but for NaN where nothing in a photo has structure. All are float32. By "stored" there is
         the score alone. By "regions" the photo's score comes first; then, for each region, its score with the local
         view cut from there alone, as by `VTIQA.explain`. With regions `detail` and `holds` are empty: they are the
-        photo's, and one run without regions has told them.
+        photo's, and one run without regions has told them. None tells what is no photograph.
 
     Raises:
         UserError: it is not the released model, the graph does not use all parameters, int8 does not fit its width, or
@@ -219,9 +230,10 @@ def build(
         raise UserError("only the released model is written as .onnx: the paper's selects regions by a gradient")
     if storage == "int8" and config.embed_dim % quantized.GROUP_SIZE:
         raise UserError(f"int8 needs a width that is a multiple of {quantized.GROUP_SIZE}, not {config.embed_dim}")
+    written = adapt.without_novelty(Checkpoint(config, params, None, {}))
     if inputs == "stored":  # a photo's own pixels are not among them
-        scored = adapt.without_detail(Checkpoint(config, params, None, {}))
-        config, params = scored.config, scored.params
+        written = adapt.without_detail(written)
+    config, params = written.config, written.params
     op = ModelGraph(params, storage, config.depth)
     shapes, native, structure = _input_shapes(config, inputs), None, None
     if inputs == "stored":
@@ -238,7 +250,7 @@ def build(
             native = _normalize(op, native)
     features, places = _vision_transformer(op, config, _normalize(op, images), native)
     both = (_features_of_regions if inputs == "regions" else _features_of_photos)(op, config, features)
-    outputs = {"score": op.Reshape(_head(op, op.Concat(*both, axis=1)), np.array([-1]))}
+    outputs = {"score": op.Reshape(_head(op, config, op.Concat(*both, axis=1)), np.array([-1]))}
     if places and structure:
         outputs["detail"], outputs["holds"] = onnx_detail.judge(op, config.native_factors, places, structure)
     if unused := op.unused_params():

@@ -75,7 +75,7 @@ class Camera:
     denoising: float
     """0 leaves noise alone, 1 smears most of it."""
     sharpening: float
-    """Of the brightness, after denoising: cameras sharpen what is left of the noise, too, which then looks like texture."""
+    """Of the brightness, after denoising: what is left of the noise is sharpened, too, and then looks like texture."""
     read_noise: float
     """How far read noise is from its mean, in logarithms."""
 

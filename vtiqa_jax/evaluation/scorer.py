@@ -40,11 +40,13 @@ ACCELERATOR_BATCH = 64
 
 NO_STRUCTURE = "nothing in it has structure: it cannot be judged at 100 %"
 """The warning beside a photo of fog, sky or a white wall alone."""
+NO_PHOTOGRAPH = "it does not look like a photograph: its score means little"
+"""The warning beside a screenshot, a plot, a page or a drawing."""
 
 ScoreStep = Callable[..., Array]
 """`(params, global_images, local_images) -> scores`."""
 Judgements = dict[str, Array]
-"""What a model says of a batch of photos: by the names of fields of `ScoreResult`."""
+"""What a model says of a batch of photos: by the names of fields of `ScoreResult`; and `novelty`, see `Novelty`."""
 JudgeStep = Callable[..., Judgements]
 """`(params, *arrays) -> judgements`, of the arrays that `ModelConfig.preparation` makes."""
 Output = TypeVar("Output", Array, Judgements)
@@ -93,11 +95,16 @@ def make_judge_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh, spread
 
     def judge(model: Any, *arrays: Array) -> Judgements:
         def score(*images: Array) -> Judgements:
+            if config.kind != "vtiqa":
+                return {"score": model.score(*images)}
+            views = model.encode(*images) if offsets else model.encode_views(images)
+            features = views[0], views[1:].mean(0)
+            judgements = {"score": model.score_features(*features)}
             if offsets:
-                rows, cols = offsets
-                scores = score_draws(model, *images, rows=rows, cols=cols)
-                return {"score": scores[:, 0], "draws": scores[:, 1:]}
-            return {"score": model.score_views(*images) if config.kind == "vtiqa" else model.score(*images)}
+                judgements["draws"] = score_draws(model, features[0], images[1], *offsets)
+            if config.novelty:
+                judgements["novelty"] = model.judge_novelty(*features)
+            return judgements
 
         return _judge(config, model, arrays, score)
 
@@ -278,7 +285,12 @@ class Scorer:
             yield self._result(**dict(zip(columns, row, strict=True)))
 
     def _result(
-        self, score: float, draws: Sequence[float] = (), detail: float = math.nan, holds: float = math.nan
+        self,
+        score: float,
+        draws: Sequence[float] = (),
+        detail: float = math.nan,
+        holds: float = math.nan,
+        novelty: float = -math.inf,
     ) -> ScoreResult:
         """Returns what the numbers of one photo say."""
         if not np.isfinite([score, *draws]).all() or math.isinf(holds):
@@ -298,8 +310,8 @@ class Scorer:
             draws=tuple(draws),
             detail=None if math.isnan(detail) else detail,
             holds=None if math.isnan(holds) else 100 * holds,
-            warning=NO_STRUCTURE if self.config.native and math.isnan(detail) else None,
-        )
+            warning=NO_PHOTOGRAPH if novelty > 0 else None,
+        ).warned(NO_STRUCTURE if self.config.native and math.isnan(detail) else None)
 
     def score_prepared(self, photos: Sequence[Prepared], size: int) -> Iterator[ScoreResult]:
         """Scores photos by what `config.preparation` makes of them, `size` together, see `pass_size`.

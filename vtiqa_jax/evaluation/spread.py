@@ -47,26 +47,31 @@ class Spread:
 
 def score_draws(
     model: VTIQA,
-    global_images: UInt8[Array, "batch small small 3"],
+    global_features: Float[Array, "batch features"],
     local_images: UInt8[Array, "batch large large 3"],
     rows: Int[Array, "draws mosaics grid"],
     cols: Int[Array, "draws mosaics grid"],
-) -> Float[Array, "batch scores"]:
-    """Scores of stored photos: first as `VTIQA.score` gives them, then by each draw of other mosaics.
+) -> Float[Array, "batch draws"]:
+    """Scores of stored photos by each draw of mosaics.
 
-    The global view is encoded once; the draws follow one another, so that memory does not grow with their number.
+    The draws follow one another, so that memory does not grow with their number.
+
+    Args:
+        model: the model.
+        global_features: of the photos' global view.
+        local_images: the photos at `config.local_resize`, uint8 RGB.
+        rows: see `Spread.offsets`.
+        cols: see `Spread.offsets`.
     """
-    features = model.encode(global_images, local_images)
 
     def score(offsets: tuple[Array, Array]) -> Float[Array, " batch"]:
         mosaics = [
             model.backbone(views.normalize(views.mosaic(local_images, row, col, model.config.mosaic_patch)))
             for row, col in zip(*offsets, strict=True)
         ]
-        return model.score_features(features[0], jnp.stack(mosaics).mean(0))
+        return model.score_features(global_features, jnp.stack(mosaics).mean(0))
 
-    released = model.score_features(features[0], features[1:].mean(0))
-    return jnp.concatenate([released[:, None], jax.lax.map(score, (rows, cols)).T], axis=1)
+    return jax.lax.map(score, (rows, cols)).T
 
 
 def probability_above(differences: Float[np.ndarray, " draws"]) -> float:

@@ -1,5 +1,6 @@
-"""A checkpoint brought into another shape: fewer blocks, several readouts, another view size, no detail."""
+"""A checkpoint brought into another shape: fewer blocks, several readouts, another view size, soft ends, no detail."""
 
+import copy
 import dataclasses
 from collections.abc import Sequence
 
@@ -10,6 +11,7 @@ from jaxtyping import Float
 
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.ends import soften_ends
 from vtiqa_jax.models.params import layer_index, param_group
 from vtiqa_jax.models.vtiqa import ModelConfig
 
@@ -57,6 +59,39 @@ def without_detail(start: Checkpoint) -> Checkpoint:
     params = {name: array for name, array in start.params.items() if param_group(name)[0] != "detail"}
     config = start.config.replace(native_factors=(), native_blocks=())
     return dataclasses.replace(start, config=config, params=params)
+
+
+def without_novelty(start: Checkpoint) -> Checkpoint:
+    """The same model without what knows photographs, if it has that: it is of the features of one backbone."""
+    params = {name: array for name, array in start.params.items() if param_group(name)[0] != "novelty"}
+    return dataclasses.replace(start, config=start.config.replace(novelty=False), params=params)
+
+
+def without_soft_ends(start: Checkpoint) -> Checkpoint:
+    """The same model with scores that may leave their scale: a training is to see how wrong they are."""
+    params = {name: array for name, array in start.params.items() if param_group(name)[0] != "ends"}
+    return dataclasses.replace(start, config=start.config.replace(soft_ends=False), params=params)
+
+
+def with_soft_ends(start: Checkpoint, reach: float) -> Checkpoint:
+    """The same model with scores that approach the ends of its scale smoothly, and its percentiles by them.
+
+    Args:
+        start: a VT-IQA with a label scale, whose scores may leave it.
+        reach: points inside both ends at which the bend begins.
+
+    Raises:
+        ValueError: `reach` is not above 0 and at most half the scale; the model has soft ends already, or no scale.
+    """
+    scale = start.scale
+    if scale is None or start.config.soft_ends or not 0 < reach <= (scale.high - scale.low) / 2:
+        raise ValueError(f"no ends of {reach:g} points for scores on {scale}, soft: {start.config.soft_ends}")
+    ends = {"low": scale.low, "high": scale.high, "reach": reach}
+    params = start.params | {f"ends.{name}": np.float32(number) for name, number in ends.items()}
+    provenance = copy.deepcopy(start.provenance)
+    if known := provenance.get("trained", {}).get("percentiles"):
+        known["scores"] = np.asarray(soften_ends(jnp.asarray(known["scores"], jnp.float32), **ends)).tolist()
+    return dataclasses.replace(start, config=start.config.replace(soft_ends=True), params=params, provenance=provenance)
 
 
 def with_readout(start: Checkpoint, blocks: Sequence[int]) -> Checkpoint:

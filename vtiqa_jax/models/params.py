@@ -116,15 +116,15 @@ def param_group(name: str) -> tuple[str, int]:
     """Where a parameter of a VT-IQA or of its backbone belongs.
 
     Returns:
-        ("embed", 0), ("block", i) counted from 0, ("norm", 0) for the backbone's last norm, or ("head", 0) and
-        ("detail", 0) for what computes the score and the detail.
+        ("embed", 0), ("block", i) counted from 0, ("norm", 0) for the backbone's last norm, or ("head", 0),
+        ("ends", 0), ("detail", 0) and ("novelty", 0) for what computes scores and what else there is to say.
     """
     parts = name.removeprefix("backbone.").split(".")
     if parts[0] == "blocks":
         return "block", int(parts[1])
     if parts[0] in ("patch_embed", "cls_token", "pos_embed"):
         return "embed", 0
-    return (parts[0], 0) if parts[0] in ("norm", "detail") else ("head", 0)
+    return (parts[0], 0) if parts[0] in ("norm", "ends", "detail", "novelty") else ("head", 0)
 
 
 def layer_index(name: str, depth: int) -> int:
@@ -142,5 +142,5 @@ def rescale_head(config: ModelConfig, params: Params, slope: float, intercept: f
     """The parameters of the VT-IQA whose scores are `slope` times these plus `intercept`, on the host."""
     model = merge_params(abstract_model(config)[0], jax.tree.map(jax.numpy.asarray, params))
     assert isinstance(model, VTIQA)
-    model.head.rescale(slope, intercept)
+    model.rescale(slope, intercept)
     return jax.device_get(flatten_params(model))

@@ -28,6 +28,8 @@ from jaxtyping import Array, Float, UInt8
 
 from vtiqa_jax.models import cpu_kernels, views
 from vtiqa_jax.models.detail import DetailHead, find_holding_scale
+from vtiqa_jax.models.ends import SoftEnds
+from vtiqa_jax.models.novelty import Novelty
 from vtiqa_jax.photos.native import NativeViews
 from vtiqa_jax.photos.preparation import Preparation
 from vtiqa_jax.photos.resize import Cut
@@ -79,6 +81,11 @@ class ModelConfig:
     """Whole factors, rising from 1, that a photo is shrunk by for its native views. Empty: the model has no detail."""
     native_blocks: tuple[int, ...] = ()
     """Blocks, counted from 1, whose patch tokens the detail head reads."""
+    soft_ends: bool = False
+    """Whether scores approach the ends of their scale smoothly, see `SoftEnds`. If not, they may leave it, as
+    released."""
+    novelty: bool = False
+    """Whether the model says how unlike a photograph a picture is, see `Novelty`."""
 
     def __post_init__(self) -> None:
         rising = (
@@ -105,6 +112,8 @@ class ModelConfig:
             raise ValueError(f"native_factors {factors} must rise from 1")
         if blocks and (list(blocks) != sorted(set(blocks)) or blocks[0] < 1 or blocks[-1] >= self.depth):
             raise ValueError(f"native_blocks {blocks} must rise, and end before the last block, {self.depth}")
+        if (self.soft_ends or self.novelty) and self.kind != "vtiqa":
+            raise ValueError("soft_ends and novelty belong to a VT-IQA")
         if self.mosaic_patch % self.patch_size and factors:
             raise ValueError(f"native views need places of whole patches of {self.patch_size} px")
 
@@ -504,6 +513,8 @@ class VTIQA(nnx.Module):
         )
         self.head = QualityHead(2 * config.feature_dim, dropout=head_dropout, rngs=rngs)
         self.detail = DetailHead(len(config.native_blocks) * config.embed_dim, rngs=rngs) if config.native else None
+        self.ends = SoftEnds() if config.soft_ends else None
+        self.novelty = Novelty(2 * config.feature_dim) if config.novelty else None
 
     def __call__(
         self,
@@ -522,7 +533,15 @@ class VTIQA(nnx.Module):
         Returns:
             Scores on the label scale that the model was trained on.
         """
-        return self.head(jnp.concatenate(encode_views(self.backbone, global_view, mosaic, rngs), axis=1), rngs=rngs)
+        features = jnp.concatenate(encode_views(self.backbone, global_view, mosaic, rngs), axis=1)
+        scores = self.head(features, rngs=rngs)
+        return self.ends(scores) if self.ends else scores
+
+    def rescale(self, slope: float, intercept: float) -> None:
+        """Changes the head, and the ends of the scale, so that every score s becomes slope * s + intercept."""
+        self.head.rescale(slope, intercept)
+        if self.ends:
+            self.ends.rescale(slope, intercept)
 
     def encode_views(self, images: Sequence[UInt8[Array, "batch size size 3"]]) -> Float[Array, "views batch features"]:
         """Features of photos by what `config.eval_cuts` keeps of them: of the global view, then of each mosaic."""
@@ -542,12 +561,15 @@ class VTIQA(nnx.Module):
         self, global_features: Float[Array, "batch features"], local_features: Float[Array, "batch features"]
     ) -> Float[Array, " batch"]:
         """Scores by the features of both views."""
-        return self.head(jnp.concatenate([global_features, local_features], axis=1))
+        scores = self.head(jnp.concatenate([global_features, local_features], axis=1))
+        return self.ends(scores) if self.ends else scores
 
-    def score_views(self, *images: UInt8[Array, "batch size size 3"]) -> Float[Array, " batch"]:
-        """Scores of photos by what `config.eval_cuts` keeps of them: the global view, then each mosaic."""
-        features = self.encode_views(images)
-        return self.score_features(features[0], features[1:].mean(0))
+    def judge_novelty(
+        self, global_features: Float[Array, "batch features"], local_features: Float[Array, "batch features"]
+    ) -> Float[Array, " batch"]:
+        """Returns how unlike photographs pictures are, by the features of both views; see `Novelty`."""
+        assert self.novelty is not None
+        return self.novelty(jnp.concatenate([global_features, local_features], axis=1))
 
     def find_octaves(
         self, native_views: UInt8[Array, "batch scales size size 3"], structure: Float[Array, "batch scales places"]

@@ -17,7 +17,7 @@ from vtiqa_jax.training.options import TrainOptions
 def shape_start(start: Checkpoint, options: TrainOptions) -> Checkpoint:
     """The model that a training starts from: the backbone of another, or the head, too, with `options.keep_head`.
 
-    Its detail is left out: a new backbone breaks it.
+    Its detail and what knows photographs are left out: a new backbone breaks them. So are soft ends.
 
     Args:
         start: the model that `options.checkpoint` names.
@@ -26,6 +26,7 @@ def shape_start(start: Checkpoint, options: TrainOptions) -> Checkpoint:
     Raises:
         UserError: it cannot be brought into that shape.
     """
+    start = adapt.without_novelty(adapt.without_soft_ends(adapt.without_detail(start)))
     config = start.config
     if config.kind == "original":
         raise UserError(
@@ -37,7 +38,6 @@ def shape_start(start: Checkpoint, options: TrainOptions) -> Checkpoint:
             raise UserError(f"{options.checkpoint} is a backbone without a head; leave out --keep-head")
         if readout != (config.readout_blocks or (config.depth,)):
             raise UserError(f"--keep-head keeps the head's inputs too; leave out --readout-blocks {list(readout)}")
-        start = adapt.without_detail(start)
     else:
         start = adapt.with_readout(start, readout)
     if options.eval_mosaics < 1:
