@@ -1388,7 +1388,7 @@ FAULTS = (
     Fault(
         "the worse photo wins where low scores are good",
         "vtiqa_jax/commands/compare.py",
-        "difference if model.scale.higher_is_better else -difference",
+        "difference if scale.higher_is_better else -difference",
         "difference",
         "tests/test_score_command.py::test_compare_knows_scales_on_which_low_is_good",
     ),

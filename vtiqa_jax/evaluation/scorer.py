@@ -172,6 +172,8 @@ class _Loaded:
 
     result: ScoreResult | None
     prepared: Prepared | None
+    size: tuple[int, int] | None = None
+    """Height and width of a photo that could be read, pixels."""
     warning: str | None = None
     inspected: Any = None
 
@@ -354,20 +356,23 @@ class Scorer:
         def load(photo: Any) -> _Loaded:
             result = known(photo) if known else None
             if result is not None and inspect is None:
-                return _Loaded(result, None, result.warning)
+                return _Loaded(result, None)
             try:
                 opened = decode.open_photo(photo, max_pixels=max_pixels)
             except ImageError as error:
                 return _Loaded(ScoreResult(photo, None, str(error)), None)
             screen = shrink(opened.pixels, self.config.screen_side)  # once: of a large photo it takes most of the time
             prepared = None if result else preparation.make(opened.pixels, screen)
-            return _Loaded(result, prepared, opened.warning, inspect and inspect(opened.pixels, screen))
+            seen = inspect and inspect(opened.pixels, screen)
+            return _Loaded(result, prepared, opened.pixels.shape[:2], opened.warning, seen)
 
         def finish() -> Iterator[ScoreResult]:
             rows, judgements = running.popleft()
             results = iter(()) if judgements is None else self._results(judgements)
             for photo, loaded in rows:
                 result = loaded.result or next(results).warned(loaded.warning)
+                if loaded.size:
+                    result = dataclasses.replace(result, height=loaded.size[0], width=loaded.size[1])
                 yield dataclasses.replace(result, image=photo, inspected=loaded.inspected)
 
         with ThreadPoolExecutor(available_cpus()) as pool:

@@ -1,0 +1,44 @@
+"""What a photo's numbers at 100 % mean, in words: the same ones on terminals, pages and in notebooks."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vtiqa_jax.evaluation.results import ScoreResult
+
+SMALLEST_SCALE = 12.5
+"""Percent: at 1:8 a photo is still looked at. Of what holds less no number is told."""
+LEAST_PIXELS = 1_000_000
+"""Of a smaller photo the share alone is told."""
+LONGEST = len("13 %, about 0.016 of 1.2 megapixels")
+
+
+def say_scale(result: "ScoreResult") -> str:
+    """Says up to which scale a photo holds: "45 %, about 4.9 of 24 megapixels"; nothing where that is not known."""
+    if result.holds is None:
+        return ""
+    if result.holds >= 100:
+        return "100 %"
+    if result.holds < SMALLEST_SCALE:
+        return f"less than {SMALLEST_SCALE:g} %"
+    percent = f"{min(result.holds, 99):.0f} %"
+    pixels = (result.width or 0) * (result.height or 0)
+    if pixels < LEAST_PIXELS:
+        return percent
+    return f"{percent}, about {_megapixels(pixels * (result.holds / 100) ** 2)} of {_megapixels(pixels)} megapixels"
+
+
+def _megapixels(pixels: float) -> str:
+    """Returns millions of pixels with as many digits as mean something: 24, 4.9, 0.31."""
+    return f"{pixels / 1e6:.0f}" if pixels >= 1e7 else f"{pixels / 1e6:.2g}"
+
+
+def say_holds(result: "ScoreResult") -> str:
+    """Says up to which scale a photo holds, as a part of a sentence: "holds up to 45 %, about 5 of 24 megapixels"."""
+    scale = say_scale(result)
+    up_to = "" if result.holds is None or result.holds >= 100 or result.holds < SMALLEST_SCALE else "up "
+    return f"holds {up_to}{'to' if up_to else 'at'} {scale}" if scale else ""
+
+
+def say_detail(result: "ScoreResult") -> str:
+    """Says what a photo shows at 100 %: "detail 3.21, holds up to 45 %, about 5 of 24 megapixels"."""
+    return "" if result.detail is None else f"detail {result.detail:.2f}, {say_holds(result)}"
