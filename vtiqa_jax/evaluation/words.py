@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 SMALLEST_SCALE = 12.5
 """Percent: at 1:8 a photo is still looked at. Of what holds less no number is told."""
-LEAST_PIXELS = 1_000_000
+LEAST_MEGAPIXELS = 1
 """Of a smaller photo the share alone is told."""
 LONGEST = len("13 %, about 0.016 of 1.2 megapixels")
 
@@ -21,15 +21,15 @@ def say_scale(result: "ScoreResult") -> str:
     if result.holds < SMALLEST_SCALE:
         return f"less than {SMALLEST_SCALE:g} %"
     percent = f"{min(result.holds, 99):.0f} %"
-    pixels = (result.width or 0) * (result.height or 0)
-    if pixels < LEAST_PIXELS:
+    megapixels = (result.width or 0) * (result.height or 0) / 1e6
+    if megapixels < LEAST_MEGAPIXELS:
         return percent
-    return f"{percent}, about {_megapixels(pixels * (result.holds / 100) ** 2)} of {_megapixels(pixels)} megapixels"
+    return f"{percent}, about {_round(megapixels * (result.holds / 100) ** 2)} of {_round(megapixels)} megapixels"
 
 
-def _megapixels(pixels: float) -> str:
-    """Returns millions of pixels with as many digits as mean something: 24, 4.9, 0.31."""
-    return f"{pixels / 1e6:.0f}" if pixels >= 1e7 else f"{pixels / 1e6:.2g}"
+def _round(megapixels: float) -> str:
+    """Returns as many digits as mean something: 24, 4.9, 0.31."""
+    return f"{megapixels:.0f}" if megapixels >= 10 else f"{megapixels:.2g}"
 
 
 def say_holds(result: "ScoreResult") -> str:
@@ -42,3 +42,16 @@ def say_holds(result: "ScoreResult") -> str:
 def say_detail(result: "ScoreResult") -> str:
     """Says what a photo shows at 100 %: "detail 3.21, holds up to 45 %, about 5 of 24 megapixels"."""
     return "" if result.detail is None else f"detail {result.detail:.2f}, {say_holds(result)}"
+
+
+def say_place(row: float, column: float) -> str:
+    """Says where in a photo a point is, by thirds: "upper left", "middle", "right".
+
+    Args:
+        row: share of the photo's height.
+        column: share of its width.
+    """
+    down, across = (min(2, int(3 * share)) for share in (row, column))
+    words = ["upper", "", "lower"][down], ["left", "", "right"][across]
+    alone = {"upper": "top", "lower": "bottom"}
+    return " ".join(filter(None, words)) if all(words) else alone.get(words[0], words[0] or words[1] or "middle")

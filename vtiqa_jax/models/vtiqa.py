@@ -570,6 +570,14 @@ class VTIQA(nnx.Module):
         # A scale at a time: all of them would leave a CPU's caches.
         return jax.lax.map(see, (native_views.swapaxes(0, 1), structure.swapaxes(0, 1))).T
 
+    def judge_places(
+        self, native_views: UInt8[Array, "batch size size 3"]
+    ) -> tuple[Float[Array, "batch places"], Float[Array, "batch places"]]:
+        """Judges each place of native views: octaves lost there, and how much it counts, see `DetailHead.places`."""
+        assert self.detail is not None
+        blocks, patch = self.config.native_blocks, self.config.mosaic_patch
+        return self.detail.places(self.backbone.read_places(views.normalize(native_views), blocks, patch))
+
     def judge_detail(
         self, native_views: UInt8[Array, "batch scales size size 3"], structure: Float[Array, "batch scales places"]
     ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
