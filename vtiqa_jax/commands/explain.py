@@ -81,8 +81,7 @@ def explain(
             details = [model.explain_detail_pixels(pixels, screen, at=point) for point in points]
             details = [dataclasses.replace(found, photo=pixels) for found in details]
         try:
-            title = f"{photo.name}: {result.score:.2f} ({model.scale})"
-            title = ", ".join(filter(None, [title, say_detail(result)]))
+            title = "\n".join(filter(None, [f"{photo.name}: {result.score:.2f} ({model.scale})", say_detail(result)]))
             with atomic.atomic_replace(out / f"{photo.name}.png") as temporary:
                 temporary.write_bytes(draw_maps(pixels, [quality, *details], title))
             _save(out / f"{photo.name}.npy", quality.resample(MAP_SIDE, MAP_SIDE))

@@ -11,7 +11,6 @@ from jaxtyping import Array, Float32
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.words import say_place
 from vtiqa_jax.models import params as parameters
-from vtiqa_jax.models.detail import NO_STRUCTURE
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vtiqa import VTIQA, ComputeDtype, ModelConfig, select_implementation
 from vtiqa_jax.photos.place_grid import Arrangement, PlaceGrid, Region, arrange_mosaics, arrange_tiles
@@ -26,6 +25,9 @@ LEAST_TILES = 6
 """Views' areas that the map of a whole photo has at least, unless the photo itself has fewer."""
 ZOOM_TILES = 3
 """Views along a side of the region that is looked at around a point, at 1:1."""
+LEAST_STRUCTURE = 1.0
+"""Grey levels, see `photos.native.Places.structure`. More than the detail head asks of a place: here each is judged by
+itself, and the grain of a sky, .7, would tell of the sky."""
 VIEWS_TOGETHER = 4
 """Views in one pass: more would leave a CPU's caches."""
 MOST_OCTAVES = 2.0
@@ -62,6 +64,12 @@ class DetailMap:
         return down / self.height, across / self.width
 
     @property
+    def center(self) -> tuple[float, float]:
+        """The middle of the region, as shares of the photo's height and width."""
+        region = self.region
+        return (region.top + region.height / 2) / self.height, (region.left + region.width / 2) / self.width
+
+    @property
     def sharpest(self) -> tuple[float, float] | None:
         """The middle of the place that has lost least, as shares of height and width; None without any structure."""
         return self._middle_of(np.nan_to_num(-self.octaves, nan=-np.inf))
@@ -90,6 +98,8 @@ class DetailMap:
 
     def paint(self, axes: "Axes") -> None:
         """Draws the region under the map on a part of a picture, with the map's scale beside it."""
+        from matplotlib.patches import Rectangle
+
         from vtiqa_jax.evaluation.map_pictures import shrink_for_picture
 
         assert self.photo is not None
@@ -101,17 +111,12 @@ class DetailMap:
         drawn = axes.imshow(
             np.ma.masked_invalid(self.octaves), cmap="cividis_r", alpha=0.65, vmin=0, vmax=MOST_OCTAVES, extent=extent
         )
-        rows, columns = self.octaves.shape
-        axes.pcolor(
-            np.linspace(extent[0], extent[1], columns + 1),
-            np.linspace(extent[3], extent[2], rows + 1),
-            np.ma.masked_where(np.isfinite(self.octaves), self.weights),
-            hatch="////",
-            alpha=0,
-        )
+        side = height / self.octaves.shape[0]
+        for row, column in np.argwhere(np.isnan(self.octaves)):
+            corner = (column * side - 0.5, row * side - 0.5)
+            axes.add_patch(Rectangle(corner, side, side, fill=False, edgecolor="0.5", linewidth=0, hatch="////"))
         whole = self.region.height * self.region.width > 0.5 * self.height * self.width
-        middle = self.region.top + self.region.height / 2, self.region.left + self.region.width / 2
-        place = "" if whole else f", {say_place(middle[0] / self.height, middle[1] / self.width)}"
+        place = "" if whole else f", {say_place(*self.center)}"
         axes.set_title(f"at 1:{self.factor}{place}", fontsize=11)
         axes.figure.colorbar(drawn, ax=axes, label=f"octaves lost at 1:{self.factor}", extend="max")
 
@@ -199,7 +204,7 @@ def make_detail_map(
     octaves, logits = (np.empty(rows * columns, np.float32) for _ in range(2))
     for found, values in zip((octaves, logits), zip(*judged, strict=True), strict=True):
         found[order.ravel()] = np.concatenate(values).ravel()
-    counts = cut.structure.ravel() > NO_STRUCTURE
+    counts = cut.structure.ravel() > LEAST_STRUCTURE
     weights = np.zeros_like(logits)
     if counts.any():
         shares = np.exp(logits[counts] - logits[counts].max())

@@ -117,21 +117,21 @@ def choose_places(screen: Resized, grid: int) -> Places:
 def structure_of_cells(
     screen: Resized, rows: Float[np.ndarray, " rows+1"], columns: Float[np.ndarray, " columns+1"]
 ) -> Float32[np.ndarray, "rows columns"]:
-    """Finds the structure of each cell of a grid, see `Places.structure`.
+    """Finds the mean structure of each cell of a grid, see `Places.structure`.
 
     Args:
         screen: the photo as a screen shows it.
         rows: where the cells begin and the last one ends, as shares of the photo's height.
         columns: the same across.
     """
-    sums = _measure_structure(screen)
+    structure = _grey_levels(_measure_structure(screen))
     for axis, shares in ((0, rows), (1, columns)):
-        side = sums.shape[axis]
+        side = structure.shape[axis]
         first = np.minimum((shares[:-1] * side).astype(int), side - 1)
         last = np.clip(np.ceil(shares[1:] * side).astype(int), first + 1, side)
-        lines = [sums.take(range(*ends), axis).max(axis) for ends in zip(first, last, strict=True)]
-        sums = np.stack(lines, axis)
-    return _grey_levels(sums)
+        lines = [structure.take(range(*ends), axis).mean(axis) for ends in zip(first, last, strict=True)]
+        structure = np.stack(lines, axis)
+    return structure
 
 
 def shrink_whole(pixels: Rgb, factor: int) -> Resized:
