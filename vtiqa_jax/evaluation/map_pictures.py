@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,6 +15,7 @@ PANEL_SIDE = 1200
 """Pixels of a photo's longer side in a picture: more would be lost, and take seconds."""
 
 
+@runtime_checkable
 class PhotoMap(Protocol):
     """What can be drawn over its photo."""
 

@@ -669,6 +669,7 @@
     byId("zoom-photo").src = `crops/${String(current.index).padStart(5, "0")}-${at}.jpg`;
     byId("zoom-photo").alt = `${current.name} at 1:1, ${place}`;
     byId("zoom").hidden = false;
+    byId("zoom-next").focus();
     showZoomMap();
   }
 
@@ -679,9 +680,12 @@
   }
 
   function closeZoom() {
+    const focused = byId("zoom").contains(document.activeElement);
+    const region = byId("regions").hidden ? byId("next") : byId("regions").children[zoomed];
     zoomed = -1;
     byId("zoom").hidden = true;
     byId("zoom-photo").removeAttribute("src");
+    if (focused) (region ?? byId("next")).focus();
   }
 
   function showMarkButtons() {

@@ -1,7 +1,7 @@
 """A photo's map of detail on the page, and the regions of it that are shown at 1:1."""
 
 import dataclasses
-from typing import Protocol
+from collections.abc import Callable
 
 import numpy as np
 
@@ -15,12 +15,8 @@ MOST = 8
 """Regions of a photo."""
 
 
-class Explain(Protocol):
-    """`Scorer.explain_detail_pixels` of one photo."""
-
-    def __call__(self, *, at: tuple[float, float] | None = None, side: int | None = None) -> DetailMap:
-        """Makes a map of the photo, or of a square of it at 1:1."""
-        ...
+Explain = Callable[..., DetailMap]
+"""`Scorer.explain_detail_pixels` of one photo: `()` maps all of it, `(at=point, side=pixels)` a square at 1:1."""
 
 
 @dataclasses.dataclass(frozen=True)

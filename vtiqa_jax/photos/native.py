@@ -6,7 +6,6 @@ structure: sharpness and noise are judged where there is something to be sharp.
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Float32, Int, UInt8
@@ -80,19 +79,13 @@ def _window_sums(values: Int[np.ndarray, "rows columns"], size: int) -> Int[np.n
     return values
 
 
-def _measure_structure(screen: Resized) -> Int[np.ndarray, "rows columns"]:
-    """Returns the differences between pixels around each one, summed up; see `_grey_levels`."""
+def _differences(screen: Resized) -> Int[np.ndarray, "rows columns"]:
+    """Returns how much pixels around each one differ: two apart, in two directions, 256 times a grey level."""
     luma = screen.astype(np.int32) @ np.array([77, 150, 29])  # 256 times BT.601's, in integers
     down, across = np.zeros_like(luma), np.zeros_like(luma)
     down[1:-1] = np.abs(luma[2:] - luma[:-2])
     across[:, 1:-1] = np.abs(luma[:, 2:] - luma[:, :-2])
-    return _window_sums(down + across, WINDOW)
-
-
-def _grey_levels(sums: Sequence[int] | Int[np.ndarray, "*places"]) -> Float32[np.ndarray, "*places"]:
-    """Returns the mean difference between neighbouring pixels."""
-    # Two pixels apart, two directions, 256 times a grey level.
-    return np.array(sums, np.float32) / np.float32(4 * 256 * WINDOW**2)
+    return down + across
 
 
 def choose_places(screen: Resized, grid: int) -> Places:
@@ -102,7 +95,7 @@ def choose_places(screen: Resized, grid: int) -> Places:
         screen: the photo as a screen shows it, see `resize.shrink`.
         grid: cells along a side.
     """
-    sums = _measure_structure(screen)
+    sums = _window_sums(_differences(screen), WINDOW)
     rows, columns = (np.arange(grid + 1) * side // grid for side in sums.shape)
     centres, structure = [], []
     for top, bottom in itertools.pairwise(rows):
@@ -111,12 +104,14 @@ def choose_places(screen: Resized, grid: int) -> Places:
             row, column = divmod(int(cell.argmax()), cell.shape[1])
             centres.append(((top + row + 0.5) / sums.shape[0], (left + column + 0.5) / sums.shape[1]))
             structure.append(cell[row, column])
-    return Places(np.array(centres), _grey_levels(structure))
+    # Two pixels apart, two directions, 256 times a grey level.
+    levels = np.array(structure, np.float32) / np.float32(4 * 256 * WINDOW**2)
+    return Places(np.array(centres), levels)
 
 
 def structure_of_cells(
-    screen: Resized, rows: Float[np.ndarray, " rows+1"], columns: Float[np.ndarray, " columns+1"]
-) -> Float32[np.ndarray, "rows columns"]:
+    screen: Resized, rows: Float[np.ndarray, " row_edges"], columns: Float[np.ndarray, " column_edges"]
+) -> Float32[np.ndarray, "cells_down cells_across"]:
     """Finds the mean structure of each cell of a grid, see `Places.structure`.
 
     Args:
@@ -124,7 +119,7 @@ def structure_of_cells(
         rows: where the cells begin and the last one ends, as shares of the photo's height.
         columns: the same across.
     """
-    structure = _grey_levels(_measure_structure(screen))
+    structure = _differences(screen).astype(np.float32) / np.float32(4 * 256)
     for axis, shares in ((0, rows), (1, columns)):
         side = structure.shape[axis]
         first = np.minimum((shares[:-1] * side).astype(int), side - 1)

@@ -42,7 +42,7 @@ class Region:
         ]
         return cls(*starts, *lengths)
 
-    def cut(self, pixels: Rgb) -> Rgb:
+    def cut(self, pixels: Rgb) -> Resized:
         """Returns the photo's pixels in it."""
         return pixels[self.top : self.top + self.height, self.left : self.left + self.width]
 
@@ -115,11 +115,11 @@ def arrange_tiles(rows: int, columns: int, grid: int) -> Int[np.ndarray, "views 
 
 
 def arrange_mosaics(rows: int, columns: int, grid: int) -> Int[np.ndarray, "views grid grid"]:
-    """Arranges a grid's places in views each of which has places from all over; the last ones repeat the last place.
+    """Arranges a grid's places in views each of which has places from all over; what is left is filled up by the first.
 
     Returns:
         The numbers of the places in each view, counted row by row.
     """
     count = -(-rows * columns // grid**2)
     numbers = np.arange(count * grid**2).reshape(grid, grid, count).transpose(2, 0, 1)
-    return np.minimum(numbers, rows * columns - 1)
+    return numbers % (rows * columns)
