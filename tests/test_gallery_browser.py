@@ -462,9 +462,9 @@ def detailed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three photos with detail, of which one has maps, and a fourth without structure."""
     root = tmp_path_factory.mktemp("detailed")
     octaves = np.array([[0, 2, np.nan], [0.5, 1, 1.5]])
-    regions = [Region(0, 0, 320, 320), Region(320, 640, 320, 320)]
+    regions = [Region(0, 0, 400, 400), Region(240, 560, 400, 400)]
     shown = [
-        Zoom(map_of(np.full((2, 2), number + 0.25), region, 1), encode_jpeg(noise(number, 320, 320)))
+        Zoom(map_of(np.full((2, 2), number + 0.25), region, 1), encode_jpeg(noise(number, 400, 400)))
         for number, region in enumerate(regions)
     ]
     zoomed = ZoomedMap(map_of(octaves, Region(0, 0, 640, 960), 4), tuple(shown))
@@ -572,8 +572,7 @@ def test_a_click_zooms_to_1_to_1(detail_page: Page) -> None:
     page.keyboard.press("d")
     page.mouse.click(*middle)
     expect(page.locator("#zoom-title")).to_have_text("1:1, lower right: 1.3 octaves lost (2 of 2)")
-    page.wait_for_function("document.querySelector('#zoom-photo').naturalWidth === 320")
-    assert page.locator("#zoom-photo").bounding_box()["width"] == 320, "a pixel is a pixel"
+    page.wait_for_function("document.querySelector('#zoom-photo').naturalWidth === 400")
     assert page.locator("#zoom-photo").get_attribute("src") == "crops/00001-1.jpg"
     expect(page.locator("#zoom-map")).to_be_hidden()
     page.keyboard.press("d")
@@ -607,7 +606,9 @@ def test_detail_on_a_phone(browser: Any, detailed: Path, width: int) -> None:
     panel = page.locator(".panel")
     assert panel.evaluate("e => e.scrollWidth <= e.clientWidth")
     page.keyboard.press("z")
-    page.wait_for_function("document.querySelector('#zoom-photo').naturalWidth === 320")
+    page.wait_for_function("document.querySelector('#zoom-photo').naturalWidth === 400")
+    shown = page.locator("#zoom-photo").bounding_box()
+    assert (shown["width"], shown["height"]) == (400, 400), "a pixel is a pixel; what has no room is scrolled to"
     assert page.evaluate(wide) <= width
     stage, zoom = (page.locator(name).bounding_box() for name in (".stage", "#zoom"))
     assert stage["x"] <= zoom["x"] and zoom["x"] + zoom["width"] <= stage["x"] + stage["width"]
