@@ -213,7 +213,7 @@ def write_photo(path: Path, height: int = 60, width: int = 80) -> Path:
     return path
 
 
-def test_explain_adds_the_map_of_detail(tmp_path: Path, detailed: Path, command: Command) -> None:
+def test_explain_adds_the_map_of_detail(tmp_path: Path, detailed: Path, model: Path, command: Command) -> None:
     photo, flat = write_photo(tmp_path / "a.png"), tmp_path / "flat.png"
     cv2.imwrite(str(flat), np.full((60, 80, 3), 128, np.uint8))
     arguments = ("explain", photo, flat, "--out", tmp_path / "maps", "--checkpoint", detailed)
@@ -231,6 +231,15 @@ def test_explain_adds_the_map_of_detail(tmp_path: Path, detailed: Path, command:
     assert widths == [1650, 1100]
     assert command(__main__.main, *arguments, "--at", 0.5, 0.25)[0] == 0
     assert read(tmp_path / "maps" / "a.png.png").pixels.shape[0] > 800, "two rows"
+    assert command(__main__.main, "explain", photo, "--out", tmp_path / "maps", "--checkpoint", model)[0] == 0
+    assert not (tmp_path / "maps" / "a.png.detail.npy").exists(), "it was of another map"
+
+
+def test_a_name_that_is_too_long_for_an_array_leaves_nothing(tmp_path: Path, detailed: Path, command: Command) -> None:
+    photo = write_photo(tmp_path / ("b" * 243 + ".png"))
+    status, out, _ = command(__main__.main, "explain", photo, "--out", tmp_path / "maps", "--checkpoint", detailed)
+    assert status == 1 and "its name is too long" in out
+    assert list((tmp_path / "maps").iterdir()) == []
 
 
 def test_a_point_is_checked_before_any_work(tmp_path: Path, detailed: Path, model: Path, command: Command) -> None:

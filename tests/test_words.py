@@ -11,6 +11,7 @@ from vtiqa_jax.commands.compare import say_detailed
 from vtiqa_jax.evaluation.columns import COLUMNS
 from vtiqa_jax.evaluation.rank import rank_photo
 from vtiqa_jax.evaluation.results import ScoreResult
+from vtiqa_jax.evaluation.score_table import ScoreTable
 from vtiqa_jax.evaluation.words import LONGEST, SMALLEST_SCALE, say_detail, say_holds, say_scale
 from vtiqa_jax.models.checkpoint import LabelScale
 
@@ -47,6 +48,12 @@ def test_no_scale_breaks_a_column_of_words(holds: float, width: int, height: int
     result = judged(holds, width, height)
     assert len(say_scale(result)) <= LONGEST
     assert len(column.show(result)) == len(column.show(judged(None))) == len(column.show(judged(45.0)))
+
+
+def test_a_notebook_has_the_words() -> None:
+    shown = ScoreTable((judged(45.0), judged(None, detail=None)), LabelScale("test", 1.0, 5.0))._repr_html_()
+    assert "<th>detail</th><th>holds up to</th>" in shown
+    assert "<td>3.2100</td><td>45 %, about 4.9 of 24 megapixels</td>" in shown
 
 
 NUMBERS = st.floats(1, 5)

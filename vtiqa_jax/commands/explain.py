@@ -82,11 +82,15 @@ def explain(
             details = [dataclasses.replace(found, photo=pixels) for found in details]
         try:
             title = "\n".join(filter(None, [f"{photo.name}: {result.score:.2f} ({model.scale})", say_detail(result)]))
+            # The longest name first: if it is too long, nothing is written.
+            detail_array = out / f"{photo.name}.detail.npy"
+            if details:
+                _save(detail_array, details[0].octaves)
+            else:
+                detail_array.unlink(missing_ok=True)  # of an older map
             with atomic.atomic_replace(out / f"{photo.name}.png") as temporary:
                 temporary.write_bytes(draw_maps(pixels, [quality, *details], title))
             _save(out / f"{photo.name}.npy", quality.resample(MAP_SIDE, MAP_SIDE))
-            if details:
-                _save(out / f"{photo.name}.detail.npy", details[0].octaves)
         except OSError as error:
             if error.errno != errno.ENAMETOOLONG:
                 raise
