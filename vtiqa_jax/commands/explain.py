@@ -86,8 +86,8 @@ def explain(
             detail_array = out / f"{photo.name}.detail.npy"
             if details:
                 _save(detail_array, details[0].octaves)
-            else:
-                detail_array.unlink(missing_ok=True)  # of an older map
+            elif os.path.exists(detail_array):
+                detail_array.unlink()  # of an older map
             with atomic.atomic_replace(out / f"{photo.name}.png") as temporary:
                 temporary.write_bytes(draw_maps(pixels, [quality, *details], title))
             _save(out / f"{photo.name}.npy", quality.resample(MAP_SIDE, MAP_SIDE))
