@@ -164,12 +164,15 @@ def test_what_has_no_structure_is_neither_good_nor_bad(scorer: Scorer) -> None:
     assert nothing.draw(), "all of it hatched"
 
 
-def test_the_sharpest_place_has_lost_least() -> None:
-    octaves = np.array([[1, np.nan, 0.5], [2, 1, 1]], np.float32)
-    region = Region(10, 0, 20, 30)
-    found = DetailMap(octaves, np.ones_like(octaves) / 6, 1, region, height=40, width=30)
-    assert found.sharpest == pytest.approx((15 / 40, 25 / 30))
-    assert found.worst == pytest.approx((25 / 40, 5 / 30))
+def test_the_sharpest_area_has_lost_least_whatever_one_place_says() -> None:
+    octaves = np.ones((20, 30), np.float32)
+    octaves[2:7, 20:25], octaves[12:17, 4:9] = 0.2, 2
+    octaves[10, 15], octaves[11, 25] = -1, 5
+    octaves[16:, 28:] = np.nan
+    octaves[19, 27] = 0.1  # hardly anything is known around it
+    found = DetailMap(octaves, np.ones_like(octaves) / 600, 1, Region(100, 0, 200, 300), height=400, width=300)
+    assert found.sharpest == pytest.approx((145 / 400, 225 / 300))
+    assert found.worst == pytest.approx((245 / 400, 65 / 300))
 
 
 @pytest.mark.parametrize("size", [(PATCH, 3 * VIEW), (VIEW + 3, PATCH + 1), (5, 7)])

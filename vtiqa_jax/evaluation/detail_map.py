@@ -2,8 +2,10 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import jax
 import numpy as np
 from jaxtyping import Array, Float32
@@ -28,6 +30,8 @@ ZOOM_TILES = 3
 LEAST_STRUCTURE = 1.0
 """Grey levels, see `photos.native.Places.structure`. More than the detail head asks of a place: here each is judged by
 itself, and the grain of a sky, .7, would tell of the sky."""
+AREA = 5
+"""Places along a side of what `DetailMap.sharpest` and `worst` are the middles of."""
 VIEWS_TOGETHER = 4
 """Views in one pass: more would leave a CPU's caches."""
 MOST_OCTAVES = 2.0
@@ -71,18 +75,28 @@ class DetailMap:
 
     @property
     def sharpest(self) -> tuple[float, float] | None:
-        """The middle of the place that has lost least, as shares of height and width; None without any structure."""
-        return self._middle_of(np.nan_to_num(-self.octaves, nan=-np.inf))
+        """The middle of the area that has lost least, as shares of height and width; None without any structure."""
+        return self._find(np.argmin)
 
     @property
     def worst(self) -> tuple[float, float] | None:
-        """The middle of the place that has lost most, as shares of height and width; None without any structure."""
-        return self._middle_of(np.nan_to_num(self.octaves, nan=-np.inf))
+        """The middle of the area that has lost most, as shares of height and width; None without any structure."""
+        return self._find(np.argmax)
 
-    def _middle_of(self, values: Float32[np.ndarray, "rows columns"]) -> tuple[float, float] | None:
-        """Returns the middle of the place of the largest value, unless all are infinitely small."""
-        row, column = np.unravel_index(np.argmax(values), values.shape)
-        return self.middle(int(row), int(column)) if np.isfinite(values[row, column]) else None
+    def _find(self, choose: Callable[[np.ndarray], np.intp]) -> tuple[float, float] | None:
+        """Finds a place by the mean of AREA x AREA places around it: one place's number is noisy."""
+        known = np.isfinite(self.octaves)
+        if not known.any():
+            return None
+        values, count = (
+            cv2.boxFilter(array.astype(np.float32), -1, (AREA, AREA), normalize=False, borderType=cv2.BORDER_CONSTANT)
+            for array in (np.where(known, self.octaves, 0), known)
+        )
+        # An area with few known places is taken for an average one.
+        means = (values + AREA * np.nanmean(self.octaves)) / (count + AREA)
+        rows, columns = np.nonzero(known)
+        chosen = choose(means[known])
+        return self.middle(int(rows[chosen]), int(columns[chosen]))
 
     def draw(self, title: str = "") -> bytes:
         """A PNG: the photo beside itself under the map. What is hatched has no structure.
