@@ -14,9 +14,11 @@ from vtiqa_jax.convert import timm_vit
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.adapt import resize_pos_embed, view_size_config, with_readout, with_view_size
-from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
 from vtiqa_jax.models.params import Params, init_params, param_shapes
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
+from vtiqa_jax.training.options import TrainOptions
+from vtiqa_jax.training.start import shape_start
 
 WIDTH, DEPTH = 64, 2
 
@@ -161,3 +163,19 @@ def test_views_of_another_size(config: ModelConfig, weights: Params) -> None:
     assert view_size_config(ModelConfig(), 256).mosaic_grid == 8
     odd = view_size_config(ModelConfig(), 240)
     assert (odd.mosaic_grid, odd.mosaic_patch) == (15, 16)
+
+
+@pytest.mark.parametrize("keep_head", [False, True])
+def test_a_training_leaves_the_detail_of_its_start_out(keep_head: bool, scale: LabelScale) -> None:
+    """It was learnt on the features of a backbone that is about to change."""
+    config = tiny_config(depth=3, native_factors=(1, 2), native_blocks=(2,))
+    whole = Checkpoint(config, init_params(config, 0), scale, {})
+    assert any(name.startswith("detail.") for name in whole.params)
+    start = shape_start(whole, TrainOptions(keep_head=keep_head, eval_mosaics=1))
+    assert start.config == tiny_config(depth=3)
+    assert param_shapes(start.config).keys() - start.params.keys() == (
+        set() if keep_head else {name for name in whole.params if name.startswith("head.")}
+    )
+    assert start.params.keys() <= param_shapes(start.config).keys()
+    if not keep_head:  # the blocks that the detail was read from are dropped
+        assert shape_start(whole, TrainOptions(readout_blocks=(1,))).config.depth == 1

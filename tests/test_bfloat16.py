@@ -12,9 +12,10 @@ import pytest
 import skimage
 from flax import nnx
 
+from vtiqa_jax.evaluation.scorer import round_weights
 from vtiqa_jax.models import catalog, cpu_kernels, params
 from vtiqa_jax.models.checkpoint import Checkpoint
-from vtiqa_jax.models.vtiqa import ComputeDtype, Implementation, QualityHead
+from vtiqa_jax.models.vtiqa import ComputeDtype, Implementation, QualityHead, tiny_config
 from vtiqa_jax.photos.decode import read
 from vtiqa_jax.photos.resize import prepare
 
@@ -119,3 +120,12 @@ def test_rounding_more_than_products_moves_them_further(
     with jax.numpy_rank_promotion("allow"):
         features, scores = distances(packaged, exact, implementation)
     assert (scores > SCORE_TOLERANCE) if module is QualityHead else (features > FEATURE_TOLERANCE[implementation])
+
+
+def test_heads_are_not_rounded() -> None:
+    config = tiny_config(native_factors=(1, 2), native_blocks=(1,))
+    rounded = round_weights(params.init_params(config, 0), "bfloat16")
+    heads = {name for name in rounded if name.startswith(("head.", "detail."))}
+    assert {"head.fc1.kernel", "detail.fc1.kernel"} <= heads
+    assert {rounded[name].dtype for name in heads} == {jnp.dtype("float32")}
+    assert rounded["backbone.blocks.0.mlp.fc1.kernel"].dtype == jnp.bfloat16

@@ -125,6 +125,7 @@ def test_the_first_blocks_can_be_kept_and_read_out(model: Checkpoint, config: Mo
 
 def test_a_quantized_model_is_near_and_small(scale: LabelScale, tmp_path: Path) -> None:
     config = tiny_config(embed_dim=64, patch_size=16, mosaic_patch=16, global_resize=128, local_resize=224, depth=6)
+    config = config.replace(native_factors=(1, 2), native_blocks=(3,))
     model = Checkpoint(config, init_params(config, 0), scale, {"a": 1})
     quantized.save(tmp_path / "m.npz", model)
     loaded = quantized.load(tmp_path / "m.npz")

@@ -465,6 +465,7 @@ def test_a_checkpoint_is_quantized_by_either_name(
         ({"global_resize": 256}, "global_resize 256 (published: 244)"),
         ({"local_resize": 512}, "local_resize 512 (published: 768)"),
         ({"num_heads": 12}, "num_heads 12 (published: 6)"),
+        ({"native_factors": (1, 2), "native_blocks": (4,)}, "cannot hold native_factors (1, 2) (published: ())"),
         ({"kind": "original", "num_heads": 12}, "num_heads 12 (published: 6)"),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, dict) else "",

@@ -198,7 +198,8 @@ def views_model(config: ModelConfig) -> Any:
     op = Graph()
     inputs = {"photos": (np.uint8, ("batch", "height", "width", 3))}
     side = config.view_size
-    return op.model(inputs, onnx_vtiqa._views_of_photos(op, config), ("n", side, side, 3), "", {})
+    cut = onnx_vtiqa._views_of_photos(op, config, onnx_vtiqa._shrink(op, config))
+    return op.model(inputs, {"views": (cut, ("n", side, side, 3))}, "", {})
 
 
 def test_the_screen_size_is_part_of_the_graph() -> None:
@@ -293,7 +294,7 @@ def test_a_file_says_what_it_is(saved: Path, params: Params, tmp_path: Path, com
     assert [axis.dim_param or axis.dim_value for axis in photos.type.tensor_type.shape.dim] == [
         "batch", "height", "width", 3,
     ]  # fmt: skip
-    assert [axis.dim_param for axis in score.type.tensor_type.shape.dim] == ["batch"]
+    assert (score.name, [axis.dim_param for axis in score.type.tensor_type.shape.dim]) == ("score", ["batch"])
     cards = [
         {entry.key: entry.value for entry in model.metadata_props},
         json.loads((tmp_path / "m.stablehlo.json").read_text()),

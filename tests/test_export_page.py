@@ -18,11 +18,14 @@ from PIL import Image
 
 import vtiqa_jax
 from tests.conftest import Command
+from tests.test_export_detail import blurred, expected, flat, large_params
 from vtiqa_jax import __main__ as program
 from vtiqa_jax.convert import web_page
 from vtiqa_jax.data import demo
 from vtiqa_jax.evaluation.quality_map import REGIONS
-from vtiqa_jax.models import catalog, views
+from vtiqa_jax.models import catalog, checkpoint, views
+from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.vtiqa import tiny_config
 
 REAL = os.environ.get("ONNXRUNTIME_WEB")
 """The folder of the npm package, for the test in a browser."""
@@ -107,8 +110,13 @@ def server(tmp_path: Path) -> Iterator[str]:
         running.shutdown()
 
 
+in_browser = pytest.mark.skipif(
+    not (REAL and shutil.which("chromium")), reason="needs chromium, and ONNXRUNTIME_WEB=DIR"
+)
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(not (REAL and shutil.which("chromium")), reason="needs chromium, and ONNXRUNTIME_WEB=DIR")
+@in_browser
 def test_a_browser_gives_the_same_scores(server: str, tmp_path: Path, command: Command) -> None:
     sync_api = pytest.importorskip("playwright.sync_api")
     assert command(program.main, "export", "default", tmp_path / "site", "--web", REAL)[0] == 0
@@ -150,3 +158,41 @@ def test_a_browser_gives_the_same_scores(server: str, tmp_path: Path, command: C
     assert {method for method, url in asked if not url.startswith("blob:")} == {"GET"}
     assert all(url.startswith((server, "blob:", "data:")) for _, url in asked)
     assert not messages
+
+
+@pytest.mark.slow
+@in_browser
+def test_a_browser_says_what_photos_show_at_their_own_pixels(
+    server: str, scale: LabelScale, tmp_path: Path, command: Command
+) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    config = tiny_config(depth=3, native_factors=(1, 2, 4, 8), native_blocks=(1, 2), screen_side=512)
+    checkpoint.save(tmp_path / "model", Checkpoint(config, large_params(config), scale, {}))
+    options = ("--web", REAL, "--storage", "float32")
+    assert command(program.main, "export", tmp_path / "model", tmp_path / "site", *options)[0] == 0
+    pictures = {f"blur{seed}.png": blurred(1200, 1500, seed) for seed in range(3)}
+    for name, pixels in (pictures | {"flat.png": flat(1200, 1500, 0)}).items():
+        Image.fromarray(pixels).save(tmp_path / name)
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto(server)
+        page.set_input_files("#files", [tmp_path / name for name in ("flat.png", *pictures)])
+        page.wait_for_selector("#results li:first-child .detail", timeout=120_000)
+        *lines, last = page.eval_on_selector_all(".detail", "all => all.map(one => one.textContent)")
+        said = page.eval_on_selector_all(".detail", "all => all.map(one => [one.dataset.detail, one.dataset.holds])")
+        page.click("#results li:first-child button")
+        page.wait_for_selector("#results li:first-child canvas", timeout=120_000)
+        browser.close()
+    ours = expected(config, large_params(config), list(reversed(pictures.values())))[:, 1:]
+    np.testing.assert_allclose(np.array(said[:-1], float), ours, rtol=1e-3)
+    assert last == "Nothing in it has structure: it cannot be judged at 100 %."
+    said_of_scales = [
+        "at 100 %" if holds >= 100
+        else "at less than 12.5 %" if holds < 12.5
+        else f"up to {holds:.0f} %, about {1.8 * (holds / 100) ** 2:.2g} of 1.8 megapixels"
+        for _, holds in ours
+    ]  # fmt: skip
+    assert len({words[:8] for words in said_of_scales}) == 3, "one photo of each kind"
+    for line, (detail, _), words in zip(lines, ours, said_of_scales, strict=True):
+        assert line == f"at 100 %: {detail:.2f}; holds {words}"

@@ -18,7 +18,7 @@ FLOORS = (
     {"evaluation"},
     {"gallery"},
     {"training"},
-    {"train", "convert", "bulk"},
+    {"train", "heads", "convert", "bulk"},
     {"commands"},
     {"cli"},
     {"__main__"},

@@ -153,7 +153,7 @@ def _check_published(source: str, config: ModelConfig) -> None:
     ]
     if differing:
         raise UserError(
-            f"{source} has no published counterpart, whose scores would be others: {', '.join(differing)};"
+            f"{source} has no published counterpart; the published format cannot hold {', '.join(differing)};"
             " `vtiqa export` writes any model"
         )
 

@@ -13,6 +13,7 @@ from vtiqa_jax.convert.card import make_card
 from vtiqa_jax.convert.onnx_vtiqa import Storage
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import catalog
+from vtiqa_jax.models.vtiqa import ModelConfig
 
 PHOTOS = "photos: uint8 RGB [batch, height, width, 3]"
 ONE_PHOTO = "photos: uint8 RGB [1, height, width, 3]"
@@ -26,6 +27,8 @@ def export(
     force: Force = False,
 ) -> None:
     """A model for other programs: OUT.onnx scores photos of any size, OUT.stablehlo runs in JAX alone.
+
+    What the model says of a photo at 100 %, `detail` and `holds`, is in all of them.
 
     Args:
         source: a checkpoint's folder, a quantized file, or "default" for the model that comes with the package.
@@ -52,10 +55,7 @@ def export(
         card = make_card(source, loaded, scale, PHOTOS)
         data = onnx_vtiqa.build(config, loaded.params, storage or "float32", card).SerializeToString()
     else:
-        sides = f"[batch, {config.global_resize}, ...] and local_images [batch, {config.local_resize}, ...]"
-        card = make_card(
-            source, loaded, scale, f"global_images {sides}: uint8 RGB, as `vtiqa_jax.photos.resize.prepare` makes them"
-        )
+        card = make_card(source, loaded, scale, _describe_arrays(config))
         sharding.require_devices()  # which JAX wants of whoever traces a program
         data = stablehlo.build(config, loaded.params)
     atomic.make_folder(out.absolute().parent)
@@ -70,6 +70,17 @@ def export(
     print(f"{out}: {size / 1e6:.1f} MB, {scale}")
     if web:
         print(f"see it with: python -m http.server --directory {out}")
+
+
+def _describe_arrays(config: ModelConfig) -> str:
+    """Says what a .stablehlo file takes."""
+    sides = f"[batch, {config.global_resize}, ...] and local_images [batch, {config.local_resize}, ...]"
+    stored = f"global_images {sides}: uint8 RGB, as `vtiqa_jax.photos.resize.prepare` makes them"
+    if not config.native:
+        return stored
+    views, structure = (", ".join(map(str, ("batch", *shape))) for shape in config.native.shapes)
+    made = "as `vtiqa_jax.photos.native.NativeViews.make` makes them"
+    return f"{stored}; native views [{views}], uint8, and structure [{structure}], float32, {made}"
 
 
 def _card_file(out: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What an exported file says of itself: whose score it computes, on which scale, from which parameters."""
+"""What an exported file says of itself: what it computes, on which scale, from which parameters."""
 
 import importlib.metadata
 import json
@@ -6,6 +6,12 @@ import json
 from vtiqa_jax.models import catalog
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale, to_metadata
 from vtiqa_jax.models.params import hash_params
+
+SCORE = "score: float32, on the scale"
+DETAIL = (
+    "detail: float32, what a photo shows at 100 %, on the scale; holds: float32, the largest scale at which it is"
+    " sharp, clean and real, percent of its width; both NaN where nothing in it has structure"
+)
 
 
 def make_card(name: str, checkpoint: Checkpoint, scale: LabelScale, inputs: str) -> dict[str, str]:
@@ -23,6 +29,7 @@ def make_card(name: str, checkpoint: Checkpoint, scale: LabelScale, inputs: str)
     entries = {
         "vtiqa-jax": importlib.metadata.version("vtiqa-jax"),
         "input": inputs,
+        "output": f"{SCORE}; {DETAIL}" if checkpoint.config.native else SCORE,
         "scale": scale.dataset,
         "low": f"{scale.low:g}",
         "high": f"{scale.high:g}",

@@ -66,8 +66,7 @@ class Graph:
     def model(
         self,
         inputs: Mapping[str, tuple[type[np.generic], tuple[str | int, ...]]],
-        output: Value,
-        output_shape: tuple[str | int, ...],
+        outputs: Mapping[str, tuple[Value, tuple[str | int, ...]]],
         description: str,
         metadata: Mapping[str, str],
     ) -> Any:
@@ -75,8 +74,7 @@ class Graph:
 
         Args:
             inputs: type and shape of each; a string is a size that is known when it runs.
-            output: what it returns, float32.
-            output_shape: its shape.
+            outputs: what it returns, float32, and the shape of each.
             description: what goes in and what comes out.
             metadata: kept in the file's `metadata_props`.
 
@@ -85,14 +83,18 @@ class Graph:
         """
         helper = self._onnx.helper
         element = helper.np_dtype_to_tensor_dtype
+        named = [helper.make_node("Identity", [value], [name], name=name) for name, (value, _) in outputs.items()]
         graph = helper.make_graph(
-            self._nodes,
+            [*self._nodes, *named],
             "vtiqa",
             [
                 helper.make_tensor_value_info(name, element(np.dtype(kind)), shape)
                 for name, (kind, shape) in inputs.items()
             ],
-            [helper.make_tensor_value_info(output, self._onnx.TensorProto.FLOAT, output_shape)],
+            [
+                helper.make_tensor_value_info(name, element(np.dtype(np.float32)), shape)
+                for name, (_, shape) in outputs.items()
+            ],
             [self._onnx.numpy_helper.from_array(array, name) for name, array in self._arrays.items()],
         )
         opsets = [helper.make_opsetid("", OPSET)]

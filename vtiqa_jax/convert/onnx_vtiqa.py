@@ -1,6 +1,6 @@
-"""A VT-IQA as an ONNX graph, from the pixels of photos of any size to scores.
+"""A VT-IQA as an ONNX graph, from the pixels of photos of any size to what the model says of them.
 
-Its layers are those of `models/vtiqa.py`. Everything is computed in float32, whatever the parameters are stored as.
+Everything that the model computes is float32, whatever its parameters are stored as.
 """
 
 import itertools
@@ -10,50 +10,21 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Int
 
+from vtiqa_jax.convert import onnx_detail, onnx_native
 from vtiqa_jax.convert.onnx_graph import Graph, Value
+from vtiqa_jax.convert.onnx_layers import ModelGraph, Storage, block, cls_token, embed, layer_norm, linear
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.models import quantized, views
+from vtiqa_jax.models import adapt, quantized, views
+from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import LAYER_NORM_EPSILON, ModelConfig
+from vtiqa_jax.models.vtiqa import ModelConfig
 from vtiqa_jax.photos.resize import CUBIC_A
 
-Storage = Literal["float32", "float16", "int8"]
-"""What parameters are stored as; int8 is what `models/quantized.py` does."""
 Inputs = Literal["photos", "stored", "regions"]
 """Photos of one size; photos in both stored sizes; one photo and regions of it."""
 PILLOW_CUBIC_A = -0.5
 
 Indices = Int[np.ndarray, " size"]
-
-
-class ModelGraph(Graph):
-    """A graph that also knows the model's parameters by name."""
-
-    def __init__(self, params: Params, storage: Storage, depth: int) -> None:
-        super().__init__()
-        self._params, self._storage, self._depth = params, storage, depth
-        self._values: dict[str, Value] = {}
-
-    def param(self, name: str) -> Value:
-        """A parameter, float32."""
-        if name not in self._values:
-            self._values[name] = self._stored(name, np.asarray(self._params[name], np.float32))
-        return self._values[name]
-
-    def unused_params(self) -> list[str]:
-        """The parameters that no node has asked for."""
-        return sorted(self._params.keys() - self._values.keys())
-
-    def _stored(self, name: str, array: np.ndarray) -> Value:
-        if self._storage == "float32":
-            return self.store(name, array)
-        if self._storage == "int8" and quantized.is_quantized(name, self._depth):
-            # Not `DequantizeLinear`: onnxruntime joins it with the product, in which it then rounds the inputs, too.
-            integers, scales = quantized.quantize(array)
-            exact = self.cast(self.store(f"{name}.int8", integers), np.float32)
-            scaled = self.Mul(exact, self.cast(self.store(f"{name}.scale", scales[:, None]), np.float32))
-            return self.Reshape(scaled, np.array(array.shape))
-        return self.cast(self.store(name, array.astype(np.float16)), np.float32)
 
 
 # ---- from pixels to views ----
@@ -112,32 +83,26 @@ def _shrink(op: Graph, config: ModelConfig) -> Value:
     )
 
 
-def _views_of_pixels(op: Graph, config: ModelConfig, photos: Value) -> Value:
-    """All views of photos [batch, height, width, 3], one view after the other."""
-    resized = [_resize(op, photos, cut.side, cut.rows, cut.columns) for cut in config.eval_cuts]
+def _views_of_photos(op: Graph, config: ModelConfig, screen: Value) -> Value:
+    """All views of photos as `_shrink` leaves them, one view after the other."""
+    resized = [_resize(op, screen, cut.side, cut.rows, cut.columns) for cut in config.eval_cuts]
     return op.Concat(*resized, axis=0)
 
 
-def _views_of_photos(op: Graph, config: ModelConfig) -> Value:
-    """All views of the input `photos`."""
-    return _views_of_pixels(op, config, _shrink(op, config))
-
-
-def _views_of_regions(op: Graph, config: ModelConfig) -> Value:
-    """All views of the one photo in `photos`, and then those of its regions, as by `views.region_views`."""
-    photos = _shrink(op, config)
+def _views_of_regions(op: Graph, config: ModelConfig, screen: Value) -> Value:
+    """Views of regions of one photo, see `_shrink`, as by `views.region_views`; the input `corners` says which."""
     whole, half = config.stored_cuts[1], config.view_size // 2
     mirrored = np.pad(np.arange(half), (0, config.view_size - half), mode="symmetric")
-    stored = op.Squeeze(_resize(op, photos, whole.side, whole.rows, whole.columns), np.array([0]))
+    stored = op.Squeeze(_resize(op, screen, whole.side, whole.rows, whole.columns), np.array([0]))
     corners = op.cast("corners", np.int64)
     rows, cols = (op.Add(op.Gather(corners, np.array([axis]), axis=1), mirrored) for axis in (0, 1))
     bands = op.Transpose(op.Gather(stored, rows, axis=0), perm=[0, 2, 1, 3])  # [regions, columns, rows, 3]
     regions = op.GatherND(bands, op.Unsqueeze(cols, np.array([2])), batch_dims=1)  # of each band its own columns
-    return op.Concat(_views_of_pixels(op, config, photos), op.Transpose(regions, perm=[0, 2, 1, 3]), axis=0)
+    return op.Transpose(regions, perm=[0, 2, 1, 3])
 
 
 def _views_of_stored(op: Graph, config: ModelConfig) -> Value:
-    """The same of the inputs `global_images` and `local_images`, photos in their stored sizes."""
+    """All views of the inputs `global_images` and `local_images`, photos in their stored sizes."""
     first, *others = config.eval_cuts
     kept = [("global_images", first), *(("local_images", cut) for cut in others)]
     images = [op.Gather(op.Gather(stored, cut.rows, axis=1), cut.columns, axis=2) for stored, cut in kept]
@@ -147,61 +112,47 @@ def _views_of_stored(op: Graph, config: ModelConfig) -> Value:
 # ---- from views to scores ----
 
 
-def _linear(op: ModelGraph, x: Value, layer: str) -> Value:
-    return op.Add(op.MatMul(x, op.param(f"{layer}.kernel")), op.param(f"{layer}.bias"))
+def _normalize(op: Graph, images: Value) -> Value:
+    """As by `views.normalize`."""
+    return op.Div(op.Sub(op.Div(images, np.float32(255)), views.IMAGENET_MEAN), views.IMAGENET_STD)
 
 
-def _layer_norm(op: ModelGraph, x: Value, layer: str) -> Value:
-    scale, bias = op.param(f"{layer}.scale"), op.param(f"{layer}.bias")
-    return op.LayerNormalization(x, scale, bias, epsilon=LAYER_NORM_EPSILON)
+def _vision_transformer(
+    op: ModelGraph, config: ModelConfig, images: Value, native: Value | None
+) -> tuple[Value, Value | None]:
+    """Reads views.
 
+    Args:
+        op: the graph.
+        config: the model's sizes.
+        images: views that are scored, normalised.
+        native: views at photos' own pixels, normalised, which go through the blocks together with the others; None for
+            a model without detail.
 
-def _cls_token(op: Graph, x: Value) -> Value:
-    """[batch, 1, dim]"""
-    return op.Slice(x, np.array([0]), np.array([1]), np.array([1]))
-
-
-def _attention(op: ModelGraph, config: ModelConfig, x: Value, layer: str, *, cls_only: bool) -> Value:
-    heads, size = config.num_heads, config.embed_dim // config.num_heads
-    qkv = op.Reshape(_linear(op, x, f"{layer}.qkv"), np.array([0, 0, 3, heads, size]))
-    q, k, v = (op.Gather(qkv, np.int64(which), axis=2) for which in range(3))
-    q = op.Transpose(_cls_token(op, q) if cls_only else q, perm=[0, 2, 1, 3])
-    logits = op.MatMul(op.Mul(q, np.float32(size**-0.5)), op.Transpose(k, perm=[0, 2, 3, 1]))
-    attended = op.MatMul(op.Softmax(logits, axis=-1), op.Transpose(v, perm=[0, 2, 1, 3]))
-    tokens = op.Reshape(op.Transpose(attended, perm=[0, 2, 1, 3]), np.array([0, 0, config.embed_dim]))
-    return _linear(op, tokens, f"{layer}.proj")
-
-
-def _block(op: ModelGraph, config: ModelConfig, x: Value, layer: str, *, cls_only: bool) -> Value:
-    attended = _attention(op, config, _layer_norm(op, x, f"{layer}.norm1"), f"{layer}.attn", cls_only=cls_only)
-    x = op.Add(_cls_token(op, x) if cls_only else x, attended)
-    hidden = _linear(op, _layer_norm(op, x, f"{layer}.norm2"), f"{layer}.mlp.fc1")
-    return op.Add(x, _linear(op, op.Gelu(hidden, approximate="none"), f"{layer}.mlp.fc2"))
-
-
-def _embed(op: ModelGraph, config: ModelConfig, images: Value) -> Value:
-    side, patch, dim = config.view_size // config.patch_size, config.patch_size, config.embed_dim
-    patches = op.Reshape(images, np.array([0, side, patch, side, 3 * patch]))
-    patches = op.Reshape(op.Transpose(patches, perm=[0, 1, 3, 2, 4]), np.array([0, side**2, 3 * patch**2]))
-    tokens = _linear(op, patches, "backbone.patch_embed.proj")
-    shape = op.Concat(op.Shape(tokens, start=0, end=1), np.array([1, dim]), axis=0)
-    cls_token = op.Expand(op.param("backbone.cls_token"), shape)
-    return op.Add(op.Concat(cls_token, tokens, axis=1), op.param("backbone.pos_embed"))
-
-
-def _vision_transformer(op: ModelGraph, config: ModelConfig, images: Value) -> Value:
-    """Normalised images to class tokens, [images, features]."""
-    x, features = _embed(op, config, images), []
+    Returns:
+        Class tokens of the scored views, [images, features]; and what is read of the native views' places.
+    """
+    count = op.Shape(images, start=0, end=1)
+    x = embed(op, config, op.Concat(images, native, axis=0) if native else images)
+    features, places = [], []
     for number in range(1, config.depth + 1):
-        x = _block(op, config, x, f"backbone.blocks.{number - 1}", cls_only=number == config.depth)
+        x = block(op, config, x, f"backbone.blocks.{number - 1}", cls_only=number == config.depth)
+        scored = x
+        if native and number <= config.native_blocks[-1]:
+            scored = op.Slice(x, np.array([0]), count, np.array([0]))
+            if number in config.native_blocks:
+                others = op.Slice(x, count, np.array([np.iinfo(np.int64).max]), np.array([0]))
+                places.append(onnx_detail.read_places(op, config, others))
+            if number == config.native_blocks[-1]:
+                x = scored
         if number in (config.readout_blocks or (config.depth,)):
-            features.append(_layer_norm(op, _cls_token(op, x), "backbone.norm"))
-    return op.Concat(*features, axis=2)
+            features.append(layer_norm(op, cls_token(op, scored), "backbone.norm"))
+    return op.Concat(*features, axis=2), op.Concat(*places, axis=2) if native else None
 
 
 def _head(op: ModelGraph, features: Value) -> Value:
-    x = op.Relu(_linear(op, features, "head.fc1"))
-    return _linear(op, op.Relu(_linear(op, x, "head.fc2")), "head.fc3")
+    x = op.Relu(linear(op, features, "head.fc1"))
+    return linear(op, op.Relu(linear(op, x, "head.fc2")), "head.fc3")
 
 
 def _features_of_photos(op: Graph, config: ModelConfig, features: Value) -> tuple[Value, Value]:
@@ -224,6 +175,16 @@ def _features_of_regions(op: Graph, config: ModelConfig, features: Value) -> tup
     return op.Expand(whole, op.Shape(local)), local
 
 
+def _input_shapes(config: ModelConfig, inputs: Inputs) -> dict[str, tuple[type[np.generic], tuple[str | int, ...]]]:
+    """Type and shape of each input."""
+    if inputs == "photos":
+        return {"photos": (np.uint8, ("batch", "height", "width", 3))}
+    if inputs == "regions":
+        return {"photos": (np.uint8, (1, "height", "width", 3)), "corners": (np.int32, ("regions", 2))}
+    sides = {"global_images": config.global_resize, "local_images": config.local_resize}
+    return {name: (np.uint8, ("batch", side, side, 3)) for name, side in sides.items()}
+
+
 def build(
     config: ModelConfig,
     params: Params,
@@ -244,8 +205,11 @@ def build(
             [regions, 2], int32: where its regions begin in its large stored size, see `views.region_offsets`.
 
     Returns:
-        An `onnx.ModelProto`; it returns float32 scores [batch]. By "regions" the photo's score comes first; then, for
-        each region, its score with the local view cut from there alone, as by `VTIQA.explain`.
+        An `onnx.ModelProto`; it returns `score` [batch], and of a model with detail `detail` and `holds` [batch], as
+        `ScoreResult` has them but for NaN where nothing in a photo has structure. All are float32. By "stored" there is
+        the score alone. By "regions" the photo's score comes first; then, for each region, its score with the local
+        view cut from there alone, as by `VTIQA.explain`. With regions `detail` and `holds` are empty: they are the
+        photo's, and one run without regions has told them.
 
     Raises:
         UserError: it is not the released model, the graph does not use all parameters, int8 does not fit its width, or
@@ -255,27 +219,30 @@ def build(
         raise UserError("only the released model is written as .onnx: the paper's selects regions by a gradient")
     if storage == "int8" and config.embed_dim % quantized.GROUP_SIZE:
         raise UserError(f"int8 needs a width that is a multiple of {quantized.GROUP_SIZE}, not {config.embed_dim}")
+    if inputs == "stored":  # a photo's own pixels are not among them
+        scored = adapt.without_detail(Checkpoint(config, params, None, {}))
+        config, params = scored.config, scored.params
     op = ModelGraph(params, storage, config.depth)
-    small, large, byte = config.global_resize, config.local_resize, np.uint8
-    make_views, shapes = {
-        "photos": (_views_of_photos, {"photos": (byte, ("batch", "height", "width", 3))}),
-        "stored": (
-            _views_of_stored,
-            {
-                "global_images": (byte, ("batch", small, small, 3)),
-                "local_images": (byte, ("batch", large, large, 3)),
-            },
-        ),
-        "regions": (
-            _views_of_regions,
-            {"photos": (byte, (1, "height", "width", 3)), "corners": (np.int32, ("regions", 2))},
-        ),
-    }[inputs]
-    images = make_views(op, config)
-    images = op.Div(op.Sub(op.Div(images, np.float32(255)), views.IMAGENET_MEAN), views.IMAGENET_STD)
-    features = _vision_transformer(op, config, images)
+    shapes, native, structure = _input_shapes(config, inputs), None, None
+    if inputs == "stored":
+        images = _views_of_stored(op, config)
+    else:
+        screen = _shrink(op, config)
+        images = _views_of_photos(op, config, screen)
+        judged = op.Shape("photos", start=0, end=1)
+        if inputs == "regions":
+            images = op.Concat(images, _views_of_regions(op, config, screen), axis=0)
+            judged = op.cast(op.Equal(op.Shape("corners", start=0, end=1), np.array([0])), np.int64)
+        if config.native:
+            native, structure = onnx_native.make_views(op, config.native, "photos", screen, judged)
+            native = _normalize(op, native)
+    features, places = _vision_transformer(op, config, _normalize(op, images), native)
     both = (_features_of_regions if inputs == "regions" else _features_of_photos)(op, config, features)
-    score = op.Reshape(_head(op, op.Concat(*both, axis=1)), np.array([-1]))
+    outputs = {"score": op.Reshape(_head(op, op.Concat(*both, axis=1)), np.array([-1]))}
+    if places and structure:
+        outputs["detail"], outputs["holds"] = onnx_detail.judge(op, config.native_factors, places, structure)
     if unused := op.unused_params():
         raise UserError(f"an .onnx graph has no place for {', '.join(unused[:3])}; its scores would not be the model's")
-    return op.model(shapes, score, ("batch",), "uint8 RGB pixels to the quality of each photo", metadata or {})
+    judged_axis = "judged" if inputs == "regions" else "batch"
+    named = {name: (value, ("batch" if name == "score" else judged_axis,)) for name, value in outputs.items()}
+    return op.model(shapes, named, "uint8 RGB pixels to the quality of each photo", metadata or {})

@@ -6,7 +6,7 @@ from jax import export
 
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.params import Params, ScoringModel
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.vtiqa import VTIQA, ModelConfig
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
@@ -19,16 +19,31 @@ def build(config: ModelConfig, params: Params) -> bytes:
         params: its parameters.
 
     Returns:
-        What `jax.export.deserialize` reads: a function of `global_images` and `local_images`, as of `VTIQA.score`.
+        What `jax.export.deserialize` reads: a function of `global_images` and `local_images`, as of `VTIQA.score`, that
+        returns scores. With detail it is also of native views and of their structure, as of `VTIQA.judge_detail`, and
+        returns a dict of `score`, `detail` and `holds`, as `ScoreResult` has them but for NaN where nothing is known.
     """
     graphdef, _ = parameters.abstract_model(config)
 
     @jax.jit
-    def vtiqa(global_images: jax.Array, local_images: jax.Array) -> jax.Array:
+    def vtiqa(
+        global_images: jax.Array, local_images: jax.Array, *native: jax.Array
+    ) -> jax.Array | dict[str, jax.Array]:
         model: ScoringModel = parameters.merge_params(graphdef, jax.tree.map(jax.numpy.asarray, params))  # type: ignore[assignment]
-        return model.score(global_images, local_images)
+        score = model.score(global_images, local_images)
+        if not native:
+            return score
+        assert isinstance(model, VTIQA)
+        detail, holds = model.judge_detail(*native)
+        return {"score": score, "detail": detail, "holds": 100 * holds}
 
     (batch,) = export.symbolic_shape("batch")
     sides = (config.global_resize, config.local_resize)
     photos = [jax.ShapeDtypeStruct((batch, side, side, 3), np.uint8) for side in sides]
+    if config.native:
+        views, structure = config.native.shapes
+        photos += [
+            jax.ShapeDtypeStruct((batch, *views), np.uint8),
+            jax.ShapeDtypeStruct((batch, *structure), np.float32),
+        ]
     return bytes(export.export(vtiqa, platforms=PLATFORMS)(*photos).serialize())

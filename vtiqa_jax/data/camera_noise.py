@@ -9,7 +9,7 @@ relation of read noise to shot noise); colour matrices: Adobe's, of the four cam
 """
 
 import dataclasses
-from typing import Literal
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -17,7 +17,6 @@ from jaxtyping import Float32, UInt8
 
 Photo = UInt8[np.ndarray, "height width 3"]
 Light = Float32[np.ndarray, "height width 3"]
-Demosaicing = Literal["bilinear", "edge_aware", "vng"]
 
 SHOT_NOISE_AT_ISO_100 = 1e-4
 """Variance of shot noise by signal, of a signal of 0..1. ISO 12,800 is then at the end of the source's range."""
@@ -32,9 +31,35 @@ _XYZ_TO_CAMERA = np.array(
 _RGB_TO_XYZ = np.array(
     [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
 )
-_DEMOSAICINGS: dict[Demosaicing, int] = {
-    "bilinear": cv2.COLOR_BayerBG2RGB, "edge_aware": cv2.COLOR_BayerBG2RGB_EA, "vng": cv2.COLOR_BayerBG2RGB_VNG,
-}  # fmt: skip
+
+
+Sensor = Float32[np.ndarray, "height width"]
+"""A mosaic: red and green in even rows, green and blue in odd ones; 0..1."""
+Demosaicing = Callable[[Sensor], Light]
+
+
+def bilinear(sensor: Sensor) -> Light:
+    """Demosaics by the mean of neighbours."""
+    return _by_opencv(sensor, cv2.COLOR_BayerBG2RGB)
+
+
+def edge_aware(sensor: Sensor) -> Light:
+    """Demosaics along edges."""
+    return _by_opencv(sensor, cv2.COLOR_BayerBG2RGB_EA)
+
+
+def variable_gradients(sensor: Sensor) -> Light:
+    """Demosaics by variable numbers of gradients."""
+    # OpenCV has it for 8 bits alone: before them the light is made even.
+    bayer = np.rint(255 * np.sqrt(sensor)).astype(np.uint8)
+    return (cv2.cvtColor(bayer, cv2.COLOR_BayerBG2RGB_VNG).astype(np.float32) / 255) ** 2
+
+
+def _by_opencv(sensor: Sensor, code: int) -> Light:
+    return cv2.cvtColor(np.rint(65535 * sensor).astype(np.uint16), code).astype(np.float32) / 65535
+
+
+DEMOSAICINGS: tuple[Demosaicing, ...] = (bilinear, edge_aware, variable_gradients)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +71,7 @@ class Camera:
     """Of all channels: how much brighter the photo is than the sensor's signal."""
     red_gain: float
     blue_gain: float
-    demosaicing: Demosaicing
+    demosaic: Demosaicing
     denoising: float
     """0 leaves noise alone, 1 smears most of it."""
     read_noise: float
@@ -62,7 +87,7 @@ class Camera:
             gain=float(1 / np.clip(rng.normal(0.8, 0.1), 0.5, 1.1)),
             red_gain=float(rng.uniform(1.9, 2.4)),
             blue_gain=float(rng.uniform(1.5, 1.9)),
-            demosaicing=rng.choice(list(_DEMOSAICINGS)),
+            demosaic=DEMOSAICINGS[rng.integers(len(DEMOSAICINGS))],
             denoising=float(rng.choice([0.0, rng.uniform(0, 1)])),
             read_noise=float(rng.normal(0, 0.26)),
         )
@@ -80,7 +105,7 @@ def _to_sensor(photo: Photo, camera: Camera) -> Light:
     return values * np.maximum(bright + (1 - bright) * gains, gains)
 
 
-def _mosaic(light: Light) -> Float32[np.ndarray, "height width"]:
+def _mosaic(light: Light) -> Sensor:
     """Keeps one colour of each pixel: red and green in even rows, green and blue in odd ones."""
     sensor = light[:, :, 1].copy()
     sensor[::2, ::2] = light[::2, ::2, 0]
@@ -96,18 +121,13 @@ def _denoise(photo: Photo, strength: float, sigma: float) -> Photo:
     return cv2.cvtColor(cv2.merge([luma, *chroma]), cv2.COLOR_YCrCb2RGB)
 
 
-def _develop(sensor: Float32[np.ndarray, "height width"], camera: Camera) -> Light:
+def _develop(sensor: Sensor, camera: Camera) -> Light:
     """White balance, demosaicing, colours, gamma and tone curve; 0..1."""
     gains = np.full(sensor.shape, camera.gain, np.float32)
     gains[::2, ::2] *= camera.red_gain
     gains[1::2, 1::2] *= camera.blue_gain
     balanced = np.clip(sensor * gains, 0, 1)
-    if camera.demosaicing == "vng":  # OpenCV has it for 8 bits alone: before them the light is made even
-        bayer = np.rint(255 * np.sqrt(balanced)).astype(np.uint8)
-        light = (cv2.cvtColor(bayer, _DEMOSAICINGS["vng"]).astype(np.float32) / 255) ** 2
-    else:
-        bayer = np.rint(65535 * balanced).astype(np.uint16)
-        light = cv2.cvtColor(bayer, _DEMOSAICINGS[camera.demosaicing]).astype(np.float32) / 65535
+    light = camera.demosaic(balanced)
     light = np.clip(light @ np.linalg.inv(camera.rgb_to_camera).T.astype(np.float32), 0, 1)
     light = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return (3 * light**2 - 2 * light**3).astype(np.float32)

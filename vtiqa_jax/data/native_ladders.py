@@ -21,12 +21,18 @@ Kernel = Float32[np.ndarray, "rows columns"]
 
 @dataclasses.dataclass(frozen=True)
 class Ladder:
-    """One way to make a photo worse: what draws it, and its steps from the photo as it was."""
+    """One way to make a photo worse: how, by how much, and what each step costs."""
 
-    steps: tuple[float, ...]
-    """What `apply` is called with, rising; the first leaves the photo as it was, or as good as it gets this way."""
     apply: Callable[[Photo, float, np.random.Generator], Photo]
-    """`(photo, step, rng)`: every step of a ladder is given the same draws."""
+    """`(photo, amount, rng)`: every step of a ladder is given the same draws."""
+    amounts: tuple[float, ...]
+    """Rising from what leaves the photo as it was, or as good as it gets this way."""
+    octaves: tuple[float, ...]
+    """Resolution lost at each step: enlarged by that many octaves, a sharp photo would be as bad.
+
+    Of a blur this is optics; of the rest the enlargement that lowers the packaged model's score of good photos of
+    512 px as much (experiments/ladder_octaves.py), and no less than shows at 100 %.
+    """
 
 
 def _rounded(values: Float32[np.ndarray, "height width 3"]) -> Photo:
@@ -129,17 +135,24 @@ def smeared(photo: Photo, strength: float, rng: np.random.Generator) -> Photo:
     return cv2.bilateralFilter(photo, 0, strength, space)
 
 
+def blur_octaves(sigma: float) -> float:
+    """Returns what a blur of `sigma` pixels costs: enlarging a photo f times spreads its pixels by about f / 2."""
+    return float(np.log2(1 + (2 * sigma) ** 2) / 2)
+
+
+SIGMAS = (0, 0.7, 1, 1.5, 2, 3, 5)
+RADII = (0, 1.2, 2, 3.5, 6)
 LADDERS = {
-    "gaussian": Ladder((0, 0.7, 1, 1.5, 2, 3, 5), gaussian_blur),
-    "defocus": Ladder((0, 1.2, 2, 3.5, 6), defocus),
-    "motion": Ladder((0, 4, 7, 11, 17, 28), motion),
-    "camera_noise": Ladder((0, 400, 1000, 2500, 6000, 15000), camera_noise),
-    "white_noise": Ladder((0, 3, 6, 10, 16, 28), white_noise),
-    "grey_noise": Ladder((0, 3, 6, 10, 16, 28), grey_noise),
-    "jpeg": Ladder((0, 35, 55, 68, 80, 90), jpeg),
-    "webp": Ladder((0, 40, 65, 85, 97), webp),
-    "halos": Ladder((0, 1, 2, 4, 8), halos),
-    "smeared": Ladder((0, 15, 30, 60), smeared),
+    "gaussian": Ladder(gaussian_blur, SIGMAS, tuple(map(blur_octaves, SIGMAS))),
+    "defocus": Ladder(defocus, RADII, tuple(blur_octaves(radius / 2) for radius in RADII)),
+    "motion": Ladder(motion, (0, 4, 7, 11, 17, 28), (0, 1.07, 1.61, 1.96, 2.18, 2.37)),
+    "camera_noise": Ladder(camera_noise, (0, 400, 1000, 2500, 6000, 15000), (0, 0.96, 1.56, 2.21, 2.98, 3.1)),
+    "white_noise": Ladder(white_noise, (0, 3, 6, 10, 16, 28), (0, 0.4, 1.05, 2.05, 2.8, 3.1)),
+    "grey_noise": Ladder(grey_noise, (0, 3, 6, 10, 16, 28), (0, 0.35, 0.65, 0.95, 1.35, 2.07)),
+    "jpeg": Ladder(jpeg, (0, 35, 55, 68, 80, 90), (0, 0.25, 0.74, 0.9, 1.7, 2.63)),
+    "webp": Ladder(webp, (0, 40, 65, 85, 97), (0, 0.3, 0.6, 1.0, 1.6)),
+    "halos": Ladder(halos, (0, 1, 2, 4, 8), (0, 0.5, 1.45, 2.61, 3.1)),
+    "smeared": Ladder(smeared, (0, 15, 30, 60), (0, 0.35, 0.7, 1.1)),
 }
 """Those that show the same part of a photo at every step."""
 
@@ -161,6 +174,6 @@ def enlarge(photo: Photo, factor: float, filter_name: str) -> Photo:
 
 
 def climb(ladder: Ladder, photo: Photo, seed: int) -> Iterator[tuple[float, Photo]]:
-    """Yields every step of a ladder and the photo at it."""
-    for step in ladder.steps:
-        yield step, ladder.apply(photo, step, np.random.default_rng(seed))
+    """Yields the octaves that each step costs, and the photo at it."""
+    for amount, octaves in zip(ladder.amounts, ladder.octaves, strict=True):
+        yield octaves, ladder.apply(photo, amount, np.random.default_rng(seed))

@@ -1,4 +1,4 @@
-"""A checkpoint brought into another shape before training: fewer blocks, several readouts, another view size."""
+"""A checkpoint brought into another shape: fewer blocks, several readouts, another view size, no detail."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -49,14 +49,25 @@ def with_view_size(start: Checkpoint, size: int) -> Checkpoint:
     return dataclasses.replace(start, config=config, params=start.params | {name: resampled})
 
 
+def without_detail(start: Checkpoint) -> Checkpoint:
+    """The same model without its detail head, if it has one.
+
+    That head reads blocks' patch tokens of one backbone, and is wrong as soon as the backbone learns.
+    """
+    params = {name: array for name, array in start.params.items() if param_group(name)[0] != "detail"}
+    config = start.config.replace(native_factors=(), native_blocks=())
+    return dataclasses.replace(start, config=config, params=params)
+
+
 def with_readout(start: Checkpoint, blocks: Sequence[int]) -> Checkpoint:
     """The backbone of a model for a VT-IQA whose head sees the class tokens of `blocks`, counted from 1.
 
-    The blocks after the last of them are dropped, and so is the head.
+    The blocks after the last of them are dropped, and so are the heads.
 
     Raises:
         UserError: there are no such blocks.
     """
+    start = without_detail(start)
     config = start.config
     if list(blocks) != sorted(set(blocks)) or not blocks or blocks[0] < 1 or blocks[-1] > config.depth:
         raise UserError(

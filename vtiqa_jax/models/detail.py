@@ -19,6 +19,11 @@ NO_STRUCTURE = 0.4
 """Grey levels, see `Places.structure`: a place with less says nothing. Fog, sky and a studio's background have less."""
 OCTAVES_THAT_HOLD = 0.5
 """A photo holds where it has lost no more: what a camera's photo loses that is in focus (docs/detail.md)."""
+ERROR, ERROR_GROWTH, EXACT_TO = 0.15, 0.3, 1.4
+"""Of the octaves found at a scale: their error, and how it grows where more than `EXACT_TO` are lost."""
+SOFT_FROM, SOFT_WIDTH = 0.3, 0.15
+"""Octaves lost at a scale from which it counts beside larger ones, and over how many that goes."""
+MOST_GROWTH = 9.0
 
 
 class DetailHead(nnx.Module):
@@ -69,27 +74,47 @@ class DetailHead(nnx.Module):
         return worst + (best - worst) * jax.nn.sigmoid(intercept + slope * octaves)
 
 
-def find_holding_scale(octaves: Float[Array, "batch scales"], factors: Sequence[int]) -> Float[Array, " batch"]:
-    """Finds the largest scale at which photos hold: 0.5 says that a photo does at half its width and height.
+def combine_scales(octaves: Float[Array, "batch scales"], factors: Sequence[int]) -> Float[Array, " batch"]:
+    """Combines what is seen at each scale into the octaves that are lost at the first.
 
-    Between the scales that were seen, octaves are interpolated; beyond them a scale of half the size has lost one less.
+    What spreads a pixel's light is smaller at a smaller scale, and adds up with the pixel in squares: each scale tells
+    what is lost at the first. The head is most exact where little is lost, and where more than nothing is. So a smaller
+    scale counts when the larger ones say that the photo is still soft there.
 
     Args:
         octaves: lost at each scale; NaN where a photo is too small for it.
         factors: by which the photo was shrunk, rising, the first of them 1.
 
     Returns:
+        NaN where nothing is known.
+    """
+    first = octaves[:, 0]
+    total = _precision(first)
+    mean = first
+    for number, factor in enumerate(factors[1:], start=1):
+        here = jnp.maximum(jnp.where(jnp.isnan(octaves[:, number]), 0, octaves[:, number]), 0)
+        spread = 1 + factor**2 * (4**here - 1)
+        is_soft = jax.nn.sigmoid((mean - np.log2(factor) - SOFT_FROM) / SOFT_WIDTH)
+        growth = jnp.minimum(factor**2 * 4**here / spread, MOST_GROWTH)  # of an error at this scale
+        weight = jnp.where(jnp.isnan(octaves[:, number]), 0, is_soft * _precision(here) / growth**2)
+        mean = (total * mean + weight * jnp.log2(spread) / 2) / (total + weight)
+        total = total + weight
+    return mean
+
+
+def _precision(octaves: Float[Array, " batch"]) -> Float[Array, " batch"]:
+    """Returns how much a scale's octaves tell: the inverse of their variance, as held-out photos show it."""
+    return 1 / (ERROR**2 + (ERROR_GROWTH * jnp.maximum(0, octaves - EXACT_TO)) ** 2)
+
+
+def find_holding_scale(octaves: Float[Array, "batch scales"], factors: Sequence[int]) -> Float[Array, " batch"]:
+    """Finds the largest scale at which photos hold: 0.5 says that a photo does at half its width and height.
+
+    Args:
+        octaves: see `combine_scales`.
+        factors: see `combine_scales`.
+
+    Returns:
         More than 1 for a photo that would hold if it were enlarged. NaN where nothing is known.
     """
-    shrunk = np.log2(factors)
-    known = [octaves[:, 0]]
-    for number, step in enumerate(np.diff(shrunk), start=1):
-        here = octaves[:, number]
-        known.append(jnp.where(jnp.isnan(here), known[-1] - step, here))
-    beyond = [one - OCTAVES_THAT_HOLD for one in known]
-    found = shrunk[-1] + beyond[-1]
-    for number in range(len(factors) - 2, -1, -1):
-        fall = jnp.maximum(beyond[number] - beyond[number + 1], 1e-6)
-        between = shrunk[number] + (shrunk[number + 1] - shrunk[number]) * beyond[number] / fall
-        found = jnp.where(beyond[number + 1] <= 0, between, found)
-    return 2.0 ** -jnp.where(beyond[0] <= 0, beyond[0], found)
+    return 2.0 ** (OCTAVES_THAT_HOLD - combine_scales(octaves, factors))

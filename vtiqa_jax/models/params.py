@@ -116,25 +116,26 @@ def param_group(name: str) -> tuple[str, int]:
     """Where a parameter of a VT-IQA or of its backbone belongs.
 
     Returns:
-        ("embed", 0), ("block", i) counted from 0, ("norm", 0) for the backbone's last norm, or ("head", 0).
+        ("embed", 0), ("block", i) counted from 0, ("norm", 0) for the backbone's last norm, or ("head", 0) and
+        ("detail", 0) for what computes the score and the detail.
     """
     parts = name.removeprefix("backbone.").split(".")
     if parts[0] == "blocks":
         return "block", int(parts[1])
     if parts[0] in ("patch_embed", "cls_token", "pos_embed"):
         return "embed", 0
-    return ("norm", 0) if parts[0] == "norm" else ("head", 0)
+    return (parts[0], 0) if parts[0] in ("norm", "detail") else ("head", 0)
 
 
 def layer_index(name: str, depth: int) -> int:
-    """How early a parameter acts: 0 for the embedding, i + 1 for block i, depth + 1 for the last norm and the head."""
+    """How early a parameter acts: 0 for the embedding, i + 1 for block i, depth + 1 for the last norm and heads."""
     group, block = param_group(name)
     return {"embed": 0, "block": block + 1}.get(group, depth + 1)
 
 
 def is_matmul_weight(name: str) -> bool:
     """Whether a parameter is a matrix that is multiplied in the compute dtype. Heads always compute in float32."""
-    return name.endswith(".kernel") and "head" not in name.split(".")
+    return name.endswith(".kernel") and not {"head", "detail"} & set(name.split("."))
 
 
 def rescale_head(config: ModelConfig, params: Params, slope: float, intercept: float) -> Params:

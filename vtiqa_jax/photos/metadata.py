@@ -2,8 +2,12 @@
 
 import dataclasses
 import re
+import struct
 import zlib
 from collections.abc import Iterator
+
+from PIL import Image
+from PIL.ExifTags import IFD, Base
 
 from vtiqa_jax.photos import colour, tiff
 from vtiqa_jax.photos.hdr import CodePoints
@@ -47,6 +51,21 @@ def read_orientation(exif: bytes) -> int:
     pages = tiff.list_pages(exif.removeprefix(b"Exif\0\0"), most=1)
     orientation = pages[0].number(tiff.ORIENTATION, 1) if pages else 1
     return orientation if 1 <= orientation <= 8 else 1
+
+
+def is_as_taken(data: bytes, shape: tuple[int, ...]) -> bool:
+    """Returns whether a JPEG has as many pixels as the camera gave it: EXIF names a camera and the same size."""
+    exif = Image.Exif()
+    for marker, start, end in jpeg_segments(data):
+        if marker == 0xE1 and data.startswith(b"Exif\0\0", start):
+            try:
+                exif.load(data[start:end])
+                inner = exif.get_ifd(IFD.Exif)
+            except (SyntaxError, ValueError, OSError, struct.error):  # damaged: it says nothing
+                return False
+            size = {inner.get(Base.ExifImageWidth), inner.get(Base.ExifImageHeight)}
+            return Base.Make in exif and size == set(shape[:2])
+    return False
 
 
 def jpeg_segments(data: bytes, all_scans: bool = False) -> Iterator[tuple[int, int, int]]:

@@ -15,7 +15,9 @@ from vtiqa_jax.training.options import TrainOptions
 
 
 def shape_start(start: Checkpoint, options: TrainOptions) -> Checkpoint:
-    """The model that a training starts from: the backbone of another, or all of it with `options.keep_head`.
+    """The model that a training starts from: the backbone of another, or the head, too, with `options.keep_head`.
+
+    Its detail is left out: a new backbone breaks it.
 
     Args:
         start: the model that `options.checkpoint` names.
@@ -35,6 +37,7 @@ def shape_start(start: Checkpoint, options: TrainOptions) -> Checkpoint:
             raise UserError(f"{options.checkpoint} is a backbone without a head; leave out --keep-head")
         if readout != (config.readout_blocks or (config.depth,)):
             raise UserError(f"--keep-head keeps the head's inputs too; leave out --readout-blocks {list(readout)}")
+        start = adapt.without_detail(start)
     else:
         start = adapt.with_readout(start, readout)
     if options.eval_mosaics < 1:

@@ -1,6 +1,7 @@
 // Takes photos, hands them to the worker one by one, and shows what comes back.
 
 import { drawMap } from "./map.js";
+import { sayDetail } from "./words.js";
 
 // Of the label scale that a map's colours span at least, lest what hardly differs look different.
 const LEAST_RANGE = 0.15;
@@ -41,19 +42,24 @@ function add(chosen) {
   }
 }
 
-function show({ number, score, error, waiting, map }) {
+function show({ number, error, waiting, map, ...said }) {
   const { answer, button } = rows[number];
   if (error) (button ?? answer).textContent = `failed: ${error}`;
   else if (map) showMap(number, map);
   else if (waiting !== undefined) button.textContent = `Looking at its regions: ${Math.round(100 * waiting)} %`;
-  else showScore(number, score);
+  else showScore(number, said);
 }
 
-function showScore(number, score) {
+function showScore(number, { score, detail, holds, pixels }) {
   const { row, answer, file } = rows[number];
   const share = percentiles ? `, better than ${betterThan(score).toFixed(0)} % of the photos it was trained on` : "";
   answer.textContent = `${score.toFixed(4)}${share}`;
   answer.dataset.score = score;
+  if (detail !== undefined) {
+    const line = element("span", sayDetail(detail, holds, pixels), "detail");
+    Object.assign(line.dataset, { detail, holds });
+    row.append(line);
+  }
   const [min, max] = [Number(card.low), Number(card.high)];
   const button = Object.assign(element("button", "Where is it good, where bad?"), { type: "button" });
   button.onclick = () => {

@@ -42,19 +42,24 @@ async function decode(file) {
   return new ort.Tensor("uint8", rgb, [1, height, width, 3]);
 }
 
-/** Scores of one photo: first as it is, then with the local view cut from one region alone, for each corner. */
-async function score(photos, corners) {
+/**
+ * What the model says of one photo.
+ * score: first as it is, then with the local view cut from one region alone, for each corner.
+ * detail, holds: of the photo at 100 %, NaN where nothing in it has structure; none with corners, nor of some models.
+ */
+async function judge(photos, corners) {
   const session = await loading;
   const tensor = new ort.Tensor("int32", Int32Array.from(corners.flat()), [corners.length, 2]);
-  const [output] = Object.values(await session.run({ photos, corners: tensor }));
-  return [...output.data];
+  const said = await session.run({ photos, corners: tensor });
+  return { scores: [...said.score.data], detail: said.detail?.data[0], holds: said.holds?.data[0] };
 }
 
 async function explain(number, photos, offsets) {
   const scores = [];
   for (const top of offsets) {
     postMessage({ number, waiting: scores.length / offsets.length ** 2 });
-    scores.push(...(await score(photos, offsets.map((left) => [top, left]))).slice(1));
+    const said = await judge(photos, offsets.map((left) => [top, left]));
+    scores.push(...said.scores.slice(1));
   }
   return scores;
 }
@@ -69,7 +74,11 @@ onmessage = ({ data: { number, file, offsets } }) => {
     try {
       const photos = await decode(file);
       if (offsets) postMessage({ number, map: await explain(number, photos, offsets) });
-      else postMessage({ number, score: (await score(photos, []))[0] });
+      else {
+        const { scores, detail, holds } = await judge(photos, []);
+        const [, height, width] = photos.dims;
+        postMessage({ number, score: scores[0], detail, holds, pixels: height * width });
+      }
     } catch (error) {
       postMessage({ number, error: error.message });
     }

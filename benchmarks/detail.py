@@ -1,0 +1,302 @@
+"""Does a model's detail notice what is wrong at 100 %, and does its holding scale fall as it must?
+
+    python benchmarks/detail.py --photos DIR [--pairs pairs.csv] [--checkpoint default] [--count 100] [--out table.json]
+
+The middle of each photo is made worse at its own pixels, in ways that are written here, apart from those of training
+(`vtiqa_jax/data/native_ladders.py`): kinds that training shows, kinds that it never shows, enlargement by filters that
+it shows and that it does not, and noise of a camera whose demosaicing it does not know. With `--pairs` (columns noisy,
+clean, scene; paths relative to the file) real photos are compared with the means of many of the same scene; both are
+compressed alike first.
+"""
+
+import csv
+import dataclasses
+import io
+import json
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import tyro
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageFilter
+from scipy import ndimage
+from tqdm import tqdm
+
+import vtiqa_jax
+from vtiqa_jax import Scorer
+from vtiqa_jax.data import camera_noise
+from vtiqa_jax.data.camera_noise import Camera
+from vtiqa_jax.errors import ImageError
+from vtiqa_jax.photos import files
+from vtiqa_jax.photos.decode import read
+
+Photo = UInt8[np.ndarray, "height width 3"]
+HEIGHT, WIDTH = 1500, 2000
+"""Of the middle of each photo that is made worse, pixels."""
+SMALL = 480, 640
+"""Of the part that is enlarged, pixels."""
+
+
+@dataclasses.dataclass
+class Arguments:
+    """What to measure."""
+
+    photos: Path
+    """A folder of photos as cameras made them, none of which trained the model."""
+    pairs: Path | None = None
+    """A CSV of real noisy photos and clean ones of the same scenes."""
+    checkpoint: str = "default"
+    count: int = 100
+    """Photos that are made worse."""
+    out: Path | None = None
+    """A JSON file for all numbers."""
+
+
+def _clipped(values: np.ndarray) -> Photo:
+    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
+
+
+def _pillow(photo: Photo, how: ImageFilter.Filter) -> Photo:
+    return np.asarray(Image.fromarray(photo).filter(how))
+
+
+def _line(length: int, angle: float) -> Float[np.ndarray, "side side"]:
+    """A straight path, drawn by OpenCV and turned."""
+    kernel = np.zeros((length | 1, length | 1), np.float32)
+    kernel[length // 2] = 1
+    turned = cv2.warpAffine(kernel, cv2.getRotationMatrix2D((length // 2, length // 2), angle, 1), kernel.shape)
+    return turned / turned.sum()
+
+
+def _motion(photo: Photo, length: float, rng: np.random.Generator) -> Photo:
+    return cv2.filter2D(photo, -1, _line(int(length), rng.uniform(0, 180)))
+
+
+def _noise(photo: Photo, sigma: float, rng: np.random.Generator) -> Photo:
+    return _clipped(photo + sigma * rng.standard_normal(photo.shape))
+
+
+def _jpeg(photo: Photo, quality: float, _: np.random.Generator) -> Photo:
+    coded = cv2.imencode(".jpg", photo[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(quality)])[1]
+    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR_RGB))
+
+
+def _jpeg2000(photo: Photo, rate: float, _: np.random.Generator) -> Photo:
+    buffer = io.BytesIO()
+    Image.fromarray(photo).save(buffer, "JPEG2000", quality_mode="rates", quality_layers=[rate])
+    return np.asarray(Image.open(buffer).convert("RGB"))
+
+
+def _chroma_noise(photo: Photo, sigma: float, rng: np.random.Generator) -> Photo:
+    blotches = cv2.GaussianBlur(rng.standard_normal(photo.shape), (0, 0), 1.5)
+    blotches -= blotches.mean(2, keepdims=True)
+    return _clipped(photo + sigma * blotches / blotches.std())
+
+
+def _speckle(photo: Photo, strength: float, rng: np.random.Generator) -> Photo:
+    return _clipped(photo * (1 + strength * rng.standard_normal(photo.shape[:2])[:, :, None]))
+
+
+def _zoom_blur(photo: Photo, share: float, _: np.random.Generator) -> Photo:
+    """A lens that was zoomed while the shutter was open: sharp in the middle, smeared towards the edges."""
+    height, width, _channels = photo.shape
+    total = np.zeros(photo.shape, np.float32)
+    for scale in np.linspace(1, 1 + share, 9):
+        matrix = cv2.getRotationMatrix2D((width / 2, height / 2), 0, scale)
+        total += cv2.warpAffine(photo, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
+    return _clipped(total / 9)
+
+
+def _denoised(photo: Photo, strength: float, _: np.random.Generator) -> Photo:
+    return np.asarray(cv2.fastNlMeansDenoisingColored(photo, None, strength, strength, 3, 9))
+
+
+Damage = Callable[[Photo, float, np.random.Generator], Photo]
+PLANTED: dict[str, tuple[tuple[float, ...], Damage]] = {
+    "Gaussian blur, px": ((1, 2), lambda photo, radius, _: _pillow(photo, ImageFilter.GaussianBlur(radius))),
+    "straight motion, px": ((9, 15), _motion),
+    "white noise, grey levels": ((4, 8, 20), _noise),
+    "JPEG by OpenCV, quality": ((40, 20), _jpeg),
+}
+UNSEEN: dict[str, tuple[tuple[float, ...], Damage]] = {
+    "box blur, radius": ((1, 2, 4), lambda photo, radius, _: _pillow(photo, ImageFilter.BoxBlur(radius))),
+    "median, px": ((3, 5, 9), lambda photo, size, _: cv2.medianBlur(photo, int(size))),
+    "zoomed while exposing, share": ((0.01, 0.02, 0.04), _zoom_blur),
+    "JPEG 2000, times smaller": ((30, 60, 120), _jpeg2000),
+    "blotches of colour, grey levels": ((6, 12, 24), _chroma_noise),
+    "speckle, share": ((0.04, 0.08, 0.16), _speckle),
+    "non-local means, strength": ((5, 10, 20), _denoised),
+}
+"""Kinds that training never shows."""
+FACTORS = (1.25, 1.5, 2.0, 3.0, 4.0)
+
+
+def _by_pillow(photo: Photo, factor: float) -> Photo:
+    height, width, _ = photo.shape
+    return np.asarray(
+        Image.fromarray(photo).resize((round(width * factor), round(height * factor)), Image.Resampling.BICUBIC)
+    )
+
+
+def _by_opencv(how: int) -> Callable[[Photo, float], Photo]:
+    return lambda photo, factor: cv2.resize(photo, None, fx=factor, fy=factor, interpolation=how)
+
+
+def _by_spline(photo: Photo, factor: float) -> Photo:
+    return _clipped(np.asarray(ndimage.zoom(photo.astype(np.float32), (factor, factor, 1), order=5)))
+
+
+ENLARGERS: dict[str, Callable[[Photo, float], Photo]] = {
+    "Pillow's bicubic": _by_pillow,
+    "bilinear": _by_opencv(cv2.INTER_LINEAR),
+    "Lanczos of OpenCV (unseen)": _by_opencv(cv2.INTER_LANCZOS4),
+    "quintic spline (unseen)": _by_spline,
+}
+ISO = (0, 400, 800, 1600, 3200, 6400, 12800)
+
+
+def _malvar(sensor: camera_noise.Sensor) -> camera_noise.Light:
+    """Demosaics by the linear filters of H. Malvar et al., ICASSP 2004."""
+    # In sixteenths. Rows and columns are symmetric: the upper three rows are enough.
+    halves = (
+        [[0, 0, -2, 0, 0], [0, 0, 4, 0, 0], [-2, 4, 8, 4, -2]],
+        [[0, 0, 1, 0, 0], [0, -2, 0, -2, 0], [-2, 8, 10, 8, -2]],
+        [[0, 0, -3, 0, 0], [0, 4, 0, 4, 0], [-3, 0, 12, 0, -3]],
+    )
+    green, along, cross = (np.array([*half, *half[1::-1]], np.float32) / 16 for half in halves)
+    by_green, by_row, by_column, by_cross = (
+        cv2.filter2D(sensor, -1, kernel) for kernel in (green, along, along.T, cross)
+    )
+    red, blue, middle = sensor.copy(), sensor.copy(), sensor.copy()
+    middle[::2, ::2], middle[1::2, 1::2] = by_green[::2, ::2], by_green[1::2, 1::2]
+    red[::2, 1::2], red[1::2, ::2], red[1::2, 1::2] = by_row[::2, 1::2], by_column[1::2, ::2], by_cross[1::2, 1::2]
+    blue[1::2, ::2], blue[::2, 1::2], blue[::2, ::2] = by_row[1::2, ::2], by_column[::2, 1::2], by_cross[::2, ::2]
+    return np.clip(np.stack([red, middle, blue], 2), 0, 1)
+
+
+def middle(photo: Photo, height: int, width: int) -> Photo:
+    """The middle of a photo, as much as there is."""
+    top, left = (max(0, (have - want) // 2) for have, want in zip(photo.shape, (height, width), strict=False))
+    return np.ascontiguousarray(photo[top : top + height, left : left + width])
+
+
+def busiest(photo: Photo, height: int, width: int) -> Photo:
+    """The part of a photo with the most edges: of a sky there is nothing to enlarge."""
+    edges = cv2.blur(np.abs(cv2.Laplacian(photo.mean(2).astype(np.float32), -1)), (width | 1, height | 1))
+    inner = edges[height // 2 : -height // 2, width // 2 : -width // 2]
+    top, left = np.unravel_index(int(inner.argmax()), inner.shape)
+    return np.ascontiguousarray(photo[top : top + height, left : left + width])
+
+
+def judge(model: Scorer, versions: Sequence[Photo]) -> Float[np.ndarray, "versions 2"]:
+    """Detail, and octaves by which the holding scale is below 1, of each version."""
+    results = list(model.stream(list(versions)))
+    known = [(result.detail or np.nan, result.holds or np.nan) for result in results]
+    return np.array([(detail, -np.log2(holds / 100)) for detail, holds in known])
+
+
+def ladders(
+    model: Scorer, photos: dict[str, Photo], ways: dict[str, tuple[tuple[float, ...], Damage]]
+) -> Iterator[dict[str, Any]]:
+    """What detail makes of each way and level."""
+    for name, (levels, damage) in ways.items():
+        found = []
+        for path, photo in tqdm(photos.items(), desc=name):
+            seed = zlib.crc32(path.encode())
+            versions = [damage(photo, level, np.random.default_rng(seed)) for level in levels]
+            found.append(judge(model, [photo, *versions])[:, 0])
+        values = np.array(found)
+        values = values[~np.isnan(values).any(1)]
+        falls = values[:, :1] - values[:, 1:]
+        yield {
+            "kind": name,
+            "levels": levels,
+            "n": len(values),
+            "falls": [float(np.mean(fall > 0)) for fall in falls.T],
+            "mean fall": [float(fall.mean()) for fall in falls.T],
+            "falls at every step": float(np.mean((np.diff(values, axis=1) < 0).all(1))),
+        }
+
+
+def enlargements(model: Scorer, photos: dict[str, Photo]) -> Iterator[dict[str, Any]]:
+    """How the holding scale follows enlargement."""
+    for name, enlarge in ENLARGERS.items():
+        found = []
+        for photo in tqdm(photos.values(), desc=name):
+            small = busiest(photo, *SMALL)
+            found.append(judge(model, [small, *(enlarge(small, factor) for factor in FACTORS)]))
+        values = np.array(found)
+        values = values[~np.isnan(values).any((1, 2))]
+        errors = values[:, 1:, 1] - values[:, :1, 1] - np.log2(FACTORS)
+        yield {
+            "filter": name,
+            "factors": FACTORS,
+            "n": len(values),
+            "within 15 %": [float(np.mean(np.abs(error) < np.log2(1.15))) for error in errors.T],
+            "median error, octaves": [float(np.median(error)) for error in errors.T],
+            "copy beats its original": float(np.mean(values[:, 1:, 0] >= values[:, :1, 0])),
+        }
+
+
+def noise(model: Scorer, photos: dict[str, Photo]) -> dict[str, Any]:
+    """Whether detail falls with the noise of a camera that training has not seen."""
+    found = []
+    for path, photo in tqdm(photos.items(), desc="noise"):
+        seed = zlib.crc32(path.encode())
+        camera = dataclasses.replace(Camera.draw(np.random.default_rng(seed)), demosaic=_malvar)
+        versions = [camera_noise.add_camera_noise(photo, iso, camera, np.random.default_rng(seed)) for iso in ISO]
+        found.append(judge(model, versions)[:, 0])
+    values = np.array(found)
+    values = values[~np.isnan(values).any(1)]
+    return {"iso": ISO, "n": len(values), "falls": [float(np.mean(step < 0)) for step in np.diff(values, axis=1).T]}
+
+
+def pairs(model: Scorer, listed: Path) -> Iterator[dict[str, Any]]:
+    """Whether the mean of many photos of a scene has more detail than one of them."""
+    with listed.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    found: dict[str, list[tuple[bool, bool]]] = {}
+    for row in tqdm(rows, desc="pairs"):
+        photos = [read(listed.parent / row[side]).pixels for side in ("noisy", "clean")]
+        both = [_jpeg(photo, 90, np.random.default_rng(0)) for photo in photos]
+        noisy, clean = model.stream(both)
+        found.setdefault(row.get("set", ""), []).append(
+            ((clean.detail or np.nan) > (noisy.detail or np.nan), (clean.score or np.nan) > (noisy.score or np.nan))
+        )
+    for name, cleaner in found.items():
+        by_detail, by_score = np.mean(cleaner, axis=0).tolist()
+        yield {"set": name, "n": len(cleaner), "detail": by_detail, "score": by_score}
+
+
+def main(arguments: Arguments) -> None:
+    """Measures and prints."""
+    model = vtiqa_jax.load(arguments.checkpoint)
+    photos: dict[str, Photo] = {}
+    for path in sorted(files.find([arguments.photos])):
+        if len(photos) < arguments.count:
+            try:
+                photos[path] = middle(read(path).pixels, HEIGHT, WIDTH)
+            except ImageError as error:
+                print(f"left out {path}: {error}")
+    table: dict[str, Any] = {}
+    for title, part in (
+        ("planted", ladders(model, photos, PLANTED)),
+        ("kinds that training never shows", ladders(model, photos, UNSEEN)),
+        ("enlargement", enlargements(model, photos)),
+        ("noise of a camera", iter([noise(model, photos)])),
+        ("real noise", pairs(model, arguments.pairs) if arguments.pairs else iter(())),
+    ):
+        table[title] = []
+        for row in part:
+            table[title].append(row)
+            print(title, json.dumps(row), flush=True)
+    if arguments.out:
+        arguments.out.write_text(json.dumps(table, indent=1))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Arguments))

@@ -1,0 +1,27 @@
+// What a photo's numbers at 100 % mean, in the words of the command line.
+
+// Percent: at 1:8 a photo is still looked at. Of what holds less no number is told.
+const SMALLEST_SCALE = 12.5;
+// Of a smaller photo the share alone is told.
+const LEAST_MEGAPIXELS = 1;
+
+/** As many digits as mean something: 24, 4.9, 0.31. */
+function round(megapixels) {
+  return megapixels >= 10 ? megapixels.toFixed(0) : String(Number(megapixels.toPrecision(2)));
+}
+
+/** "holds up to 45 %, about 4.9 of 24 megapixels" */
+function sayHolds(holds, pixels) {
+  if (holds >= 100) return "holds at 100 %";
+  if (holds < SMALLEST_SCALE) return `holds at less than ${SMALLEST_SCALE} %`;
+  const percent = `holds up to ${Math.min(holds, 99).toFixed(0)} %`;
+  const megapixels = pixels / 1e6;
+  if (megapixels < LEAST_MEGAPIXELS) return percent;
+  return `${percent}, about ${round(megapixels * (holds / 100) ** 2)} of ${round(megapixels)} megapixels`;
+}
+
+/** What a photo shows at 100 %: "at 100 %: 3.21; holds up to 45 %, about 4.9 of 24 megapixels". */
+export function sayDetail(detail, holds, pixels) {
+  if (Number.isNaN(detail)) return "Nothing in it has structure: it cannot be judged at 100 %.";
+  return `at 100 %: ${detail.toFixed(2)}; ${sayHolds(holds, pixels)}`;
+}

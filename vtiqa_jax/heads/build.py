@@ -1,0 +1,86 @@
+"""All heads of a model that stand on its frozen backbone, made again: detail, and its place on the score's scale."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from vtiqa_jax.data.manifest import Manifest
+from vtiqa_jax.errors import ImageError, UserError
+from vtiqa_jax.heads.curve import fit_curve, measure_octaves
+from vtiqa_jax.heads.detail import FitOptions, fit_detail
+from vtiqa_jax.heads.places import Places, PlacesCache
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.vtiqa import ModelConfig
+
+NATIVE_FACTORS = (1, 2, 4, 8)
+LEAST_PHOTOS = 20
+LEAST_SCORED = 50
+
+
+def native_blocks(config: ModelConfig) -> tuple[int, ...]:
+    """Returns the blocks whose patch tokens the head reads: those in the middle know most of noise and sharpness."""
+    return config.depth // 2, 3 * config.depth // 4
+
+
+def without_heads(model: Checkpoint) -> Checkpoint:
+    """Returns a model without what stands on its backbone beside the score's head."""
+    params = {name: array for name, array in model.params.items() if not name.startswith("detail.")}
+    config = model.config.replace(native_factors=(), native_blocks=())
+    return dataclasses.replace(model, config=config, params=params)
+
+
+def collect_places(cache: PlacesCache, paths: Iterable[Path]) -> tuple[Places, list[str]]:
+    """Collects the places of versions of photos.
+
+    Returns:
+        The places, and a line for each photo that cannot be used.
+
+    Raises:
+        UserError: there are too few photos.
+    """
+    found, left_out = [], []
+    for path in tqdm(list(paths), "photos made worse", unit="photo", disable=None):
+        try:
+            found.append(cache.read(path))
+        except ImageError as error:
+            left_out.append(f"{path}: {error}")
+    if len(found) < LEAST_PHOTOS:
+        reasons = f"; the first that cannot be used: {left_out[0]}" if left_out else ""
+        raise UserError(
+            f"the heads need at least {LEAST_PHOTOS} photos as cameras made them, not {len(found)}{reasons}"
+        )
+    return Places.concatenate(found), left_out
+
+
+def build_heads(
+    model: Checkpoint, photos: Sequence[Path], scored: Manifest, cache: Path, options: FitOptions = FitOptions()
+) -> tuple[Checkpoint, list[str]]:
+    """Makes the heads.
+
+    Args:
+        model: a VT-IQA; heads that it has are made anew.
+        photos: as cameras made them, or at least large.
+        scored: photos with opinions on the model's scale, seen at their own size.
+        cache: a folder for what takes long; the same command goes on there.
+        options: of the fit.
+
+    Returns:
+        The model with its heads, and a line for each photo that was left out.
+
+    Raises:
+        UserError: the model has no score, or there are too few photos.
+    """
+    if model.scale is None or model.config.kind != "vtiqa":
+        raise UserError("heads stand on a VT-IQA that scores; train one first")
+    if len(scored.names) < LEAST_SCORED:
+        raise UserError(f"detail needs at least {LEAST_SCORED} scored photos for its scale, not {len(scored.names)}")
+    bare = without_heads(model)
+    config = bare.config.replace(native_factors=NATIVE_FACTORS, native_blocks=native_blocks(bare.config))
+    bare = dataclasses.replace(bare, config=config)
+    places, left_out = collect_places(PlacesCache(cache, bare), photos)
+    made = dataclasses.replace(bare, params=bare.params | fit_detail(places, NATIVE_FACTORS, options))
+    octaves = measure_octaves(made, scored)
+    curve = fit_curve(octaves, scored.mos, model.scale)
+    return dataclasses.replace(made, params=made.params | {"detail.curve": curve}), left_out

@@ -1,0 +1,84 @@
+"""From octaves lost to the score's scale: what people say of photos that have lost as much."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.optimize
+import scipy.special
+from jaxtyping import Array, Float, Float32
+from tqdm import tqdm
+
+from vtiqa_jax.data.manifest import Manifest
+from vtiqa_jax.errors import ImageError
+from vtiqa_jax.models import params as parameters
+from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.params import Params
+from vtiqa_jax.models.vtiqa import VTIQA, select_implementation
+from vtiqa_jax.photos.decode import decode
+from vtiqa_jax.photos.resize import shrink
+
+BATCH = 4
+"""Photos computed together: more of them leave a CPU's caches."""
+
+
+def measure_octaves(model: Checkpoint, photos: Manifest) -> Float[np.ndarray, " photos"]:
+    """Measures the octaves that photos have lost at their own pixels.
+
+    Args:
+        model: with a detail head.
+        photos: those that cannot be read have NaN.
+    """
+    assert model.config.native is not None
+    plan = dataclasses.replace(model.config.native, factors=(1,))
+    graphdef, _ = parameters.abstract_model(model.config, "float32", select_implementation(jax.devices()[0], "float32"))
+    params = {name: jnp.asarray(array) for name, array in model.params.items()}
+
+    @jax.jit
+    def find(params: Params, images: Array, structure: Array) -> Array:
+        vtiqa = parameters.merge_params(graphdef, params)
+        assert isinstance(vtiqa, VTIQA)
+        return vtiqa.find_octaves(images, structure)[:, 0]
+
+    octaves = np.full(len(photos.names), np.nan)
+    for start in tqdm(range(0, len(octaves), BATCH), "scored photos", disable=None):
+        rows, made = [], []
+        for row in range(start, min(start + BATCH, len(octaves))):
+            try:
+                pixels = decode(photos.names[row], photos.images.read(photos.names[row])).pixels
+            except ImageError:
+                continue
+            rows.append(row)
+            made.append(plan.make(pixels, shrink(pixels, model.config.screen_side)))
+        if rows:
+            padded = [*made, *[made[-1]] * (BATCH - len(made))]
+            images, structure = (np.stack(arrays) for arrays in zip(*padded, strict=True))
+            octaves[rows] = np.asarray(find(params, images, structure))[: len(rows)]
+    return octaves
+
+
+def fit_curve(
+    octaves: Float[np.ndarray, " photos"], opinions: Float[np.ndarray, " photos"], scale: LabelScale
+) -> Float32[np.ndarray, "4"]:
+    """Fits the median opinion of photos by the octaves that they have lost at their own pixels.
+
+    The median: photos are also bad for reasons that have nothing to do with detail.
+
+    Args:
+        octaves: of photos seen at 100 % by those who judged them; NaN where nothing is known.
+        opinions: mean ones, on `scale`.
+        scale: whose ends the curve approaches.
+
+    Returns:
+        `DetailHead.curve`: the worst and the best score, and intercept and slope of the logit between them.
+    """
+    ends = (scale.low, scale.high) if scale.higher_is_better else (scale.high, scale.low)
+    known = ~np.isnan(octaves)
+    shares = (opinions[known] - ends[0]) / (ends[1] - ends[0])
+
+    def distance(line: Float[np.ndarray, "2"]) -> float:
+        return float(np.abs(shares - scipy.special.expit(line[0] + line[1] * octaves[known])).mean())
+
+    found = scipy.optimize.minimize(distance, np.array([1.0, -1.0]), method="Nelder-Mead")
+    return np.array([*ends, *found.x], np.float32)

@@ -1,0 +1,153 @@
+"""Fitting the detail head: octaves lost, from places of versions whose losses are known."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jaxtyping import Array, ArrayLike, Bool, Float, Float32
+
+from vtiqa_jax.heads.places import Places
+from vtiqa_jax.models.detail import DetailHead
+from vtiqa_jax.models.params import Params
+
+MOST_OCTAVES = 3.3
+"""More cannot be told apart."""
+SCALE_WEIGHTS = (1.0, 0.6, 0.4, 0.3)
+"""Of the errors at each scale: the photo's own pixels count most."""
+HUBER_DELTA = 0.5
+ORDER_WEIGHT = 0.5
+"""Of versions that do not lose more than better ones of their ladder."""
+LEAST_STEP = 0.3
+"""Octaves by which they should, at most: a weak step may cost less than it should."""
+BELOW_ZERO = -0.2
+"""Octaves: a photo that is sharp to the pixel cannot be much sharper."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FitOptions:
+    """How the head is fitted."""
+
+    epochs: int = 30
+    ladders: int = 8
+    """Of a batch."""
+    places: int = 20
+    """Of each view, drawn anew for each batch: the others say the same, and cost time."""
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    seed: int = 0
+
+
+def expected_octaves(
+    start: Float[Array, "*batch"], octaves: Float[Array, "*batch"], factor: Float[Array, "*batch"], shrunk: ArrayLike
+) -> Float[Array, "*batch"]:
+    """Returns what a version has lost at a scale.
+
+    What spreads a pixel's light adds up in squares: of two blurs, and of a blur and a photo's own softness. Shrinking
+    a photo shrinks all of it.
+
+    Args:
+        start: what the best version of its ladder has lost.
+        octaves: what its step costs.
+        factor: how often it was enlarged.
+        shrunk: how often it is shrunk to be seen.
+    """
+    spread = factor**2 * (4**start + 4**octaves - 1)
+    return jnp.minimum(jnp.log2(1 + jnp.maximum(spread - 1, 0) / shrunk**2) / 2, MOST_OCTAVES)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Batch:
+    """Whole ladders, filled up to one length by their first version."""
+
+    tokens: Float[Array, "ladders versions scales places features"]
+    structure: Float[Array, "ladders versions scales places"]
+    octaves: Float[Array, "ladders versions"]
+    factor: Float[Array, "ladders versions"]
+    is_sharp: Bool[Array, " ladders"]
+    is_there: Bool[Array, "ladders versions"]
+
+
+jax.tree_util.register_dataclass(_Batch, [field.name for field in dataclasses.fields(_Batch)], [])
+
+
+def _batches(places: Places, options: FitOptions, rng: np.random.Generator) -> Iterator[_Batch]:
+    """Yields every ladder of more than one version once, in another order each time."""
+    size = options.ladders
+    starts = np.flatnonzero(np.diff(places.ladder, prepend=-1))
+    lengths = np.diff(starts, append=len(places.ladder))
+    most, ladders = lengths.max(), np.flatnonzero(lengths > 1)
+    order = rng.permutation(ladders)
+    for at in range(0, len(order) - size + 1, size):
+        chosen = order[at : at + size]
+        is_there = np.arange(most) < lengths[chosen, None]
+        rows = starts[chosen, None] + np.where(is_there, np.arange(most), 0)
+        drawn = rng.permutation(places.tokens.shape[2])[: options.places]
+        tokens, structure = (array[rows[..., None], :, drawn] for array in (places.tokens, places.structure))
+        found = tokens.swapaxes(2, 3), structure.swapaxes(2, 3), places.octaves[rows], places.factor[rows]
+        yield _Batch(*map(jnp.asarray, (*found, places.is_sharp[starts[chosen]], is_there)))
+
+
+def _loss(head: DetailHead, batch: _Batch, factors: Float32[np.ndarray, " scales"]) -> Float[Array, ""]:
+    lost = head(batch.tokens.astype(jnp.float32), batch.structure)  # [ladders, versions, scales]
+    known = ~jnp.isnan(lost) & batch.is_there[:, :, None]
+    lost = jnp.where(known, lost, 0)
+    # What a camera's photo itself has lost is not known: what the head says of it counts, and trains nothing.
+    start = jnp.where(batch.is_sharp, 0.0, jnp.clip(jax.lax.stop_gradient(lost[:, 0, 0]), -0.3, 2.5))
+    expected = expected_octaves(start[:, None, None], batch.octaves[:, :, None], batch.factor[:, :, None], factors)
+    weights = known * jnp.array(SCALE_WEIGHTS[: len(factors)])
+    first = jnp.zeros(expected.shape, bool).at[:, 0, 0].set(True)
+    weights = jnp.where(first & ~batch.is_sharp[:, None, None], 0, weights)
+    error = (weights * optax.losses.huber_loss(lost - expected, delta=HUBER_DELTA)).sum() / weights.sum()
+    both = known[:, 1:, 0] & known[:, :-1, 0]
+    wanted = jnp.minimum(0.7 * jnp.diff(expected[:, :, 0], axis=1), LEAST_STEP)
+    missing = jnp.where(both, jax.nn.relu(wanted - jnp.diff(lost[:, :, 0], axis=1)), 0).sum() / both.sum()
+    too_sharp = (weights * jax.nn.relu(BELOW_ZERO - lost) ** 2).sum() / weights.sum()
+    return error + ORDER_WEIGHT * missing + 0.1 * too_sharp
+
+
+def fit_detail(places: Places, factors: tuple[int, ...], options: FitOptions = FitOptions()) -> Params:
+    """Fits the head.
+
+    Args:
+        places: of versions of many photos.
+        factors: `ModelConfig.native_factors`.
+        options: how.
+
+    Returns:
+        Its parameters, by the names of a VT-IQA. `curve` is as it was drawn, see `curve.fit_curve`.
+    """
+    rng = np.random.default_rng(options.seed)
+    sample = places.tokens[rng.choice(len(places.tokens), min(len(places.tokens), 1500), replace=False), 0]
+    flat = sample.reshape(-1, sample.shape[-1]).astype(np.float32)
+    mean, deviation = flat.mean(0), flat.std(0) + 0.05
+    head = DetailHead(flat.shape[1], rngs=nnx.Rngs(options.seed))
+    graphdef, params = nnx.split(head, nnx.Param)
+    steps = options.epochs * max(1, len(np.unique(places.ladder)) // options.ladders)
+    optimizer = optax.adamw(
+        optax.cosine_decay_schedule(options.learning_rate, steps),
+        weight_decay=options.weight_decay,
+        mask=lambda tree: jax.tree.map(lambda leaf: leaf.ndim == 2 and leaf.shape[1] > 1, tree),
+    )
+    state, seen = optimizer.init(params), np.asarray(factors, np.float32)
+
+    def loss(params: nnx.State, batch: _Batch) -> Float[Array, ""]:
+        tokens = (batch.tokens.astype(jnp.float32) - mean) / deviation
+        return _loss(nnx.merge(graphdef, params), dataclasses.replace(batch, tokens=tokens), seen)
+
+    @jax.jit
+    def step(params: nnx.State, state: optax.OptState, batch: _Batch) -> tuple[Any, optax.OptState]:
+        updates, state = optimizer.update(jax.grad(loss)(params, batch), state, params)
+        return optax.apply_updates(params, updates), state
+
+    for _ in range(options.epochs):
+        for batch in _batches(places, options, rng):
+            params, state = step(params, state, batch)
+    fitted = {".".join(map(str, path)): leaf for path, leaf in nnx.to_flat_state(params)}
+    kernel, bias = np.asarray(fitted["fc1.kernel"]), np.asarray(fitted["fc1.bias"])
+    fitted["fc1.kernel"], fitted["fc1.bias"] = kernel / deviation[:, None], bias - (mean / deviation) @ kernel
+    return {f"detail.{name}": np.asarray(array) for name, array in fitted.items()}

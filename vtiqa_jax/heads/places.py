@@ -1,0 +1,145 @@
+"""What a backbone sees at the places of native views: computed once for each photo's versions, and kept on disk."""
+
+import dataclasses
+import functools
+import hashlib
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float16, Float32, Int
+
+from vtiqa_jax import atomic
+from vtiqa_jax.data import camera_noise, native_ladders
+from vtiqa_jax.errors import ImageError
+from vtiqa_jax.heads import versions
+from vtiqa_jax.heads.versions import Version, make_versions
+from vtiqa_jax.models import params as parameters
+from vtiqa_jax.models import views
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.fingerprint import identify
+from vtiqa_jax.models.params import Params
+from vtiqa_jax.models.vtiqa import VTIQA, ModelConfig, select_implementation
+from vtiqa_jax.photos import metadata, native, resize
+from vtiqa_jax.photos.decode import decode
+from vtiqa_jax.photos.resize import shrink
+
+CHUNK = 4
+"""Views computed together: more of them leave a CPU's caches."""
+_CODE = hashlib.sha256(
+    b"".join(
+        Path(str(module.__file__)).read_bytes() for module in (camera_noise, native_ladders, versions, native, resize)
+    )
+).hexdigest()
+"""Places of versions that other code made are not the same."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Places:
+    """Places of versions of photos, one row a version."""
+
+    tokens: Float16[np.ndarray, "versions scales places features"]
+    structure: Float32[np.ndarray, "versions scales places"]
+    ladder: Int[np.ndarray, " versions"]
+    """Rows of one ladder have one number and stand together, the best of them first."""
+    octaves: Float32[np.ndarray, " versions"]
+    factor: Float32[np.ndarray, " versions"]
+    is_sharp: Bool[np.ndarray, " versions"]
+
+    @classmethod
+    def concatenate(cls, parts: "list[Places]") -> "Places":
+        """Joins the places of several photos; their ladders are numbered anew."""
+        starts = np.cumsum([0, *(part.ladder[-1] + 1 for part in parts[:-1])])
+        moved = [
+            dataclasses.replace(part, ladder=part.ladder + start) for part, start in zip(parts, starts, strict=True)
+        ]
+        return cls(
+            *(np.concatenate([getattr(part, field.name) for part in moved]) for field in dataclasses.fields(cls))
+        )
+
+
+@functools.cache
+def _make_reader(config: ModelConfig) -> Any:
+    graphdef, _ = parameters.abstract_model(config, "float32", select_implementation(jax.devices()[0], "float32"))
+
+    @jax.jit
+    def read(params: Params, images: Array) -> Array:
+        model = parameters.merge_params(graphdef, params)
+        assert isinstance(model, VTIQA)
+        return model.backbone.read_places(views.normalize(images), config.native_blocks, config.mosaic_patch)
+
+    return read
+
+
+def read_places(config: ModelConfig, params: Params, made: Iterator[Version]) -> Places:
+    """Reads the places of versions of a photo.
+
+    Args:
+        config: of the model, with native views.
+        params: of its backbone, with the names of a VT-IQA.
+        made: at least one version.
+    """
+    read, plan = _make_reader(config), config.native
+    assert plan is not None
+    rows: list[tuple[Any, ...]] = []
+    ladders: dict[str, int] = {}
+    for version in made:
+        images, structure = plan.make(version.pixels, shrink(version.pixels, config.screen_side))
+        tokens = read(params, jnp.asarray(images)).astype(jnp.float16)
+        number = ladders.setdefault(version.ladder, len(ladders))
+        rows.append((tokens, structure, number, version.octaves, version.factor, version.is_sharp))
+    tokens, structure, *others = zip(*rows, strict=True)
+    dtypes = (np.int32, np.float32, np.float32, np.bool_)
+    return Places(np.stack(tokens), np.stack(structure), *map(np.asarray, others, dtypes))
+
+
+class PlacesCache:
+    """A folder with a file for each photo; a build that is stopped goes on where it was."""
+
+    def __init__(self, folder: Path, model: Checkpoint) -> None:
+        """Opens the folder.
+
+        Args:
+            folder: made when the first photo is read.
+            model: whose backbone sees the places; those of another one are kept apart.
+        """
+        self._config = model.config
+        self._params = {name: jnp.asarray(array) for name, array in model.params.items()}
+        identity = identify(dataclasses.replace(model, params=_backbone(model.params)), "float32")
+        self._key = hashlib.sha256(f"{identity['weights']} {model.config} {_CODE}".encode()).hexdigest()[:16]
+        self._folder = folder
+
+    def read(self, path: Path) -> Places:
+        """Returns the places of a photo's versions.
+
+        Raises:
+            ImageError: the photo cannot be read, or is too small to learn from.
+            OSError: the disk takes no more.
+        """
+        data = path.read_bytes()
+        name = hashlib.sha256(data + self._key.encode()).hexdigest()[:24]
+        file = self._folder / f"{name}.npz"
+        if file.exists():
+            try:
+                with np.load(file, allow_pickle=False) as stored:
+                    return Places(**{field.name: stored[field.name] for field in dataclasses.fields(Places)})
+            except (OSError, ValueError, KeyError, EOFError):
+                pass  # made again below
+        photo = decode(path.name, data).pixels
+        made = make_versions(photo, is_native=metadata.is_as_taken(data, photo.shape), seed=zlib.crc32(data))
+        first = next(made, None)
+        if first is None:
+            raise ImageError("it is neither as a camera made it nor large enough to be shrunk")
+        places = read_places(self._config, self._params, (version for part in ([first], made) for version in part))
+        atomic.make_folder(self._folder)
+        with atomic.atomic_replace(file) as temporary, temporary.open("wb") as out:
+            np.savez(out, allow_pickle=False, **vars(places))
+        return places
+
+
+def _backbone(params: Params) -> Params:
+    return {name: array for name, array in params.items() if name.startswith("backbone.")}

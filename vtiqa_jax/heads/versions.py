@@ -1,0 +1,105 @@
+"""Versions of a photo of which is known how much worse they are: what the detail head learns from.
+
+Nobody scored them. Of a photo as a camera made it only the differences between its versions are known; shrunk to a
+third it is sharp to the pixel, and then it is known how much is lost, too.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+
+from vtiqa_jax.data.native_ladders import FACTORS, FILTERS, LADDERS, Photo, climb, enlarge
+from vtiqa_jax.photos.resize import resize_area
+
+NATIVE_PART, SHRUNK_PART = (1152, 1536), (864, 1152)
+"""Height and width of the parts of a photo that are made worse, pixels: as it is, and shrunk."""
+ENLARGED_PARTS = {(576, 768): FACTORS[:6], (288, 384): (1.0, 2.0, 4.0, 6.0, 8.0)}
+"""Height and width of the parts that are enlarged, and how often."""
+SHRUNK = 2.0, 4.0
+"""How often a photo is shrunk at least and at most to be sharp to the pixel."""
+SMALLEST = 1100
+"""Longer side of a shrunk photo at least, pixels."""
+NATIVE_LADDERS, SHRUNK_LADDERS = 6, 3
+"""Ladders that are drawn for each photo."""
+DRAWS = 6
+"""Parts that are drawn, of which the one with the most in it is taken."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Version:
+    """A photo made worse."""
+
+    pixels: Photo
+    ladder: str
+    """Versions of one ladder show the same; the first of them is the best."""
+    octaves: float
+    """What this step costs, see `Ladder.octaves`."""
+    factor: float = 1.0
+    """How often it was enlarged."""
+    is_sharp: bool = False
+    """Whether the best version of the ladder has lost nothing."""
+
+
+def _draw_part(photo: Photo, size: tuple[int, int], rng: np.random.Generator) -> Photo:
+    """Returns a part of the photo that shows something."""
+    height, width = (min(want, have) for want, have in zip(size, photo.shape, strict=False))
+    parts = []
+    for _ in range(DRAWS):
+        top, left = (rng.integers(0, have - want + 1) for have, want in zip(photo.shape, (height, width), strict=False))
+        part = photo[top : top + height, left : left + width]
+        parts.append((np.abs(np.diff(resize_area(part, (64, 64)).astype(np.int16), axis=1)).mean(), part))
+    return np.ascontiguousarray(max(parts, key=lambda found: found[0])[1])
+
+
+def _shrink(photo: Photo, factor: float, rng: np.random.Generator) -> Photo:
+    """Shrinks with one of the filters that keep it sharp."""
+    height, width, _ = photo.shape
+    size = round(width / factor), round(height / factor)
+    name = rng.choice(["area", "bicubic", "lanczos", "hamming"])
+    return resize_area(photo, size[::-1]) if name == "area" else FILTERS[name](photo, size)
+
+
+def _ladders(part: Photo, where: str, count: int, rng: np.random.Generator) -> Iterator[Version]:
+    for name in rng.permutation(list(LADDERS))[:count]:
+        for octaves, pixels in climb(LADDERS[name], part, int(rng.integers(1 << 32))):
+            yield Version(pixels, f"{where} {name}", octaves, is_sharp=where == "shrunk")
+
+
+def _enlargements(photo: Photo, where: str, rng: np.random.Generator) -> Iterator[Version]:
+    for (height, width), factors in ENLARGED_PARTS.items():
+        part, name = _draw_part(photo, (height, width), rng), rng.choice(list(FILTERS))
+        for factor in factors:
+            yield Version(
+                enlarge(part, factor, name), f"{where} enlarged {width}", 0.0, factor, is_sharp=where == "shrunk"
+            )
+
+
+def _shrunk_and_enlarged(part: Photo, rng: np.random.Generator) -> Iterator[Version]:
+    height, width, _ = part.shape
+    yield Version(part, "shrunk and enlarged", 0.0, is_sharp=True)
+    for factor in FACTORS[2:]:
+        name = rng.choice([name for name in FILTERS if name != "nearest"])
+        pixels = FILTERS[name](_shrink(part, factor, rng), (width, height))
+        yield Version(pixels, "shrunk and enlarged", 0.0, factor, is_sharp=True)
+
+
+def make_versions(photo: Photo, *, is_native: bool, seed: int) -> Iterator[Version]:
+    """Makes the versions of a photo.
+
+    Args:
+        photo: clean, of any size.
+        is_native: whether it has the pixels that a camera gave it; others may have been shrunk and sharpened.
+        seed: draws parts, ladders and filters.
+    """
+    rng = np.random.default_rng(seed)
+    if is_native:
+        yield from _ladders(_draw_part(photo, NATIVE_PART, rng), "native", NATIVE_LADDERS, rng)
+        yield from _enlargements(photo, "native", rng)
+    largest = min(SHRUNK[1], max(photo.shape) / SMALLEST)
+    if largest >= SHRUNK[0]:
+        shrunk = _shrink(photo, float(rng.uniform(SHRUNK[0], largest)), rng)
+        part = _draw_part(shrunk, SHRUNK_PART, rng)
+        yield from _ladders(part, "shrunk", SHRUNK_LADDERS, rng)
+        yield from _shrunk_and_enlarged(part, rng)
+        yield from _enlargements(shrunk, "shrunk", rng)
