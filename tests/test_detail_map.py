@@ -1,6 +1,7 @@
 """Maps of detail: which pixels each place is judged by, what has no structure, and what commands make of them."""
 
 import base64
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.detailed import CONFIG, SCALE, draw_weights, noisy
 from vtiqa_jax import Scorer, UserError, __main__
 from vtiqa_jax.evaluation import detail_map
 from vtiqa_jax.evaluation.detail_map import DetailMap, choose_factor
+from vtiqa_jax.evaluation.map_pictures import draw_maps
 from vtiqa_jax.gallery import page, zooms
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.checkpoint import Checkpoint
@@ -199,6 +201,14 @@ def test_a_notebook_shows_a_map_of_detail(scorer: Scorer) -> None:
     assert without._repr_png_() is None
     with pytest.raises(ValueError, match="does not have its photo"):
         without.draw()
+
+
+@pytest.mark.parametrize("size", [(PATCH, 300), (300, PATCH), (40, 300)])
+def test_a_strip_is_drawn_without_a_warning(scorer: Scorer, size: tuple[int, int]) -> None:
+    photo = noisy(*size)
+    maps = [dataclasses.replace(scorer.explain_detail(photo, at=at), photo=photo) for at in (None, (1.0, 0.0))]
+    quality = dataclasses.replace(scorer.explain_pixels(photo), photo=photo)
+    assert decode("", draw_maps(photo, [quality, *maps], "a title\nof two lines")).pixels.shape[1] == 1100
 
 
 # ---- commands ----

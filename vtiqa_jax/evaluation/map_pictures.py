@@ -33,8 +33,8 @@ def draw_maps(photo: Rgb, maps: Sequence[PhotoMap], title: str = "") -> bytes:
     """Draws a PNG: the photo, and beside it each of its maps."""
     columns = 2 if len(maps) in (1, 3) else 1 + len(maps)
     rows = -(-(1 + len(maps)) // columns)
-    height, width = photo.shape[:2]
-    figure = Figure(figsize=(5.5 * columns, 0.8 + 5 * min(3.0, height / width) * rows), layout="constrained")
+    ratio = min(3.0, max(0.4, photo.shape[0] / photo.shape[1]))  # a panorama's maps need room for their scales
+    figure = Figure(figsize=(5.5 * columns, 0.8 + 5 * ratio * rows), layout="constrained")
     first, *others = figure.subplots(rows, columns, squeeze=False).flat
     first.imshow(shrink_for_picture(photo))
     for axes in (first, *others):
