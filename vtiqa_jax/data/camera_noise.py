@@ -88,7 +88,7 @@ class Camera:
             red_gain=float(rng.uniform(1.9, 2.4)),
             blue_gain=float(rng.uniform(1.5, 1.9)),
             demosaic=DEMOSAICINGS[rng.integers(len(DEMOSAICINGS))],
-            denoising=float(rng.choice([0.0, rng.uniform(0, 1)])),
+            denoising=float(np.clip(rng.uniform(-0.3, 1), 0, 1)),
             read_noise=float(rng.normal(0, 0.26)),
         )
 
@@ -116,8 +116,8 @@ def _mosaic(light: Light) -> Sensor:
 def _denoise(photo: Photo, strength: float, sigma: float) -> Photo:
     """Smears noise of about `sigma` grey levels, colour more than brightness."""
     luma, *chroma = cv2.split(cv2.cvtColor(photo, cv2.COLOR_RGB2YCrCb))
-    luma = cv2.bilateralFilter(luma, 5, 2.5 * strength * sigma, 0.5 + 1.5 * strength)
-    chroma = [cv2.bilateralFilter(plane, 7, 4 * strength * sigma + 1, 1 + 2 * strength) for plane in chroma]
+    luma = cv2.bilateralFilter(luma, 7, 3 * strength * sigma, 0.5 + 2 * strength)
+    chroma = [cv2.bilateralFilter(plane, 9, 5 * strength * sigma + 1, 1 + 3 * strength) for plane in chroma]
     return cv2.cvtColor(cv2.merge([luma, *chroma]), cv2.COLOR_YCrCb2RGB)
 
 

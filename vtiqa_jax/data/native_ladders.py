@@ -7,6 +7,7 @@ camera made it: what one sees of it at 100 %.
 import dataclasses
 import io
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -16,6 +17,8 @@ from PIL import Image
 from vtiqa_jax.data.camera_noise import Camera, add_camera_noise
 
 Photo = UInt8[np.ndarray, "height width 3"]
+Cause = Literal["blur", "noise", "artefacts"]
+"""Of `models.detail.CAUSES`."""
 Kernel = Float32[np.ndarray, "rows columns"]
 
 
@@ -23,6 +26,7 @@ Kernel = Float32[np.ndarray, "rows columns"]
 class Ladder:
     """One way to make a photo worse: how, by how much, and what each step costs."""
 
+    cause: Cause
     apply: Callable[[Photo, float, np.random.Generator], Photo]
     """`(photo, amount, rng)`: every step of a ladder is given the same draws."""
     amounts: tuple[float, ...]
@@ -87,8 +91,9 @@ def motion(photo: Photo, length: float, rng: np.random.Generator) -> Photo:
 
 
 def camera_noise(photo: Photo, iso: float, rng: np.random.Generator) -> Photo:
-    """Makes it as noisy as a camera's photo; the first step is demosaiced and developed without noise."""
-    return add_camera_noise(photo, iso, Camera.draw(rng), rng)
+    """Makes it as noisy as a camera's JPEG; the first step is developed and compressed, too, without noise."""
+    quality = rng.uniform(70, 96)
+    return coded(add_camera_noise(photo, iso, Camera.draw(rng), rng), "JPEG", quality)
 
 
 def white_noise(photo: Photo, sigma: float, rng: np.random.Generator) -> Photo:
@@ -97,10 +102,10 @@ def white_noise(photo: Photo, sigma: float, rng: np.random.Generator) -> Photo:
 
 
 def grey_noise(photo: Photo, sigma: float, rng: np.random.Generator) -> Photo:
-    """Adds noise of `sigma` grey levels, the same in all channels, its grains up to 1.5 pixels wide."""
+    """Adds noise of `sigma` grey levels, the same in all channels, its grains up to some pixels wide."""
     if sigma == 0:
         return photo
-    grains = cv2.GaussianBlur(rng.standard_normal(photo.shape[:2], np.float32), (0, 0), rng.uniform(0.4, 0.8))
+    grains = cv2.GaussianBlur(rng.standard_normal(photo.shape[:2], np.float32), (0, 0), rng.uniform(0.4, 1.8))
     return _rounded(photo + np.float32(sigma) / grains.std() * grains[:, :, None])
 
 
@@ -143,16 +148,16 @@ def blur_octaves(sigma: float) -> float:
 SIGMAS = (0, 0.7, 1, 1.5, 2, 3, 5)
 RADII = (0, 1.2, 2, 3.5, 6)
 LADDERS = {
-    "gaussian": Ladder(gaussian_blur, SIGMAS, tuple(map(blur_octaves, SIGMAS))),
-    "defocus": Ladder(defocus, RADII, tuple(blur_octaves(radius / 2) for radius in RADII)),
-    "motion": Ladder(motion, (0, 4, 7, 11, 17, 28), (0, 1.07, 1.61, 1.96, 2.18, 2.37)),
-    "camera_noise": Ladder(camera_noise, (0, 400, 1000, 2500, 6000, 15000), (0, 0.96, 1.56, 2.21, 2.98, 3.1)),
-    "white_noise": Ladder(white_noise, (0, 3, 6, 10, 16, 28), (0, 0.4, 1.05, 2.05, 2.8, 3.1)),
-    "grey_noise": Ladder(grey_noise, (0, 3, 6, 10, 16, 28), (0, 0.35, 0.65, 0.95, 1.35, 2.07)),
-    "jpeg": Ladder(jpeg, (0, 35, 55, 68, 80, 90), (0, 0.25, 0.74, 0.9, 1.7, 2.63)),
-    "webp": Ladder(webp, (0, 40, 65, 85, 97), (0, 0.3, 0.6, 1.0, 1.6)),
-    "halos": Ladder(halos, (0, 1, 2, 4, 8), (0, 0.5, 1.45, 2.61, 3.1)),
-    "smeared": Ladder(smeared, (0, 15, 30, 60), (0, 0.35, 0.7, 1.1)),
+    "gaussian": Ladder("blur", gaussian_blur, SIGMAS, tuple(map(blur_octaves, SIGMAS))),
+    "defocus": Ladder("blur", defocus, RADII, tuple(blur_octaves(radius / 2) for radius in RADII)),
+    "motion": Ladder("blur", motion, (0, 4, 7, 11, 17, 28), (0, 1.07, 1.61, 1.96, 2.18, 2.37)),
+    "camera_noise": Ladder("noise", camera_noise, (0, 400, 1000, 2500, 6000, 15000), (0, 0.96, 1.56, 2.21, 2.98, 3.1)),
+    "white_noise": Ladder("noise", white_noise, (0, 3, 6, 10, 16, 28), (0, 0.4, 1.05, 2.05, 2.8, 3.1)),
+    "grey_noise": Ladder("noise", grey_noise, (0, 3, 6, 10, 16, 28), (0, 0.35, 0.65, 0.95, 1.35, 2.07)),
+    "jpeg": Ladder("artefacts", jpeg, (0, 35, 55, 68, 80, 90), (0, 0.25, 0.74, 0.9, 1.7, 2.63)),
+    "webp": Ladder("artefacts", webp, (0, 40, 65, 85, 97), (0, 0.3, 0.6, 1.0, 1.6)),
+    "halos": Ladder("artefacts", halos, (0, 1, 2, 4, 8), (0, 0.5, 1.45, 2.61, 3.1)),
+    "smeared": Ladder("artefacts", smeared, (0, 15, 30, 60), (0, 0.35, 0.7, 1.1)),
 }
 """Those that show the same part of a photo at every step."""
 

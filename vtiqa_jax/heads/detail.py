@@ -9,17 +9,20 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jaxtyping import Array, ArrayLike, Bool, Float, Float32
+from jaxtyping import Array, Bool, Float, Int
 
 from vtiqa_jax.heads.places import Places
-from vtiqa_jax.models.detail import DetailHead
+from vtiqa_jax.models.detail import CAUSES, DetailHead, add_causes
 from vtiqa_jax.models.params import Params
 
+BLUR, NOISE = map(CAUSES.index, ("blur", "noise"))
 MOST_OCTAVES = 3.3
 """More cannot be told apart."""
 SCALE_WEIGHTS = (1.0, 0.6, 0.4, 0.3)
 """Of the errors at each scale: the photo's own pixels count most."""
 HUBER_DELTA = 0.5
+OTHER_WEIGHT = 0.3
+"""Of the errors of causes that a ladder does not show."""
 ORDER_WEIGHT = 0.5
 """Of versions that do not lose more than better ones of their ladder."""
 LEAST_STEP = 0.3
@@ -43,21 +46,29 @@ class FitOptions:
 
 
 def expected_octaves(
-    start: Float[Array, "*batch"], octaves: Float[Array, "*batch"], factor: Float[Array, "*batch"], shrunk: ArrayLike
-) -> Float[Array, "*batch"]:
-    """Returns what a version has lost at a scale.
+    start: Float[Array, "ladders causes"],
+    cause: Int[Array, "ladders versions"],
+    octaves: Float[Array, "ladders versions"],
+    factor: Float[Array, "ladders versions"],
+    shrunk: Float[Array, " scales"],
+) -> Float[Array, "ladders versions scales causes"]:
+    """Returns what versions have lost by each cause at each scale.
 
-    What spreads a pixel's light adds up in squares: of two blurs, and of a blur and a photo's own softness. Shrinking
-    a photo shrinks all of it.
+    What spreads a pixel's light adds up in squares: of two blurs, and of a blur and a photo's own softness. Enlarging
+    a photo spreads it further, and shrinking shrinks all of it.
 
     Args:
-        start: what the best version of its ladder has lost.
-        octaves: what its step costs.
-        factor: how often it was enlarged.
-        shrunk: how often it is shrunk to be seen.
+        start: what the best version of each ladder has lost.
+        cause: of a ladder's steps.
+        octaves: what each step costs.
+        factor: how often each version was enlarged.
+        shrunk: how often they are shrunk to be seen.
     """
-    spread = factor**2 * (4**start + 4**octaves - 1)
-    return jnp.minimum(jnp.log2(1 + jnp.maximum(spread - 1, 0) / shrunk**2) / 2, MOST_OCTAVES)
+    added = jax.nn.one_hot(cause, len(CAUSES)) * (4**octaves - 1)[:, :, None]
+    enlarged = jnp.where(jnp.arange(len(CAUSES)) == BLUR, factor[:, :, None] ** 2, 1)
+    spread = enlarged * (4 ** start[:, None] + added)
+    seen = jnp.maximum(spread - 1, 0)[:, :, None] / shrunk[:, None] ** 2
+    return jnp.minimum(jnp.log2(1 + seen) / 2, MOST_OCTAVES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +77,7 @@ class _Batch:
 
     tokens: Float[Array, "ladders versions scales places features"]
     structure: Float[Array, "ladders versions scales places"]
+    cause: Int[Array, "ladders versions"]
     octaves: Float[Array, "ladders versions"]
     factor: Float[Array, "ladders versions"]
     is_sharp: Bool[Array, " ladders"]
@@ -88,24 +100,33 @@ def _batches(places: Places, options: FitOptions, rng: np.random.Generator) -> I
         rows = starts[chosen, None] + np.where(is_there, np.arange(most), 0)
         drawn = rng.permutation(places.tokens.shape[2])[: options.places]
         tokens, structure = (array[rows[..., None], :, drawn] for array in (places.tokens, places.structure))
-        found = tokens.swapaxes(2, 3), structure.swapaxes(2, 3), places.octaves[rows], places.factor[rows]
+        shown = tokens.swapaxes(2, 3), structure.swapaxes(2, 3)
+        found = *shown, places.cause[rows], places.octaves[rows], places.factor[rows]
         yield _Batch(*map(jnp.asarray, (*found, places.is_sharp[starts[chosen]], is_there)))
 
 
-def _loss(head: DetailHead, batch: _Batch, factors: Float32[np.ndarray, " scales"]) -> Float[Array, ""]:
-    lost = head(batch.tokens.astype(jnp.float32), batch.structure)  # [ladders, versions, scales]
-    known = ~jnp.isnan(lost) & batch.is_there[:, :, None]
+def _loss(head: DetailHead, batch: _Batch, factors: Float[Array, " scales"]) -> Float[Array, ""]:
+    lost = head.find_causes(batch.tokens.astype(jnp.float32), batch.structure)  # [ladders, versions, scales, causes]
+    known = ~jnp.isnan(lost) & batch.is_there[:, :, None, None]
     lost = jnp.where(known, lost, 0)
     # What a camera's photo itself has lost is not known: what the head says of it counts, and trains nothing.
-    start = jnp.where(batch.is_sharp, 0.0, jnp.clip(jax.lax.stop_gradient(lost[:, 0, 0]), -0.3, 2.5))
-    expected = expected_octaves(start[:, None, None], batch.octaves[:, :, None], batch.factor[:, :, None], factors)
-    weights = known * jnp.array(SCALE_WEIGHTS[: len(factors)])
+    found = jnp.clip(jax.lax.stop_gradient(lost[:, 0, 0]), -0.3, 2.5)
+    is_sharp = batch.is_sharp[:, None, None, None]
+    expected = expected_octaves(
+        jnp.where(batch.is_sharp[:, None], 0.0, found), batch.cause, batch.octaves, batch.factor, factors
+    )
+    is_own = jax.nn.one_hot(batch.cause, len(CAUSES))[:, :, None] > 0
+    weights = known * jnp.array(SCALE_WEIGHTS[: len(factors)])[:, None] * jnp.where(is_own, 1, OTHER_WEIGHT)
     first = jnp.zeros(expected.shape, bool).at[:, 0, 0].set(True)
-    weights = jnp.where(first & ~batch.is_sharp[:, None, None], 0, weights)
-    error = (weights * optax.losses.huber_loss(lost - expected, delta=HUBER_DELTA)).sum() / weights.sum()
-    both = known[:, 1:, 0] & known[:, :-1, 0]
-    wanted = jnp.minimum(0.7 * jnp.diff(expected[:, :, 0], axis=1), LEAST_STEP)
-    missing = jnp.where(both, jax.nn.relu(wanted - jnp.diff(lost[:, :, 0], axis=1)), 0).sum() / both.sum()
+    weights = jnp.where(first & ~is_sharp, 0, weights)
+    # Blur hides noise, and compression hides both: by how much is not known, only that they grow by nothing.
+    is_exact = is_own | is_sharp | ((batch.cause == NOISE)[:, :, None, None] & (jnp.arange(len(CAUSES)) == BLUR))
+    error = jnp.where(is_exact, lost - expected, jax.nn.relu(lost - expected))
+    error = (weights * optax.losses.huber_loss(error, delta=HUBER_DELTA)).sum() / weights.sum()
+    total, wanted = add_causes(lost)[:, :, 0], add_causes(expected)[:, :, 0]
+    both = known[:, 1:, 0, 0] & known[:, :-1, 0, 0]
+    least = jnp.minimum(0.7 * jnp.diff(wanted, axis=1), LEAST_STEP)
+    missing = jnp.where(both, jax.nn.relu(least - jnp.diff(total, axis=1)), 0).sum() / both.sum()
     too_sharp = (weights * jax.nn.relu(BELOW_ZERO - lost) ** 2).sum() / weights.sum()
     return error + ORDER_WEIGHT * missing + 0.1 * too_sharp
 
@@ -131,9 +152,9 @@ def fit_detail(places: Places, factors: tuple[int, ...], options: FitOptions = F
     optimizer = optax.adamw(
         optax.cosine_decay_schedule(options.learning_rate, steps),
         weight_decay=options.weight_decay,
-        mask=lambda tree: jax.tree.map(lambda leaf: leaf.ndim == 2 and leaf.shape[1] > 1, tree),
+        mask=lambda tree: jax.tree.map(lambda leaf: leaf.ndim == 2, tree),
     )
-    state, seen = optimizer.init(params), np.asarray(factors, np.float32)
+    state, seen = optimizer.init(params), jnp.asarray(factors, jnp.float32)
 
     def loss(params: nnx.State, batch: _Batch) -> Float[Array, ""]:
         tokens = (batch.tokens.astype(jnp.float32) - mean) / deviation

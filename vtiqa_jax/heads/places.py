@@ -21,6 +21,7 @@ from vtiqa_jax.heads.versions import Version, make_versions
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models import views
 from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.detail import CAUSES
 from vtiqa_jax.models.fingerprint import identify
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vtiqa import VTIQA, ModelConfig, select_implementation
@@ -46,6 +47,8 @@ class Places:
     structure: Float32[np.ndarray, "versions scales places"]
     ladder: Int[np.ndarray, " versions"]
     """Rows of one ladder have one number and stand together, the best of them first."""
+    cause: Int[np.ndarray, " versions"]
+    """The number of the cause in `CAUSES`."""
     octaves: Float32[np.ndarray, " versions"]
     factor: Float32[np.ndarray, " versions"]
     is_sharp: Bool[np.ndarray, " versions"]
@@ -91,9 +94,10 @@ def read_places(config: ModelConfig, params: Params, made: Iterator[Version]) ->
         images, structure = plan.make(version.pixels, shrink(version.pixels, config.screen_side))
         tokens = read(params, jnp.asarray(images)).astype(jnp.float16)
         number = ladders.setdefault(version.ladder, len(ladders))
-        rows.append((tokens, structure, number, version.octaves, version.factor, version.is_sharp))
+        cause = CAUSES.index(version.cause)
+        rows.append((tokens, structure, number, cause, version.octaves, version.factor, version.is_sharp))
     tokens, structure, *others = zip(*rows, strict=True)
-    dtypes = (np.int32, np.float32, np.float32, np.bool_)
+    dtypes = (np.int32, np.int32, np.float32, np.float32, np.bool_)
     return Places(np.stack(tokens), np.stack(structure), *map(np.asarray, others, dtypes))
 
 

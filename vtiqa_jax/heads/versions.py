@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from vtiqa_jax.data.native_ladders import FACTORS, FILTERS, LADDERS, Photo, climb, enlarge
+from vtiqa_jax.data.native_ladders import FACTORS, FILTERS, LADDERS, Cause, Photo, climb, enlarge
 from vtiqa_jax.photos.resize import resize_area
 
 NATIVE_PART, SHRUNK_PART = (1152, 1536), (864, 1152)
@@ -33,6 +33,8 @@ class Version:
     pixels: Photo
     ladder: str
     """Versions of one ladder show the same; the first of them is the best."""
+    cause: Cause
+    """Of what makes it worse."""
     octaves: float
     """What this step costs, see `Ladder.octaves`."""
     factor: float = 1.0
@@ -63,7 +65,7 @@ def _shrink(photo: Photo, factor: float, rng: np.random.Generator) -> Photo:
 def _ladders(part: Photo, where: str, count: int, rng: np.random.Generator) -> Iterator[Version]:
     for name in rng.permutation(list(LADDERS))[:count]:
         for octaves, pixels in climb(LADDERS[name], part, int(rng.integers(1 << 32))):
-            yield Version(pixels, f"{where} {name}", octaves, is_sharp=where == "shrunk")
+            yield Version(pixels, f"{where} {name}", LADDERS[name].cause, octaves, is_sharp=where == "shrunk")
 
 
 def _enlargements(photo: Photo, where: str, rng: np.random.Generator) -> Iterator[Version]:
@@ -71,17 +73,22 @@ def _enlargements(photo: Photo, where: str, rng: np.random.Generator) -> Iterato
         part, name = _draw_part(photo, (height, width), rng), rng.choice(list(FILTERS))
         for factor in factors:
             yield Version(
-                enlarge(part, factor, name), f"{where} enlarged {width}", 0.0, factor, is_sharp=where == "shrunk"
+                enlarge(part, factor, name),
+                f"{where} enlarged {width}",
+                "blur",
+                0.0,
+                factor,
+                is_sharp=where == "shrunk",
             )
 
 
 def _shrunk_and_enlarged(part: Photo, rng: np.random.Generator) -> Iterator[Version]:
     height, width, _ = part.shape
-    yield Version(part, "shrunk and enlarged", 0.0, is_sharp=True)
+    yield Version(part, "shrunk and enlarged", "blur", 0.0, is_sharp=True)
     for factor in FACTORS[2:]:
         name = rng.choice([name for name in FILTERS if name != "nearest"])
         pixels = FILTERS[name](_shrink(part, factor, rng), (width, height))
-        yield Version(pixels, "shrunk and enlarged", 0.0, factor, is_sharp=True)
+        yield Version(pixels, "shrunk and enlarged", "blur", 0.0, factor, is_sharp=True)
 
 
 def make_versions(photo: Photo, *, is_native: bool, seed: int) -> Iterator[Version]:

@@ -14,7 +14,11 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+CAUSES = ("blur", "noise", "artefacts")
+"""Too few pixels, focus or motion; a sensor's noise; compression, sharpening and smearing."""
 HIDDEN = 64
+LEAST_SPREAD = 0.5
+"""Of a pixel's light, squared, where a sharp pixel has 1: less is not told apart."""
 NO_STRUCTURE = 0.4
 """Grey levels, see `Places.structure`: a place with less says nothing. Fog, sky and a studio's background have less."""
 OCTAVES_THAT_HOLD = 0.5
@@ -26,8 +30,17 @@ SOFT_FROM, SOFT_WIDTH = 0.3, 0.15
 MOST_GROWTH = 9.0
 
 
+def add_causes(octaves: Float[Array, "*batch causes"]) -> Float[Array, "*batch"]:
+    """Adds up what is lost by several causes: what they spread a pixel's light by adds up in squares."""
+    return jnp.log2(jnp.maximum(jnp.sum(4**octaves - 1, axis=-1) + 1, LEAST_SPREAD)) / 2
+
+
 class DetailHead(nnx.Module):
-    """Patch tokens of native views to octaves lost, place by place. Always float32."""
+    """Patch tokens of native views to octaves lost, cause by cause. Always float32.
+
+    The causes are told apart because grains of noise look like texture: a head that says one number takes a photo with
+    real noise for sharper than the mean of many, and the mean for blurred.
+    """
 
     def __init__(self, in_features: int, *, rngs: nnx.Rngs) -> None:
         """Draws the parameters.
@@ -38,22 +51,22 @@ class DetailHead(nnx.Module):
         """
         unit_gain = nnx.initializers.lecun_normal()
         self.fc1 = nnx.Linear(in_features, HIDDEN, kernel_init=unit_gain, precision="highest", rngs=rngs)
-        self.octaves = nnx.Linear(HIDDEN, 1, kernel_init=unit_gain, precision="highest", rngs=rngs)
-        self.weight = nnx.Linear(HIDDEN, 1, kernel_init=unit_gain, precision="highest", rngs=rngs)
+        self.octaves = nnx.Linear(HIDDEN, len(CAUSES), kernel_init=unit_gain, precision="highest", rngs=rngs)
+        self.weight = nnx.Linear(HIDDEN, len(CAUSES), kernel_init=unit_gain, precision="highest", rngs=rngs)
         self.curve = nnx.Param(jnp.array([0.0, 1.0, 1.0, -1.0]))
         """The worst and the best score, and by which line octaves become a logit between them; see `on_scale`."""
 
     def places(
         self, tokens: Float[Array, "*batch places features"]
-    ) -> tuple[Float[Array, "*batch places"], Float[Array, "*batch places"]]:
-        """Returns the octaves lost at each place, and how much it counts, as a logit."""
+    ) -> tuple[Float[Array, "*batch places causes"], Float[Array, "*batch places causes"]]:
+        """Returns the octaves lost at each place by each cause, and how much the place counts for it, as a logit."""
         hidden = jax.nn.gelu(self.fc1(tokens), approximate=False)
-        return self.octaves(hidden)[..., 0], self.weight(hidden)[..., 0]
+        return self.octaves(hidden), self.weight(hidden)
 
-    def __call__(
+    def find_causes(
         self, tokens: Float[Array, "*batch places features"], structure: Float[Array, "*batch places"]
-    ) -> Float[Array, "*batch"]:
-        """Octaves lost in views.
+    ) -> Float[Array, "*batch causes"]:
+        """Finds the octaves lost in views by each cause.
 
         Args:
             tokens: of each place of a view.
@@ -63,10 +76,16 @@ class DetailHead(nnx.Module):
             NaN for a view without structure.
         """
         octaves, logits = self.places(tokens)
-        counts = structure > NO_STRUCTURE
-        weights = jax.nn.softmax(logits, axis=-1, where=counts)
-        mean = jnp.sum(jnp.where(counts, weights * octaves, 0), axis=-1)
-        return jnp.where(counts.any(-1), mean, jnp.nan)
+        counts = (structure > NO_STRUCTURE)[..., None]
+        weights = jax.nn.softmax(logits, axis=-2, where=counts)
+        mean = jnp.sum(jnp.where(counts, weights * octaves, 0), axis=-2)
+        return jnp.where(counts.any(-2), mean, jnp.nan)
+
+    def __call__(
+        self, tokens: Float[Array, "*batch places features"], structure: Float[Array, "*batch places"]
+    ) -> Float[Array, "*batch"]:
+        """Octaves lost in views by all causes; arguments and missing values as of `find_causes`."""
+        return add_causes(self.find_causes(tokens, structure))
 
     def on_scale(self, octaves: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
         """Returns octaves lost as a number on the score's scale: the less is lost, the better."""
