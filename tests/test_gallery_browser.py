@@ -213,7 +213,7 @@ def test_a_photo(page: Page, report: Path) -> None:
     expect(page.locator("#percentile")).to_have_text("better than 17 % of the photos the model was trained on")
     expect(page.locator("#warning")).to_have_text("much smaller than a photo of a camera")
     for image in ("#photo", "#views-image"):
-        page.wait_for_function(f"document.querySelector('{image}').naturalWidth > 0")
+        expect(page.locator(image)).not_to_have_js_property("naturalWidth", 0)
     assert page.locator("#photo").get_attribute("src") == "../a/IMG_0007.jpg"
     expect(page.locator("#fallback")).to_be_hidden()
     needle = page.locator("#needle").evaluate("e => e.style.left")
@@ -221,7 +221,7 @@ def test_a_photo(page: Page, report: Path) -> None:
     page.click("#close")
     open_photo(page, 12)
     assert page.locator("#photo").get_attribute("src") == "../%3C/50%25%20%231%3F.jpg"
-    page.wait_for_function("document.querySelector('#photo').naturalWidth > 0")
+    expect(page.locator("#photo")).not_to_have_js_property("naturalWidth", 0)
     expect(page.locator("#fallback")).to_be_hidden()
 
 
@@ -229,7 +229,7 @@ def test_an_original_that_is_gone_is_shown_by_its_thumbnail(page: Page) -> None:
     open_photo(page, 3)
     expect(page.locator("#fallback")).to_be_visible()
     assert page.locator("#photo").get_attribute("src") == "thumbnails/00003.jpg"
-    page.wait_for_function("document.querySelector('#photo').naturalWidth > 0")
+    expect(page.locator("#photo")).not_to_have_js_property("naturalWidth", 0)
 
 
 def test_the_quality_map_is_drawn(page: Page) -> None:
@@ -572,7 +572,7 @@ def test_a_click_zooms_to_1_to_1(detail_page: Page) -> None:
     page.keyboard.press("d")
     page.mouse.click(*middle)
     expect(page.locator("#zoom-title")).to_have_text("1:1, lower right: 1.3 octaves lost (2 of 2)")
-    page.wait_for_function("document.querySelector('#zoom-photo').naturalWidth === 400")
+    expect(page.locator("#zoom-photo")).to_have_js_property("naturalWidth", 400)
     assert page.locator("#zoom-photo").get_attribute("src") == "crops/00001-1.jpg"
     expect(page.locator("#zoom-map")).to_be_hidden()
     page.keyboard.press("d")
@@ -606,7 +606,7 @@ def test_detail_on_a_phone(browser: Any, detailed: Path, width: int) -> None:
     panel = page.locator(".panel")
     assert panel.evaluate("e => e.scrollWidth <= e.clientWidth")
     page.keyboard.press("z")
-    page.wait_for_function("document.querySelector('#zoom-photo').naturalWidth === 400")
+    expect(page.locator("#zoom-photo")).to_have_js_property("naturalWidth", 400)
     shown = page.locator("#zoom-photo").bounding_box()
     assert (shown["width"], shown["height"]) == (400, 400), "a pixel is a pixel; what has no room is scrolled to"
     assert page.evaluate(wide) <= width
