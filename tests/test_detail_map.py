@@ -22,7 +22,9 @@ from vtiqa_jax.evaluation.map_pictures import draw_maps
 from vtiqa_jax.gallery import page, zooms
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.detail import LEAST_SPREAD
 from vtiqa_jax.models.params import Params, abstract_model, merge_params
+from vtiqa_jax.models.views import normalize
 from vtiqa_jax.models.vtiqa import VTIQA, ModelConfig
 from vtiqa_jax.photos.decode import decode, read
 from vtiqa_jax.photos.files import find
@@ -110,8 +112,10 @@ def test_a_small_photo_is_shrunk_less(size: tuple[int, int], factor: int) -> Non
 
 def judge_by_hand(weights: Params, tile: np.ndarray) -> np.ndarray:
     model = merge_params(abstract_model(CONFIG)[0], weights)
-    assert isinstance(model, VTIQA)
-    return np.asarray(model.judge_places(jnp.asarray(tile[None]))[0])[0].reshape(7, 7)
+    assert isinstance(model, VTIQA) and model.detail is not None
+    tokens = model.backbone.read_places(normalize(jnp.asarray(tile[None])), CONFIG.native_blocks, PATCH)
+    by_cause = np.asarray(model.detail.places(tokens)[0])[0]
+    return np.log2(np.maximum((4**by_cause - 1).sum(-1) + 1, LEAST_SPREAD)).reshape(7, 7) / 2
 
 
 def test_a_map_is_what_the_head_says_of_each_tile(scorer: Scorer) -> None:
