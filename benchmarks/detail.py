@@ -32,7 +32,7 @@ from vtiqa_jax.data import camera_noise
 from vtiqa_jax.data.camera_noise import Camera
 from vtiqa_jax.errors import ImageError
 from vtiqa_jax.photos import files
-from vtiqa_jax.photos.decode import read
+from vtiqa_jax.photos.decode import decode, read
 
 Photo = UInt8[np.ndarray, "height width 3"]
 HEIGHT, WIDTH = 1500, 2000
@@ -82,7 +82,7 @@ def _noise(photo: Photo, sigma: float, rng: np.random.Generator) -> Photo:
 
 def _jpeg(photo: Photo, quality: float, _: np.random.Generator) -> Photo:
     coded = cv2.imencode(".jpg", photo[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(quality)])[1]
-    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR_RGB))
+    return decode(".jpg", coded.tobytes()).pixels
 
 
 def _jpeg2000(photo: Photo, rate: float, _: np.random.Generator) -> Photo:

@@ -38,8 +38,8 @@ from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
 from vtiqa_jax.models.fingerprint import identify
-from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.params import Params, init_params
+from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
 from vtiqa_jax.photos import files, formats
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.preparation import Preparation
@@ -334,6 +334,28 @@ def test_an_actor_s_rows_are_those_of_the_table_of_columns(
     }  # fmt: skip
     assert second["key"] == "broken" and second["score"] is None and second["error"]
     assert third["score"] and third["warning"]
+
+
+def test_detail_is_that_of_vtiqa_score(tmp_path: Path, scale: LabelScale, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "get", lambda shared: shared)
+    monkeypatch.setattr(ray, "get_gpu_ids", lambda: [0])
+    config = tiny_config(native_factors=(1, 2), native_blocks=(1,))
+    model = Checkpoint(config, init_params(config, 0), scale, {})
+    pictures = [
+        *(np.asarray(Image.open(io.BytesIO(photo(seed)))) for seed in range(2)),
+        np.full((30, 40, 3), 9, np.uint8),
+    ]
+    for number, pixels in enumerate(pictures):
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    (block,) = sources.read_blocks([f"{tmp_path}/{number}.png" for number in range(3)])
+    cache = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+    rows = pipeline.ScorePhotos(model, "", "float32", 8, cache)(decoding.decode_rows(block, config.preparation))
+    results = scorer.Scorer(config, model.params, scale, devices=jax.devices()[:1]).stream(pictures)
+    for row, result in zip(rows.to_pylist(), results, strict=True):
+        assert row["detail"] == pytest.approx(result.detail, abs=1e-5)
+        assert row["holds"] == pytest.approx(result.holds, abs=0.06)  # to a tenth of a percent
+        assert row["warning"] == result.warning
+    assert [row["detail"] is None for row in rows.to_pylist()] == [False, False, True]
 
 
 @pytest.mark.parametrize(

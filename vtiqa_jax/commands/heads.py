@@ -13,7 +13,7 @@ from vtiqa_jax.heads.build import build_heads
 from vtiqa_jax.heads.detail import FitOptions
 from vtiqa_jax.models import catalog, quantized
 from vtiqa_jax.models import checkpoint as checkpoints
-from vtiqa_jax.photos import files
+from vtiqa_jax.photos import files, stderr
 
 
 def _read_scored(scored: Path, dataset: str | None) -> Manifest:
@@ -58,11 +58,14 @@ def heads(
     else:
         checkpoints.check_overwrite(out, force=force)
     model = catalog.load(checkpoint)
+    if out.suffix == ".npz" and model.config.embed_dim % quantized.GROUP_SIZE:
+        raise UserError(f"a model of width {model.config.embed_dim} cannot be quantized; let OUT be a folder")
     listed = _read_scored(scored, dataset)
     rows = np.random.default_rng(options.seed).permutation(len(listed.names))[:most_scored]
-    made, left_out = build_heads(
-        model, sorted(map(Path, files.find(photos))), listed.select(np.sort(rows)), cache, options
-    )
+    with stderr.quiet_decoders():
+        made, left_out = build_heads(
+            model, sorted(map(Path, files.find(photos))), listed.select(np.sort(rows)), cache, options
+        )
     if left_out:
         print("\n".join(["left out:", *left_out]))
     if out.suffix == ".npz":

@@ -15,6 +15,7 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from vtiqa_jax.data.camera_noise import Camera, add_camera_noise
+from vtiqa_jax.photos.resize import Resized
 
 Photo = UInt8[np.ndarray, "height width 3"]
 Cause = Literal["blur", "noise", "artefacts"]
@@ -145,23 +146,25 @@ def blur_octaves(sigma: float) -> float:
     return float(np.log2(1 + (2 * sigma) ** 2) / 2)
 
 
-SIGMAS = (0, 0.7, 1, 1.5, 2, 3, 5)
-RADII = (0, 1.2, 2, 3.5, 6)
+SIGMAS = (0.0, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0)
+RADII = (0.0, 1.2, 2.0, 3.5, 6.0)
 LADDERS = {
     "gaussian": Ladder("blur", gaussian_blur, SIGMAS, tuple(map(blur_octaves, SIGMAS))),
-    "defocus": Ladder("blur", defocus, RADII, tuple(blur_octaves(radius / 2) for radius in RADII)),
-    "motion": Ladder("blur", motion, (0, 4, 7, 11, 17, 28), (0, 1.07, 1.61, 1.96, 2.18, 2.37)),
-    "camera_noise": Ladder("noise", camera_noise, (0, 400, 1000, 2500, 6000, 15000), (0, 0.96, 1.56, 2.21, 2.98, 3.1)),
-    "white_noise": Ladder("noise", white_noise, (0, 3, 6, 10, 16, 28), (0, 0.4, 1.05, 2.05, 2.8, 3.1)),
-    "grey_noise": Ladder("noise", grey_noise, (0, 3, 6, 10, 16, 28), (0, 0.35, 0.65, 0.95, 1.35, 2.07)),
-    "jpeg": Ladder("artefacts", jpeg, (0, 35, 55, 68, 80, 90), (0, 0.25, 0.74, 0.9, 1.7, 2.63)),
-    "webp": Ladder("artefacts", webp, (0, 40, 65, 85, 97), (0, 0.3, 0.6, 1.0, 1.6)),
-    "halos": Ladder("artefacts", halos, (0, 1, 2, 4, 8), (0, 0.5, 1.45, 2.61, 3.1)),
-    "smeared": Ladder("artefacts", smeared, (0, 15, 30, 60), (0, 0.35, 0.7, 1.1)),
+    "defocus": Ladder("blur", defocus, RADII, tuple(blur_octaves(radius / 2.0) for radius in RADII)),
+    "motion": Ladder("blur", motion, (0.0, 4.0, 7.0, 11.0, 17.0, 28.0), (0.0, 1.07, 1.61, 1.96, 2.18, 2.37)),
+    "camera_noise": Ladder(
+        "noise", camera_noise, (0.0, 400.0, 1000.0, 2500.0, 6000.0, 15000.0), (0.0, 0.96, 1.56, 2.21, 2.98, 3.1)
+    ),
+    "white_noise": Ladder("noise", white_noise, (0.0, 3.0, 6.0, 10.0, 16.0, 28.0), (0.0, 0.4, 1.05, 2.05, 2.8, 3.1)),
+    "grey_noise": Ladder("noise", grey_noise, (0.0, 3.0, 6.0, 10.0, 16.0, 28.0), (0.0, 0.35, 0.65, 0.95, 1.35, 2.07)),
+    "jpeg": Ladder("artefacts", jpeg, (0.0, 35.0, 55.0, 68.0, 80.0, 90.0), (0.0, 0.25, 0.74, 0.9, 1.7, 2.63)),
+    "webp": Ladder("artefacts", webp, (0.0, 40.0, 65.0, 85.0, 97.0), (0.0, 0.3, 0.6, 1.0, 1.6)),
+    "halos": Ladder("artefacts", halos, (0.0, 1.0, 2.0, 4.0, 8.0), (0.0, 0.5, 1.45, 2.61, 3.1)),
+    "smeared": Ladder("artefacts", smeared, (0.0, 15.0, 30.0, 60.0), (0.0, 0.35, 0.7, 1.1)),
 }
 """Those that show the same part of a photo at every step."""
 
-FILTERS: dict[str, Callable[[Photo, tuple[int, int]], Photo]] = {
+FILTERS: dict[str, Callable[[Photo, tuple[int, int]], Resized]] = {
     "nearest": lambda photo, size: cv2.resize(photo, size, interpolation=cv2.INTER_NEAREST),
     "bilinear": lambda photo, size: cv2.resize(photo, size, interpolation=cv2.INTER_LINEAR),
     "cubic": lambda photo, size: cv2.resize(photo, size, interpolation=cv2.INTER_CUBIC),
@@ -172,7 +175,7 @@ FILTERS: dict[str, Callable[[Photo, tuple[int, int]], Photo]] = {
 FACTORS = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 
 
-def enlarge(photo: Photo, factor: float, filter_name: str) -> Photo:
+def enlarge(photo: Photo, factor: float, filter_name: str) -> Resized:
     """Enlarges each side `factor` times."""
     height, width, _ = photo.shape
     return photo if factor == 1 else FILTERS[filter_name](photo, (round(width * factor), round(height * factor)))

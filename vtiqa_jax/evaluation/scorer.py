@@ -285,7 +285,7 @@ class Scorer:
         self, score: float, draws: Sequence[float] = (), detail: float = math.nan, holds: float = math.nan
     ) -> ScoreResult:
         """Returns what the numbers of one photo say."""
-        if not np.isfinite([score, *draws]).all():
+        if not np.isfinite([score, *draws]).all() or math.isinf(holds):
             return ScoreResult(None, None, "its score is not a finite number; the weights may be damaged")
         share, out_of_range = None, None
         if self.percentiles is not None:

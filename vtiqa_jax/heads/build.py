@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from vtiqa_jax.data.manifest import Manifest
@@ -11,6 +12,7 @@ from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.heads.curve import fit_curve, measure_octaves
 from vtiqa_jax.heads.detail import FitOptions, fit_detail
 from vtiqa_jax.heads.places import Places, PlacesCache
+from vtiqa_jax.models.adapt import without_detail
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.vtiqa import ModelConfig
 
@@ -21,14 +23,7 @@ LEAST_SCORED = 50
 
 def native_blocks(config: ModelConfig) -> tuple[int, ...]:
     """Returns the blocks whose patch tokens the head reads: those in the middle know most of noise and sharpness."""
-    return config.depth // 2, 3 * config.depth // 4
-
-
-def without_heads(model: Checkpoint) -> Checkpoint:
-    """Returns a model without what stands on its backbone beside the score's head."""
-    params = {name: array for name, array in model.params.items() if not name.startswith("detail.")}
-    config = model.config.replace(native_factors=(), native_blocks=())
-    return dataclasses.replace(model, config=config, params=params)
+    return tuple(sorted({max(1, config.depth // 2), max(1, 3 * config.depth // 4)}))
 
 
 def collect_places(cache: PlacesCache, paths: Iterable[Path]) -> tuple[Places, list[str]]:
@@ -70,17 +65,28 @@ def build_heads(
         The model with its heads, and a line for each photo that was left out.
 
     Raises:
-        UserError: the model has no score, or there are too few photos.
+        UserError: the model has no score, there are too few photos, or their scores are not on its scale.
     """
     if model.scale is None or model.config.kind != "vtiqa":
         raise UserError("heads stand on a VT-IQA that scores; train one first")
     if len(scored.names) < LEAST_SCORED:
         raise UserError(f"detail needs at least {LEAST_SCORED} scored photos for its scale, not {len(scored.names)}")
-    bare = without_heads(model)
-    config = bare.config.replace(native_factors=NATIVE_FACTORS, native_blocks=native_blocks(bare.config))
+    worst, best = scored.mos.min(), scored.mos.max()
+    if worst < model.scale.low or best > model.scale.high:
+        raise UserError(f"the scored photos have {worst:g} to {best:g}, beyond the model's {model.scale}")
+    bare = without_detail(model)
+    try:
+        config = bare.config.replace(native_factors=NATIVE_FACTORS, native_blocks=native_blocks(bare.config))
+    except ValueError as error:
+        raise UserError(f"no detail can stand on this model: {error}") from error
     bare = dataclasses.replace(bare, config=config)
     places, left_out = collect_places(PlacesCache(cache, bare), photos)
     made = dataclasses.replace(bare, params=bare.params | fit_detail(places, NATIVE_FACTORS, options))
     octaves = measure_octaves(made, scored)
+    if (judged := np.count_nonzero(~np.isnan(octaves))) < LEAST_SCORED:
+        raise UserError(
+            f"detail needs at least {LEAST_SCORED} scored photos for its scale; of {len(octaves)} only {judged} can be"
+            " read and have structure"
+        )
     curve = fit_curve(octaves, scored.mos, model.scale)
     return dataclasses.replace(made, params=made.params | {"detail.curve": curve}), left_out

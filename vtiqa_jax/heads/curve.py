@@ -78,7 +78,8 @@ def fit_curve(
     shares = (opinions[known] - ends[0]) / (ends[1] - ends[0])
 
     def distance(line: Float[np.ndarray, "2"]) -> float:
-        return float(np.abs(shares - scipy.special.expit(line[0] + line[1] * octaves[known])).mean())
+        return float(np.abs(shares - scipy.special.expit(line[0] - np.exp(line[1]) * octaves[known])).mean())
 
-    found = scipy.optimize.minimize(distance, np.array([1.0, -1.0]), method="Nelder-Mead")
-    return np.array([*ends, *found.x], np.float32)
+    # The slope is a negative power of e: whatever the photos, losing more is never better.
+    intercept, power = scipy.optimize.minimize(distance, np.array([1.0, 0.0]), method="Nelder-Mead").x
+    return np.array([*ends, intercept, -np.exp(power)], np.float32)

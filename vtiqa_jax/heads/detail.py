@@ -11,6 +11,7 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
+from vtiqa_jax.errors import UserError
 from vtiqa_jax.heads.places import Places
 from vtiqa_jax.models.detail import CAUSES, DetailHead, add_causes
 from vtiqa_jax.models.params import Params
@@ -43,6 +44,10 @@ class FitOptions:
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.epochs, self.ladders, self.places) < 1 or self.seed < 0:
+            raise UserError("--epochs, --ladders and --places must be at least 1, and --seed at least 0")
 
 
 def expected_octaves(
@@ -88,12 +93,11 @@ jax.tree_util.register_dataclass(_Batch, [field.name for field in dataclasses.fi
 
 
 def _batches(places: Places, options: FitOptions, rng: np.random.Generator) -> Iterator[_Batch]:
-    """Yields every ladder of more than one version once, in another order each time."""
-    size = options.ladders
+    """Yields the ladders of more than one version, in another order each time, as far as they fill batches."""
     starts = np.flatnonzero(np.diff(places.ladder, prepend=-1))
     lengths = np.diff(starts, append=len(places.ladder))
     most, ladders = lengths.max(), np.flatnonzero(lengths > 1)
-    order = rng.permutation(ladders)
+    size, order = min(options.ladders, len(ladders)), rng.permutation(ladders)
     for at in range(0, len(order) - size + 1, size):
         chosen = order[at : at + size]
         is_there = np.arange(most) < lengths[chosen, None]
@@ -122,12 +126,13 @@ def _loss(head: DetailHead, batch: _Batch, factors: Float[Array, " scales"]) -> 
     # Blur hides noise, and compression hides both: by how much is not known, only that they grow by nothing.
     is_exact = is_own | is_sharp | ((batch.cause == NOISE)[:, :, None, None] & (jnp.arange(len(CAUSES)) == BLUR))
     error = jnp.where(is_exact, lost - expected, jax.nn.relu(lost - expected))
-    error = (weights * optax.losses.huber_loss(error, delta=HUBER_DELTA)).sum() / weights.sum()
+    count = jnp.maximum(weights.sum(), 1e-6)  # of photos of nothing but sky nothing is known
+    error = (weights * optax.losses.huber_loss(error, delta=HUBER_DELTA)).sum() / count
     total, wanted = add_causes(lost)[:, :, 0], add_causes(expected)[:, :, 0]
     both = known[:, 1:, 0, 0] & known[:, :-1, 0, 0]
     least = jnp.minimum(0.7 * jnp.diff(wanted, axis=1), LEAST_STEP)
-    missing = jnp.where(both, jax.nn.relu(least - jnp.diff(total, axis=1)), 0).sum() / both.sum()
-    too_sharp = (weights * jax.nn.relu(BELOW_ZERO - lost) ** 2).sum() / weights.sum()
+    missing = jnp.where(both, jax.nn.relu(least - jnp.diff(total, axis=1)), 0).sum() / jnp.maximum(both.sum(), 1)
+    too_sharp = (weights * jax.nn.relu(BELOW_ZERO - lost) ** 2).sum() / count
     return error + ORDER_WEIGHT * missing + 0.1 * too_sharp
 
 
@@ -156,12 +161,12 @@ def fit_detail(places: Places, factors: tuple[int, ...], options: FitOptions = F
     )
     state, seen = optimizer.init(params), jnp.asarray(factors, jnp.float32)
 
-    def loss(params: nnx.State, batch: _Batch) -> Float[Array, ""]:
+    def loss(params: Any, batch: _Batch) -> Float[Array, ""]:
         tokens = (batch.tokens.astype(jnp.float32) - mean) / deviation
         return _loss(nnx.merge(graphdef, params), dataclasses.replace(batch, tokens=tokens), seen)
 
     @jax.jit
-    def step(params: nnx.State, state: optax.OptState, batch: _Batch) -> tuple[Any, optax.OptState]:
+    def step(params: Any, state: optax.OptState, batch: _Batch) -> tuple[Any, optax.OptState]:
         updates, state = optimizer.update(jax.grad(loss)(params, batch), state, params)
         return optax.apply_updates(params, updates), state
 

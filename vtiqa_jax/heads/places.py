@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 from jaxtyping import Array, Bool, Float16, Float32, Int
 
 from vtiqa_jax import atomic
@@ -24,7 +26,7 @@ from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.detail import CAUSES
 from vtiqa_jax.models.fingerprint import identify
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import VTIQA, ModelConfig, select_implementation
+from vtiqa_jax.models.vtiqa import ModelConfig, VisionTransformer, select_implementation
 from vtiqa_jax.photos import metadata, native, resize
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import shrink
@@ -67,13 +69,14 @@ class Places:
 
 @functools.cache
 def _make_reader(config: ModelConfig) -> Any:
-    graphdef, _ = parameters.abstract_model(config, "float32", select_implementation(jax.devices()[0], "float32"))
+    implementation = select_implementation(jax.devices()[0], "float32")
+    shapes = nnx.eval_shape(lambda: VisionTransformer(config, implementation=implementation, rngs=nnx.Rngs(0)))
+    graphdef = nnx.split(shapes, nnx.Param)[0]
 
     @jax.jit
     def read(params: Params, images: Array) -> Array:
-        model = parameters.merge_params(graphdef, params)
-        assert isinstance(model, VTIQA)
-        return model.backbone.read_places(views.normalize(images), config.native_blocks, config.mosaic_patch)
+        backbone = parameters.merge_params(graphdef, params)
+        return backbone.read_places(views.normalize(images), config.native_blocks, config.mosaic_patch)
 
     return read
 
@@ -83,7 +86,7 @@ def read_places(config: ModelConfig, params: Params, made: Iterator[Version]) ->
 
     Args:
         config: of the model, with native views.
-        params: of its backbone, with the names of a VT-IQA.
+        params: of its backbone.
         made: at least one version.
     """
     read, plan = _make_reader(config), config.native
@@ -112,8 +115,13 @@ class PlacesCache:
             model: whose backbone sees the places; those of another one are kept apart.
         """
         self._config = model.config
-        self._params = {name: jnp.asarray(array) for name, array in model.params.items()}
-        identity = identify(dataclasses.replace(model, params=_backbone(model.params)), "float32")
+        backbone = {
+            name.removeprefix("backbone."): array
+            for name, array in model.params.items()
+            if name.startswith("backbone.")
+        }
+        self._params = {name: jnp.asarray(array) for name, array in backbone.items()}
+        identity = identify(dataclasses.replace(model, params=backbone), "float32")
         self._key = hashlib.sha256(f"{identity['weights']} {model.config} {_CODE}".encode()).hexdigest()[:16]
         self._folder = folder
 
@@ -124,15 +132,17 @@ class PlacesCache:
             ImageError: the photo cannot be read, or is too small to learn from.
             OSError: the disk takes no more.
         """
-        data = path.read_bytes()
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise ImageError(error.strerror or str(error)) from error
         name = hashlib.sha256(data + self._key.encode()).hexdigest()[:24]
         file = self._folder / f"{name}.npz"
-        if file.exists():
-            try:
-                with np.load(file, allow_pickle=False) as stored:
-                    return Places(**{field.name: stored[field.name] for field in dataclasses.fields(Places)})
-            except (OSError, ValueError, KeyError, EOFError):
-                pass  # made again below
+        try:
+            with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
+                return Places(**{field.name: stored[field.name] for field in dataclasses.fields(Places)})
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            pass  # not there, or damaged: made below
         photo = decode(path.name, data).pixels
         made = make_versions(photo, is_native=metadata.is_as_taken(data, photo.shape), seed=zlib.crc32(data))
         first = next(made, None)
@@ -143,7 +153,3 @@ class PlacesCache:
         with atomic.atomic_replace(file) as temporary, temporary.open("wb") as out:
             np.savez(out, allow_pickle=False, **vars(places))
         return places
-
-
-def _backbone(params: Params) -> Params:
-    return {name: array for name, array in params.items() if name.startswith("backbone.")}

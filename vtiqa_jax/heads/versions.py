@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from vtiqa_jax.data.native_ladders import FACTORS, FILTERS, LADDERS, Cause, Photo, climb, enlarge
-from vtiqa_jax.photos.resize import resize_area
+from vtiqa_jax.photos.resize import Resized, resize_area
 
 NATIVE_PART, SHRUNK_PART = (1152, 1536), (864, 1152)
 """Height and width of the parts of a photo that are made worse, pixels: as it is, and shrunk."""
@@ -20,6 +20,8 @@ SHRUNK = 2.0, 4.0
 """How often a photo is shrunk at least and at most to be sharp to the pixel."""
 SMALLEST = 1100
 """Longer side of a shrunk photo at least, pixels."""
+NARROWEST = 64
+"""Shorter side of a photo at least, pixels, however it was shrunk: a part of fewer shows nothing."""
 NATIVE_LADDERS, SHRUNK_LADDERS = 6, 3
 """Ladders that are drawn for each photo."""
 DRAWS = 6
@@ -43,7 +45,7 @@ class Version:
     """Whether the best version of the ladder has lost nothing."""
 
 
-def _draw_part(photo: Photo, size: tuple[int, int], rng: np.random.Generator) -> Photo:
+def _draw_part(photo: Photo, size: tuple[int, int], rng: np.random.Generator) -> Resized:
     """Returns a part of the photo that shows something."""
     height, width = (min(want, have) for want, have in zip(size, photo.shape, strict=False))
     parts = []
@@ -54,7 +56,7 @@ def _draw_part(photo: Photo, size: tuple[int, int], rng: np.random.Generator) ->
     return np.ascontiguousarray(max(parts, key=lambda found: found[0])[1])
 
 
-def _shrink(photo: Photo, factor: float, rng: np.random.Generator) -> Photo:
+def _shrink(photo: Photo, factor: float, rng: np.random.Generator) -> Resized:
     """Shrinks with one of the filters that keep it sharp."""
     height, width, _ = photo.shape
     size = round(width / factor), round(height / factor)
@@ -100,10 +102,10 @@ def make_versions(photo: Photo, *, is_native: bool, seed: int) -> Iterator[Versi
         seed: draws parts, ladders and filters.
     """
     rng = np.random.default_rng(seed)
-    if is_native:
+    if is_native and min(photo.shape[:2]) >= NARROWEST:
         yield from _ladders(_draw_part(photo, NATIVE_PART, rng), "native", NATIVE_LADDERS, rng)
         yield from _enlargements(photo, "native", rng)
-    largest = min(SHRUNK[1], max(photo.shape) / SMALLEST)
+    largest = min(SHRUNK[1], max(photo.shape) / SMALLEST, min(photo.shape[:2]) / NARROWEST)
     if largest >= SHRUNK[0]:
         shrunk = _shrink(photo, float(rng.uniform(SHRUNK[0], largest)), rng)
         part = _draw_part(shrunk, SHRUNK_PART, rng)

@@ -1,0 +1,479 @@
+"""`vtiqa heads`: what stands on a frozen backbone, made again; its places, its fit, its cache, its mistakes."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from PIL import Image
+from PIL.ExifTags import IFD, Base
+
+from tests import made_up
+from tests.conftest import Command
+from vtiqa_jax import __main__
+from vtiqa_jax.data.datasets import biq2021
+from vtiqa_jax.data.manifest import ImageFolder, Manifest
+from vtiqa_jax.errors import ImageError, UserError
+from vtiqa_jax.evaluation.scorer import Scorer
+from vtiqa_jax.heads import build, places, versions
+from vtiqa_jax.heads.curve import fit_curve, measure_octaves
+from vtiqa_jax.heads.detail import MOST_OCTAVES, FitOptions, expected_octaves, fit_detail
+from vtiqa_jax.heads.places import Places, PlacesCache
+from vtiqa_jax.heads.versions import Version, make_versions
+from vtiqa_jax.models import checkpoint
+from vtiqa_jax.models.adapt import without_detail
+from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.detail import NO_STRUCTURE, DetailHead
+from vtiqa_jax.models.params import Params, init_params, merge_params
+from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
+from vtiqa_jax.photos.metadata import is_as_taken
+from vtiqa_jax.photos.stderr import quiet_decoders
+
+
+@pytest.fixture
+def as_people_run() -> Iterator[None]:
+    """For fitting: Optax mixes types, and the loss ranks."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+@pytest.fixture
+def small_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of a few pixels, so that a photo takes no time."""
+    for name, value in {
+        "NATIVE_PART": (36, 48), "SHRUNK_PART": (32, 40), "ENLARGED_PARTS": {(20, 24): (1.0, 2.0)}, "SMALLEST": 40,
+        "NARROWEST": 16, "NATIVE_LADDERS": 2, "SHRUNK_LADDERS": 2,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(versions, name, value)
+
+
+def a_photo(seed: int, height: int = 90, width: int = 120) -> np.ndarray:
+    """Large squares of several colours with fine texture."""
+    rng = np.random.default_rng(seed)
+    blocks = rng.integers(40, 215, (height // 10, width // 10, 3)).repeat(10, 0).repeat(10, 1)
+    return np.clip(blocks + rng.normal(0, 6, blocks.shape), 0, 255).astype(np.uint8)
+
+
+def write(path: Path, pixels: np.ndarray, *, size: tuple[int, int] | None = None, make: str = "Maker") -> Path:
+    """Writes a JPEG whose EXIF names a camera, and a size in pixels if one is given."""
+    exif = Image.Exif()
+    if make:
+        exif[Base.Make] = make
+    if size:
+        inner = exif.get_ifd(IFD.Exif)
+        inner[Base.ExifImageWidth], inner[Base.ExifImageHeight] = size
+    Image.fromarray(pixels).save(path, quality=95, exif=exif)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Four photos as a camera made them."""
+    (tmp_path / "photos").mkdir()
+    for seed in range(4):
+        write(tmp_path / "photos" / f"{seed}.jpg", a_photo(seed), size=(120, 90))
+    return tmp_path / "photos"
+
+
+def scored_photos(folder: Path, count: int, low: float = 1.2, high: float = 4.8) -> Path:
+    """A CSV of photos, the blurred ones worse."""
+    folder.mkdir()
+    lines = ["image,mos"]
+    for row in range(count):
+        image = Image.fromarray(a_photo(100 + row)).resize((24 + row, 20 + row)).resize((90, 70))
+        image.save(folder / f"{row}.png")
+        lines.append(f"{row}.png,{low + (high - low) * row / (count - 1)}")
+    (folder / "scores.csv").write_text("\n".join(lines) + "\n")
+    return folder / "scores.csv"
+
+
+# ---- which photos are as a camera made them ----
+
+
+def test_a_photo_is_as_taken_if_its_camera_names_its_size(tmp_path: Path) -> None:
+    pixels = a_photo(0)
+
+    def judge(path: Path, shape: tuple[int, ...] = pixels.shape) -> bool:
+        return is_as_taken(path.read_bytes(), shape)
+
+    taken = write(tmp_path / "a.jpg", pixels, size=(120, 90))
+    assert judge(taken)
+    assert judge(taken, (120, 90, 3))  # turned by its orientation
+    assert not judge(write(tmp_path / "b.jpg", pixels, size=(240, 180)))
+    assert not judge(write(tmp_path / "c.jpg", pixels))
+    assert not judge(write(tmp_path / "d.jpg", pixels, size=(120, 90), make=""))
+    Image.fromarray(pixels).save(tmp_path / "e.png")
+    assert not judge(tmp_path / "e.png")
+    data = taken.read_bytes()
+    start = data.index(b"Exif\0\0")
+    with quiet_decoders():
+        for end in range(start, data.index(b"Maker")):
+            assert not is_as_taken(data[:end], pixels.shape)
+            damaged = data[:end] + bytes([data[end] ^ 0xFF]) + data[end + 1 :]
+            assert not is_as_taken(damaged, (90, 121, 3))
+
+
+# ---- versions ----
+
+
+@pytest.mark.usefixtures("small_versions")
+def test_ladders_stand_together_and_begin_with_their_best() -> None:
+    made = list(make_versions(a_photo(0, 180, 240), is_native=True, seed=1))
+    ladders = [list(group) for _, group in itertools.groupby(made, lambda version: version.ladder)]
+    names = [ladder[0].ladder for ladder in ladders]
+    assert len(set(names)) == len(names), "a ladder is there in two places"
+    assert {name.split()[0] for name in names} == {"native", "shrunk"}
+    for ladder in ladders:
+        best = ladder[0]
+        assert (best.octaves, best.factor) == (0, 1) and len(ladder) > 1
+        assert {version.is_sharp for version in ladder} == {best.ladder.startswith("shrunk")}
+        costs = [(version.octaves, version.factor) for version in ladder]
+        assert costs == sorted(costs) and len(set(costs)) == len(costs)
+        for version in ladder:
+            grown = version.factor if "and enlarged" not in best.ladder else 1
+            assert version.pixels.shape[:2] == tuple(round(side * grown) for side in best.pixels.shape[:2])
+
+
+@pytest.mark.usefixtures("small_versions")
+def test_a_seed_makes_the_same_versions_and_another_one_others() -> None:
+    def make(seed: int) -> list[Version]:
+        return list(make_versions(a_photo(0), is_native=True, seed=seed))
+
+    one, again, other = make(1), make(1), make(2)
+    assert all(np.array_equal(a.pixels, b.pixels) and a.ladder == b.ladder for a, b in zip(one, again, strict=True))
+    assert [version.ladder for version in one] != [version.ladder for version in other]
+
+
+@pytest.mark.usefixtures("small_versions")
+def test_only_what_shows_something_at_full_size_is_taken() -> None:
+    def make(*size: int, is_native: bool = False) -> list[Version]:
+        photo = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+        return list(make_versions(photo, is_native=is_native, seed=0))
+
+    assert make(60, 79) == []  # shrunk to half it would be too small
+    assert all(version.is_sharp for version in make(60, 80))
+    assert {version.is_sharp for version in make(60, 70, is_native=True)} == {False}
+    for sliver in ((1, 400), (400, 1), (15, 400)):
+        assert make(*sliver, is_native=True) == []
+
+
+# ---- what versions have lost ----
+
+
+def octaves(start: float, cost: float, factor: float, shrunk: float) -> float:
+    return float(expected_octaves(jnp.float32(start), jnp.float32(cost), jnp.float32(factor), shrunk))
+
+
+def test_spreads_add_up_in_squares() -> None:
+    for start, cost in itertools.product((0, 0.4, 1, 2), (0, 0.5, 1.5)):
+        total = (4**start - 1) + (4**cost - 1)
+        assert octaves(start, cost, 1, 1) == pytest.approx(np.log2(1 + total) / 2, abs=1e-5)
+
+
+@pytest.mark.parametrize("factor", [1.25, 2.0, 4.0])
+def test_enlarging_costs_its_octaves(factor: float) -> None:
+    for start in (0, 0.3, 1.1):
+        assert octaves(start, 0, factor, 1) == pytest.approx(start + np.log2(factor), abs=1e-5)
+
+
+def test_shrinking_gives_them_back() -> None:
+    assert octaves(0, 0, 1, 4) == 0
+    lost = [octaves(0.2, 2.5, 1.0, shrunk) for shrunk in (1, 2, 4, 8)]
+    assert all(earlier - 1 < later < earlier for earlier, later in itertools.pairwise(lost))
+    assert lost[0] - lost[1] > 0.9 and lost[3] < 0.3
+    assert 0 < octaves(0, 0, 8, 8) <= 0.5  # of 3: what is left of an enlargement that is shrunk again
+    assert octaves(0, 9, 1, 1) == pytest.approx(MOST_OCTAVES)
+    assert octaves(-0.3, 0, 1, 1) == 0
+
+
+# ---- the fit ----
+
+FEATURES = 8
+
+
+def what_is_lost(costs: np.ndarray) -> np.ndarray:
+    """By versions of sharp photos, at 1:1 and 1:2."""
+    nothing, enlarged = jnp.zeros(len(costs)), jnp.ones(len(costs))
+    seen = [expected_octaves(nothing, jnp.asarray(costs), enlarged, shrunk) for shrunk in (1.0, 2.0)]
+    return np.stack([np.asarray(octaves) for octaves in seen], 1)
+
+
+def planted(ladders: int, rng: np.random.Generator, *, flat: int = 0) -> Places:
+    """Places of sharp ladders. One feature is what was lost, on another scale; the others say nothing."""
+    costs = np.tile(np.array([0, 0.6, 1.2, 2.2], np.float32), ladders)
+    lost = what_is_lost(costs)
+    tokens = rng.standard_normal((len(costs), 2, 6, FEATURES))
+    tokens[..., 0] = 30 + 4 * lost[:, :, None] + 0.2 * tokens[..., 0]
+    structure = np.full((len(costs), 2, 6), NO_STRUCTURE + 1, np.float32)
+    structure[: 4 * flat] = 0
+    return Places(
+        tokens.astype(np.float16), structure, np.repeat(np.arange(ladders, dtype=np.int32), 4), costs,
+        np.ones(len(costs), np.float32), np.ones(len(costs), bool),
+    )  # fmt: skip
+
+
+def predicted(params: Params, made: Places) -> np.ndarray:
+    graphdef = nnx.split(DetailHead(FEATURES, rngs=nnx.Rngs(0)))[0]
+    named = {name.removeprefix("detail."): jnp.asarray(array) for name, array in params.items()}
+    fitted = merge_params(graphdef, named)
+    return np.asarray(fitted(jnp.asarray(made.tokens, jnp.float32), jnp.asarray(made.structure)))
+
+
+@pytest.mark.usefixtures("as_people_run")
+def test_a_fit_finds_what_was_planted(rng: np.random.Generator) -> None:
+    """Places that it has not seen, and half of the training ones are of nothing but sky."""
+    params = fit_detail(planted(40, rng, flat=20), (1, 2), FitOptions(epochs=60, ladders=4, learning_rate=1e-2))
+    assert all(np.isfinite(array).all() for array in params.values())
+    unseen = planted(10, rng)
+    lost = what_is_lost(unseen.octaves)
+    off = np.abs(predicted(params, unseen) - lost)
+    assert off.mean() < 0.15  # by what is best without looking, the median, it is .6
+    assert np.abs(lost - np.median(lost)).mean() > 0.4
+
+
+@pytest.mark.usefixtures("as_people_run")
+def test_fewer_ladders_than_a_batch_are_still_learnt_from(rng: np.random.Generator) -> None:
+    made = planted(3, rng)
+    one, more = (fit_detail(made, (1, 2), FitOptions(epochs=epochs, ladders=8)) for epochs in (1, 3))
+    assert not np.array_equal(one["detail.octaves.kernel"], more["detail.octaves.kernel"])
+
+
+@pytest.mark.usefixtures("as_people_run")
+def test_photos_of_nothing_but_sky_leave_the_head_finite(rng: np.random.Generator) -> None:
+    params = fit_detail(planted(4, rng, flat=4), (1, 2), FitOptions(epochs=2, ladders=2))
+    assert all(np.isfinite(array).all() for array in params.values())
+
+
+@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"ladders": 0}, {"places": 0}, {"seed": -1}])
+def test_a_fit_of_nothing_is_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(UserError, match="at least"):
+        FitOptions(**wrong)
+
+
+# ---- the curve ----
+
+
+@pytest.mark.parametrize("higher_is_better", [True, False])
+def test_the_curve_is_found_again_whichever_end_of_the_scale_is_good(
+    higher_is_better: bool, rng: np.random.Generator
+) -> None:
+    scale = LabelScale("test", 0.0, 100.0, higher_is_better)
+    lost = rng.uniform(-0.2, 3, 400)
+    shares = 1 / (1 + np.exp(-(1.2 - 1.5 * lost)))
+    opinions = 100 * (shares if higher_is_better else 1 - shares)
+    opinions[::4] = 0 if higher_is_better else 100  # bad for other reasons: the mean would move, the median does not
+    lost[1] = np.nan
+    worst, best, intercept, slope = fit_curve(lost, opinions, scale)
+    assert (worst, best) == ((0, 100) if higher_is_better else (100, 0))
+    assert (intercept, slope) == pytest.approx((1.2, -1.5), abs=0.1)
+
+
+def test_losing_more_is_never_better_whatever_photos_say(rng: np.random.Generator) -> None:
+    lost = rng.uniform(0, 3, 100)
+    *_, slope = fit_curve(lost, 1 + lost, LabelScale("test", 1.0, 5.0))
+    assert slope <= 0
+
+
+# ---- the cache ----
+
+
+@pytest.fixture
+def model() -> Checkpoint:
+    config = tiny_config(native_factors=(1, 2), native_blocks=(1,))
+    return Checkpoint(config, init_params(config, 0), LabelScale("test", 1.0, 5.0), {})
+
+
+def assert_same(one: Places, other: Places) -> None:
+    for field in dataclasses.fields(Places):
+        np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name))
+
+
+def never(*_: object, **__: object) -> Iterator[Version]:
+    raise AssertionError("made again")
+
+
+@pytest.mark.usefixtures("small_versions")
+def test_places_are_computed_once_for_each_photo_and_backbone(
+    model: Checkpoint, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo, cache = folder / "0.jpg", tmp_path / "cache"
+    first = PlacesCache(cache, model).read(photo)
+    assert first.tokens.shape[1:] == (2, 49, model.config.embed_dim)
+    assert len(first.tokens) == len(first.structure) == len(first.ladder) == len(first.octaves)
+    changed = model.params | {"detail.fc1.bias": np.ones_like(model.params["detail.fc1.bias"])}
+    copied = photo.rename(folder / "renamed.jpg")
+    with monkeypatch.context() as patch:
+        patch.setattr(places, "make_versions", never)
+        assert_same(PlacesCache(cache, model).read(copied), first)
+        assert_same(PlacesCache(cache, dataclasses.replace(model, params=changed)).read(copied), first)
+    other = dataclasses.replace(model, params=init_params(model.config, 1))
+    assert not np.array_equal(PlacesCache(cache, other).read(copied).tokens, first.tokens)
+    assert len(list(cache.iterdir())) == 2
+
+
+@pytest.mark.usefixtures("small_versions")
+def test_a_broken_file_of_the_cache_is_made_again(model: Checkpoint, folder: Path, tmp_path: Path) -> None:
+    cache = PlacesCache(tmp_path / "cache", model)
+    expected = cache.read(folder / "0.jpg")
+    (file,) = (tmp_path / "cache").iterdir()
+    whole = file.read_bytes()
+    middle = len(whole) // 2
+    flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+    for broken in (b"", b"nonsense", whole[:100], whole[:middle], flipped):
+        file.write_bytes(broken)
+        assert_same(cache.read(folder / "0.jpg"), expected)
+        assert file.stat().st_size == len(whole)
+
+
+@pytest.mark.usefixtures("small_versions")
+def test_a_kill_leaves_no_half_of_a_file(
+    model: Checkpoint, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(file: object, **_: object) -> None:
+        file.write(b"PK\x03\x04")  # type: ignore[attr-defined]
+        raise KeyboardInterrupt
+
+    cache = PlacesCache(tmp_path / "cache", model)
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez", killed)
+        with pytest.raises(KeyboardInterrupt):
+            cache.read(folder / "0.jpg")
+    assert list((tmp_path / "cache").glob("*.npz")) == []
+    assert_same(cache.read(folder / "0.jpg"), cache.read(folder / "0.jpg"))
+
+
+@pytest.mark.usefixtures("small_versions")
+def test_ladders_of_several_photos_stay_apart(model: Checkpoint, folder: Path, tmp_path: Path) -> None:
+    cache = PlacesCache(tmp_path / "cache", model)
+    parts = [cache.read(folder / f"{number}.jpg") for number in range(3)]
+    joined = Places.concatenate(parts)
+    assert len(np.unique(joined.ladder)) == sum(len(np.unique(part.ladder)) for part in parts)
+    assert (np.diff(joined.ladder) >= 0).all() and (np.diff(joined.ladder) <= 1).all()
+    np.testing.assert_array_equal(joined.tokens, np.concatenate([part.tokens for part in parts]))
+
+
+@pytest.mark.parametrize("data", [b"", b"no photo", None])
+def test_a_photo_that_cannot_be_read_says_why(data: bytes | None, model: Checkpoint, tmp_path: Path) -> None:
+    if data is not None:
+        (tmp_path / "a.jpg").write_bytes(data)
+    with pytest.raises(ImageError, match=r"empty|not an image|No such file"):
+        PlacesCache(tmp_path / "cache", model).read(tmp_path / "a.jpg")
+    assert not (tmp_path / "cache").exists()
+
+
+# ---- the command ----
+
+
+@pytest.fixture
+def bare(config: ModelConfig, weights: Params, scale: LabelScale, tmp_path: Path) -> Path:
+    """A model without heads, on disk."""
+    checkpoint.save(tmp_path / "bare", Checkpoint(config, weights, scale, {"made": "by a test"}))
+    return tmp_path / "bare"
+
+
+def run(command: Command, out: Path, **options: object) -> tuple[int, str]:
+    """`vtiqa heads`; its exit status and what it said."""
+    words = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", value)]
+    status, said, error = command(__main__.main, "heads", out, *words)
+    return status, said if status == 0 else error
+
+
+def mistake(command: Command, out: Path, **options: object) -> str:
+    """The one line that a mistake is told in."""
+    status, error = run(command, out, **options)
+    assert status == 2 and error.count("\n") == 1, error
+    return error
+
+
+@pytest.mark.usefixtures("small_versions")
+def test_too_few_photos_are_told_in_one_line(command: Command, bare: Path, folder: Path, tmp_path: Path) -> None:
+    scored, out = scored_photos(tmp_path / "scored", build.LEAST_SCORED), tmp_path / "out"
+    given = {"checkpoint": bare, "scored": scored, "cache": tmp_path / "cache"}
+    (tmp_path / "nothing").mkdir()
+    assert "at least 20 photos as cameras made them, not 0" in mistake(
+        command, out, photos=tmp_path / "nothing", **given
+    )
+    (folder / "0.jpg").write_bytes(b"no photo")
+    said = mistake(command, out, photos=folder, **given)
+    assert "not 3" in said and "0.jpg: not an image" in said
+    assert "No such file" in mistake(command, out, photos=tmp_path / "missing", **given)
+    assert not out.exists()
+
+
+def test_what_cannot_be_made_is_told_in_one_line_before_anything_is_computed(
+    command: Command, bare: Path, folder: Path, tmp_path: Path, scale: LabelScale, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "make_versions", never)
+    scored, out = scored_photos(tmp_path / "scored", build.LEAST_SCORED), tmp_path / "out"
+    given = {"photos": folder, "checkpoint": bare, "scored": scored, "cache": tmp_path / "cache"}
+    assert "at least 50 scored photos for its scale, not 10" in mistake(command, out, **given, most_scored=10)
+    assert "beyond the model's test scale" in mistake(
+        command, out, **given | {"scored": scored_photos(tmp_path / "percent", build.LEAST_SCORED, 1, 90)}
+    )
+    assert "no.csv" in mistake(command, out, **given | {"scored": tmp_path / "no.csv"})
+    assert "cifar" in mistake(command, out, **given, dataset="cifar")
+    assert "at least 1" in mistake(command, out, **given, epochs=0)
+    assert "exists" in mistake(command, bare, **given)
+    (tmp_path / "out.npz").write_bytes(b"something")
+    assert "exists" in mistake(command, tmp_path / "out.npz", **given)
+    assert "width 24 cannot be quantized" in mistake(command, tmp_path / "new.npz", **given)
+    config = tiny_config(kind="backbone")
+    checkpoint.save(tmp_path / "backbone", Checkpoint(config, init_params(config, 0), None, {}))
+    assert "train one first" in mistake(command, out, **given | {"checkpoint": tmp_path / "backbone"})
+    config = tiny_config(depth=1)
+    checkpoint.save(tmp_path / "shallow", Checkpoint(config, init_params(config, 0), scale, {}))
+    assert "no detail can stand on" in mistake(command, out, **given | {"checkpoint": tmp_path / "shallow"})
+    assert not out.exists() and (tmp_path / "out.npz").read_bytes() == b"something"
+
+
+@pytest.mark.usefixtures("small_versions", "as_people_run")
+def test_heads_are_made_on_a_model_and_change_no_score(
+    command: Command, bare: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "LEAST_PHOTOS", 4)
+    monkeypatch.setattr(build, "LEAST_SCORED", 6)
+    (folder / "broken.jpg").write_bytes(b"no photo")
+    scored, out = scored_photos(tmp_path / "scored", 8), tmp_path / "out"
+    given = {"photos": folder, "checkpoint": bare, "scored": scored, "cache": tmp_path / "cache", "epochs": 2}
+    status, said = run(command, out, **given)
+    assert status == 0 and "broken.jpg: not an image" in said and "detail of" in said
+    before, after = checkpoint.load(bare), checkpoint.load(out)
+    assert before.config == without_detail(after).config
+    assert all(np.array_equal(after.params[name], array) for name, array in before.params.items())
+    assert (after.scale, after.provenance["made"]) == (before.scale, "by a test")
+    pictures = [a_photo(7), a_photo(8)]
+    found = list(Scorer.load(out).stream(pictures))
+    np.testing.assert_array_equal([r.score for r in found], [r.score for r in Scorer.load(bare).stream(pictures)])
+    assert all(result.detail is not None and 1 <= result.detail <= 5 and result.holds for result in found)
+
+    monkeypatch.setattr(places, "make_versions", never)  # all comes from the cache, also for a model that has heads
+    assert run(command, tmp_path / "again", **given | {"checkpoint": out})[0] == 0
+    again = checkpoint.load(tmp_path / "again")
+    assert all(np.array_equal(again.params[name], array) for name, array in after.params.items())
+
+
+def test_of_a_release_only_training_photos_tell_the_scale(
+    command: Command, bare: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = made_up.biq2021(tmp_path / "release")
+    info = dataclasses.replace(biq2021.INFO, count=len(scores), mean=float(np.mean(list(scores.values()))))
+    monkeypatch.setattr(biq2021, "INFO", info)
+    said = mistake(
+        command, tmp_path / "out", photos=folder, checkpoint=bare, scored=tmp_path / "release", dataset="biq2021",
+        cache=tmp_path / "cache",
+    )  # fmt: skip
+    assert "scale, not 25" in said  # 5 of 30 are for testing
+
+
+def test_scored_photos_that_show_nothing_have_no_octaves(model: Checkpoint, tmp_path: Path) -> None:
+    for number, pixels in enumerate([a_photo(0), np.full((40, 50, 3), 128, np.uint8), a_photo(1)]):
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    (tmp_path / "3.png").write_bytes(b"broken")
+    names = tuple(f"{number}.png" for number in range(4))
+    found = measure_octaves(model, Manifest(names, np.ones(4), ImageFolder(tmp_path)))
+    assert np.isnan(found).tolist() == [False, True, False, True] and found[0] != found[2]
