@@ -76,7 +76,9 @@ def write(folder: Path, count: int) -> None:
                 preview = make_preview(pixels, pixels, config)
             path = Path(f"folder {number % 40:02}") / f"a photo of {number:08}.jpg"
             quality = rng.uniform(1, 5, (7, 7))
-            gallery.add(ScoreResult(path, float(quality.mean()), percentile=50.0, spread=0.2), preview, quality)
+            score = float(quality.mean())
+            result = ScoreResult(path, score, percentile=50.0, spread=0.2, width=320, height=213)
+            gallery.add(result, preview, quality)
         finishing = time.perf_counter()
         gallery.finish(GalleryHeader("a benchmark", "no model", LabelScale("made up", 1.0, 5.0), "none", "today"))
         print(f"groups and page: {time.perf_counter() - finishing:.1f} s")

@@ -1314,7 +1314,7 @@ FAULTS = (
     Fault(
         "a report replaces a folder that has more in it",
         "vtiqa_jax/gallery/page.py",
-        "if PAGE in names and names <= {PAGE, *PICTURES} and",
+        "if PAGE in names and names <= {PAGE, CROPS, *PICTURES} and",
         "if PAGE in names and",
         "tests/test_gallery.py::test_what_is_no_report_is_never_replaced",
     ),
@@ -1338,6 +1338,63 @@ FAULTS = (
         "if (text !== undefined) made.textContent = text;",
         "if (text !== undefined) made.innerHTML = text;",
         "tests/test_gallery_browser.py::test_names_and_reasons_are_shown_as_they_are",
+    ),
+    # ---- photos at 100 % ----
+    Fault(
+        "a third of the width is a third of the pixels",
+        "vtiqa_jax/evaluation/words.py",
+        "_round(megapixels * (result.holds / 100) ** 2)",
+        "_round(megapixels * (result.holds / 100))",
+        "tests/test_words.py::test_a_scale_in_words",
+    ),
+    Fault(
+        "detail counts for nothing in the order of photos",
+        "vtiqa_jax/evaluation/rank.py",
+        "return score if detail is None else (score + detail) / 2",
+        "return score",
+        "tests/test_words.py::test_what_is_better_in_either_ranks_higher",
+    ),
+    Fault(
+        "at 100 % the worse photo wins where low numbers are good",
+        "vtiqa_jax/commands/compare.py",
+        "sign * first > sign * second",
+        "first > second",
+        "tests/test_words.py::test_which_of_two_is_better_in_what",
+    ),
+    Fault(
+        "a tile of a map shows each place's rows one below the other",
+        "vtiqa_jax/photos/place_grid.py",
+        "return flat[order].swapaxes(2, 3).reshape(",
+        "return flat[order].reshape(",
+        "tests/test_detail_map.py::test_a_view_shows_its_places_side_by_side",
+    ),
+    Fault(
+        "a map of detail judges what has no structure",
+        "vtiqa_jax/evaluation/detail_map.py",
+        "counts = cut.structure.ravel() > LEAST_STRUCTURE",
+        "counts = cut.structure.ravel() >= 0",
+        "tests/test_detail_map.py::test_what_has_no_structure_is_neither_good_nor_bad",
+    ),
+    Fault(
+        "around a point a map shows the shrunk photo",
+        "vtiqa_jax/evaluation/detail_map.py",
+        "factor = 1 if region else choose_factor(height, width, config.view_size)",
+        "factor = choose_factor(height, width, config.view_size)",
+        "tests/test_detail_map.py::test_around_a_point_the_photo_s_own_pixels_are_seen",
+    ),
+    Fault(
+        "the page shows regions at 1:1 that overlap",
+        "vtiqa_jax/gallery/zooms.py",
+        "if all(_apart(point, other, found) for other in chosen):",
+        "if True:",
+        "tests/test_detail_map.py::test_what_is_shown_at_1_to_1_counts_and_lies_apart",
+    ),
+    Fault(
+        "the page colours places that say nothing",
+        "vtiqa_jax/gallery/page.js",
+        "if (Number.isNaN(value)) return;",
+        "if (Number.isNaN(value)) value = layer.best;",
+        "tests/test_gallery_browser.py::test_a_map_of_detail_leaves_clear_what_has_no_structure",
     ),
     # ---- several devices ----
     Fault(
@@ -1528,7 +1585,7 @@ FAULTS = (
     Fault(
         "the worse photo wins where low scores are good",
         "vtiqa_jax/commands/compare.py",
-        "difference if model.scale.higher_is_better else -difference",
+        "difference if scale.higher_is_better else -difference",
         "difference",
         "tests/test_score_command.py::test_compare_knows_scales_on_which_low_is_good",
     ),
@@ -1643,8 +1700,8 @@ FAULTS = (
     Fault(
         "a native view that is shrunk is rounded down",
         "vtiqa_jax/photos/native.py",
-        "(sums + factor**2 // 2) // factor**2",
-        "sums // factor**2",
+        "3), factor**2 // 2, np.int32)",
+        "3), 0, np.int32)",
         "tests/test_native.py::test_a_shrunk_view_holds_rounded_means[2]",
     ),
     Fault(

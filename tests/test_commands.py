@@ -21,6 +21,7 @@ from tests import made_up
 from tests.conftest import Command
 from vtiqa_jax import __main__ as vtiqa
 from vtiqa_jax.data import demo
+from vtiqa_jax.evaluation.columns import score_columns
 from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import catalog, checkpoint, params
 from vtiqa_jax.models.vtiqa import ModelConfig
@@ -60,7 +61,7 @@ def test_score_writes_all_it_says(folder: Path, model: Path, tmp_path: Path, com
     assert len(said.splitlines()) == 41
     with (tmp_path / "s.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["image", "score", "percentile", "out_of_range", "error", "warning"]
+    assert list(rows[0]) == [column.name for column in score_columns(spread=False)]
     assert [row["image"] for row in rows] == [str(folder / f"p{i:02}.png") for i in range(40)]
     told = json.loads((tmp_path / "s.json").read_text())
     assert told["scale"] == {"dataset": "test", "low": 1.0, "high": 5.0, "higher_is_better": True}

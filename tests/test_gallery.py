@@ -1,6 +1,7 @@
 """The page of `vtiqa score --report`: previews, groups of similar shots, files and text that nobody vouches for."""
 
 import base64
+import dataclasses
 import errno
 import hashlib
 import json
@@ -63,7 +64,6 @@ def test_the_views_are_those_that_the_model_sees(kind: Kind) -> None:
 )
 def test_a_thumbnail_keeps_the_shape_and_is_never_enlarged(size: tuple[int, int], thumbnail: tuple[int, int]) -> None:
     made = previewed(noise(0, *size))
-    assert (made.height, made.width) == size
     shown = decode("", made.thumbnail).pixels
     assert shown.shape[:2] == thumbnail
     assert decode("", made.views).pixels.shape == (TINY.view_size, 2 * TINY.view_size, 3)
@@ -363,7 +363,7 @@ def test_a_photo_s_data(tmp_path: Path) -> None:
     twins = previewed(noise(0))
     with open_gallery(tmp_path / "report") as gallery:
         result = ScoreResult(Path("a/0.jpg"), 3.5, percentile=83.0, out_of_range="above", spread=0.25, warning="small")
-        gallery.add(result, twins, quality)
+        gallery.add(dataclasses.replace(result, width=90, height=60), twins, quality)
         gallery.add(ScoreResult(Path("1.jpg"), None, error="broken"), None)
         gallery.add(ScoreResult(Path("2.jpg"), 2.0), previewed(noise(1)))
         gallery.add(ScoreResult(Path("3.jpg"), 2.5), twins)
@@ -374,7 +374,7 @@ def test_a_photo_s_data(tmp_path: Path) -> None:
     assert first == {
         "name": "0.jpg", "folder": "a", "score": 3.5, "percentile": 83.0, "out_of_range": "above", "spread": 0.25,
         "warning": "small", "remarks": "above the scores of all training photos; small",
-        "width": 90, "height": 60, "group": 0,
+        "rank": 3.5, "width": 90, "height": 60, "group": 0,
     }  # fmt: skip
     assert link == os.path.relpath("a/0.jpg", tmp_path / "report")
     assert second.keys() == {"name", "folder", "link", "error"}

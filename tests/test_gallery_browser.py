@@ -15,9 +15,13 @@ import pytest
 from tests.test_gallery import HEADER, noise, previewed
 from vtiqa_jax.evaluation import columns
 from vtiqa_jax.evaluation.columns import Column
+from vtiqa_jax.evaluation.detail_map import DetailMap
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.gallery.page import GalleryHeader, open_gallery
+from vtiqa_jax.gallery.preview import encode_jpeg
+from vtiqa_jax.gallery.zooms import Zoom, ZoomedMap
 from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.photos.place_grid import Region
 
 playwright = pytest.importorskip("playwright.sync_api", reason='needs Playwright: pip install "vtiqa-jax[dev]"')
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -52,6 +56,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
             quality = np.linspace(*(2, 4) if number == 7 else (1, 5), 12).reshape(3, 4) if number % 2 else None
             warning = "much smaller than a photo of a camera" if number == 7 else None
             result = ScoreResult(folder / name, score, percentile=10.0 + number, spread=0.25, warning=warning)
+            result = dataclasses.replace(result, width=pixels.shape[1], height=pixels.shape[0])
             gallery.add(result, previewed(np.ascontiguousarray(pixels)), quality)
         gallery.add(ScoreResult(root / "a" / "broken.jpg", None, error=BROKEN), None)
         gallery.finish(HEADER)
@@ -208,7 +213,7 @@ def test_a_photo(page: Page, report: Path) -> None:
     expect(page.locator("#percentile")).to_have_text("better than 17 % of the photos the model was trained on")
     expect(page.locator("#warning")).to_have_text("much smaller than a photo of a camera")
     for image in ("#photo", "#views-image"):
-        page.wait_for_function(f"document.querySelector('{image}').naturalWidth > 0")
+        expect(page.locator(image)).not_to_have_js_property("naturalWidth", 0)
     assert page.locator("#photo").get_attribute("src") == "../a/IMG_0007.jpg"
     expect(page.locator("#fallback")).to_be_hidden()
     needle = page.locator("#needle").evaluate("e => e.style.left")
@@ -216,7 +221,7 @@ def test_a_photo(page: Page, report: Path) -> None:
     page.click("#close")
     open_photo(page, 12)
     assert page.locator("#photo").get_attribute("src") == "../%3C/50%25%20%231%3F.jpg"
-    page.wait_for_function("document.querySelector('#photo').naturalWidth > 0")
+    expect(page.locator("#photo")).not_to_have_js_property("naturalWidth", 0)
     expect(page.locator("#fallback")).to_be_hidden()
 
 
@@ -224,7 +229,7 @@ def test_an_original_that_is_gone_is_shown_by_its_thumbnail(page: Page) -> None:
     open_photo(page, 3)
     expect(page.locator("#fallback")).to_be_visible()
     assert page.locator("#photo").get_attribute("src") == "thumbnails/00003.jpg"
-    page.wait_for_function("document.querySelector('#photo').naturalWidth > 0")
+    expect(page.locator("#photo")).not_to_have_js_property("naturalWidth", 0)
 
 
 def test_the_quality_map_is_drawn(page: Page) -> None:
@@ -435,10 +440,194 @@ def test_a_column_that_comes_later_is_shown_and_downloaded(
         page.click("#download")
     with Path(download.value.path()).open(newline="", encoding="utf-8") as file:
         first, second = csv.DictReader(file)
-    assert list(first) == ["image", "score", "fine_detail", "is_sharp", "mark", "group"]
+    assert list(first) == ["image", "score", "rank", "fine_detail", "is_sharp", "mark", "group"]
     assert (first["fine_detail"], first["is_sharp"], second["is_sharp"]) == ("0.25", "false", "")
     page.context.close()
     assert wrong == []
+
+
+# ---- detail ----
+
+DETAILED = {"sharp.jpg": (2.0, 4.5, 120.0), "soft.jpg": (4.0, 1.5, 20.0), "both.jpg": (3.6, 3.6, 60.0)}
+"""Score, detail, and up to which scale a photo holds."""
+
+
+def map_of(octaves: np.ndarray, region: Region, factor: int, height: int = 640, width: int = 960) -> DetailMap:
+    weights = np.isfinite(octaves) / np.float32(np.isfinite(octaves).sum())
+    return DetailMap(octaves.astype(np.float32), weights.astype(np.float32), factor, region, height, width)
+
+
+@pytest.fixture(scope="module")
+def detailed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three photos with detail, of which one has maps, and a fourth without structure."""
+    root = tmp_path_factory.mktemp("detailed")
+    octaves = np.array([[0, 2, np.nan], [0.5, 1, 1.5]])
+    regions = [Region(0, 0, 400, 400), Region(240, 560, 400, 400)]
+    shown = [
+        Zoom(map_of(np.full((2, 2), number + 0.25), region, 1), encode_jpeg(noise(number, 400, 400)))
+        for number, region in enumerate(regions)
+    ]
+    zoomed = ZoomedMap(map_of(octaves, Region(0, 0, 640, 960), 4), tuple(shown))
+    with open_gallery(root / "report") as gallery:
+        for number, (name, (score, detail, holds)) in enumerate(DETAILED.items()):
+            pixels = noise(number, 640, 960)
+            cv2.imencode(".jpg", pixels)[1].tofile(root / name)
+            result = ScoreResult(root / name, score, detail=detail, holds=holds, width=6000, height=4000)
+            quality = np.linspace(1, 5, 12).reshape(3, 4) if name == "soft.jpg" else None
+            gallery.add(result, previewed(pixels), quality, zoomed if name == "soft.jpg" else None)
+        gallery.add(ScoreResult(root / "fog.jpg", 3.0, width=960, height=640, warning="fog"), previewed(noise(9)))
+        gallery.finish(HEADER)
+    return root / "report"
+
+
+@pytest.fixture
+def detail_page(browser: Any, detailed: Path) -> Iterator[Page]:
+    page, wrong = watched(browser)
+    page.goto((detailed / "index.html").as_uri())
+    yield page
+    page.context.close()
+    assert wrong == []
+
+
+def test_both_numbers_are_shown_and_order_photos(detail_page: Page) -> None:
+    page = detail_page
+    assert names(page) == ["both.jpg", "sharp.jpg", "fog.jpg", "soft.jpg"], "by the mean of both"
+    assert page.locator(".card .detail").all_inner_texts() == ["1:1 3.60", "1:1 4.50", "1:1 1.50"]
+    label = page.locator(".card", has_text="both.jpg").get_attribute("aria-label")
+    assert label == "both.jpg, score 3.60, detail 3.60, holds up to 60 %, about 8.6 of 24 megapixels"
+    orders = {
+        "worst": ["soft.jpg", "fog.jpg", "sharp.jpg", "both.jpg"],
+        "score": ["soft.jpg", "both.jpg", "fog.jpg", "sharp.jpg"],
+        "detail": ["sharp.jpg", "both.jpg", "soft.jpg", "fog.jpg"],
+        "holds": ["sharp.jpg", "both.jpg", "soft.jpg", "fog.jpg"],
+    }
+    for order, expected in orders.items():
+        page.select_option("#sort", order)
+        assert names(page) == expected, order
+    page.locator(".card", has_text="soft.jpg").click()
+    expect(page.locator("#score")).to_have_text("4.00")
+    expect(page.locator("#detail")).to_have_text("1.50 at 100 %")
+    expect(page.locator("#holds")).to_have_text("holds up to 20 %, about 0.96 of 24 megapixels")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#detail")).to_have_text("")
+    expect(page.locator("#warning")).to_have_text("fog")
+
+
+def test_the_histogram_is_of_either_number(detail_page: Page) -> None:
+    page = detail_page
+    axis = page.locator("#axis span")
+    assert axis.all_inner_texts() == ["1", "2", "3", "4", "5"]
+    page.select_option("#measure", "holds")
+    assert axis.all_inner_texts() == ["0", "30", "60", "90", "120"]
+    assert page.locator("#histogram").get_attribute("aria-label") == "Histogram of holds"
+    assert page.locator("#histogram rect").count() == 6, "three photos hold something: a bar and its faint one for each"
+    page.fill("#low", "50")
+    page.press("#low", "Enter")
+    assert sorted(names(page)) == ["both.jpg", "sharp.jpg"]
+    page.select_option("#measure", "detail")
+    assert len(names(page)) == 4, "no range of another number stays behind"
+    page.fill("#high", "2")
+    page.press("#high", "Enter")
+    assert names(page) == ["soft.jpg"]
+    page.click("#reset")
+    assert len(names(page)) == 4
+
+
+def test_a_map_of_detail_leaves_clear_what_has_no_structure(detail_page: Page) -> None:
+    page = detail_page
+    open_named(page, "both.jpg")
+    expect(page.locator("#mapping")).to_be_hidden()
+    page.keyboard.press("Escape")
+    open_named(page, "soft.jpg")
+    expect(page.locator("#hint")).to_be_hidden()
+    page.keyboard.press("m")
+    page.keyboard.press("d")
+    assert not page.locator("#map-shown").is_checked(), "one map at a time"
+    drawn = page.locator("#map").evaluate("e => [...e.getContext('2d').getImageData(0, 0, e.width, e.height).data]")
+    pixels = np.array(drawn).reshape(2, 3, 4)
+    np.testing.assert_array_equal(pixels[..., 3], [[255, 255, 0], [255, 255, 255]])
+    assert pixels[0, 0, 2] > pixels[0, 0, 0] + 60, "nothing lost: sea"
+    assert pixels[0, 1, 0] > pixels[0, 1, 2] + 60, "two octaves lost: ember"
+    assert page.locator(".legend span").all_inner_texts() == ["2 octaves lost at 1:4", "none"]
+    box = page.locator("#frame").bounding_box()
+    for x, text in ((0.5, "2.00"), (0.9, "nothing to judge")):
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + 0.2 * box["height"])
+        expect(page.locator("#reading")).to_have_text(text)
+    page.keyboard.press("m")
+    expect(page.locator("#regions")).to_be_hidden()
+    assert page.locator(".legend span").all_inner_texts() == ["1.00", "5.00"]
+
+
+def open_named(page: Page, name: str) -> None:
+    page.locator("#grid .card", has_text=name).click()
+
+
+def test_a_click_zooms_to_1_to_1(detail_page: Page) -> None:
+    page = detail_page
+    open_named(page, "soft.jpg")
+    box = page.locator("#frame").bounding_box()
+    middle = (box["x"] + 0.7 * box["width"], box["y"] + 0.6 * box["height"])
+    page.mouse.click(*middle)
+    expect(page.locator("#zoom")).to_be_hidden()  # without the map a click is no question
+    page.keyboard.press("d")
+    page.mouse.click(*middle)
+    expect(page.locator("#zoom-title")).to_have_text("1:1, lower right: 1.3 octaves lost (2 of 2)")
+    expect(page.locator("#zoom-photo")).to_have_js_property("naturalWidth", 400)
+    assert page.locator("#zoom-photo").get_attribute("src") == "crops/00001-1.jpg"
+    expect(page.locator("#zoom-map")).to_be_hidden()
+    page.keyboard.press("d")
+    expect(page.locator("#zoom-map")).to_be_visible()
+    assert page.locator("#zoom-map").bounding_box() == page.locator("#zoom-photo").bounding_box()
+    page.keyboard.press("z")
+    expect(page.locator("#zoom-title")).to_have_text("1:1, upper left: 0.3 octaves lost (1 of 2)")
+    page.keyboard.press("Escape")
+    expect(page.locator("#zoom")).to_be_hidden()
+    expect(page.locator("#viewer")).to_be_visible()
+    region = page.get_by_role("button", name="At 1:1, upper left: 0.3 octaves lost")
+    region.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#zoom-title")).to_contain_text("1 of 2")
+    page.click("#zoom-close")
+    assert region.evaluate("e => e === document.activeElement"), "where one was"
+    page.keyboard.press("z")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#zoom")).to_be_hidden()  # another photo's region
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+def test_detail_on_a_phone(browser: Any, detailed: Path, width: int) -> None:
+    page, wrong = watched(browser)
+    page.set_viewport_size({"width": width, "height": 740})
+    page.goto((detailed / "index.html").as_uri())
+    wide = "document.documentElement.scrollWidth"
+    assert page.evaluate(wide) <= width
+    open_named(page, "soft.jpg")
+    page.keyboard.press("d")
+    panel = page.locator(".panel")
+    assert panel.evaluate("e => e.scrollWidth <= e.clientWidth")
+    page.keyboard.press("z")
+    expect(page.locator("#zoom-photo")).to_have_js_property("naturalWidth", 400)
+    shown = page.locator("#zoom-photo").bounding_box()
+    assert (shown["width"], shown["height"]) == (400, 400), "a pixel is a pixel; what has no room is scrolled to"
+    assert page.evaluate(wide) <= width
+    stage, zoom = (page.locator(name).bounding_box() for name in (".stage", "#zoom"))
+    assert stage["x"] <= zoom["x"] and zoom["x"] + zoom["width"] <= stage["x"] + stage["width"]
+    assert stage["y"] <= zoom["y"] and zoom["y"] + zoom["height"] <= stage["y"] + stage["height"]
+    page.context.close()
+    assert wrong == []
+
+
+def test_a_model_without_detail_shows_nothing_of_it(page: Page) -> None:
+    assert page.locator(".of-detail:visible").count() == page.locator(".card .detail").count() == 0
+    assert page.locator("#sort option").count() == 3
+    open_photo(page, 7)
+    assert page.locator(".of-detail:visible").count() == 0
+    expect(page.locator("#mapping-detail")).to_be_hidden()
+    assert page.locator("#facts dt", has_text="by both").count() == 0
+    page.keyboard.press("d")
+    page.keyboard.press("z")
+    expect(page.locator("#map")).to_be_hidden()
+    expect(page.locator("#zoom")).to_be_hidden()
 
 
 def test_ten_thousand_photos_keep_the_document_small(browser: Any, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ HARD = ['a,"b".jpg', "new\nline.jpg", "carriage\rreturn\r\n.jpg", "ünï.jpg", o
 def result(name: str | Path, score: float | None = 3.25) -> ScoreResult:
     if score is None:
         return ScoreResult(Path(name), None, 'broken, "badly"\n')
-    return ScoreResult(Path(name), score, None, 12.5, "above", 3.2, 0.0625, (3.1, 3.3))
+    return ScoreResult(Path(name), score, None, 12.5, "above", 3.2, 0.0625, (3.1, 3.3), 2.75, 45.0, 6000, 4000)
 
 
 # ---- formats ----
@@ -33,8 +33,8 @@ def test_every_format_holds_the_same(tmp_path: Path, scale: LabelScale) -> None:
     results = [*map(result, HARD), result("bad.jpg", None)]
     rows = [{column.name: column.value(found) for column in COLUMNS} for found in results]
     assert rows[0] == {
-        "image": HARD[0], "score": 3.25, "percentile": 12.5, "out_of_range": "above", "mean": 3.2, "spread": 0.0625,
-        "error": None, "warning": None,
+        "image": HARD[0], "score": 3.25, "percentile": 12.5, "out_of_range": "above", "detail": 2.75, "holds": 45.0,
+        "rank": 3.0, "mean": 3.2, "spread": 0.0625, "error": None, "warning": None, "width": 6000, "height": 4000,
     }  # fmt: skip
     for ending in score_files.WRITERS:
         path = tmp_path / f"s{ending}"
@@ -43,11 +43,13 @@ def test_every_format_holds_the_same(tmp_path: Path, scale: LabelScale) -> None:
     with (tmp_path / "s.csv").open(newline="", encoding="utf-8", errors="surrogateescape") as file:
         header, *lines = csv.reader(file)
     assert header == [column.name for column in COLUMNS]
-    numbers = {column.name for column in COLUMNS if column.type is float}
+    numbers = {column.name: column.type for column in COLUMNS if column.type in (float, int)}
     for cells, row in zip(lines, rows, strict=True):
         pairs = zip(header, cells, strict=True)
-        assert {name: (float(cell) if name in numbers else cell) if cell else None for name, cell in pairs} == row
-    assert lines[0][1:] == ["3.250000", "12.5", "above", "3.200000", "0.062500", "", ""]
+        assert {name: numbers.get(name, str)(cell) if cell else None for name, cell in pairs} == row
+    assert lines[0][1:] == [
+        "3.250000", "12.5", "above", "2.750000", "45.0", "3.000000", "3.200000", "0.062500", "", "", "6000", "4000",
+    ]  # fmt: skip
     assert [json.loads(line) for line in (tmp_path / "s.jsonl").read_text().splitlines()] == rows
     told = json.loads((tmp_path / "s.json").read_text())
     assert told == {"scale": vars(scale), "scores": rows}

@@ -41,6 +41,12 @@ def test_failures_are_told_and_stop_nothing(scorer: Scorer, photos: list[np.ndar
     assert [r.error for r in scorer.stream(["a.jpg", "b.jpg"])] == ["No such file or directory"] * 2
 
 
+def test_results_have_the_sizes_of_photos(scorer: Scorer, photos: list[np.ndarray]) -> None:
+    small = np.zeros((20, 50, 3), np.uint8)
+    found = list(scorer.stream([photos[0], small, "missing.jpg"], batch_size=2))
+    assert [(result.width, result.height) for result in found] == [(40, 30), (50, 20), (None, None)]
+
+
 def test_the_strict_form_names_the_first_failure(scorer: Scorer, photos: list[np.ndarray]) -> None:
     with pytest.raises(ImageError, match=r"missing\.jpg: No such file"):
         scorer.score([photos[0], "missing.jpg"])

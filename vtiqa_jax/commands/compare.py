@@ -8,12 +8,17 @@ from tyro.conf import Positional, arg
 
 import vtiqa_jax
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.evaluation.spread import Spread, probability_above
+from vtiqa_jax.evaluation.words import say_detail
+from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.models.vtiqa import ComputeDtype
 from vtiqa_jax.photos.stderr import quiet_decoders
 
 WORDS = ((0.99, "almost certainly"), (0.9, "very likely"), (0.75, "likely"), (0.6, "perhaps"))
 """From which probability on a word is said."""
+ALIKE = 0.0125
+"""Of the label scale: two photos whose numbers differ by less are alike in them, .05 on a scale from 1 to 5."""
 
 
 def compare(
@@ -24,7 +29,8 @@ def compare(
     seed: int = 0,
     compute_dtype: ComputeDtype = "float32",
 ) -> None:
-    """Says which of two photos the model finds better, and how sure that is. Of people's disagreement it knows nothing.
+    """Says which of two photos the model finds better, how sure that is, and which one shows more at 100 %. Of people's
+    disagreement it knows nothing.
 
     Args:
         a: a photo.
@@ -43,15 +49,44 @@ def compare(
             raise UserError(f"{result.image}: {result.error}")
     print(f"{model.scale}; mean ± standard deviation over {spread} mosaics, the same for both")
     for result in results:
-        print(f"{result.mean:.4f} ± {result.spread:.4f}  {result.image}")
-    difference = np.subtract(results[0].draws, results[1].draws)
-    better = probability_above(difference if model.scale.higher_is_better else -difference)
+        detail = say_detail(result)
+        print(f"{result.mean:.4f} ± {result.spread:.4f}  {result.image}{f': {detail}' if detail else ''}")
+    first, second = results
+    print(*say_which(first, second, model.scale), *say_detailed(first, second, model.scale), sep="\n")
+
+
+def say_which(a: ScoreResult, b: ScoreResult, scale: LabelScale) -> list[str]:
+    """Says which photo has the better score, and how sure that is, by the scores of the same mosaics."""
+    difference = np.subtract(a.draws, b.draws)
+    better = probability_above(difference if scale.higher_is_better else -difference)
     winner, loser, sure = (a, b, better) if better >= 0.5 else (b, a, 1 - better)
     apart = f"{abs(difference.mean()):.4f} ± {difference.std(ddof=1):.4f}"
     word = next((word for least, word in WORDS if sure >= least), None)
     if word is None:
-        print(f"They are as good as each other: {apart} apart, and with other mosaics either may be ahead.")
-        return
+        return [f"They are as good as each other: {apart} apart, and with other mosaics either may be ahead."]
     percent = "more than 99.9" if sure > 0.999 else f"{100 * sure:.1f}"
-    print(f"{winner} is {word} better than {loser}, by {apart}.")
-    print(f"By {percent} % of other mosaics it would be, too. How far people agree is not in this number.")
+    return [
+        f"{winner.image} is {word} better than {loser.image}, by {apart}.",
+        f"By {percent} % of other mosaics it would be, too. How far people agree is not in this number.",
+    ]
+
+
+def say_detailed(a: ScoreResult, b: ScoreResult, scale: LabelScale) -> list[str]:
+    """Says which photo shows more at 100 %, and which comes first by both numbers; nothing where one has no detail."""
+    if a.detail is None or b.detail is None or a.rank is None or b.rank is None:
+        return []
+    sign = 1 if scale.higher_is_better else -1
+    least = ALIKE * (scale.high - scale.low)
+
+    def better(first: float, second: float) -> ScoreResult | None:
+        return None if abs(first - second) < least else a if sign * first > sign * second else b
+
+    sharper, whole = better(a.detail, b.detail), better(a.rank, b.rank)
+    if sharper is None:
+        at_full_size = "At 100 % they are alike"
+    else:
+        at_full_size = f"At 100 % {sharper.image} is better, by {abs(a.detail - b.detail):.4f}"
+    if whole is None:
+        return [f"{at_full_size}; as a whole, by both numbers, they are as good as each other."]
+    but = "is better as a whole, too" if whole is sharper else "is better as a whole, by both numbers"
+    return [f"{at_full_size}; {whole.image} {but}."]

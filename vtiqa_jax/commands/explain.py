@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+from jaxtyping import Float32
 from tqdm import tqdm
 from tyro.conf import Positional, arg
 
 import vtiqa_jax
 from vtiqa_jax import atomic
 from vtiqa_jax.commands.photos import find_photos
-from vtiqa_jax.errors import ImageError, UserError
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.evaluation.detail_map import DetailMap, check_point
+from vtiqa_jax.evaluation.map_pictures import draw_maps
+from vtiqa_jax.evaluation.words import say_detail, say_place
 from vtiqa_jax.models.vtiqa import ComputeDtype
 from vtiqa_jax.photos import own
-from vtiqa_jax.photos.decode import read
-from vtiqa_jax.photos.resize import shrink
 from vtiqa_jax.photos.stderr import quiet_decoders
 
 MAP_SIDE = 48
@@ -29,15 +31,21 @@ MAP_SIDE = 48
 def explain(
     paths: Positional[tuple[Path, ...]],
     out: Path,
+    at: tuple[float, float] | None = None,
     checkpoint: Annotated[str, arg(metavar="DIR")] = "default",
     compute_dtype: ComputeDtype = "float32",
 ) -> int:
-    """Maps of quality: for each photo a PNG to look at, and the map as an array. Exit status: 0, or 1 if some of the
+    """Maps of quality: for each photo a PNG to look at, and the maps as arrays. Exit status: 0, or 1 if some of the
     photos have none.
+
+    By a model with detail the PNG has a second map, of the photo at 1:4: how many octaves of its resolution are lost.
 
     Args:
         paths: photos, and folders that are searched for photos at any depth.
-        out: the folder of the maps; of holiday.jpg come holiday.jpg.png and holiday.jpg.npy, 48 x 48 scores.
+        out: the folder of the maps; of holiday.jpg come holiday.jpg.png and holiday.jpg.npy, 48 x 48 scores, and of its
+            detail holiday.jpg.detail.npy, octaves by place of 32 px, NaN where nothing has structure.
+        at: a point, row and column as shares of height and width, such as 0.4 0.55: the map of detail around it at 1:1,
+            too.
         checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
         compute_dtype: bfloat16 is faster where the hardware multiplies it, and less exact.
     """
@@ -47,34 +55,56 @@ def explain(
     if count > 1:
         raise UserError(f"{count} photos are named {name}; their maps would overwrite each other, so give them singly")
     for drawing in (out / f"{photo.name}.png" for photo in photos):
-        if any(map(os.path.exists, (drawing, drawing.with_suffix(".npy")))) and not own.is_drawn(str(drawing)):
+        arrays = [drawing.with_suffix(ending) for ending in (".npy", ".detail.npy")]
+        if any(map(os.path.exists, (drawing, *arrays))) and not own.is_drawn(str(drawing)):
             raise UserError(f"{drawing}, or its .npy, is there already and no map; name another folder with --out")
+    if at is not None:
+        check_point(at)
     model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype)
+    if at is not None and model.config.native is None:
+        raise UserError("--at is a point of the map of detail, which this model does not make")
     atomic.make_folder(out)
     failed = 0
     print(f"score ({model.scale})  worst at      image")
     for photo in tqdm(photos, "explaining", unit="photo", disable=None, leave=False):
-        try:
-            with quiet_decoders():
-                pixels = read(photo).pixels
-        except ImageError as error:
+        with quiet_decoders():
+            (result,) = model.stream([photo], inspect=lambda pixels, screen: (pixels, screen))
+        if result.error is not None:
             failed += 1
-            tqdm.write(f"    failed  {photo}: {error}", file=sys.stdout)
+            tqdm.write(f"    failed  {photo}: {result.error}", file=sys.stdout)
             continue
-        screen = shrink(pixels, model.config.screen_side)  # once for both
-        score = float(model.score([screen])[0])
-        found = dataclasses.replace(model.explain_pixels(screen), photo=pixels)
+        pixels, screen = result.inspected
+        quality = dataclasses.replace(model.explain_pixels(screen), photo=pixels)
+        details: list[DetailMap] = []
+        if result.detail is not None:
+            points = [None, at] if at else [None]
+            details = [model.explain_detail_pixels(pixels, screen, at=point) for point in points]
+            details = [dataclasses.replace(found, photo=pixels) for found in details]
         try:
-            found.save(out / f"{photo.name}.png", f"{photo.name}: {score:.2f} ({model.scale})")
-            with atomic.atomic_replace(out / f"{photo.name}.npy") as temporary, temporary.open("wb") as file:
-                np.save(file, found.resample(MAP_SIDE, MAP_SIDE))
+            title = "\n".join(filter(None, [f"{photo.name}: {result.score:.2f} ({model.scale})", say_detail(result)]))
+            # The longest name first: if it is too long, nothing is written.
+            detail_array = out / f"{photo.name}.detail.npy"
+            if details:
+                _save(detail_array, details[0].octaves)
+            elif os.path.exists(detail_array):
+                detail_array.unlink()  # of an older map
+            with atomic.atomic_replace(out / f"{photo.name}.png") as temporary:
+                temporary.write_bytes(draw_maps(pixels, [quality, *details], title))
+            _save(out / f"{photo.name}.npy", quality.resample(MAP_SIDE, MAP_SIDE))
         except OSError as error:
             if error.errno != errno.ENAMETOOLONG:
                 raise
             failed += 1
             tqdm.write(f"    failed  {photo}: its name is too long for a map's, which is longer", file=sys.stdout)
             continue
-        tqdm.write(f"{score:10.4f}  {found.worst_place:<12}  {photo}", file=sys.stdout)
+        sharpest = details[0].sharpest if details else None
+        said = f": {say_detail(result)}; sharpest: {say_place(*sharpest)}" if sharpest else ""
+        tqdm.write(f"{result.score:10.4f}  {quality.worst_place:<12}  {photo}{said}", file=sys.stdout)
     if failed:
         print(f"{failed} of {len(photos)} photos have no map", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _save(path: Path, values: Float32[np.ndarray, "rows columns"]) -> None:
+    with atomic.atomic_replace(path) as temporary, temporary.open("wb") as file:
+        np.save(file, values)

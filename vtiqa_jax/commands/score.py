@@ -5,6 +5,7 @@ import dataclasses
 import datetime
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,7 @@ from vtiqa_jax.evaluation.scorer import pass_size
 from vtiqa_jax.evaluation.spread import Spread
 from vtiqa_jax.gallery.page import GalleryHeader, check_folder, open_gallery
 from vtiqa_jax.gallery.preview import Preview, make_preview
+from vtiqa_jax.gallery.zooms import ZoomedMap, make_zoomed_map
 from vtiqa_jax.models.compute_dtype import slow_dtype_note
 from vtiqa_jax.models.vtiqa import ComputeDtype
 from vtiqa_jax.photos import decode
@@ -62,7 +64,7 @@ def score(
         out: write the scores to a file that ends in .csv, .jsonl, .json or .parquet; interrupted, the same command goes
             on. To a pipe, a device or "-", which is standard output, they are written as CSV.
         report: make a page of the photos in this folder, `index.html`, to look at, to filter and to mark.
-        maps: show on the page where each photo is bad, too; takes as long as two dozen scores.
+        maps: show on the page where each photo is bad, too, and parts of it at 1:1; takes as long as two dozen scores.
         spread: score each photo by so many other mosaics too, and tell the mean and standard deviation of that.
         seed: of these mosaics; all photos have the same.
         selection: choose photos by their score.
@@ -98,9 +100,16 @@ def score(
         print(f"--batch-size {batch_size}: a CPU computes {size} photos together, more are slower", file=sys.stderr)
     settings = model.settings(mosaics) if out is not None or cache is not None else {}
 
-    def preview(pixels: Rgb, screen: Resized) -> tuple[Preview, Float[np.ndarray, "side side"] | None]:
-        drawn = model.explain_pixels(screen).resample(MAP_SIDE, MAP_SIDE) if maps else None
-        return make_preview(pixels, screen, model.config), drawn
+    def preview(
+        pixels: Rgb, screen: Resized
+    ) -> tuple[Preview, Float[np.ndarray, "side side"] | None, ZoomedMap | None]:
+        shown = make_preview(pixels, screen, model.config)
+        if not maps:
+            return shown, None, None
+        drawn = model.explain_pixels(screen).resample(MAP_SIDE, MAP_SIDE)
+        if model.config.native is None or min(pixels.shape[:2]) < model.config.mosaic_patch:
+            return shown, drawn, None
+        return shown, drawn, make_zoomed_map(pixels, partial(model.explain_detail_pixels, pixels, screen))
 
     results: list[ScoreResult] = []
     with contextlib.ExitStack() as stack:
@@ -121,7 +130,7 @@ def score(
         try:
             for result in tqdm(stream, "scoring", len(photos), unit="photo", disable=quiet or None, leave=False):
                 if gallery is not None:
-                    gallery.add(result, *(result.inspected or (None, None)))
+                    gallery.add(result, *(result.inspected or (None, None, None)))
                 results.append(dataclasses.replace(result, inspected=None, draws=()))  # of all they would fill memory
                 if memory is not None:
                     memory.add(result)

@@ -1,12 +1,14 @@
 """The columns of scores, in one table: files, `vtiqa bulk`, the page, the terminal and the notebook are made from it.
 
-A new column is one entry here and one field of `ScoreResult`.
+A new column is one entry here and one field, or property, of `ScoreResult`.
 """
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
+
+from vtiqa_jax.evaluation.words import LONGEST, say_scale
 
 if TYPE_CHECKING:
     import pyarrow
@@ -21,7 +23,7 @@ class Column:
     """A column, and how its values are written."""
 
     name: str
-    """Also the name of the field of `ScoreResult`."""
+    """Also the name of the field or property of `ScoreResult`."""
     type: type[str] | type[float] | type[int] | type[bool]
     text: str
     """What stands in it, for people."""
@@ -33,6 +35,8 @@ class Column:
     """Above it on a terminal and in a notebook, with the spaces before it. Without one it is not shown there."""
     shown: str = ""
     """The format of its values there, with the spaces before them."""
+    words: "Callable[[ScoreResult], str] | None" = None
+    """What is shown there instead of the value itself, as a string."""
 
     def value(self, result: "ScoreResult") -> Value:
         """Returns what a result has in this column, rounded as files have it."""
@@ -52,7 +56,9 @@ class Column:
     def show(self, result: "ScoreResult") -> str:
         """Returns a value for people, and as many spaces where there is none."""
         value = getattr(result, self.name)
-        return " " * len(self.shown.format(0)) if value is None else self.shown.format(value)
+        if value is None:
+            return " " * len(self.shown.format("" if self.words else 0))
+        return self.shown.format(self.words(result) if self.words else value)
 
 
 COLUMNS = (
@@ -73,8 +79,9 @@ COLUMNS = (
     ),
     Column(
         "holds", float, "the largest scale at which it is sharp, clean and real, percent of its width", decimals=1,
-        heading=" holds up to", shown="{:10.0f} %",
+        heading="  holds up to", shown=f"  {{:<{LONGEST}}}", words=say_scale,
     ),
+    Column("rank", float, "by which photos are ordered: the mean of score and detail; without detail the score"),
     Column("mean", float, "mean of the scores by drawn mosaics", where="spread", heading="  mean", shown="{:10.4f}"),
     Column(
         "spread", float, "standard deviation of the scores by drawn mosaics", where="spread",
@@ -82,8 +89,8 @@ COLUMNS = (
     ),
     Column("error", str, "why the photo has no score"),
     Column("warning", str, "what is wrong with the file of a photo that was scored nevertheless, or with judging it"),
-    Column("width", int, "pixels, as the photo is looked at", where="bulk"),
-    Column("height", int, "pixels, as the photo is looked at", where="bulk"),
+    Column("width", int, "pixels, as the photo is looked at"),
+    Column("height", int, "pixels, as the photo is looked at"),
     Column("model", str, "the model's fingerprint; `vtiqa info` prints that of float32", where="bulk"),
 )  # fmt: skip
 

@@ -2,23 +2,25 @@
 
 import dataclasses
 import functools
-import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from vtiqa_jax import atomic
+from vtiqa_jax.evaluation.words import say_place
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models import views
 from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vtiqa import VTIQA, ComputeDtype, ModelConfig, select_implementation
-from vtiqa_jax.photos.own import DRAWN
 from vtiqa_jax.photos.resize import Rgb
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 REGIONS = 7
 """Along a side of the photo; half a view wide, they hardly overlap."""
@@ -53,10 +55,7 @@ class QualityMap:
     @property
     def worst_place(self) -> str:
         """The place of `worst` in words, by thirds: "upper left", "middle", "right"."""
-        row, column = (min(2, int(3 * fraction)) for fraction in self.worst)
-        words = ["upper", "", "lower"][row], ["left", "", "right"][column]
-        alone = {"upper": "top", "lower": "bottom"}
-        return " ".join(filter(None, words)) if all(words) else alone.get(words[0], words[0] or words[1] or "middle")
+        return say_place(*self.worst)
 
     def resample(self, height: int, width: int) -> Float[np.ndarray, "height width"]:
         """The map of a photo of this size: linear between the middles of regions, constant beyond the outer ones."""
@@ -70,34 +69,30 @@ class QualityMap:
         Raises:
             ValueError: the map does not have its photo.
         """
-        from matplotlib.figure import Figure  # scoring does not wait for it
-
-        from vtiqa_jax.evaluation.plots import literal_text
+        from vtiqa_jax.evaluation.map_pictures import draw_maps  # scoring does not wait for matplotlib
 
         if self.photo is None:
             raise ValueError("this map does not have its photo")
-        height, width = self.photo.shape[:2]
+        return draw_maps(self.photo, [self], title)
+
+    def paint(self, axes: "Axes") -> None:
+        """Draws the photo under the map on a part of a picture, with the map's scale and a cross at the worst place."""
+        from vtiqa_jax.evaluation.map_pictures import shrink_for_picture
+
+        assert self.photo is not None
+        photo = shrink_for_picture(self.photo)
+        height, width = photo.shape[:2]
         low, high = float(self.scores.min()), float(self.scores.max())
         missing = max(0.0, LEAST_RANGE * (self.scale.high - self.scale.low) - (high - low)) / 2
-        figure = Figure(figsize=(11, 0.8 + 5 * min(3.0, height / width)), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        for axes in (left, right):
-            axes.imshow(self.photo)
-            axes.set_axis_off()
+        axes.imshow(photo)
         # Of matplotlib's colour maps the one made for people who tell colours apart badly.
         colours = "cividis" if self.scale.higher_is_better else "cividis_r"
-        shown = right.imshow(
+        drawn = axes.imshow(
             self.resample(height, width), cmap=colours, alpha=0.65, vmin=low - missing, vmax=high + missing
         )
         row, column = self.worst
-        right.plot(column * width, row * height, "x", color="white", markersize=14, markeredgewidth=3)
-        with literal_text():
-            figure.colorbar(shown, ax=right, label=f"score by this region ({self.scale.dataset} scale)")
-            # The bytes of a name may be no text, and matplotlib wants text.
-            figure.suptitle(title.encode(errors="surrogateescape").decode(errors="replace"))
-            file = io.BytesIO()
-            figure.savefig(file, dpi=100, format="png", metadata=DRAWN)
-        return file.getvalue()
+        axes.plot(column * width, row * height, "x", color="white", markersize=14, markeredgewidth=3)
+        axes.figure.colorbar(drawn, ax=axes, label=f"score by this region ({self.scale.dataset} scale)")
 
     def save(self, path: Path, title: str = "") -> None:
         """Writes what `draw` draws.

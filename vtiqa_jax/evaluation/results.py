@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Any
 
+from vtiqa_jax.evaluation.rank import rank_photo
+
 OUT_OF_RANGE = {"below": "below the scores of all training photos", "above": "above the scores of all training photos"}
 
 
@@ -28,6 +30,10 @@ class ScoreResult:
     """What the photo shows at 100 %, on the score's scale; None where it has no structure, or the model no detail."""
     holds: float | None = None
     """The largest scale at which the photo is sharp, clean and real, percent: 50 is half its width and height."""
+    width: int | None = None
+    """Of the photo as it is looked at, pixels; None where it could not be read."""
+    height: int | None = None
+    """Like `width`."""
     inspected: Any = None
     """What `inspect` of `Scorer.stream` returned for it."""
     warning: str | None = None
@@ -36,6 +42,11 @@ class ScoreResult:
     def warned(self, warning: str | None) -> "ScoreResult":
         """Returns the result with one more warning, if there is one."""
         return dataclasses.replace(self, warning="; ".join(filter(None, [warning, self.warning])) or None)
+
+    @property
+    def rank(self) -> float | None:
+        """By which photos are ordered, see `rank.rank_photo`."""
+        return None if self.score is None else rank_photo(self.score, self.detail)
 
     @property
     def remarks(self) -> str:

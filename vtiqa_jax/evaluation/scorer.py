@@ -20,6 +20,7 @@ from vtiqa_jax import sharding
 from vtiqa_jax.cpus import available_cpus
 from vtiqa_jax.data.loader import ImageStore, pad_rows
 from vtiqa_jax.errors import ImageError, UserError
+from vtiqa_jax.evaluation.detail_map import ZOOM_TILES, DetailMap, check_point, make_detail_map
 from vtiqa_jax.evaluation.quality_map import QualityMap, make_quality_map
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.evaluation.score_table import ScoreTable, thumbnail
@@ -31,6 +32,7 @@ from vtiqa_jax.models.fingerprint import fingerprint, identify
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vtiqa import ComputeDtype, ModelConfig, select_implementation
 from vtiqa_jax.photos import decode, formats
+from vtiqa_jax.photos.place_grid import Arrangement, Region
 from vtiqa_jax.photos.resize import Resized, Rgb, prepare, shrink
 
 CPU_BATCH = 4
@@ -179,6 +181,8 @@ class _Loaded:
 
     result: ScoreResult | None
     prepared: Prepared | None
+    size: tuple[int, int] | None = None
+    """Height and width of a photo that could be read, pixels."""
     warning: str | None = None
     inspected: Any = None
 
@@ -366,20 +370,23 @@ class Scorer:
         def load(photo: Any) -> _Loaded:
             result = known(photo) if known else None
             if result is not None and inspect is None:
-                return _Loaded(result, None, result.warning)
+                return _Loaded(result, None)
             try:
                 opened = decode.open_photo(photo, max_pixels=max_pixels)
             except ImageError as error:
                 return _Loaded(ScoreResult(photo, None, str(error)), None)
             screen = shrink(opened.pixels, self.config.screen_side)  # once: of a large photo it takes most of the time
             prepared = None if result else preparation.make(opened.pixels, screen)
-            return _Loaded(result, prepared, opened.warning, inspect and inspect(opened.pixels, screen))
+            seen = inspect and inspect(opened.pixels, screen)
+            return _Loaded(result, prepared, opened.pixels.shape[:2], opened.warning, seen)
 
         def finish() -> Iterator[ScoreResult]:
             rows, judgements = running.popleft()
             results = iter(()) if judgements is None else self._results(judgements)
             for photo, loaded in rows:
                 result = loaded.result or next(results).warned(loaded.warning)
+                if loaded.size:
+                    result = dataclasses.replace(result, height=loaded.size[0], width=loaded.size[1])
                 yield dataclasses.replace(result, image=photo, inspected=loaded.inspected)
 
         with ThreadPoolExecutor(available_cpus()) as pool:
@@ -447,6 +454,55 @@ class Scorer:
             raise UserError("the paper's model selects its regions itself; maps are made by a VT-IQA as released")
         pair = prepare(pixels, self.config.screen_side, self.config.stored_cuts)
         return make_quality_map(pair, self._params, self.config, self.scale, self.compute_dtype)
+
+    def explain_detail(
+        self, photo: Any, *, at: tuple[float, float] | None = None, arrangement: Arrangement = "tiles"
+    ) -> DetailMap:
+        """Where a photo is sharp, clean and real at its own pixels, and where it is not.
+
+        Args:
+            photo: see `score`.
+            at: a point, as shares of the photo's height and width: the map is of the region around it, at 1:1. When not
+                given it is of the whole photo, shrunk by four; a small photo by less.
+            arrangement: see `detail_map.make_detail_map`.
+
+        Raises:
+            ImageError: it cannot be read.
+            UserError: the model has no detail, the photo is smaller than a place, or the point is not in it.
+        """
+        pixels = decode.open_photo(photo).pixels
+        screen = shrink(pixels, self.config.screen_side)
+        found = self.explain_detail_pixels(pixels, screen, at=at, arrangement=arrangement)
+        return dataclasses.replace(found, photo=pixels)
+
+    def explain_detail_pixels(
+        self,
+        pixels: Rgb,
+        screen: Resized,
+        *,
+        at: tuple[float, float] | None = None,
+        side: int | None = None,
+        arrangement: Arrangement = "tiles",
+    ) -> DetailMap:
+        """Makes the map of `explain_detail` by a photo's pixels; it does not keep them.
+
+        Args:
+            pixels: the photo.
+            screen: the same as `photos.resize.shrink` leaves it for the model.
+            at: see `explain_detail`.
+            side: of the square around the point, pixels.
+            arrangement: see `explain_detail`.
+
+        Raises:
+            UserError: see `explain_detail`.
+        """
+        region = None
+        if at is not None:
+            check_point(at)
+            region = Region.around(pixels, *at, side or ZOOM_TILES * self.config.view_size)
+        return make_detail_map(
+            pixels, screen, self._params, self.config, self.compute_dtype, region=region, arrangement=arrangement
+        )
 
     def table(self, photos: Any, *, spread: Spread | None = None) -> ScoreTable:
         """Scores photos for a notebook, which shows a table with thumbnails; arguments as of `score` and `stream`."""

@@ -5,7 +5,7 @@
   const data = JSON.parse(byId("data").textContent);
   const { low: LOW, high: HIGH, higher_is_better: HIGHER } = data.scale;
   const photos = data.photos;
-  const PLACED = new Set(["score", "percentile", "out_of_range", "mean", "spread", "error", "warning"]); // by hand
+  const PLACED = new Set(["score", "percentile", "out_of_range", "detail", "holds", "rank", "mean", "spread", "error", "warning", "width", "height"]); // by hand
   const number = (value) => value.toLocaleString("en");
   const plural = (count, word) => `${number(count)} ${word}${count === 1 ? "" : "s"}`;
   const picture = (kind, photo) => `${kind}/${String(photo.index).padStart(5, "0")}.jpg`;
@@ -23,8 +23,7 @@
     photo.ratio = photo.width ? photo.width / photo.height : 4 / 3;
     photo.scored = photo.score !== undefined;
   });
-  const better = HIGHER ? (a, b) => b.score - a.score : (a, b) => a.score - b.score;
-  const scored = photos.filter((photo) => photo.scored);
+  const better = HIGHER ? (a, b) => b.rank - a.rank : (a, b) => a.rank - b.rank;
   /** Groups of near-identical shots among some photos: their number to their members. */
   function grouped(some) {
     const members = new Map();
@@ -156,8 +155,10 @@
   function sorted(found) {
     const order = byId("sort").value;
     if (order === "name") return found;
-    const sign = order === "best" ? 1 : -1;
-    return [...found.filter((photo) => photo.scored).sort((a, b) => sign * better(a, b)), ...found.filter((photo) => !photo.scored)];
+    const number = order in MEASURES ? order : "rank";
+    const sign = (order === "worst") === (HIGHER || number === "holds") ? 1 : -1;
+    const [known, unknown] = [true, false].map((wanted) => found.filter((photo) => (photo[number] !== undefined) === wanted));
+    return [...known.sort((a, b) => sign * (a[number] - b[number])), ...unknown];
   }
 
   function stacked(found) {
@@ -180,7 +181,7 @@
 
   function update() {
     const found = matches();
-    const inRange = range === EVERYTHING ? found : found.filter((photo) => photo.scored && photo.score >= range.low && photo.score <= range.high);
+    const inRange = range === EVERYTHING ? found : found.filter((photo) => photo[measure.name] >= range.low && photo[measure.name] <= range.high);
     drawHistogram(found);
     shown = stacked(sorted(inRange));
     for (const photo of cards.keys()) drop(photo);
@@ -203,15 +204,31 @@
   // ---- Histogram ----
 
   const BINS = 48;
-  const extent = [...scored.map((photo) => photo.score)].reduce(([low, high], score) => [Math.min(low, score), Math.max(high, score)], [LOW, HIGH]);
-  const width = (extent[1] - extent[0]) / BINS;
-  const binOf = (score) => Math.min(BINS - 1, Math.floor((score - extent[0]) / width));
-  const edge = (bin) => extent[0] + bin * width;
+  /** What photos are sorted and chosen by: the scale's ends, and how good a number is, from 0 to 1. */
+  const MEASURES = {
+    score: { low: LOW, high: HIGH, quality, step: 0.1 },
+    detail: { low: LOW, high: HIGH, quality, step: 0.1 },
+    holds: { low: 0, high: 100, quality: (percent) => Math.min(1, percent / 100), step: 5 },
+  };
+  let measure; // what the histogram is of, with its name; low and high span all photos, too
+
+  function chooseMeasure(name) {
+    const { low, high } = MEASURES[name];
+    const ends = photos.filter((photo) => photo[name] !== undefined)
+      .reduce((ends, photo) => [Math.min(ends[0], photo[name]), Math.max(ends[1], photo[name])], [low, high]);
+    measure = { ...MEASURES[name], name, low: ends[0], high: ends[1] };
+    byId("histogram").setAttribute("aria-label", `Histogram of ${name === "score" ? "the scores" : name}`);
+    byId("axis").replaceChildren(...[0, 1, 2, 3, 4].map((quarter) => element("span", "", String(Number((ends[0] + (quarter / 4) * (ends[1] - ends[0])).toFixed(2))))));
+    for (const id of ["low", "high"]) byId(id).step = measure.step;
+    setRange(EVERYTHING);
+  }
+  const binOf = (value) => Math.min(BINS - 1, Math.floor(((value - measure.low) / (measure.high - measure.low)) * BINS));
+  const edge = (bin) => measure.low + (bin / BINS) * (measure.high - measure.low);
 
   function drawHistogram(found) {
-    const [all, some] = [scored, found].map((those) => {
+    const [all, some] = [photos, found].map((those) => {
       const counts = new Array(BINS).fill(0);
-      for (const photo of those) if (photo.scored) counts[binOf(photo.score)] += 1;
+      for (const photo of those) if (photo[measure.name] !== undefined) counts[binOf(photo[measure.name])] += 1;
       return counts;
     });
     const tallest = Math.max(1, ...all);
@@ -223,7 +240,7 @@
         if (!count) continue;
         const bar = document.createElementNS("http://www.w3.org/2000/svg", "rect");
         const height = Math.max(0.03, count / tallest);
-        for (const [name, value] of Object.entries({ x: bin + 0.06, y: 1 - height, width: 0.88, height, fill: colour(quality(edge(bin + 0.5))) })) bar.setAttribute(name, value);
+        for (const [name, value] of Object.entries({ x: bin + 0.06, y: 1 - height, width: 0.88, height, fill: colour(measure.quality(edge(bin + 0.5))) })) bar.setAttribute(name, value);
         if (faint) bar.setAttribute("class", "faint");
         bars.push(bar);
       }
@@ -232,9 +249,9 @@
   }
 
   function setRange(next) {
-    range = next.low <= extent[0] && next.high >= extent[1] ? EVERYTHING : next;
-    byId("low").value = (range === EVERYTHING ? extent[0] : range.low).toFixed(2);
-    byId("high").value = (range === EVERYTHING ? extent[1] : range.high).toFixed(2);
+    range = next.low <= measure.low && next.high >= measure.high ? EVERYTHING : next;
+    byId("low").value = (range === EVERYTHING ? measure.low : range.low).toFixed(2);
+    byId("high").value = (range === EVERYTHING ? measure.high : range.high).toFixed(2);
     update();
   }
 
@@ -356,6 +373,7 @@
     return [
       photo.name,
       photo.scored ? `score ${photo.score.toFixed(2)}` : `not scored: ${photo.error ?? "no reason known"}`,
+      photo.detail !== undefined && `detail ${photo.detail.toFixed(2)}, ${photo.holds_words}`,
       photo.remarks && `warning: ${photo.remarks}`,
       { keep: "kept", reject: "rejected" }[markOf(photo)],
       group && (photo.best ? `best of ${group.length} similar shots` : `one of ${group.length} similar shots`),
@@ -389,6 +407,10 @@
       fill.style.background = colour(quality(photo.score));
       bar.append(fill);
       caption.append(element("b", "", photo.score.toFixed(2)));
+      if (photo.detail !== undefined) {
+        caption.append(element("span", "detail", `1:1 ${photo.detail.toFixed(2)}`));
+        caption.title = photo.holds_words;
+      }
     }
     if (photo.best) caption.append(element("span", "star", "★"));
     caption.append(element("span", "name", photo.name));
@@ -469,7 +491,9 @@
   let current;
   let position; // its place among those shown, also once a mark has taken it away from them
   const LEAST_RANGE = 0.15;
-  let grades; // the current photo's map: columns, rows and numbers, and what its colours span
+  const SWITCHES = { quality: "map-shown", detail: "detail-shown" };
+  let layers = {}; // the current photo's maps: columns, rows and numbers, where they lie, and what their colours span
+  let zoomed = -1; // which region is shown at 1:1
 
   function openViewer(photo) {
     showPhoto(photo);
@@ -490,6 +514,8 @@
     byId("spread").textContent = photo.spread === undefined ? "" : `± ${photo.spread.toFixed(2)}`;
     byId("strip").hidden = !photo.scored;
     if (photo.scored) byId("needle").style.left = `${100 * quality(photo.score)}%`;
+    byId("detail").textContent = photo.detail === undefined ? "" : `${photo.detail.toFixed(2)} at 100 %`;
+    byId("holds").textContent = photo.holds_words ?? "";
     byId("percentile").textContent = photo.percentile === undefined ? "" : `better than ${photo.percentile.toFixed(0)} % of the photos the model was trained on`;
     for (const [kind, text] of Object.entries({ error: photo.error, warning: photo.remarks })) {
       byId(kind).hidden = !text;
@@ -499,6 +525,7 @@
     const facts = {
       size: photo.width && `${number(photo.width)} × ${number(photo.height)} px`,
       scale: `${data.scale.low} to ${data.scale.high}, ${HIGHER ? "higher" : "lower"} is better`,
+      "by both": photo.detail !== undefined && photo.rank.toFixed(2),
       "similar shots": group && `${group.length}${photo.best ? ", of which this is the best" : ""}`,
     };
     for (const column of data.columns) {
@@ -527,53 +554,138 @@
     image.src = photo.link;
     byId("views").hidden = !photo.width;
     if (photo.width) byId("views-image").src = picture("views", photo);
-    readMap(photo);
+    readMaps(photo);
+    closeZoom();
     showMap();
     showMarkButtons();
   }
 
-  function readMap(photo) {
+  const bytes = (encoded) => [...atob(encoded)].map((letter) => letter.charCodeAt(0));
+
+  function readMaps(photo) {
     maps ??= JSON.parse(byId("maps").textContent);
-    const found = maps.maps[photo.index];
-    grades = null;
-    byId("mapping").hidden = !found;
-    if (!found) return;
-    const [columns, encoded] = found;
-    const levels = Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0));
-    const scores = [...levels].map((level) => maps.low + (level / 255) * (maps.high - maps.low));
-    // The colours span the photo's own scores, and at least a part of the scale, lest what hardly differs look different.
-    const [least, most] = [Math.min(...scores), Math.max(...scores)];
-    const missing = Math.max(0, LEAST_RANGE * (HIGH - LOW) - (most - least)) / 2;
-    grades = { columns, rows: levels.length / columns, scores, low: least - missing, high: most + missing };
-    const ends = HIGHER ? [grades.low, grades.high] : [grades.high, grades.low];
-    byId("legend-low").textContent = ends[0].toFixed(2);
-    byId("legend-high").textContent = ends[1].toFixed(2);
+    const detail = maps.details[photo.index];
+    layers = { quality: readQuality(maps.maps[photo.index]), detail: detail && { ...readDetail(detail), zooms: detail.zooms } };
+    byId("mapping").hidden = !layers.quality && !layers.detail;
+    for (const kind in layers) byId(`mapping-${kind}`).hidden = !layers[kind];
+    const regions = (detail?.zooms ?? []).map((zoom, at) => {
+      const button = element("button");
+      button.type = "button";
+      button.setAttribute("aria-label", `At 1:1, ${zoom.place}: ${zoom.lost.toFixed(1)} octaves lost`);
+      placeOver(button, zoom);
+      button.addEventListener("click", (event) => {
+        event.stopPropagation();
+        showZoom(at);
+      });
+      return button;
+    });
+    byId("regions").replaceChildren(...regions);
   }
 
+  const placeOver = (item, { left, top, width, height }) =>
+    Object.assign(item.style, { left: `${100 * left}%`, top: `${100 * top}%`, width: `${100 * width}%`, height: `${100 * height}%` });
+
+  function readQuality(found) {
+    if (!found) return null;
+    const [columns, encoded] = found;
+    const values = bytes(encoded).map((level) => maps.low + (level / 255) * (maps.high - maps.low));
+    // The colours span the photo's own scores, and at least a part of the scale, lest what hardly differs look different.
+    const [least, most] = [Math.min(...values), Math.max(...values)];
+    const missing = Math.max(0, LEAST_RANGE * (HIGH - LOW) - (most - least)) / 2;
+    const ends = [least - missing, most + missing];
+    const [worst, best] = HIGHER ? ends : ends.reverse();
+    const legend = [worst.toFixed(2), best.toFixed(2)];
+    return { columns, rows: values.length / columns, values, worst, best, legend, left: 0, top: 0, width: 1, height: 1 };
+  }
+
+  function readDetail(found) {
+    const { low, step, most } = maps.octaves;
+    const values = bytes(found.levels).map((level) => (level === 255 ? NaN : low + level * step));
+    const legend = [`${most} octaves lost at 1:${found.factor}`, "none"];
+    return { ...found, rows: values.length / found.columns, values, worst: most, best: 0, legend };
+  }
+
+  const shownLayer = () => Object.keys(SWITCHES).filter((kind) => byId(SWITCHES[kind]).checked).map((kind) => layers[kind])[0];
+
   function showMap() {
-    const canvas = byId("map");
-    canvas.hidden = !(grades && byId("map-shown").checked);
+    const layer = shownLayer();
+    byId("map").hidden = !layer;
+    byId("regions").hidden = byId("hint").hidden = !layer?.zooms;
     byId("reading").hidden = true;
-    if (canvas.hidden) return;
+    const told = layer ?? layers.quality ?? layers.detail;
+    ["low", "high"].forEach((end, at) => (byId(`legend-${end}`).textContent = told?.legend[at] ?? ""));
+    if (layer) drawLayer(byId("map"), layer);
+  }
+
+  /** Draws a map on a canvas that lies over its photo. Where nothing is known it stays clear. */
+  function drawLayer(canvas, layer) {
+    placeOver(canvas, layer);
     canvas.style.opacity = byId("opacity").value / 100;
-    Object.assign(canvas, { width: grades.columns, height: grades.rows });
+    canvas.classList.toggle("places", layer.factor !== undefined);
+    Object.assign(canvas, { width: layer.columns, height: layer.rows });
     const context = canvas.getContext("2d");
-    const pixels = context.createImageData(grades.columns, grades.rows);
-    grades.scores.forEach((score, at) => {
-      const share = (score - grades.low) / (grades.high - grades.low);
-      pixels.data.set([...channels(HIGHER ? share : 1 - share), 255], 4 * at);
+    const pixels = context.createImageData(layer.columns, layer.rows);
+    layer.values.forEach((value, at) => {
+      if (Number.isNaN(value)) return;
+      pixels.data.set([...channels((value - layer.worst) / (layer.best - layer.worst)), 255], 4 * at);
     });
     context.putImageData(pixels, 0, 0);
   }
 
-  function readMapAt(event) {
-    const box = byId("frame").getBoundingClientRect();
-    const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
-    const reading = byId("reading");
-    reading.hidden = byId("map").hidden || x < 0 || y < 0 || x >= 1 || y >= 1;
+  /** Where the pointer is, as shares of an element's height and width. */
+  function pointed(event, within) {
+    const box = within.getBoundingClientRect();
+    return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+  }
+
+  function readLayer(event, layer, within, reading) {
+    const [x, y] = pointed(event, within);
+    const column = layer ? Math.floor(((x - layer.left) / layer.width) * layer.columns) : -1;
+    const row = layer ? Math.floor(((y - layer.top) / layer.height) * layer.rows) : -1;
+    reading.hidden = !layer || column < 0 || row < 0 || column >= layer.columns || row >= layer.rows;
     if (reading.hidden) return;
-    reading.textContent = grades.scores[Math.floor(y * grades.rows) * grades.columns + Math.floor(x * grades.columns)].toFixed(2);
+    const value = layer.values[row * layer.columns + column];
+    reading.textContent = Number.isNaN(value) ? "nothing to judge" : value.toFixed(2);
     Object.assign(reading.style, { left: `${100 * x}%`, top: `${100 * y}%` });
+  }
+
+  // ---- Regions at 1:1 ----
+
+  const currentZoom = () => zoomed >= 0 && { ...readDetail(layers.detail.zooms[zoomed]), left: 0, top: 0, width: 1, height: 1 };
+
+  /** Shows the region that a click on the map is in, or the nearest. */
+  function zoomAt(event) {
+    const zooms = shownLayer()?.zooms;
+    if (!zooms?.length) return;
+    const [x, y] = pointed(event, byId("frame"));
+    const distance = ({ left, top, width, height }) => Math.hypot((left + width / 2 - x) * current.width, (top + height / 2 - y) * current.height);
+    showZoom(zooms.reduce((nearest, zoom, at) => (distance(zoom) < distance(zooms[nearest]) ? at : nearest), 0));
+  }
+
+  function showZoom(at) {
+    zoomed = at;
+    const { place, lost } = layers.detail.zooms[at];
+    byId("zoom-title").textContent = `1:1, ${place}: ${lost.toFixed(1)} octaves lost (${at + 1} of ${layers.detail.zooms.length})`;
+    byId("zoom-photo").src = `crops/${String(current.index).padStart(5, "0")}-${at}.jpg`;
+    byId("zoom-photo").alt = `${current.name} at 1:1, ${place}`;
+    byId("zoom").hidden = false;
+    byId("zoom-next").focus();
+    showZoomMap();
+  }
+
+  function showZoomMap() {
+    byId("zoom-map").hidden = zoomed < 0 || !byId("zoom-map-shown").checked;
+    byId("zoom-reading").hidden = true;
+    if (!byId("zoom-map").hidden) drawLayer(byId("zoom-map"), currentZoom());
+  }
+
+  function closeZoom() {
+    const focused = byId("zoom").contains(document.activeElement);
+    const region = byId("regions").hidden ? byId("next") : byId("regions").children[zoomed];
+    zoomed = -1;
+    byId("zoom").hidden = true;
+    byId("zoom-photo").removeAttribute("src");
+    if (focused) (region ?? byId("next")).focus();
   }
 
   function showMarkButtons() {
@@ -598,7 +710,9 @@
     if (viewer.open && ["ArrowLeft", "ArrowRight"].includes(key)) step(key === "ArrowLeft" ? -1 : 1);
     else if (inGrid && /^(Arrow|Home|End|Page)/.test(key)) focusPhoto(neighbour(key));
     else if ((key === "k" || key === "x") && photo && (viewer.open || inGrid)) setMark(photo, key === "k" ? "keep" : "reject");
-    else if (key === "m" && viewer.open && grades) byId("map-shown").click();
+    else if (key === "m" && viewer.open && layers.quality) byId("map-shown").click();
+    else if (key === "d" && viewer.open && layers.detail) byId(zoomed >= 0 ? "zoom-map-shown" : "detail-shown").click();
+    else if (key === "z" && viewer.open && layers.detail?.zooms.length) showZoom((zoomed + 1) % layers.detail.zooms.length);
     else if (key === "g" && !viewer.open && groups.size) byId("stack").click();
     else if (key === "e" && inGrid) toggleStack(photo);
     else if (key === "/" && !viewer.open) byId("search").select();
@@ -608,6 +722,7 @@
   }
 
   document.addEventListener("keydown", press);
+  byId("measure").addEventListener("input", () => chooseMeasure(byId("measure").value));
   for (const id of ["sort", "status", "folder", "search", "stack"]) byId(id).addEventListener("input", update);
   byId("stack").addEventListener("change", () => opened.clear());
   byId("reset").addEventListener("click", reset);
@@ -620,10 +735,29 @@
   byId("next").addEventListener("click", () => step(1));
   byId("close").addEventListener("click", () => viewer.close());
   for (const mark of ["keep", "reject"]) byId(mark).addEventListener("click", () => setMark(current, mark));
-  byId("map-shown").addEventListener("change", showMap);
-  byId("opacity").addEventListener("input", showMap);
-  byId("frame").addEventListener("pointermove", readMapAt);
+  for (const [kind, other] of [["quality", "detail"], ["detail", "quality"]]) {
+    byId(SWITCHES[kind]).addEventListener("change", () => {
+      if (byId(SWITCHES[kind]).checked) byId(SWITCHES[other]).checked = false;
+      showMap();
+    });
+  }
+  byId("opacity").addEventListener("input", () => {
+    showMap();
+    showZoomMap();
+  });
+  byId("frame").addEventListener("pointermove", (event) => readLayer(event, shownLayer(), byId("frame"), byId("reading")));
   byId("frame").addEventListener("pointerleave", () => (byId("reading").hidden = true));
+  byId("frame").addEventListener("click", zoomAt);
+  byId("zoom-frame").addEventListener("pointermove", (event) => readLayer(event, currentZoom(), byId("zoom-frame"), byId("zoom-reading")));
+  byId("zoom-frame").addEventListener("pointerleave", () => (byId("zoom-reading").hidden = true));
+  byId("zoom-map-shown").addEventListener("change", showZoomMap);
+  byId("zoom-next").addEventListener("click", () => showZoom((zoomed + 1) % layers.detail.zooms.length));
+  byId("zoom-close").addEventListener("click", closeZoom);
+  viewer.addEventListener("cancel", (event) => {
+    if (zoomed < 0) return;
+    event.preventDefault(); // Escape: back to the whole photo
+    closeZoom();
+  });
   viewer.addEventListener("click", (event) => event.target === viewer && viewer.close());
   viewer.addEventListener("close", () => {
     byId("photo").onerror = null;
@@ -654,9 +788,14 @@
   }));
   byId("folders").hidden = folders.length < 2;
   byId("stacking").hidden = !groups.size;
-  byId("axis").replaceChildren(...[0, 1, 2, 3, 4].map((quarter) => element("span", "", String(Number((extent[0] + (quarter / 4) * (extent[1] - extent[0])).toFixed(2))))));
+  if (!photos.some((photo) => photo.detail !== undefined)) {
+    for (const part of document.querySelectorAll(".of-detail")) {
+      if (part.tagName === "OPTION") part.remove();
+      else part.hidden = true;
+    }
+  }
   readRamp();
   listenToHistogram();
   showMarks();
-  setRange(EVERYTHING);
+  chooseMeasure("score");
 }

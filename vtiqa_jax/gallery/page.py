@@ -19,11 +19,19 @@ from markupsafe import Markup
 from vtiqa_jax import atomic
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.columns import replace_undecodable, score_columns
+from vtiqa_jax.evaluation.detail_map import MOST_OCTAVES, DetailMap
 from vtiqa_jax.evaluation.results import ScoreResult
+from vtiqa_jax.evaluation.words import say_holds, say_place
 from vtiqa_jax.gallery.fingerprints import Fingerprint, group_similar
 from vtiqa_jax.gallery.preview import Preview
+from vtiqa_jax.gallery.zooms import ZoomedMap
 from vtiqa_jax.models.checkpoint import LabelScale
-from vtiqa_jax.photos.own import GENERATOR, PAGE, PICTURES, is_page
+from vtiqa_jax.photos.own import CROPS, GENERATOR, PAGE, PICTURES, is_page
+
+OCTAVES = {"low": -1.0, "step": 0.02, "most": MOST_OCTAVES}
+"""How bytes of the page stand for octaves lost, and at how many of them the colours end."""
+NO_OCTAVES = 255
+"""Stands for a place without structure."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +60,7 @@ class GalleryWriter:
         self._columns = [column for column in score_columns(spread=True) if column.name != "image"]
         self._rows: list[dict[str, Any]] = []
         self._maps: list[Float[np.ndarray, "rows columns"] | None] = []
+        self._details: list[dict[str, Any] | None] = []
         self._fingerprints: dict[int, Fingerprint] = {}
         for name in PICTURES:
             (folder / name).mkdir(parents=True)
@@ -61,6 +70,7 @@ class GalleryWriter:
         result: ScoreResult,
         preview: Preview | None,
         quality_map: Float[np.ndarray, "rows columns"] | None = None,
+        detail_map: ZoomedMap | None = None,
     ) -> None:
         """Adds a photo.
 
@@ -68,6 +78,7 @@ class GalleryWriter:
             result: its path, which is shown, linked to and never trusted, and what the page says of it.
             preview: its pictures; None for a photo that could not be read.
             quality_map: finite scores of its parts, which divide it evenly.
+            detail_map: what it shows at its own pixels, place by place.
 
         Raises:
             UserError: its pictures cannot be written.
@@ -78,18 +89,23 @@ class GalleryWriter:
             "folder": replace_undecodable(str(path.parent)),
             "link": _link(path, self._target),
             "remarks": None if result.error else replace_undecodable(result.remarks) or None,
+            "holds_words": say_holds(result) or None,
         }
         for column in self._columns:
             value = column.value(result)
             row[column.name] = replace_undecodable(value) if isinstance(value, str) else value
         if preview is not None:
-            row |= {"width": preview.width, "height": preview.height}
             self._fingerprints[number] = preview.fingerprint
             with _explain_write_errors(self._target):
                 for name, data in zip(PICTURES, (preview.thumbnail, preview.views), strict=True):
                     (self._folder / name / f"{number:05}.jpg").write_bytes(data)
+                if detail_map is not None:
+                    (self._folder / CROPS).mkdir(exist_ok=True)
+                    for place, zoom in enumerate(detail_map.zooms):
+                        (self._folder / CROPS / f"{number:05}-{place}.jpg").write_bytes(zoom.picture)
         self._rows.append({key: value for key, value in row.items() if value is not None})
         self._maps.append(quality_map)
+        self._details.append(None if detail_map is None else _encode_zoomed_map(detail_map))
 
     def finish(self, header: GalleryHeader) -> None:
         """Finds the near-identical shots and writes the page.
@@ -109,7 +125,7 @@ class GalleryWriter:
             "columns": [column.name for column in self._columns],
             "photos": self._rows,
         }
-        page = _render(header, data, _encode_maps(self._maps))
+        page = _render(header, data, {**_encode_maps(self._maps), "details": self._details, "octaves": OCTAVES})
         with _explain_write_errors(self._target):
             (self._folder / PAGE).write_text(page, encoding="utf-8", newline="")
         self.is_finished = True
@@ -158,7 +174,7 @@ def check_folder(folder: Path) -> None:
         names = atomic.entries(folder)
         if not names:
             return
-        if PAGE in names and names <= {PAGE, *PICTURES} and is_page(folder / PAGE):
+        if PAGE in names and names <= {PAGE, CROPS, *PICTURES} and is_page(folder / PAGE):
             return
     except NotADirectoryError:
         raise UserError(f"the report {folder} would replace a file; name a new folder") from None
@@ -193,6 +209,32 @@ def _encode_maps(maps: list[Float[np.ndarray, "rows columns"] | None]) -> dict[s
         return [quality.shape[1], base64.b64encode(levels.tobytes()).decode()]  # columns tell the rows
 
     return {"low": low, "high": high, "maps": [None if quality is None else encode(quality) for quality in maps]}
+
+
+def _encode_detail_map(found: DetailMap) -> dict[str, Any]:
+    """A map of detail as JSON: where it lies in the photo, and octaves as base64 of bytes, 255 for none."""
+    levels = np.rint((found.octaves - OCTAVES["low"]) / OCTAVES["step"])
+    levels = np.where(np.isnan(levels), NO_OCTAVES, np.clip(levels, 0, NO_OCTAVES - 1)).astype(np.uint8)
+    region = found.region
+    return {
+        "top": round(region.top / found.height, 5),
+        "left": round(region.left / found.width, 5),
+        "height": round(region.height / found.height, 5),
+        "width": round(region.width / found.width, 5),
+        "factor": found.factor,
+        "columns": found.octaves.shape[1],
+        "levels": base64.b64encode(levels.tobytes()).decode(),
+    }
+
+
+def _encode_zoomed_map(detail: ZoomedMap) -> dict[str, Any]:
+    zooms = [
+        _encode_detail_map(zoom.found)
+        | {"lost": round(float(np.nansum(zoom.found.weights * zoom.found.octaves)), 2)}
+        | {"place": say_place(*zoom.found.center)}
+        for zoom in detail.zooms
+    ]
+    return _encode_detail_map(detail.whole) | {"zooms": zooms}
 
 
 def _render(header: GalleryHeader, data: dict[str, Any], maps: dict[str, Any]) -> str:

@@ -18,16 +18,14 @@ JPEG_QUALITY = 85
 class Preview:
     """A photo's pictures on the page, as JPEG files, and what finds shots like it."""
 
-    width: int
-    """Of the photo, pixels."""
-    height: int
     thumbnail: bytes
     views: bytes
     """Global view and mosaic side by side."""
     fingerprint: Fingerprint
 
 
-def _jpeg(pixels: Rgb) -> bytes:
+def encode_jpeg(pixels: Rgb) -> bytes:
+    """Returns pixels as a JPEG file of the page."""
     _, data = cv2.imencode(".jpg", pixels[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return data.tobytes()
 
@@ -40,7 +38,6 @@ def make_preview(pixels: Rgb, screen: Resized, config: ModelConfig) -> Preview:
         screen: the photo as `photos.resize.shrink` leaves it for the model, or the photo itself.
         config: the model's sizes.
     """
-    height, width = pixels.shape[:2]
     thumbnail = make_thumbnail(pixels, THUMBNAIL_SIDE)
     views = np.concatenate(prepare(screen, config.screen_side, config.view_cuts[:2]), axis=1)
-    return Preview(width, height, _jpeg(thumbnail), _jpeg(views), fingerprint(thumbnail))
+    return Preview(encode_jpeg(thumbnail), encode_jpeg(views), fingerprint(thumbnail))

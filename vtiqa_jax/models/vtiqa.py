@@ -27,7 +27,7 @@ from jax.nn.initializers import Initializer
 from jaxtyping import Array, Float, UInt8
 
 from vtiqa_jax.models import cpu_kernels, views
-from vtiqa_jax.models.detail import DetailHead, find_holding_scale
+from vtiqa_jax.models.detail import DetailHead, add_causes, find_holding_scale
 from vtiqa_jax.models.ends import SoftEnds
 from vtiqa_jax.models.novelty import Novelty
 from vtiqa_jax.photos.native import NativeViews
@@ -591,6 +591,21 @@ class VTIQA(nnx.Module):
 
         # A scale at a time: all of them would leave a CPU's caches.
         return jax.lax.map(see, (native_views.swapaxes(0, 1), structure.swapaxes(0, 1))).T
+
+    def judge_places(
+        self, native_views: UInt8[Array, "batch size size 3"]
+    ) -> tuple[Float[Array, "batch places"], Float[Array, "batch places"]]:
+        """Judges each place of native views.
+
+        Returns:
+            The octaves lost there by all causes together, and how much the place counts, as a logit, the mean over
+            causes; see `DetailHead.places`.
+        """
+        assert self.detail is not None
+        blocks, patch = self.config.native_blocks, self.config.mosaic_patch
+        tokens = self.backbone.read_places(views.normalize(native_views), blocks, patch)
+        octaves, logits = self.detail.places(tokens)
+        return add_causes(octaves), logits.mean(-1)
 
     def judge_detail(
         self, native_views: UInt8[Array, "batch scales size size 3"], structure: Float[Array, "batch scales places"]

@@ -79,6 +79,15 @@ def _window_sums(values: Int[np.ndarray, "rows columns"], size: int) -> Int[np.n
     return values
 
 
+def _differences(screen: Resized) -> Int[np.ndarray, "rows columns"]:
+    """Returns how much pixels around each one differ: two apart, in two directions, 256 times a grey level."""
+    luma = screen.astype(np.int32) @ np.array([77, 150, 29])  # 256 times BT.601's, in integers
+    down, across = np.zeros_like(luma), np.zeros_like(luma)
+    down[1:-1] = np.abs(luma[2:] - luma[:-2])
+    across[:, 1:-1] = np.abs(luma[:, 2:] - luma[:, :-2])
+    return down + across
+
+
 def choose_places(screen: Resized, grid: int) -> Places:
     """Finds where a photo has structure.
 
@@ -86,22 +95,48 @@ def choose_places(screen: Resized, grid: int) -> Places:
         screen: the photo as a screen shows it, see `resize.shrink`.
         grid: cells along a side.
     """
-    luma = screen.astype(np.int32) @ np.array([77, 150, 29])  # 256 times BT.601's, in integers
-    down, across = np.zeros_like(luma), np.zeros_like(luma)
-    down[1:-1] = np.abs(luma[2:] - luma[:-2])
-    across[:, 1:-1] = np.abs(luma[:, 2:] - luma[:, :-2])
-    sums = _window_sums(down + across, WINDOW)
-    rows, columns = (np.arange(grid + 1) * side // grid for side in luma.shape)
+    sums = _window_sums(_differences(screen), WINDOW)
+    rows, columns = (np.arange(grid + 1) * side // grid for side in sums.shape)
     centres, structure = [], []
     for top, bottom in itertools.pairwise(rows):
         for left, right in itertools.pairwise(columns):
             cell = sums[top : max(bottom, top + 1), left : max(right, left + 1)]
             row, column = divmod(int(cell.argmax()), cell.shape[1])
-            centres.append(((top + row + 0.5) / luma.shape[0], (left + column + 0.5) / luma.shape[1]))
+            centres.append(((top + row + 0.5) / sums.shape[0], (left + column + 0.5) / sums.shape[1]))
             structure.append(cell[row, column])
     # Two pixels apart, two directions, 256 times a grey level.
     levels = np.array(structure, np.float32) / np.float32(4 * 256 * WINDOW**2)
     return Places(np.array(centres), levels)
+
+
+def structure_of_cells(
+    screen: Resized, rows: Float[np.ndarray, " row_edges"], columns: Float[np.ndarray, " column_edges"]
+) -> Float32[np.ndarray, "cells_down cells_across"]:
+    """Finds the mean structure of each cell of a grid, see `Places.structure`.
+
+    Args:
+        screen: the photo as a screen shows it.
+        rows: where the cells begin and the last one ends, as shares of the photo's height.
+        columns: the same across.
+    """
+    structure = _differences(screen).astype(np.float32) / np.float32(4 * 256)
+    for axis, shares in ((0, rows), (1, columns)):
+        side = structure.shape[axis]
+        first = np.minimum((shares[:-1] * side).astype(int), side - 1)
+        last = np.clip(np.ceil(shares[1:] * side).astype(int), first + 1, side)
+        lines = [structure.take(range(*ends), axis).mean(axis) for ends in zip(first, last, strict=True)]
+        structure = np.stack(lines, axis)
+    return structure
+
+
+def shrink_whole(pixels: Rgb, factor: int) -> Resized:
+    """Shrinks pixels by a whole factor, which divides their height and width: each is the rounded mean of a square."""
+    if factor == 1:
+        return pixels
+    sums = np.full((pixels.shape[0] // factor, pixels.shape[1] // factor, 3), factor**2 // 2, np.int32)
+    for row, column in itertools.product(range(factor), repeat=2):  # six times as fast as a sum over reshaped axes
+        sums += pixels[row::factor, column::factor]
+    return (sums // factor**2).astype(np.uint8)
 
 
 def cut_places(pixels: Rgb, places: Places, patch: int, factor: int) -> UInt8[np.ndarray, "size size 3"]:
@@ -123,9 +158,5 @@ def cut_places(pixels: Rgb, places: Places, patch: int, factor: int) -> UInt8[np
     corners = np.rint(places.centres * (height, width) - side / 2).astype(int)
     corners = np.clip(corners, 0, (height - side, width - side))
     for number, (top, left) in enumerate(corners):
-        square = pixels[top : top + side, left : left + side]
-        if factor > 1:
-            sums = square.reshape(patch, factor, patch, factor, 3).sum((1, 3), dtype=np.int32)
-            square = (sums + factor**2 // 2) // factor**2
-        view[number // grid, :, number % grid] = square
+        view[number // grid, :, number % grid] = shrink_whole(pixels[top : top + side, left : left + side], factor)
     return view.reshape(grid * patch, grid * patch, 3)

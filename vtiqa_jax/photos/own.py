@@ -9,6 +9,8 @@ from vtiqa_jax.photos import formats
 
 PAGE, PICTURES = "index.html", ("thumbnails", "views")
 """Of a report: the page, and the folders of its pictures."""
+CROPS = "crops"
+"""Of a report with maps of detail: the folder of what is shown at 1:1."""
 GENERATOR = '<meta name="generator" content="vtiqa-jax report">'
 """Stands at the top of every page."""
 DRAWN = {"Software": "vtiqa-jax"}
@@ -37,7 +39,7 @@ def find_made(folder: str, names: Set[str]) -> set[str]:
     made = {name for name in results if os.path.exists(os.path.join(folder, f"{name}{PROGRESS}", BEGUN))}
     made |= {f"{name}{PROGRESS}" for name in made}
     if PAGE in names and names >= set(PICTURES) and is_page(os.path.join(folder, PAGE)):
-        made |= set(PICTURES)
+        made |= {*PICTURES, CROPS} & names
     return made
 
 

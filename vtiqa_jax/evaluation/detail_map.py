@@ -1,0 +1,233 @@
+"""What a photo shows at its own pixels, place by place: where it is sharp, clean and real, and where it is not."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import jax
+import numpy as np
+from jaxtyping import Array, Float32
+
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.evaluation.words import say_place
+from vtiqa_jax.models import params as parameters
+from vtiqa_jax.models.params import Params
+from vtiqa_jax.models.vtiqa import VTIQA, ComputeDtype, ModelConfig, select_implementation
+from vtiqa_jax.photos.place_grid import Arrangement, PlaceGrid, Region, arrange_mosaics, arrange_tiles
+from vtiqa_jax.photos.resize import Resized, Rgb
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FACTORS = (4, 2, 1)
+"""By which a whole photo is shrunk for its map: the first that leaves LEAST_TILES."""
+LEAST_TILES = 6
+"""Views' areas that the map of a whole photo has at least, unless the photo itself has fewer."""
+ZOOM_TILES = 3
+"""Views along a side of the region that is looked at around a point, at 1:1."""
+LEAST_STRUCTURE = 1.0
+"""Grey levels, see `photos.native.Places.structure`. More than the detail head asks of a place: here each is judged by
+itself, and the grain of a sky, .7, would tell of the sky."""
+AREA = 5
+"""Places along a side of what `DetailMap.sharpest` and `worst` are the middles of."""
+VIEWS_TOGETHER = 4
+"""Views in one pass: more would leave a CPU's caches."""
+MOST_OCTAVES = 2.0
+"""At which the colours of pictures end: a place that has lost as much looks as bad as one that has lost more."""
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class DetailMap:
+    """How much of the resolution is lost at each place of a photo, or of a region of it."""
+
+    octaves: Float32[np.ndarray, "rows columns"]
+    """Lost in the photo shrunk by `factor`; NaN where a place has no structure, and says nothing."""
+    weights: Float32[np.ndarray, "rows columns"]
+    """How much each place counts, shares of 1; 0 where it has no structure."""
+    factor: int
+    """By which the photo was shrunk; 1 for its own pixels."""
+    region: Region
+    """That the places fill."""
+    height: int
+    """Of the photo, pixels."""
+    width: int
+    photo: Rgb | None = None
+    """What `draw` draws the map on."""
+
+    def __repr__(self) -> str:
+        rows, columns = self.octaves.shape
+        known = int((self.weights > 0).sum())
+        return f"DetailMap({rows} x {columns} places at 1:{self.factor}, {known} of them with structure)"
+
+    def middle(self, row: int, column: int) -> tuple[float, float]:
+        """Returns the middle of a place, as shares of the photo's height and width."""
+        side = self.region.height / self.octaves.shape[0]
+        down, across = self.region.top + (row + 0.5) * side, self.region.left + (column + 0.5) * side
+        return down / self.height, across / self.width
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """The middle of the region, as shares of the photo's height and width."""
+        region = self.region
+        return (region.top + region.height / 2) / self.height, (region.left + region.width / 2) / self.width
+
+    @property
+    def sharpest(self) -> tuple[float, float] | None:
+        """The middle of the area that has lost least, as shares of height and width; None without any structure."""
+        return self._find(np.argmin)
+
+    @property
+    def worst(self) -> tuple[float, float] | None:
+        """The middle of the area that has lost most, as shares of height and width; None without any structure."""
+        return self._find(np.argmax)
+
+    def _find(self, choose: Callable[[np.ndarray], np.intp]) -> tuple[float, float] | None:
+        """Finds a place by the mean of AREA x AREA places around it: one place's number is noisy."""
+        known = np.isfinite(self.octaves)
+        if not known.any():
+            return None
+        values, count = (
+            cv2.boxFilter(array.astype(np.float32), -1, (AREA, AREA), normalize=False, borderType=cv2.BORDER_CONSTANT)
+            for array in (np.where(known, self.octaves, 0), known)
+        )
+        # An area with few known places is taken for an average one.
+        means = (values + AREA * np.nanmean(self.octaves)) / (count + AREA)
+        rows, columns = np.nonzero(known)
+        chosen = choose(means[known])
+        return self.middle(int(rows[chosen]), int(columns[chosen]))
+
+    def draw(self, title: str = "") -> bytes:
+        """A PNG: the photo beside itself under the map. What is hatched has no structure.
+
+        Raises:
+            ValueError: the map does not have its photo.
+        """
+        from vtiqa_jax.evaluation.map_pictures import draw_maps  # scoring does not wait for matplotlib
+
+        if self.photo is None:
+            raise ValueError("this map does not have its photo")
+        return draw_maps(self.photo, [self], title)
+
+    def paint(self, axes: "Axes") -> None:
+        """Draws the region under the map on a part of a picture, with the map's scale beside it."""
+        from matplotlib.patches import Rectangle
+
+        from vtiqa_jax.evaluation.map_pictures import shrink_for_picture
+
+        assert self.photo is not None
+        shown = shrink_for_picture(self.region.cut(self.photo))
+        height, width = shown.shape[:2]
+        axes.imshow(shown)
+        extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+        # Of matplotlib's colour maps the one made for people who tell colours apart badly.
+        drawn = axes.imshow(
+            np.ma.masked_invalid(self.octaves), cmap="cividis_r", alpha=0.65, vmin=0, vmax=MOST_OCTAVES, extent=extent
+        )
+        side = height / self.octaves.shape[0]
+        for row, column in np.argwhere(np.isnan(self.octaves)):
+            corner = (column * side - 0.5, row * side - 0.5)
+            axes.add_patch(Rectangle(corner, side, side, fill=False, edgecolor="0.5", linewidth=0, hatch="////"))
+        whole = self.region.height * self.region.width > 0.5 * self.height * self.width
+        place = "" if whole else f", {say_place(*self.center)}"
+        axes.set_title(f"at 1:{self.factor}{place}", fontsize=11)
+        axes.figure.colorbar(drawn, ax=axes, label=f"octaves lost at 1:{self.factor}", extend="max")
+
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook shows."""
+        return None if self.photo is None else self.draw()
+
+
+def check_point(at: tuple[float, float]) -> None:
+    """Checks that a point lies in a photo.
+
+    Raises:
+        UserError: it does not.
+    """
+    if not all(0 <= share <= 1 for share in at):
+        raise UserError(f"a point is told by shares of the photo's height and width, 0 to 1, not {at[0]:g} {at[1]:g}")
+
+
+def choose_factor(height: int, width: int, view_size: int) -> int:
+    """Returns by which factor a whole photo is shrunk for its map.
+
+    Args:
+        height: of the photo, pixels.
+        width: of the photo, pixels.
+        view_size: side of a view, pixels.
+    """
+    tiles = height * width / view_size**2
+    return next((factor for factor in FACTORS if tiles / factor**2 >= LEAST_TILES), FACTORS[-1])
+
+
+@functools.cache
+def _make_places_step(config: ModelConfig, dtype: ComputeDtype, device: jax.Device) -> Any:
+    graphdef, _ = parameters.abstract_model(config, dtype, select_implementation(device, dtype))
+
+    @jax.jit
+    def judge(params: Params, views: Array) -> tuple[Array, Array]:
+        model: VTIQA = parameters.merge_params(graphdef, params)  # type: ignore[assignment]
+        return model.judge_places(views)
+
+    return judge
+
+
+def make_detail_map(
+    pixels: Rgb,
+    screen: Resized,
+    params: Params,
+    config: ModelConfig,
+    dtype: ComputeDtype,
+    *,
+    region: Region | None = None,
+    arrangement: Arrangement = "tiles",
+) -> DetailMap:
+    """Makes the map of a photo, or of a region of it at 1:1.
+
+    Args:
+        pixels: the photo.
+        screen: the same as a screen shows it, see `photos.resize.shrink`.
+        params: of a model with detail, on the devices.
+        config: of the model.
+        dtype: what the transformer multiplies in.
+        region: at its own pixels. When not given, all of the photo, shrunk by the factor of `choose_factor`.
+        arrangement: "tiles" shows each place among its neighbours; "mosaics" as the detail head was trained, among
+            places from all over.
+
+    Raises:
+        UserError: the model has no detail, or the photo is smaller than a place.
+    """
+    if config.native is None:
+        raise UserError("this model has no detail: it does not look at photos at their own pixels")
+    (height, width), patch, grid = pixels.shape[:2], config.mosaic_patch, config.mosaic_grid
+    factor = 1 if region else choose_factor(height, width, config.view_size)
+    region = region or Region(0, 0, height, width)
+    if min(region.height, region.width) < patch * factor:
+        raise UserError(f"a map of detail needs a photo of {patch} x {patch} px at least, not {width} x {height}")
+    cut = PlaceGrid.cut(pixels, screen, region, patch, factor)
+    rows, columns = cut.structure.shape
+    order = (arrange_tiles if arrangement == "tiles" else arrange_mosaics)(rows, columns, grid)
+    views = cut.views(order)
+    device = next(iter(jax.tree.leaves(params)[0].devices()))
+    step, judged = _make_places_step(config, dtype, device), []
+    for start in range(0, len(views), VIEWS_TOGETHER):
+        part = views[start : start + VIEWS_TOGETHER]
+        padding = [(0, VIEWS_TOGETHER - len(part))] + [(0, 0)] * 3
+        judged.append([np.asarray(values)[: len(part)] for values in step(params, np.pad(part, padding))])
+    octaves, logits = (np.empty(rows * columns, np.float32) for _ in range(2))
+    for found, values in zip((octaves, logits), zip(*judged, strict=True), strict=True):
+        found[order.ravel()] = np.concatenate(values).ravel()
+    counts = cut.structure.ravel() > LEAST_STRUCTURE
+    weights = np.zeros_like(logits)
+    if counts.any():
+        shares = np.exp(logits[counts] - logits[counts].max())
+        weights[counts] = shares / shares.sum()
+    return DetailMap(
+        octaves=np.where(counts, octaves, np.float32(np.nan)).reshape(rows, columns),
+        weights=weights.reshape(rows, columns),
+        factor=factor,
+        region=cut.region,
+        height=height,
+        width=width,
+    )
