@@ -7,6 +7,7 @@ import numpy as np
 from vtiqa_jax.convert.onnx_graph import Graph, Value
 from vtiqa_jax.convert.onnx_layers import ModelGraph, layer_norm, linear
 from vtiqa_jax.models.detail import (
+    CAUSE_WEIGHTS,
     ERROR,
     ERROR_GROWTH,
     EXACT_TO,
@@ -33,7 +34,8 @@ def _find_octaves(op: ModelGraph, places: Value, structure: Value) -> Value:
     octaves, logits = (linear(op, hidden, f"detail.{layer}") for layer in ("octaves", "weight"))
     counts = op.Unsqueeze(op.Greater(structure, np.float32(NO_STRUCTURE)), np.array([2]))
     weights = op.Softmax(op.Where(counts, logits, np.float32(-np.inf)), axis=1)
-    total = op.ReduceSum(op.Where(counts, op.Mul(weights, octaves), np.float32(0)), np.array([1, 2]), keepdims=0)
+    weighted = op.Mul(op.Mul(weights, octaves), np.array(CAUSE_WEIGHTS, np.float32))
+    total = op.ReduceSum(op.Where(counts, weighted, np.float32(0)), np.array([1, 2]), keepdims=0)
     is_known = op.cast(op.ReduceMax(op.cast(counts, np.int32), np.array([1, 2]), keepdims=0), np.bool_)
     return op.Where(is_known, total, np.float32(np.nan))
 

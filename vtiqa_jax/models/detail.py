@@ -16,6 +16,9 @@ from jaxtyping import Array, Float
 
 CAUSES = ("blur", "noise", "artefacts")
 """Too few pixels, focus or motion; a sensor's noise; compression, sharpening and smearing."""
+CAUSE_WEIGHTS = (1.0, 2.0, 1.0)
+"""Of the causes in their sum. Real noise also hides that a photo is soft: counted once, every other photo would beat the
+mean of many of the same scene (docs/detail.md)."""
 HIDDEN = 64
 NO_STRUCTURE = 0.4
 """Grey levels, see `Places.structure`: a place with less says nothing. Fog, sky and a studio's background have less."""
@@ -30,7 +33,7 @@ MOST_GROWTH = 9.0
 
 def add_causes(octaves: Float[Array, "*batch causes"]) -> Float[Array, "*batch"]:
     """Adds up what is lost by several causes: what one of them leaves, the next harms as much as it harms all of it."""
-    return jnp.sum(octaves, axis=-1)
+    return octaves @ jnp.array(CAUSE_WEIGHTS)
 
 
 class DetailHead(nnx.Module):
