@@ -22,6 +22,8 @@ SMALLEST = 1100
 """Longer side of a shrunk photo at least, pixels."""
 NARROWEST = 64
 """Shorter side of a photo at least, pixels, however it was shrunk: a part of fewer shows nothing."""
+ALWAYS = "camera_noise"
+"""The ladder that every photo shows: a sensor's noise is the hardest to tell from texture."""
 NATIVE_LADDERS, SHRUNK_LADDERS = 6, 3
 """Ladders that are drawn for each photo."""
 DRAWS = 6
@@ -65,7 +67,8 @@ def _shrink(photo: Photo, factor: float, rng: np.random.Generator) -> Resized:
 
 
 def _ladders(part: Photo, where: str, count: int, rng: np.random.Generator) -> Iterator[Version]:
-    for name in rng.permutation(list(LADDERS))[:count]:
+    others = rng.permutation([name for name in LADDERS if name != ALWAYS])
+    for name in (ALWAYS, *others[: count - 1]):
         for octaves, pixels in climb(LADDERS[name], part, int(rng.integers(1 << 32))):
             yield Version(pixels, f"{where} {name}", LADDERS[name].cause, octaves, is_sharp=where == "shrunk")
 
