@@ -718,15 +718,15 @@ FAULTS = (
     Fault(
         "training keeps the detail of another backbone",
         "vtiqa_jax/training/start.py",
-        "        start = adapt.without_detail(start)\n",
-        "",
+        "adapt.without_soft_ends(adapt.without_detail(start))",
+        "adapt.without_soft_ends(start)",
         "tests/test_adapt.py::test_a_training_leaves_the_detail_of_its_start_out[True]",
     ),
     Fault(
         "training keeps soft ends and what knows photographs",
         "vtiqa_jax/training/start.py",
-        "    start = adapt.without_novelty(adapt.without_soft_ends(start))\n",
-        "",
+        "adapt.without_novelty(adapt.without_soft_ends(adapt.without_detail(start)))",
+        "adapt.without_detail(start)",
         "tests/test_adapt.py::test_a_training_leaves_the_detail_of_its_start_out[False]",
     ),
     Fault(
@@ -1721,8 +1721,8 @@ FAULTS = (
     Fault(
         "sky says how sharp a photo is",
         "vtiqa_jax/models/detail.py",
-        "counts = structure > NO_STRUCTURE",
-        "counts = structure >= 0",
+        "counts = (structure > NO_STRUCTURE)",
+        "counts = (structure >= 0)",
         "tests/test_detail.py::test_places_without_structure_say_nothing",
     ),
     Fault(
