@@ -176,6 +176,19 @@ def test_where_the_first_scale_is_beyond_telling_a_smaller_one_counts() -> None:
     assert off[0] < 0.2  # by the first scale alone it is .6
 
 
+def test_a_scale_counts_by_how_exact_it_is() -> None:
+    """Both scales say something else. The first, beyond telling, gives way; and so does the second where it is."""
+
+    def nearness(first: float, second: float) -> float:
+        """0 as the first scale says, 1 as the second does."""
+        said = np.log2(1 + 4 * (4**second - 1)) / 2
+        return float((OCTAVES_THAT_HOLD - np.log2(holds([[first, second]], (1, 2))[0]) - first) / (said - first))
+
+    exact, less, least = nearness(1.4, 0.9), nearness(2.6, 0.9), nearness(3.2, 0.9)
+    assert 0 < exact < less < least < 1 and least - exact > 0.5  # were all scales as exact, it is .1
+    assert nearness(3.2, 1.4) - nearness(3.2, 2.8) > 0.2  # and this below 0
+
+
 # ---- the model ----
 
 

@@ -225,8 +225,8 @@ def what_is_lost(cause: np.ndarray, costs: np.ndarray) -> np.ndarray:
 
 
 def planted(ladders: int, rng: np.random.Generator, *, flat: int = 0) -> Places:
-    """Places of sharp ladders, of one cause after the other. A feature for each cause is what was lost by it, on another
-    scale; the others say nothing."""
+    """Places of sharp ladders, of one cause after the other. A feature for each cause is what was lost by it, on
+    another scale; the others say nothing."""
     ladder = np.repeat(np.arange(ladders, dtype=np.int32), 4)
     cause = ladder % len(CAUSES)
     costs = np.tile(np.array([0, 0.6, 1.2, 2.2], np.float32), ladders)
