@@ -66,7 +66,8 @@ def test_a_tile_s_places_are_neighbours_and_a_mosaic_s_are_not(rows: int, column
 def test_a_view_shows_its_places_side_by_side() -> None:
     photo = noisy(3 * VIEW // 2, 2 * VIEW)
     grid = PlaceGrid.cut(photo, photo, Region(0, 0, *photo.shape[:2]), PATCH, 1)
-    first, second, third, _ = grid.views(arrange_tiles(*grid.structure.shape, CONFIG.mosaic_grid))
+    rows, columns = grid.structure.shape
+    first, second, third, _ = grid.views(arrange_tiles(rows, columns, CONFIG.mosaic_grid))
     filled = grid.region.cut(photo)
     assert filled.shape == (photo.shape[0] - 2, *photo.shape[1:])
     np.testing.assert_array_equal(first, filled[:VIEW, :VIEW])

@@ -220,8 +220,8 @@ FEATURES = 8
 def what_is_lost(cause: np.ndarray, costs: np.ndarray) -> np.ndarray:
     """By versions of sharp photos, at 1:1 and 1:2, by each cause: [versions, 2, causes]."""
     nothing, enlarged = jnp.zeros((len(costs), len(CAUSES))), jnp.ones((len(costs), 1))
-    versions = (jnp.asarray(array)[:, None] for array in (cause, costs))
-    return np.asarray(expected_octaves(nothing, *versions, enlarged, jnp.array([1.0, 2.0])))[:, 0]
+    shown = jnp.asarray(cause)[:, None], jnp.asarray(costs)[:, None]
+    return np.asarray(expected_octaves(nothing, *shown, enlarged, jnp.array([1.0, 2.0])))[:, 0]
 
 
 def planted(ladders: int, rng: np.random.Generator, *, flat: int = 0) -> Places:
