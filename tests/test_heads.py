@@ -448,6 +448,7 @@ def test_what_cannot_be_made_is_told_in_one_line_before_anything_is_computed(
     scored, out = scored_photos(tmp_path / "scored", build.LEAST_SCORED), tmp_path / "out"
     given = {"photos": folder, "checkpoint": bare, "scored": scored, "cache": tmp_path / "cache"}
     assert "at least 50 scored photos for its scale, not 10" in mistake(command, out, **given, most_scored=10)
+    assert "scale, not 0" in mistake(command, out, **given, most_scored=-1)
     assert "beyond the model's test scale" in mistake(
         command, out, **given | {"scored": scored_photos(tmp_path / "percent", build.LEAST_SCORED, 1, 90)}
     )

@@ -48,8 +48,8 @@ def heads(
         cache: a folder for what takes long to compute.
         checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
         dataset: koniq10k, spaq, livew, rbid, cid2013 or biq2021, whose training photos are the scored ones.
-        most_scored: the most scored photos to look at; of more, so many are drawn at random.
-        seed: draws the scored photos, the head's first parameters and the order that it learns in.
+        most_scored: how many of the scored photos to look at; they are drawn at random.
+        seed: of all draws: of scored photos, the head's first parameters and the order it learns in.
         force: replace OUT if it exists.
     """
     if out.suffix == ".npz":
@@ -62,7 +62,7 @@ def heads(
     if out.suffix == ".npz" and model.config.embed_dim % quantized.GROUP_SIZE:
         raise UserError(f"a model of width {model.config.embed_dim} cannot be quantized; let OUT be a folder")
     listed = _read_scored(scored, dataset)
-    rows = np.random.default_rng(seed).permutation(len(listed.names))[:most_scored]
+    rows = np.random.default_rng(seed).permutation(len(listed.names))[: max(0, most_scored)]
     with stderr.quiet_decoders():
         made, left_out = build_heads(
             model, sorted(map(Path, files.find(photos))), listed.select(np.sort(rows)), cache, options
