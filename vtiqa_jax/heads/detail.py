@@ -123,6 +123,7 @@ def _loss(head: DetailHead, batch: _Batch, factors: Float[Array, " scales"]) -> 
     is_own = batch.cause[:, :, None, None] == causes
     # Noise must not read as texture, which a blurred photo would lack.
     is_told = is_own | ((batch.cause == NOISE)[:, :, None, None] & (causes == BLUR))
+    is_told |= (batch.factor > 1)[:, :, None, None]  # an enlarged photo is soft, and no noisier than it was
     weights = known * jnp.array(SCALE_WEIGHTS[: len(factors)])[:, None] * jnp.where(is_told, 1, OTHER_WEIGHT)
     first = jnp.zeros(expected.shape, bool).at[:, 0, 0].set(True)
     weights = jnp.where(first & ~is_sharp, 0, weights)
