@@ -11,8 +11,10 @@ from vtiqa_jax.data.camera_noise import DEMOSAICINGS, Camera, Demosaicing, add_c
 ISO = 3200.0
 
 
-def a_camera(seed: int, demosaic: Demosaicing, denoising: float = 0.0) -> Camera:
-    return dataclasses.replace(Camera.draw(np.random.default_rng(seed)), demosaic=demosaic, denoising=float(denoising))
+def a_camera(seed: int, demosaic: Demosaicing, denoising: float = 0.0, sharpening: float = 0.0) -> Camera:
+    """One with colours and gains of its own."""
+    drawn = Camera.draw(np.random.default_rng(seed))
+    return dataclasses.replace(drawn, demosaic=demosaic, denoising=float(denoising), sharpening=float(sharpening))
 
 
 def develop(photo: np.ndarray, iso: float, camera: Camera, seed: int = 0) -> np.ndarray:
@@ -82,6 +84,22 @@ def test_denoising_smears_noise_and_leaves_edges(demosaic: Demosaicing) -> None:
     edge[:, 20:] = 220
     smeared = develop(edge, ISO, a_camera(0, demosaic, 1)).mean(0)
     assert smeared[24:36].mean() - smeared[4:16].mean() > 140
+
+
+@every_demosaicing
+@pytest.mark.parametrize("denoising", [0.0, 0.5])
+def test_a_camera_sharpens_its_noise_and_edges_and_changes_no_colour(denoising: float, demosaic: Demosaicing) -> None:
+    cameras = [a_camera(0, demosaic, denoising, sharpening) for sharpening in (0, 0.7, 1.5)]
+    spread = [noise(128, ISO, camera).mean(2).std() for camera in cameras]
+    assert spread[1] > 1.15 * spread[0] and spread[2] > 1.15 * spread[1]
+    edge = np.full((40, 40, 3), (90, 80, 70), np.uint8)
+    edge[:, 20:] += 60
+    rows = [develop(edge, 0, camera)[20] for camera in cameras]
+    steepest = [np.diff(row.mean(1)).max() for row in rows]
+    assert steepest[1] > steepest[0] + 5 and steepest[2] > steepest[1] + 5
+    for row in rows[1:]:
+        colours = row - row.mean(1, keepdims=True), rows[0] - rows[0].mean(1, keepdims=True)
+        assert np.abs(np.subtract(*colours)).max() <= 1  # rounding; sharpened channel by channel it is 5
 
 
 @every_demosaicing

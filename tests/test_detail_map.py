@@ -22,7 +22,7 @@ from vtiqa_jax.evaluation.map_pictures import draw_maps
 from vtiqa_jax.gallery import page, zooms
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.checkpoint import Checkpoint
-from vtiqa_jax.models.detail import LEAST_SPREAD
+from vtiqa_jax.models.detail import CAUSE_WEIGHTS
 from vtiqa_jax.models.params import Params, abstract_model, merge_params
 from vtiqa_jax.models.views import normalize
 from vtiqa_jax.models.vtiqa import VTIQA, ModelConfig
@@ -66,7 +66,8 @@ def test_a_tile_s_places_are_neighbours_and_a_mosaic_s_are_not(rows: int, column
 def test_a_view_shows_its_places_side_by_side() -> None:
     photo = noisy(3 * VIEW // 2, 2 * VIEW)
     grid = PlaceGrid.cut(photo, photo, Region(0, 0, *photo.shape[:2]), PATCH, 1)
-    first, second, third, _ = grid.views(arrange_tiles(*grid.structure.shape, CONFIG.mosaic_grid))
+    rows, columns = grid.structure.shape
+    first, second, third, _ = grid.views(arrange_tiles(rows, columns, CONFIG.mosaic_grid))
     filled = grid.region.cut(photo)
     assert filled.shape == (photo.shape[0] - 2, *photo.shape[1:])
     np.testing.assert_array_equal(first, filled[:VIEW, :VIEW])
@@ -115,7 +116,7 @@ def judge_by_hand(weights: Params, tile: np.ndarray) -> np.ndarray:
     assert isinstance(model, VTIQA) and model.detail is not None
     tokens = model.backbone.read_places(normalize(jnp.asarray(tile[None])), CONFIG.native_blocks, PATCH)
     by_cause = np.asarray(model.detail.places(tokens)[0])[0]
-    return np.log2(np.maximum((4**by_cause - 1).sum(-1) + 1, LEAST_SPREAD)).reshape(7, 7) / 2
+    return (by_cause @ np.array(CAUSE_WEIGHTS, np.float32)).reshape(7, 7)
 
 
 def test_a_map_is_what_the_head_says_of_each_tile(scorer: Scorer) -> None:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from vtiqa_jax.data import native_ladders
 from vtiqa_jax.data.native_ladders import (
     FILTERS,
     LADDERS,
@@ -17,6 +18,7 @@ from vtiqa_jax.data.native_ladders import (
     enlarge,
     path,
 )
+from vtiqa_jax.models.detail import CAUSES
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +73,28 @@ def test_all_steps_of_a_ladder_are_given_the_same_draws(photo: np.ndarray) -> No
         draws.append(rng.uniform())
         return photo
 
-    list(climb(Ladder(apply, (0.0, 1.0, 2.0), (0.0, 1.0, 2.0)), photo, seed=5))
+    list(climb(Ladder("blur", apply, (0.0, 1.0, 2.0), (0.0, 1.0, 2.0)), photo, seed=5))
     assert len(draws) == 3 and len(set(draws)) == 1
+
+
+def test_what_a_camera_makes_is_a_jpeg_of_one_quality(photo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without noise, too: only the noise differs from step to step."""
+    written: list[tuple[str, float]] = []
+
+    def write(photo: np.ndarray, kind: str, quality: float) -> np.ndarray:
+        written.append((kind, quality))
+        return coded(photo, kind, quality)
+
+    monkeypatch.setattr(native_ladders, "coded", write)
+    for seed in (1, 2):
+        list(climb(LADDERS["camera_noise"], photo, seed))
+    steps = len(LADDERS["camera_noise"].amounts)
+    assert len(written) == 2 * steps and {kind for kind, _ in written} == {"JPEG"}
+    assert len(set(written[:steps])) == len(set(written[steps:])) == 1 and written[0] != written[-1]
+
+
+def test_every_cause_has_ladders() -> None:
+    assert {ladder.cause for ladder in LADDERS.values()} == set(CAUSES)
 
 
 def spread_of(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -35,21 +35,21 @@ def heads(
     checkpoint: Annotated[str, arg(metavar="DIR")] = "default",
     dataset: str | None = None,
     most_scored: int = 2000,
-    options: Annotated[FitOptions, arg(name="")] = FitOptions(),
+    seed: int = 0,
     force: bool = False,
 ) -> None:
-    """Makes the heads that stand on a model's backbone: the detail that its photos show at 100 %. On two cores it takes
-    some minutes for ten photos; stopped, the same command goes on.
+    """Makes the head that judges what photos show at 100 %, for the backbone of a model. On two cores it takes some
+    minutes for ten photos; stopped, the same command goes on.
 
     Args:
-        out: the model with its heads: a folder, or a file that ends in .npz, quantized like the packaged one.
-        photos: photos as cameras made them, and folders of them; those that are clean and sharp teach best.
+        out: the model with its head: a folder, or a file that ends in .npz, quantized like the packaged one.
+        photos: photos as cameras made them, and folders of them; clean and sharp ones teach best.
         scored: a CSV with the columns image and mos, on the model's scale; with --dataset a release's folder.
         cache: a folder for what takes long to compute.
         checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
-        dataset: koniq10k, spaq, livew, rbid, cid2013 or biq2021: whose training photos tell the scale of detail.
-        most_scored: scored photos that are looked at, drawn at random.
-        options: how the head is fitted.
+        dataset: koniq10k, spaq, livew, rbid, cid2013 or biq2021, whose training photos are the scored ones.
+        most_scored: how many of the scored photos to look at; they are drawn at random.
+        seed: of all draws: of scored photos, the head's first parameters and the order it learns in.
         force: replace OUT if it exists.
     """
     if out.suffix == ".npz":
@@ -57,11 +57,12 @@ def heads(
             raise UserError(f"{out} exists; replace it with --force")
     else:
         checkpoints.check_overwrite(out, force=force)
+    options = FitOptions(seed=seed)
     model = catalog.load(checkpoint)
     if out.suffix == ".npz" and model.config.embed_dim % quantized.GROUP_SIZE:
         raise UserError(f"a model of width {model.config.embed_dim} cannot be quantized; let OUT be a folder")
     listed = _read_scored(scored, dataset)
-    rows = np.random.default_rng(options.seed).permutation(len(listed.names))[:most_scored]
+    rows = np.random.default_rng(seed).permutation(len(listed.names))[: max(0, most_scored)]
     with stderr.quiet_decoders():
         made, left_out = build_heads(
             model, sorted(map(Path, files.find(photos))), listed.select(np.sort(rows)), cache, options

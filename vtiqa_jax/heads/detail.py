@@ -47,7 +47,7 @@ class FitOptions:
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.ladders, self.places) < 1 or self.seed < 0:
-            raise UserError("--epochs, --ladders and --places must be at least 1, and --seed at least 0")
+            raise UserError("epochs, ladders and places must be at least 1, and the seed at least 0")
 
 
 def expected_octaves(

@@ -114,7 +114,8 @@ class PlacesCache:
             folder: made when the first photo is read.
             model: whose backbone sees the places; those of another one are kept apart.
         """
-        self._config = model.config
+        # Ends and what knows photographs come after the backbone: places stay the same.
+        self._config = model.config.replace(soft_ends=False, novelty=False)
         backbone = {
             name.removeprefix("backbone."): array
             for name, array in model.params.items()
@@ -122,7 +123,7 @@ class PlacesCache:
         }
         self._params = {name: jnp.asarray(array) for name, array in backbone.items()}
         identity = identify(dataclasses.replace(model, params=backbone), "float32")
-        self._key = hashlib.sha256(f"{identity['weights']} {model.config} {_CODE}".encode()).hexdigest()[:16]
+        self._key = hashlib.sha256(f"{identity['weights']} {self._config} {_CODE}".encode()).hexdigest()[:16]
         self._folder = folder
 
     def read(self, path: Path) -> Places:
