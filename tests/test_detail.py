@@ -17,7 +17,15 @@ from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.evaluation.spread import Spread
 from vtiqa_jax.models import checkpoint, quantized
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
-from vtiqa_jax.models.detail import CAUSES, NO_STRUCTURE, OCTAVES_THAT_HOLD, DetailHead, find_holding_scale
+from vtiqa_jax.models.detail import (
+    CAUSES,
+    NO_STRUCTURE,
+    OCTAVES_THAT_HOLD,
+    DetailHead,
+    add_causes,
+    add_harm,
+    find_holding_scale,
+)
 from vtiqa_jax.models.params import Params, abstract_model, init_params, merge_params
 from vtiqa_jax.models.views import normalize
 from vtiqa_jax.models.vtiqa import VTIQA, ModelConfig, VisionTransformer, tiny_config
@@ -46,11 +54,10 @@ def tokens_and_structure(rng: np.random.Generator) -> tuple[jax.Array, jax.Array
 def test_places_without_structure_say_nothing(head: DetailHead, rng: np.random.Generator) -> None:
     tokens, structure = tokens_and_structure(rng)
     flat = (structure <= NO_STRUCTURE)[:, :, None]
-    found = np.asarray(head(tokens, structure))
+    causes = np.asarray(head(tokens, structure))
     for nonsense in (1e4, -1e4, np.inf, np.nan):
-        np.testing.assert_array_equal(head(jnp.where(flat, nonsense, tokens), structure), found)
+        np.testing.assert_array_equal(head(jnp.where(flat, nonsense, tokens), structure), causes)
     octaves, _ = head.places(tokens)
-    causes = np.asarray(head.find_causes(tokens, structure))
     for view in range(2):
         seen = np.asarray(octaves[view])[~np.asarray(flat[view, :, 0])]
         assert (seen.min(0) <= causes[view]).all() and (causes[view] <= seen.max(0)).all()
@@ -61,13 +68,13 @@ def test_each_cause_has_places_of_its_own(head: DetailHead, rng: np.random.Gener
     tokens, structure = tokens_and_structure(rng)
     octaves, _ = head.places(tokens)
     for cause in range(len(CAUSES)):
-        before = np.asarray(head.find_causes(tokens, structure))
+        before = np.asarray(head(tokens, structure))
         kernel = head.weight.kernel
         assert kernel is not None
         kernel[...] = kernel[...].at[:, cause].multiply(1e4)
-        changed = np.asarray(head.find_causes(tokens, structure)) != before
+        changed = np.asarray(head(tokens, structure)) != before
         assert changed.tolist() == [[number == cause for number in range(len(CAUSES))]] * 2
-    sharpest = np.asarray(head.find_causes(tokens, structure))  # each by one place alone
+    sharpest = np.asarray(head(tokens, structure))  # each by one place alone
     for view, cause in np.ndindex(sharpest.shape):
         assert np.isclose(octaves[view, :, cause], sharpest[view, cause], atol=1e-5).sum() == 1
 
@@ -80,12 +87,18 @@ def test_causes_add_up_and_noise_counts_twice(head: DetailHead, rng: np.random.G
     total = {}
     for cause in range(len(CAUSES)):
         bias[...] = jnp.zeros(len(CAUSES)).at[cause].set(0.5)
-        total[CAUSES[cause]] = np.asarray(head(tokens, structure))
+        total[CAUSES[cause]] = np.asarray(add_causes(head(tokens, structure)))
     np.testing.assert_allclose(total["blur"], 0.5, rtol=EXACT)
     np.testing.assert_allclose(total["artefacts"], 0.5, rtol=EXACT)
     np.testing.assert_allclose(total["noise"], 1, rtol=EXACT)
     bias[...] = jnp.full(len(CAUSES), 0.5)
-    np.testing.assert_allclose(head(tokens, structure), sum(total.values()), rtol=EXACT)
+    octaves = head(tokens, structure)
+    np.testing.assert_allclose(add_causes(octaves), sum(total.values()), rtol=EXACT)
+    np.testing.assert_allclose(add_harm(octaves), add_causes(octaves), rtol=EXACT)
+    # Cleaner than clean does not make up for blur.
+    cleaner = octaves.at[:, 1:].set(-0.5)
+    np.testing.assert_allclose(add_harm(cleaner), total["blur"], rtol=EXACT)
+    np.testing.assert_allclose(add_causes(cleaner), total["blur"] - 1.5, rtol=EXACT)
 
 
 def test_a_view_without_structure_has_no_octaves_and_teaches_nothing(
@@ -93,7 +106,7 @@ def test_a_view_without_structure_has_no_octaves_and_teaches_nothing(
 ) -> None:
     tokens, structure = tokens_and_structure(rng)
     structure = structure.at[0].set(0)
-    assert np.isnan(head(tokens, structure)).tolist() == [True, False]
+    assert np.isnan(head(tokens, structure)).all(1).tolist() == [True, False]
     graphdef, params = nnx.split(head, nnx.Param)
 
     def sum_of_known(params: nnx.State) -> jax.Array:
@@ -238,10 +251,10 @@ def test_octaves_of_all_scales_are_those_of_each(seeing: ModelConfig, drawn: Par
         tokens = model.backbone.read_places(normalize(views[photo, scale][None]), (1,), 4)
         (expected,) = np.asarray(model.detail(tokens, structure[photo, scale][None]))
         np.testing.assert_allclose(found[photo, scale], expected, atol=1e-5)
-    assert np.isnan(found).sum() == 1
+    assert np.isnan(found).all(2).sum() == 1
     detail, scales = model.judge_detail(views, structure)
-    np.testing.assert_allclose(detail, model.detail.on_scale(jnp.asarray(found[:, 0])), atol=1e-5)
-    np.testing.assert_allclose(scales, find_holding_scale(jnp.asarray(found), FACTORS), rtol=1e-4)
+    np.testing.assert_allclose(detail, model.detail.on_scale(add_causes(jnp.asarray(found[:, 0]))), atol=1e-5)
+    np.testing.assert_allclose(scales, find_holding_scale(add_harm(jnp.asarray(found)), FACTORS), rtol=1e-4)
 
 
 @pytest.mark.parametrize(

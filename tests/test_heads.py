@@ -246,7 +246,7 @@ def predicted(params: Params, made: Places) -> np.ndarray:
     graphdef = nnx.split(DetailHead(FEATURES, rngs=nnx.Rngs(0)))[0]
     named = {name.removeprefix("detail."): jnp.asarray(array) for name, array in params.items()}
     fitted = merge_params(graphdef, named)
-    return np.asarray(fitted.find_causes(jnp.asarray(made.tokens, jnp.float32), jnp.asarray(made.structure)))
+    return np.asarray(fitted(jnp.asarray(made.tokens, jnp.float32), jnp.asarray(made.structure)))
 
 
 @pytest.mark.usefixtures("as_people_run")

@@ -29,15 +29,25 @@ def read_places(op: ModelGraph, config: ModelConfig, x: Value) -> Value:
 
 
 def _find_octaves(op: ModelGraph, places: Value, structure: Value) -> Value:
-    """Octaves of resolution lost in each view by all causes, [views]; NaN without structure."""
+    """Octaves of resolution lost in each view by each cause, [views, causes]; NaN without structure."""
     hidden = op.Gelu(linear(op, places, "detail.fc1"), approximate="none")
     octaves, logits = (linear(op, hidden, f"detail.{layer}") for layer in ("octaves", "weight"))
     counts = op.Unsqueeze(op.Greater(structure, np.float32(NO_STRUCTURE)), np.array([2]))
     weights = op.Softmax(op.Where(counts, logits, np.float32(-np.inf)), axis=1)
-    weighted = op.Mul(op.Mul(weights, octaves), np.array(CAUSE_WEIGHTS, np.float32))
-    total = op.ReduceSum(op.Where(counts, weighted, np.float32(0)), np.array([1, 2]), keepdims=0)
-    is_known = op.cast(op.ReduceMax(op.cast(counts, np.int32), np.array([1, 2]), keepdims=0), np.bool_)
-    return op.Where(is_known, total, np.float32(np.nan))
+    mean = op.ReduceSum(op.Where(counts, op.Mul(weights, octaves), np.float32(0)), np.array([1]), keepdims=0)
+    is_known = op.cast(op.ReduceMax(op.cast(counts, np.int32), np.array([1]), keepdims=0), np.bool_)
+    return op.Where(is_known, mean, np.float32(np.nan))
+
+
+def _add_causes(op: Graph, octaves: Value) -> Value:
+    """The sum over causes, [..., causes] to [...], as by `models.detail.add_causes`."""
+    return op.Squeeze(op.MatMul(octaves, np.array(CAUSE_WEIGHTS, np.float32)[:, None]), np.array([-1]))
+
+
+def _add_harm(op: Graph, octaves: Value) -> Value:
+    """The same, but nothing makes up for blur, as by `models.detail.add_harm`."""
+    least = np.array([-np.inf] + [0] * (len(CAUSE_WEIGHTS) - 1), np.float32)
+    return _add_causes(op, op.Max(octaves, least))
 
 
 def _on_scale(op: ModelGraph, octaves: Value) -> Value:
@@ -91,7 +101,9 @@ def judge(op: ModelGraph, factors: Sequence[int], places: Value, structure: Valu
     Returns:
         `detail`, on the score's scale; and `holds`, percent of a photo's width. Both [photos].
     """
-    octaves = op.Reshape(_find_octaves(op, places, structure), np.array([len(factors), -1]))
+    octaves = op.Reshape(_find_octaves(op, places, structure), np.array([len(factors), -1, len(CAUSE_WEIGHTS)]))
     scales = [op.Gather(octaves, np.int64(number), axis=0) for number in range(len(factors))]
-    beyond = op.Sub(np.float32(OCTAVES_THAT_HOLD), _combine_scales(op, scales, factors))
-    return _on_scale(op, scales[0]), op.Mul(op.Pow(np.float32(2), beyond), np.float32(100))
+    beyond = op.Sub(
+        np.float32(OCTAVES_THAT_HOLD), _combine_scales(op, [_add_harm(op, scale) for scale in scales], factors)
+    )
+    return _on_scale(op, _add_causes(op, scales[0])), op.Mul(op.Pow(np.float32(2), beyond), np.float32(100))

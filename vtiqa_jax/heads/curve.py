@@ -14,6 +14,7 @@ from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import ImageError
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.detail import add_causes
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vtiqa import VTIQA, select_implementation
 from vtiqa_jax.photos.decode import decode
@@ -39,7 +40,7 @@ def measure_octaves(model: Checkpoint, photos: Manifest) -> Float[np.ndarray, " 
     def find(params: Params, images: Array, structure: Array) -> Array:
         vtiqa = parameters.merge_params(graphdef, params)
         assert isinstance(vtiqa, VTIQA)
-        return vtiqa.find_octaves(images, structure)[:, 0]
+        return add_causes(vtiqa.find_octaves(images, structure)[:, 0])
 
     octaves = np.full(len(photos.names), np.nan)
     for start in tqdm(range(0, len(octaves), BATCH), "scored photos", disable=None):

@@ -110,7 +110,7 @@ def _batches(places: Places, options: FitOptions, rng: np.random.Generator) -> I
 
 
 def _loss(head: DetailHead, batch: _Batch, factors: Float[Array, " scales"]) -> Float[Array, ""]:
-    lost = head.find_causes(batch.tokens.astype(jnp.float32), batch.structure)  # [ladders, versions, scales, causes]
+    lost = head(batch.tokens.astype(jnp.float32), batch.structure)  # [ladders, versions, scales, causes]
     known = ~jnp.isnan(lost) & batch.is_there[:, :, None, None]
     lost = jnp.where(known, lost, 0)
     # What a camera's photo itself has lost is not known: what the head says of it counts, and trains nothing.

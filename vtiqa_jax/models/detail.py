@@ -36,6 +36,14 @@ def add_causes(octaves: Float[Array, "*batch causes"]) -> Float[Array, "*batch"]
     return octaves @ jnp.array(CAUSE_WEIGHTS)
 
 
+def add_harm(octaves: Float[Array, "*batch causes"]) -> Float[Array, "*batch"]:
+    """Adds up what is lost as `add_causes` does, but nothing makes up for blur: cleaner than clean is not sharper.
+
+    By this sum an enlarged photo holds at so much less of its size as it was enlarged.
+    """
+    return add_causes(octaves.at[..., 1:].max(0))
+
+
 class DetailHead(nnx.Module):
     """Patch tokens of native views to octaves lost, cause by cause. Always float32.
 
@@ -64,10 +72,10 @@ class DetailHead(nnx.Module):
         hidden = jax.nn.gelu(self.fc1(tokens), approximate=False)
         return self.octaves(hidden), self.weight(hidden)
 
-    def find_causes(
+    def __call__(
         self, tokens: Float[Array, "*batch places features"], structure: Float[Array, "*batch places"]
     ) -> Float[Array, "*batch causes"]:
-        """Finds the octaves lost in views by each cause.
+        """Octaves lost in views by each cause.
 
         Args:
             tokens: of each place of a view.
@@ -81,12 +89,6 @@ class DetailHead(nnx.Module):
         weights = jax.nn.softmax(logits, axis=-2, where=counts)
         mean = jnp.sum(jnp.where(counts, weights * octaves, 0), axis=-2)
         return jnp.where(counts.any(-2), mean, jnp.nan)
-
-    def __call__(
-        self, tokens: Float[Array, "*batch places features"], structure: Float[Array, "*batch places"]
-    ) -> Float[Array, "*batch"]:
-        """Octaves lost in views by all causes; arguments and missing values as of `find_causes`."""
-        return add_causes(self.find_causes(tokens, structure))
 
     def on_scale(self, octaves: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
         """Returns octaves lost as a number on the score's scale: the less is lost, the better."""

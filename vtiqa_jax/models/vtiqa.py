@@ -27,7 +27,7 @@ from jax.nn.initializers import Initializer
 from jaxtyping import Array, Float, UInt8
 
 from vtiqa_jax.models import cpu_kernels, views
-from vtiqa_jax.models.detail import DetailHead, add_causes, find_holding_scale
+from vtiqa_jax.models.detail import DetailHead, add_causes, add_harm, find_holding_scale
 from vtiqa_jax.models.ends import SoftEnds
 from vtiqa_jax.models.novelty import Novelty
 from vtiqa_jax.photos.native import NativeViews
@@ -573,8 +573,8 @@ class VTIQA(nnx.Module):
 
     def find_octaves(
         self, native_views: UInt8[Array, "batch scales size size 3"], structure: Float[Array, "batch scales places"]
-    ) -> Float[Array, "batch scales"]:
-        """Finds how much of the resolution is lost, in octaves, at each scale; see `photos.native` and `DetailHead`.
+    ) -> Float[Array, "batch scales causes"]:
+        """Finds the octaves that are lost at each scale by each cause; see `photos.native` and `DetailHead`.
 
         Returns:
             NaN where a photo shows no structure, or is too small.
@@ -590,7 +590,7 @@ class VTIQA(nnx.Module):
             return head(tokens, levels)
 
         # A scale at a time: all of them would leave a CPU's caches.
-        return jax.lax.map(see, (native_views.swapaxes(0, 1), structure.swapaxes(0, 1))).T
+        return jax.lax.map(see, (native_views.swapaxes(0, 1), structure.swapaxes(0, 1))).swapaxes(0, 1)
 
     def judge_places(
         self, native_views: UInt8[Array, "batch size size 3"]
@@ -618,7 +618,8 @@ class VTIQA(nnx.Module):
         """
         assert self.detail is not None
         octaves = self.find_octaves(native_views, structure)
-        return self.detail.on_scale(octaves[:, 0]), find_holding_scale(octaves, self.config.native_factors)
+        holds = find_holding_scale(add_harm(octaves), self.config.native_factors)
+        return self.detail.on_scale(add_causes(octaves[:, 0])), holds
 
     def score(
         self,
