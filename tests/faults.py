@@ -1744,7 +1744,7 @@ FAULTS = (
         "vtiqa_jax/models/detail.py",
         "CAUSE_WEIGHTS = (1.0, 2.0, 1.0)",
         "CAUSE_WEIGHTS = (1.0, 1.0, 1.0)",
-        "tests/test_detail.py::test_causes_add_up_and_noise_counts_twice",
+        "tests/test_detail.py::test_causes_add_up_and_noise_counts_thrice",
     ),
     Fault(
         "the place that tells most of one cause tells of all",
