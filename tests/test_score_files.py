@@ -34,7 +34,7 @@ def test_every_format_holds_the_same(tmp_path: Path, scale: LabelScale) -> None:
     rows = [{column.name: column.value(found) for column in COLUMNS} for found in results]
     assert rows[0] == {
         "image": HARD[0], "score": 3.25, "percentile": 12.5, "out_of_range": "above", "detail": 2.75, "holds": 45.0,
-        "rank": 3.0, "mean": 3.2, "spread": 0.0625, "error": None, "warning": None, "width": 6000, "height": 4000,
+        "rank": 3.2, "mean": 3.2, "spread": 0.0625, "error": None, "warning": None, "width": 6000, "height": 4000,
     }  # fmt: skip
     for ending in score_files.WRITERS:
         path = tmp_path / f"s{ending}"
@@ -48,7 +48,7 @@ def test_every_format_holds_the_same(tmp_path: Path, scale: LabelScale) -> None:
         pairs = zip(header, cells, strict=True)
         assert {name: numbers.get(name, str)(cell) if cell else None for name, cell in pairs} == row
     assert lines[0][1:] == [
-        "3.250000", "12.5", "above", "2.750000", "45.0", "3.000000", "3.200000", "0.062500", "", "", "6000", "4000",
+        "3.250000", "12.5", "above", "2.750000", "45.0", "3.200000", "3.200000", "0.062500", "", "", "6000", "4000",
     ]  # fmt: skip
     assert [json.loads(line) for line in (tmp_path / "s.jsonl").read_text().splitlines()] == rows
     told = json.loads((tmp_path / "s.json").read_text())

@@ -67,8 +67,13 @@ def test_what_is_better_in_either_ranks_higher(score: float, detail: float, more
     assert low <= rank_photo(score, detail) <= high, "on the same scale"
 
 
+def test_of_photos_that_look_alike_detail_decides_and_of_others_the_score() -> None:
+    assert rank_photo(3.5, 2.0) < rank_photo(3.5, 3.0)
+    assert rank_photo(3.5, 2.0) > rank_photo(3.0, 4.0), "half a point as a whole is worth two at 100 %"
+
+
 def test_a_result_knows_its_rank() -> None:
-    assert judged(45.0, detail=2.0).rank == 2.5
+    assert judged(45.0, detail=2.0).rank == rank_photo(3.0, 2.0)
     assert judged(None, detail=None).rank == 3.0
     assert ScoreResult("a.jpg", None, "broken").rank is None
 
@@ -84,7 +89,7 @@ def pair(a: tuple[float, float | None], b: tuple[float, float | None], higher: b
         ((4.0, 2.0), (3.0, 2.5), "At 100 % y is better, by 0.5000; x is better as a whole, by both numbers."),
         ((4.0, 3.0), (3.0, 2.5), "At 100 % x is better, by 0.5000; x is better as a whole, too."),
         ((4.0, 3.0), (3.0, 3.01), "At 100 % they are alike; x is better as a whole, by both numbers."),
-        ((3.0, 2.5), (2.5, 3.0), "At 100 % y is better, by 0.5000; as a whole, by both numbers, they are as good as"),
+        ((3.0, 2.5), (2.95, 3.0), "At 100 % y is better, by 0.5000; as a whole, by both numbers, they are as good as"),
     ],
 )
 def test_which_of_two_is_better_in_what(a: tuple[float, float], b: tuple[float, float], said: str) -> None:

@@ -81,7 +81,7 @@ COLUMNS = (
         "holds", float, "the largest scale at which it is sharp, clean and real, percent of its width", decimals=1,
         heading="  holds up to", shown=f"  {{:<{LONGEST}}}", words=say_scale,
     ),
-    Column("rank", float, "by which photos are ordered: the mean of score and detail; without detail the score"),
+    Column("rank", float, "by which photos are ordered: the score, and detail for a tenth"),
     Column("mean", float, "mean of the scores by drawn mosaics", where="spread", heading="  mean", shown="{:10.4f}"),
     Column(
         "spread", float, "standard deviation of the scores by drawn mosaics", where="spread",
