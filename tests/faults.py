@@ -1350,7 +1350,7 @@ FAULTS = (
     Fault(
         "detail counts for nothing in the order of photos",
         "vtiqa_jax/evaluation/rank.py",
-        "return score if detail is None else (score + detail) / 2",
+        "return score if detail is None else score + DETAIL_WEIGHT * (detail - score)",
         "return score",
         "tests/test_words.py::test_what_is_better_in_either_ranks_higher",
     ),
