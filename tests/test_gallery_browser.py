@@ -448,7 +448,7 @@ def test_a_column_that_comes_later_is_shown_and_downloaded(
 
 # ---- detail ----
 
-DETAILED = {"sharp.jpg": (2.0, 4.5, 120.0), "soft.jpg": (4.0, 1.5, 20.0), "both.jpg": (3.6, 3.6, 60.0)}
+DETAILED = {"sharp.jpg": (2.0, 4.5, 120.0), "soft.jpg": (4.0, 1.5, 20.0), "both.jpg": (3.9, 3.6, 60.0)}
 """Score, detail, and up to which scale a photo holds."""
 
 
@@ -491,12 +491,12 @@ def detail_page(browser: Any, detailed: Path) -> Iterator[Page]:
 
 def test_both_numbers_are_shown_and_order_photos(detail_page: Page) -> None:
     page = detail_page
-    assert names(page) == ["both.jpg", "sharp.jpg", "fog.jpg", "soft.jpg"], "by the mean of both"
-    assert page.locator(".card .detail").all_inner_texts() == ["1:1 3.60", "1:1 4.50", "1:1 1.50"]
+    assert names(page) == ["both.jpg", "soft.jpg", "fog.jpg", "sharp.jpg"], "by both numbers"
+    assert page.locator(".card .detail").all_inner_texts() == ["1:1 3.60", "1:1 1.50", "1:1 4.50"]
     label = page.locator(".card", has_text="both.jpg").get_attribute("aria-label")
-    assert label == "both.jpg, score 3.60, detail 3.60, holds up to 60 %, about 8.6 of 24 megapixels"
+    assert label == "both.jpg, score 3.90, detail 3.60, holds up to 60 %, about 8.6 of 24 megapixels"
     orders = {
-        "worst": ["soft.jpg", "fog.jpg", "sharp.jpg", "both.jpg"],
+        "worst": ["sharp.jpg", "fog.jpg", "soft.jpg", "both.jpg"],
         "score": ["soft.jpg", "both.jpg", "fog.jpg", "sharp.jpg"],
         "detail": ["sharp.jpg", "both.jpg", "soft.jpg", "fog.jpg"],
         "holds": ["sharp.jpg", "both.jpg", "soft.jpg", "fog.jpg"],
