@@ -9,10 +9,7 @@ import functools
 import numpy as np
 
 from vtiqa_jax.convert.onnx_graph import Graph, Value
-from vtiqa_jax.photos.native import WINDOW, NativeViews
-
-LUMA = np.array([77, 150, 29], np.int32)
-"""256 times BT.601's weights of red, green and blue."""
+from vtiqa_jax.photos.native import GREY_LEVEL, LUMA, WINDOW, NativeViews
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +76,7 @@ def choose_places(op: Graph, screen: Value, grid: int) -> Places:
         screen: photos as a screen shows them, uint8 [photos, height, width, 3].
         grid: cells along a side.
     """
-    luma = op.ReduceSum(op.Mul(op.cast(screen, np.int32), LUMA), np.array([3]), keepdims=0)
+    luma = op.ReduceSum(op.Mul(op.cast(screen, np.int32), LUMA.astype(np.int32)), np.array([3]), keepdims=0)
     differences = op.Add(_differences(op, luma, 1), _differences(op, luma, 2))
     sums = _window_sums(op, _window_sums(op, differences, 1), 2)
     (first_row, rows), (first_column, columns) = (_cells(op, _side(op, luma, axis), grid) for axis in (1, 2))
@@ -94,7 +91,7 @@ def choose_places(op: Graph, screen: Value, grid: int) -> Places:
         for axis, place in ((1, row), (2, column))
     )
     greatest = op.cast(op.ReduceMax(cells, np.array([2]), keepdims=0), np.float32)
-    return Places(centre_row, centre_column, op.Div(greatest, np.float32(4 * 256 * WINDOW**2)))
+    return Places(centre_row, centre_column, op.Div(greatest, np.float32(GREY_LEVEL * WINDOW**2)))
 
 
 @dataclasses.dataclass(frozen=True)

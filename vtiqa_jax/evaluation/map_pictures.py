@@ -29,8 +29,14 @@ def shrink_for_picture(pixels: Rgb) -> Resized:
     return make_thumbnail(pixels, PANEL_SIDE)
 
 
-def draw_maps(photo: Rgb, maps: Sequence[PhotoMap], title: str = "") -> bytes:
-    """Draws a PNG: the photo, and beside it each of its maps."""
+def draw_maps(photo: Rgb | None, maps: Sequence[PhotoMap], title: str = "") -> bytes:
+    """Draws a PNG: the photo, and beside it each of its maps.
+
+    Raises:
+        ValueError: there is no photo.
+    """
+    if photo is None:
+        raise ValueError("this map does not have its photo")
     columns = 2 if len(maps) in (1, 3) else 1 + len(maps)
     rows = -(-(1 + len(maps)) // columns)
     ratio = min(3.0, max(0.4, photo.shape[0] / photo.shape[1]))  # a panorama's maps need room for their scales

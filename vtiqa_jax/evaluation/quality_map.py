@@ -71,8 +71,6 @@ class QualityMap:
         """
         from vtiqa_jax.evaluation.map_pictures import draw_maps  # scoring does not wait for matplotlib
 
-        if self.photo is None:
-            raise ValueError("this map does not have its photo")
         return draw_maps(self.photo, [self], title)
 
     def paint(self, axes: "Axes") -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import itertools
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -149,7 +150,7 @@ class PlacesCache:
         first = next(made, None)
         if first is None:
             raise ImageError("it is neither as a camera made it nor large enough to be shrunk")
-        places = read_places(self._config, self._params, (version for part in ([first], made) for version in part))
+        places = read_places(self._config, self._params, itertools.chain([first], made))
         atomic.make_folder(self._folder)
         with atomic.atomic_replace(file) as temporary, temporary.open("wb") as out:
             np.savez(out, allow_pickle=False, **vars(places))

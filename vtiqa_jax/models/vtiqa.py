@@ -571,6 +571,11 @@ class VTIQA(nnx.Module):
         assert self.novelty is not None
         return self.novelty(jnp.concatenate([global_features, local_features], axis=1))
 
+    def _read_places(self, native_views: UInt8[Array, "batch size size 3"]) -> Float[Array, "batch places features"]:
+        """Reads what the detail head sees of each place of native views."""
+        blocks, patch = self.config.native_blocks, self.config.mosaic_patch
+        return self.backbone.read_places(views.normalize(native_views), blocks, patch)
+
     def find_octaves(
         self, native_views: UInt8[Array, "batch scales size size 3"], structure: Float[Array, "batch scales places"]
     ) -> Float[Array, "batch scales causes"]:
@@ -584,10 +589,7 @@ class VTIQA(nnx.Module):
 
         def see(scale: tuple[Array, Array]) -> Array:
             images, levels = scale
-            tokens = self.backbone.read_places(
-                views.normalize(images), self.config.native_blocks, self.config.mosaic_patch
-            )
-            return head(tokens, levels)
+            return head(self._read_places(images), levels)
 
         # A scale at a time: all of them would leave a CPU's caches.
         return jax.lax.map(see, (native_views.swapaxes(0, 1), structure.swapaxes(0, 1))).swapaxes(0, 1)
@@ -602,9 +604,7 @@ class VTIQA(nnx.Module):
             causes; see `DetailHead.places`.
         """
         assert self.detail is not None
-        blocks, patch = self.config.native_blocks, self.config.mosaic_patch
-        tokens = self.backbone.read_places(views.normalize(native_views), blocks, patch)
-        octaves, logits = self.detail.places(tokens)
+        octaves, logits = self.detail.places(self._read_places(native_views))
         return add_causes(octaves), logits.mean(-1)
 
     def judge_detail(

@@ -12,6 +12,10 @@ from jaxtyping import Float, Float32, Int, UInt8
 
 from vtiqa_jax.photos.resize import Resized, Rgb
 
+LUMA = np.array([77, 150, 29])
+"""256 times BT.601's weights of red, green and blue, in integers."""
+GREY_LEVEL = 4 * 256
+"""What `_differences` has for each grey level: two pixels apart, in two directions."""
 WINDOW = 5
 """Side of the squares of a screen's pixels whose structure is compared."""
 
@@ -81,7 +85,7 @@ def _window_sums(values: Int[np.ndarray, "rows columns"], size: int) -> Int[np.n
 
 def _differences(screen: Resized) -> Int[np.ndarray, "rows columns"]:
     """Returns how much pixels around each one differ: two apart, in two directions, 256 times a grey level."""
-    luma = screen.astype(np.int32) @ np.array([77, 150, 29])  # 256 times BT.601's, in integers
+    luma = screen.astype(np.int32) @ LUMA
     down, across = np.zeros_like(luma), np.zeros_like(luma)
     down[1:-1] = np.abs(luma[2:] - luma[:-2])
     across[:, 1:-1] = np.abs(luma[:, 2:] - luma[:, :-2])
@@ -104,8 +108,7 @@ def choose_places(screen: Resized, grid: int) -> Places:
             row, column = divmod(int(cell.argmax()), cell.shape[1])
             centres.append(((top + row + 0.5) / sums.shape[0], (left + column + 0.5) / sums.shape[1]))
             structure.append(cell[row, column])
-    # Two pixels apart, two directions, 256 times a grey level.
-    levels = np.array(structure, np.float32) / np.float32(4 * 256 * WINDOW**2)
+    levels = np.array(structure, np.float32) / np.float32(GREY_LEVEL * WINDOW**2)
     return Places(np.array(centres), levels)
 
 
@@ -119,7 +122,7 @@ def structure_of_cells(
         rows: where the cells begin and the last one ends, as shares of the photo's height.
         columns: the same across.
     """
-    structure = _differences(screen).astype(np.float32) / np.float32(4 * 256)
+    structure = _differences(screen).astype(np.float32) / np.float32(GREY_LEVEL)
     for axis, shares in ((0, rows), (1, columns)):
         side = structure.shape[axis]
         first = np.minimum((shares[:-1] * side).astype(int), side - 1)
