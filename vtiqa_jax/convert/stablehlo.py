@@ -20,7 +20,7 @@ def build(config: ModelConfig, params: Params) -> bytes:
 
     Returns:
         What `jax.export.deserialize` reads: a function of `global_images` and `local_images`, as of `VTIQA.score`, that
-        returns scores. With detail it is also of native views and of their structure, as of `VTIQA.judge_detail`, and
+        returns scores. With detail it is also of native views and of their structure, as of `VTIQA.read_native`, and
         returns a dict of `score`, `detail` and `holds`, as `ScoreResult` has them but for NaN where nothing is known.
     """
     graphdef, _ = parameters.abstract_model(config)
@@ -34,7 +34,8 @@ def build(config: ModelConfig, params: Params) -> bytes:
         if not native:
             return score
         assert isinstance(model, VTIQA)
-        detail, holds = model.judge_detail(*native)
+        octaves, _ = model.read_native(*native)
+        detail, holds = model.judge_detail(octaves)
         return {"score": score, "detail": detail, "holds": 100 * holds}
 
     (batch,) = export.symbolic_shape("batch")

@@ -78,7 +78,8 @@ def _judge(config: ModelConfig, model: Any, arrays: Sequence[Array], score: Call
     if not config.native:
         return score(*arrays)
     *screen, native_views, structure = arrays
-    detail, holds = model.judge_detail(native_views, structure)
+    octaves, _ = model.read_native(native_views, structure)
+    detail, holds = model.judge_detail(octaves)
     return {**score(*screen), "detail": detail, "holds": holds}
 
 

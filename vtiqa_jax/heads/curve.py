@@ -40,7 +40,7 @@ def measure_octaves(model: Checkpoint, photos: Manifest) -> Float[np.ndarray, " 
     def find(params: Params, images: Array, structure: Array) -> Array:
         vtiqa = parameters.merge_params(graphdef, params)
         assert isinstance(vtiqa, VTIQA)
-        return add_causes(vtiqa.find_octaves(images, structure)[:, 0])
+        return add_causes(vtiqa.read_native(images, structure)[0][:, 0])
 
     octaves = np.full(len(photos.names), np.nan)
     for start in tqdm(range(0, len(octaves), BATCH), "scored photos", disable=None):

@@ -116,7 +116,7 @@ class PlacesCache:
             model: whose backbone sees the places; those of another one are kept apart.
         """
         # Ends and what knows photographs come after the backbone: places stay the same.
-        self._config = model.config.replace(soft_ends=False, novelty=False)
+        self._config = model.config.replace(soft_ends=False, novelty=False, reasons=False)
         backbone = {
             name.removeprefix("backbone."): array
             for name, array in model.params.items()

@@ -52,12 +52,12 @@ def with_view_size(start: Checkpoint, size: int) -> Checkpoint:
 
 
 def without_detail(start: Checkpoint) -> Checkpoint:
-    """The same model without its detail head, if it has one.
+    """The same model without what it says of a photo's own pixels, if it does: detail and reasons.
 
-    That head reads blocks' patch tokens of one backbone, and is wrong as soon as the backbone learns.
+    These heads read blocks' patch tokens of one backbone, and are wrong as soon as the backbone learns.
     """
-    params = {name: array for name, array in start.params.items() if param_group(name)[0] != "detail"}
-    config = start.config.replace(native_factors=(), native_blocks=())
+    params = {name: array for name, array in start.params.items() if param_group(name)[0] not in ("detail", "reasons")}
+    config = start.config.replace(native_factors=(), native_blocks=(), reasons=False)
     return dataclasses.replace(start, config=config, params=params)
 
 

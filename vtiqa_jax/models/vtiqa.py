@@ -30,6 +30,7 @@ from vtiqa_jax.models import cpu_kernels, views
 from vtiqa_jax.models.detail import DetailHead, add_causes, add_harm, find_holding_scale
 from vtiqa_jax.models.ends import SoftEnds
 from vtiqa_jax.models.novelty import Novelty
+from vtiqa_jax.models.reasons import ReasonsHead, measure_tones
 from vtiqa_jax.photos.native import NativeViews
 from vtiqa_jax.photos.preparation import Preparation
 from vtiqa_jax.photos.resize import Cut
@@ -86,6 +87,8 @@ class ModelConfig:
     released."""
     novelty: bool = False
     """Whether the model says how unlike a photograph a picture is, see `Novelty`."""
+    reasons: bool = False
+    """Whether the model names a photo's faults, see `ReasonsHead`; it reads what the detail head reads, too."""
 
     def __post_init__(self) -> None:
         rising = (
@@ -114,6 +117,8 @@ class ModelConfig:
             raise ValueError(f"native_blocks {blocks} must rise, and end before the last block, {self.depth}")
         if (self.soft_ends or self.novelty) and self.kind != "vtiqa":
             raise ValueError("soft_ends and novelty belong to a VT-IQA")
+        if self.reasons and not factors:
+            raise ValueError("reasons need native views")
         if self.mosaic_patch % self.patch_size and factors:
             raise ValueError(f"native views need places of whole patches of {self.patch_size} px")
 
@@ -515,6 +520,8 @@ class VTIQA(nnx.Module):
         self.detail = DetailHead(len(config.native_blocks) * config.embed_dim, rngs=rngs) if config.native else None
         self.ends = SoftEnds() if config.soft_ends else None
         self.novelty = Novelty(2 * config.feature_dim) if config.novelty else None
+        place, scales = len(config.native_blocks) * config.embed_dim, len(config.native_factors)
+        self.reasons = ReasonsHead(place, scales, config.feature_dim, rngs=rngs) if config.reasons else None
 
     def __call__(
         self,
@@ -576,23 +583,27 @@ class VTIQA(nnx.Module):
         blocks, patch = self.config.native_blocks, self.config.mosaic_patch
         return self.backbone.read_places(views.normalize(native_views), blocks, patch)
 
-    def find_octaves(
+    def read_native(
         self, native_views: UInt8[Array, "batch scales size size 3"], structure: Float[Array, "batch scales places"]
-    ) -> Float[Array, "batch scales causes"]:
-        """Finds the octaves that are lost at each scale by each cause; see `photos.native` and `DetailHead`.
+    ) -> tuple[Float[Array, "batch scales causes"], Float[Array, "batch scales summary"]]:
+        """Reads all that the heads see of a photo's own pixels; see `photos.native`.
 
         Returns:
-            NaN where a photo shows no structure, or is too small.
+            The octaves that are lost at each scale by each cause, see `DetailHead`: NaN where a photo shows no
+            structure, or is too small. And what `ReasonsHead.see_places` says of each scale; nothing without reasons.
         """
-        head = self.detail
-        assert head is not None
+        detail, reasons = self.detail, self.reasons
+        assert detail is not None
 
-        def see(scale: tuple[Array, Array]) -> Array:
+        def see(scale: tuple[Array, Array]) -> tuple[Array, Array]:
             images, levels = scale
-            return head(self._read_places(images), levels)
+            tokens = self._read_places(images)
+            summary = reasons.see_places(tokens, levels) if reasons else jnp.zeros((*levels.shape[:1], 0))
+            return detail(tokens, levels), summary
 
         # A scale at a time: all of them would leave a CPU's caches.
-        return jax.lax.map(see, (native_views.swapaxes(0, 1), structure.swapaxes(0, 1))).swapaxes(0, 1)
+        octaves, summaries = jax.lax.map(see, (native_views.swapaxes(0, 1), structure.swapaxes(0, 1)))
+        return octaves.swapaxes(0, 1), summaries.swapaxes(0, 1)
 
     def judge_places(
         self, native_views: UInt8[Array, "batch size size 3"]
@@ -608,18 +619,36 @@ class VTIQA(nnx.Module):
         return add_causes(octaves), logits.mean(-1)
 
     def judge_detail(
-        self, native_views: UInt8[Array, "batch scales size size 3"], structure: Float[Array, "batch scales places"]
+        self, octaves: Float[Array, "batch scales causes"]
     ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
-        """Judges photos at their own pixels.
+        """Judges photos at their own pixels, by the octaves of `read_native`.
 
         Returns:
             On the score's scale, what they show at 100 %; and the largest scale at which they hold, see
             `find_holding_scale`.
         """
         assert self.detail is not None
-        octaves = self.find_octaves(native_views, structure)
         holds = find_holding_scale(add_harm(octaves), self.config.native_factors)
         return self.detail.on_scale(add_causes(octaves[:, 0])), holds
+
+    def judge_reasons(
+        self,
+        summaries: Float[Array, "batch scales summary"],
+        global_features: Float[Array, "batch features"],
+        global_view: UInt8[Array, "batch size size 3"],
+    ) -> tuple[Float[Array, "batch faults"], Float[Array, "batch faults"]]:
+        """Judges which of `reasons.FAULTS` photos have.
+
+        Args:
+            summaries: of `read_native`.
+            global_features: of the global view.
+            global_view: as it is seen, not normalised.
+
+        Returns:
+            The strength of each fault, and the probability that a person names it.
+        """
+        assert self.reasons is not None
+        return self.reasons(summaries, global_features, measure_tones(global_view))
 
     def score(
         self,
