@@ -1,10 +1,10 @@
 """Series of one scene whose order is physics: does each number fall from one photo to the next, worse one?
 
-    cut -d, -f2 SERIES/index.csv | tail -n +2 | sort -u | (cd SERIES && xargs -d '\\n' vtiqa score --out series.csv)
-    python experiments/real_series.py --index SERIES/index.csv --scores SERIES/series.csv
+    vtiqa score SERIES --out series.csv
+    python experiments/real_series.py --index SERIES/index.csv --scores series.csv
 
-index.csv has the columns `series`, `file`, within SERIES, `kind` and `value`: within a series, a photo with a higher
-value is worse. Without a value a photo counts for nothing.
+index.csv has the columns `series`, `file`, as a path within SERIES, `kind` and `value`: within a series, a photo with a
+higher value is worse. Without a value a photo counts for nothing.
 """
 
 import csv
@@ -30,12 +30,12 @@ class Arguments:
 def main(arguments: Arguments) -> None:
     """Prints the shares by kind of series."""
     with arguments.scores.open(newline="") as file:
-        scores = {row["image"]: row for row in csv.DictReader(file)}
-    series: dict[tuple[str, str], list[tuple[float, str]]] = defaultdict(list)
+        scores = {Path(row["image"]): row for row in csv.DictReader(file)}
+    series: dict[tuple[str, str], list[tuple[float, Path]]] = defaultdict(list)
     with arguments.index.open(newline="") as file:
         for row in csv.DictReader(file):
             if row["value"]:
-                series[row["kind"], row["series"]].append((float(row["value"]), row["file"]))
+                series[row["kind"], row["series"]].append((float(row["value"]), arguments.index.parent / row["file"]))
     falls: dict[str, list[list[list[bool]]]] = defaultdict(list)
     for (kind, _), photos in series.items():
         steps = itertools.pairwise(scores[file] for _, file in sorted(photos))
