@@ -27,8 +27,8 @@ AMOUNTS: dict[str, tuple[float, float, float]] = {
     "low_contrast": (0.25, 0.45, 0.65),
     "colour_cast": (0.1, 0.2, 0.4),
 }
-"""Of a slight, a plain and a severe fault: the blur's sigma and the path's length in pixels, noise in grey levels, 100 less
-JPEG's quality, times enlarged, stops, the share of the veil, and the change of a channel's gain."""
+"""Of a slight, a plain and a severe fault: the blur's sigma and the path's length in pixels, noise in grey levels, 100
+less JPEG's quality, times enlarged, stops, the share of the veil, and the change of a channel's gain."""
 NOISIEST = 12800.0
 """ISO at which noise is drawn; it is scaled to its amount then."""
 
@@ -36,8 +36,6 @@ NOISIEST = 12800.0
 def amount_of(fault: str, strength: float) -> float:
     """Returns the amount of a fault at a strength from 0 on; beyond 3 it grows on."""
     slight, plain, severe = AMOUNTS[fault]
-    if strength <= 1:
-        return slight * (plain / slight) ** (strength - 1)
     if strength <= 2:
         return slight * (plain / slight) ** (strength - 1)
     return plain * (severe / plain) ** (strength - 2)

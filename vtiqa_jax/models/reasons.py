@@ -18,6 +18,8 @@ SCREEN_FAULTS = ("too_dark", "clipped_highlights", "low_contrast", "colour_cast"
 FAULTS = NATIVE_FAULTS + SCREEN_FAULTS
 LEVELS = (1.0, 2.0, 3.0)
 """Strengths of a slight, a plain and a severe fault."""
+STEEPNESS = 3.0
+"""Of the logit by which a planted fault is at least slight, plain or severe, for each step of its strength."""
 FALSE_ALARMS = (0.005, 0.01, 0.02, 0.05, 0.1)
 """Shares of good photos for which thresholds are kept: any reason at all is named wrongly in so many of them."""
 
@@ -79,7 +81,8 @@ class ReasonsHead(nnx.Module):
         self.native_faults = linear(HIDDEN, len(NATIVE_FAULTS))
         self.screen = linear(screen_features + TONES, HIDDEN)
         self.screen_faults = linear(HIDDEN, len(SCREEN_FAULTS))
-        self.curve = nnx.Param(jnp.tile(jnp.array([1.0, -1.5]), (len(FAULTS), 1)))
+        plain = (LEVELS[0] + LEVELS[1]) / 2
+        self.curve = nnx.Param(jnp.tile(STEEPNESS * jnp.array([1.0, -plain]), (len(FAULTS), 1)))
         """Of each fault slope and intercept of the logit of its probability by its strength."""
         self.thresholds = nnx.Param(jnp.full((len(FALSE_ALARMS), len(FAULTS)), 1.5))
         """Strengths from which a fault is named, for each of `FALSE_ALARMS`."""

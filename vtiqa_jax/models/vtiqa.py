@@ -578,8 +578,8 @@ class VTIQA(nnx.Module):
         assert self.novelty is not None
         return self.novelty(jnp.concatenate([global_features, local_features], axis=1))
 
-    def _read_places(self, native_views: UInt8[Array, "batch size size 3"]) -> Float[Array, "batch places features"]:
-        """Reads what the detail head sees of each place of native views."""
+    def read_places(self, native_views: UInt8[Array, "batch size size 3"]) -> Float[Array, "batch places features"]:
+        """Reads what the heads see of each place of native views."""
         blocks, patch = self.config.native_blocks, self.config.mosaic_patch
         return self.backbone.read_places(views.normalize(native_views), blocks, patch)
 
@@ -597,7 +597,7 @@ class VTIQA(nnx.Module):
 
         def see(scale: tuple[Array, Array]) -> tuple[Array, Array]:
             images, levels = scale
-            tokens = self._read_places(images)
+            tokens = self.read_places(images)
             summary = reasons.see_places(tokens, levels) if reasons else jnp.zeros((*levels.shape[:1], 0))
             return detail(tokens, levels), summary
 
@@ -615,7 +615,7 @@ class VTIQA(nnx.Module):
             causes; see `DetailHead.places`.
         """
         assert self.detail is not None
-        octaves, logits = self.detail.places(self._read_places(native_views))
+        octaves, logits = self.detail.places(self.read_places(native_views))
         return add_causes(octaves), logits.mean(-1)
 
     def judge_detail(

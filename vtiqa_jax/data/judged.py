@@ -1,0 +1,46 @@
+"""Photos judged by eye: which faults they have, and how strong."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from vtiqa_jax.data.csv_table import read_table, refuse
+from vtiqa_jax.models.reasons import FAULTS
+
+
+@dataclasses.dataclass(frozen=True)
+class JudgedPhotos:
+    """Photos and their faults."""
+
+    paths: tuple[Path, ...]
+    strengths: Float[np.ndarray, "photos faults"]
+    """0 for none, 1 slight, 2 plain, 3 severe; means of several people's."""
+    weights: Float[np.ndarray, " photos"]
+    """How many photos each stands for: rare faults are found by looking where they are likely."""
+
+
+def read_judged(table: Path) -> JudgedPhotos:
+    """Reads a CSV with the columns `image` and, of each fault, a strength; and `weight` if it has that.
+
+    Args:
+        table: photos are named relative to its folder.
+
+    Raises:
+        UserError: a photo is missing, a column too, or a cell is no number; with the lines.
+    """
+    found = read_table(table, ("image", *FAULTS))
+    columns, problems = {}, []
+    for name in (*FAULTS, *(("weight",) if "weight" in found.header else ())):
+        columns[name], wrong = found.numbers(name)
+        problems += wrong
+    paths = tuple(table.parent / name.strip() for name in found.column("image"))
+    problems += [
+        f"line {line}: no such photo: {path}"
+        for line, path in zip(found.lines, paths, strict=True)
+        if not path.is_file()
+    ]
+    refuse(table, problems)
+    strengths = np.array([columns[fault] for fault in FAULTS]).T.reshape(-1, len(FAULTS))
+    return JudgedPhotos(paths, strengths, np.array(columns.get("weight", [1.0] * len(paths))))

@@ -1,0 +1,128 @@
+"""Fitting the head that names faults, from versions whose faults are known."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jaxtyping import Array, Float, Float32
+
+from vtiqa_jax.heads.seen import Seen
+from vtiqa_jax.models.params import Params
+from vtiqa_jax.models.reasons import FAULTS, HIDDEN, LEVELS, STEEPNESS, ReasonsHead
+
+EPOCHS, BATCH = 40, 64
+LEARNING_RATE, WEIGHT_DECAY = 2e-3, 3e-2
+DROPOUT = 0.3
+"""Of the hidden units."""
+PLACES = 28
+"""Of each view, drawn anew for each batch."""
+SCALES_DROPPED = 0.15
+"""Share of the views that are left out: small photos lack them, and maps show one alone."""
+PRESENT_WEIGHT = 3.0
+"""Of faults that are there: most are not."""
+RELATED_WEIGHT = 0.2
+"""Of being no fault of one kind where a fault of a like kind is: an enlarged photo is soft, a noisy one speckled."""
+RELATED = (("defocus", "motion"), ("defocus", "enlarged"), ("motion", "enlarged"), ("luminance_noise", "chroma_noise"))
+
+
+def _related() -> Float32[np.ndarray, "faults faults"]:
+    matrix = np.zeros((len(FAULTS), len(FAULTS)), np.float32)
+    for pair in RELATED:
+        first, second = map(FAULTS.index, pair)
+        matrix[first, second] = matrix[second, first] = 1
+    return matrix
+
+
+def weigh_errors(strengths: Float[Array, "batch faults"]) -> Float[Array, "batch faults"]:
+    """Returns how much an error counts: more where the fault is, less where a like one is."""
+    is_there = strengths > 0
+    has_related = (is_there.astype(jnp.float32) @ _related()) > 0
+    return jnp.where(is_there, PRESENT_WEIGHT, jnp.where(has_related, RELATED_WEIGHT, 1.0))
+
+
+def ordinal_loss(found: Float[Array, "batch faults"], strengths: Float[Array, "batch faults"]) -> Float[Array, ""]:
+    """Returns the mean loss of being at least slight, plain and severe."""
+    cuts = jnp.array(LEVELS) - 0.5
+    logits = STEEPNESS * (found[..., None] - cuts)
+    losses = optax.losses.sigmoid_binary_cross_entropy(logits, (strengths[..., None] > cuts).astype(jnp.float32))
+    weights = weigh_errors(strengths)
+    return (losses.mean(-1) * weights).sum() / weights.sum()
+
+
+def _loss(head: ReasonsHead, batch: Seen, key: Array) -> Float[Array, ""]:
+    keys = jax.random.split(key, 3)
+    summaries = head.see_places(batch.tokens.astype(jnp.float32), batch.structure)
+    kept = jax.random.bernoulli(keys[0], 1 - SCALES_DROPPED, summaries.shape[:2])
+    kept = kept | (kept.sum(1) == 0)[:, None]
+    flat = (summaries * kept[..., None]).reshape(len(summaries), -1)
+
+    def hide(hidden: Array, key: Array) -> Array:
+        return hidden * jax.random.bernoulli(key, 1 - DROPOUT, hidden.shape) / (1 - DROPOUT)
+
+    native = head.native_faults(hide(jax.nn.gelu(head.native(flat), approximate=False), keys[1]))
+    inputs = jnp.concatenate([batch.screen, batch.tones], axis=1)
+    screen = head.screen_faults(hide(jax.nn.gelu(head.screen(inputs), approximate=False), keys[2]))
+    return ordinal_loss(jnp.concatenate([native, screen], axis=1), jnp.asarray(batch.strengths))
+
+
+def fit_reasons(seen: Seen, seed: int = 0, epochs: int = EPOCHS) -> Params:
+    """Fits the head.
+
+    Args:
+        seen: versions of many photos.
+        seed: of its first parameters and of all draws.
+        epochs: passes over the versions.
+
+    Returns:
+        Its parameters, by the names of a VT-IQA; curve and thresholds are as they were drawn.
+    """
+    rng = np.random.default_rng(seed)
+    _, scales, places, features = seen.tokens.shape
+    head = ReasonsHead(features, scales, seen.screen.shape[1], rngs=nnx.Rngs(seed))
+    graphdef, params = nnx.split(head, nnx.Param)
+    steps = epochs * max(1, len(seen.tokens) // BATCH)
+    optimizer = optax.adamw(
+        optax.warmup_cosine_decay_schedule(0, LEARNING_RATE, steps // 20, steps),
+        weight_decay=WEIGHT_DECAY,
+        mask=lambda tree: jax.tree.map(lambda leaf: leaf.ndim == 2 and leaf.shape[0] >= HIDDEN, tree),
+    )
+    state = optimizer.init(params)
+    sample = seen.tokens[rng.choice(len(seen.tokens), min(len(seen.tokens), 1000), replace=False), 0]
+    flat = sample.reshape(-1, features).astype(np.float32)
+    place = flat.mean(0), flat.std(0) + 0.05
+    inputs = np.concatenate([seen.screen, seen.tones], axis=1)
+    screen = inputs.mean(0), inputs.std(0) + 0.05
+    cut = seen.screen.shape[1]
+
+    @jax.jit
+    def step(params: Any, state: optax.OptState, batch: Seen, key: Array) -> tuple[Any, optax.OptState]:
+        def loss(params: Any) -> Float[Array, ""]:
+            scaled = dataclasses.replace(
+                batch,
+                tokens=(batch.tokens.astype(jnp.float32) - place[0]) / place[1],
+                screen=(batch.screen - screen[0][:cut]) / screen[1][:cut],
+                tones=(batch.tones - screen[0][cut:]) / screen[1][cut:],
+            )
+            return _loss(nnx.merge(graphdef, params), scaled, key)
+
+        gradient = jax.grad(loss)(params)
+        updates, state = optimizer.update(gradient, state, params)
+        return optax.apply_updates(params, updates), state
+
+    for _ in range(epochs):
+        order = rng.permutation(len(seen.tokens))
+        for at in range(0, len(order) - BATCH + 1, BATCH):
+            batch = seen.take(np.sort(order[at : at + BATCH]))
+            drawn = np.sort(rng.permutation(places)[:PLACES])
+            batch = dataclasses.replace(batch, tokens=batch.tokens[:, :, drawn], structure=batch.structure[:, :, drawn])
+            params, state = step(params, state, batch, jax.random.key(int(rng.integers(1 << 32))))
+    fitted = {".".join(map(str, path)): np.asarray(leaf) for path, leaf in nnx.to_flat_state(params)}
+    for layer, (mean, deviation) in {"place": place, "screen": screen}.items():
+        kernel, bias = fitted[f"{layer}.kernel"], fitted[f"{layer}.bias"]
+        fitted[f"{layer}.kernel"] = kernel / deviation[:, None]
+        fitted[f"{layer}.bias"] = bias - (mean / deviation) @ kernel
+    return {f"reasons.{name}": array for name, array in fitted.items()}

@@ -1,0 +1,152 @@
+"""What a model sees of versions of photos with planted faults, kept on disk: the heads learn from it."""
+
+import dataclasses
+import functools
+import hashlib
+import itertools
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float16, Float32
+
+from vtiqa_jax import atomic
+from vtiqa_jax.data import camera_noise, native_ladders, planted_faults
+from vtiqa_jax.errors import ImageError
+from vtiqa_jax.heads import faulty
+from vtiqa_jax.heads.faulty import Faulty, make_faulty
+from vtiqa_jax.models import params as parameters
+from vtiqa_jax.models import reasons
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.fingerprint import identify
+from vtiqa_jax.models.params import Params
+from vtiqa_jax.models.reasons import measure_tones
+from vtiqa_jax.models.vtiqa import VTIQA, ModelConfig, select_implementation
+from vtiqa_jax.photos import native, resize
+from vtiqa_jax.photos.decode import decode
+
+CHUNK = 4
+"""Versions computed together: more of them leave a CPU's caches."""
+_CODE = hashlib.sha256(
+    b"".join(
+        Path(str(module.__file__)).read_bytes()
+        for module in (camera_noise, native_ladders, planted_faults, faulty, native, resize, reasons)
+    )
+).hexdigest()
+"""What other code planted or measured is not the same."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What a model sees of versions of photos, and the faults they have."""
+
+    tokens: Float16[np.ndarray, "versions scales places features"]
+    structure: Float32[np.ndarray, "versions scales places"]
+    screen: Float32[np.ndarray, "versions features"]
+    """Of the global view."""
+    tones: Float32[np.ndarray, "versions tones"]
+    strengths: Float32[np.ndarray, "versions faults"]
+
+    def take(self, rows: np.ndarray) -> "Seen":
+        """Returns some of the versions."""
+        return Seen(*(getattr(self, field.name)[rows] for field in dataclasses.fields(self)))
+
+    @classmethod
+    def concatenate(cls, parts: "list[Seen]") -> "Seen":
+        """Joins what is seen of several photos."""
+        names = [field.name for field in dataclasses.fields(cls)]
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+jax.tree_util.register_dataclass(Seen, [field.name for field in dataclasses.fields(Seen)], [])
+
+
+@functools.cache
+def _make_reader(config: ModelConfig) -> Any:
+    graphdef, _ = parameters.abstract_model(config, "float32", select_implementation(jax.devices()[0], "float32"))
+
+    @jax.jit
+    def read(params: Params, global_view: Array, native_views: Array) -> tuple[Array, Array, Array]:
+        vtiqa = parameters.merge_params(graphdef, params)
+        assert isinstance(vtiqa, VTIQA)
+        tokens = jax.lax.map(vtiqa.read_places, native_views.swapaxes(0, 1)).swapaxes(0, 1)
+        return tokens.astype(jnp.float16), vtiqa.encode_views([global_view])[0], measure_tones(global_view)
+
+    return read
+
+
+def see_versions(model: Checkpoint, params: Params, versions: Iterable[Faulty]) -> Seen:
+    """Looks at versions as the model does when it scores.
+
+    Args:
+        model: with native views.
+        params: its parameters, on the device.
+        versions: at least one.
+    """
+    config, read, found = model.config, _make_reader(model.config), []
+    waiting = iter(versions)
+    while chunk := list(itertools.islice(waiting, CHUNK)):
+        prepared = [config.preparation.make(version.pixels) for version in chunk]
+        padded = [*prepared, *[prepared[-1]] * (CHUNK - len(chunk))]  # one shape is compiled
+        global_view, *_, native_views, structure = map(np.stack, zip(*padded, strict=True))
+        seen = (np.asarray(array)[: len(chunk)] for array in read(params, global_view, native_views))
+        tokens, screen, tones = seen
+        strengths = np.stack([version.strengths for version in chunk])
+        found.append(Seen(tokens, structure[: len(chunk)], screen, tones, strengths))
+    return Seen.concatenate(found)
+
+
+class SeenCache:
+    """A folder with a file for each photo; a build that is stopped goes on where it was."""
+
+    def __init__(self, folder: Path, model: Checkpoint) -> None:
+        """Opens the folder.
+
+        Args:
+            folder: made when the first photo is read.
+            model: which sees the versions, with native views; what another backbone sees is kept apart.
+        """
+        config = model.config.replace(soft_ends=False, novelty=False, reasons=False)
+        used = {
+            name: array for name, array in model.params.items() if name.startswith(("backbone.", "head.", "detail."))
+        }
+        self._model = dataclasses.replace(model, config=config, params=used)
+        self._params = {name: jnp.asarray(array) for name, array in used.items()}
+        backbone = {name: array for name, array in used.items() if name.startswith("backbone.")}
+        identity = identify(dataclasses.replace(model, params=backbone), "float32")
+        self._key = hashlib.sha256(f"faults {identity['weights']} {config} {_CODE}".encode()).hexdigest()[:16]
+        self._folder = folder
+
+    def read(self, name: str, data: bytes, count: int) -> Seen:
+        """Returns what is seen of a photo's versions.
+
+        Args:
+            name: of the photo's file.
+            data: the file's bytes.
+            count: of versions.
+
+        Raises:
+            ImageError: the photo cannot be read, or is too small.
+            OSError: the disk takes no more.
+        """
+        digest = hashlib.sha256(data + f"{self._key} {count}".encode()).hexdigest()[:24]
+        file = self._folder / f"{digest}.npz"
+        try:
+            with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
+                return Seen(**{field.name: stored[field.name] for field in dataclasses.fields(Seen)})
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            pass  # not there, or damaged: made below
+        versions: Iterator[Faulty] = make_faulty(decode(name, data).pixels, count, zlib.crc32(data))
+        first = next(versions, None)
+        if first is None:
+            raise ImageError(f"its shorter side has fewer than {faulty.SMALLEST} pixels")
+        seen = see_versions(self._model, self._params, itertools.chain([first], versions))
+        atomic.make_folder(self._folder)
+        with atomic.atomic_replace(file) as temporary, temporary.open("wb") as out:
+            np.savez(out, allow_pickle=False, **vars(seen))
+        return seen
