@@ -128,5 +128,5 @@ class ReasonsHead(nnx.Module):
             Their strengths, and the probability that a person names them, in the order of `FAULTS`.
         """
         strengths = jnp.concatenate([self.see_native(summaries), self.see_screen(features, tones)], axis=1)
-        slope, intercept = self.curve[...].T[:, None]
+        slope, intercept = self.curve[...].T
         return strengths, jax.nn.sigmoid(slope * strengths + intercept)
