@@ -68,6 +68,14 @@ def _line(length: int, angle: float) -> Float[np.ndarray, "side side"]:
     return turned / turned.sum()
 
 
+def _blur(photo: Photo, sigma: float, _: np.random.Generator) -> Photo:
+    return np.asarray(Image.fromarray(photo).filter(ImageFilter.GaussianBlur(sigma)))
+
+
+def _motion(photo: Photo, length: float, rng: np.random.Generator) -> Photo:
+    return cv2.filter2D(photo, -1, _line(int(length), rng.uniform(0, 180)))
+
+
 def _sensor_noise(photo: Photo, rng: np.random.Generator) -> Float[np.ndarray, "height width 3"]:
     camera, seed = Camera.draw(rng), int(rng.integers(1 << 32))
     clean, noisy = (add_camera_noise(photo, iso, camera, np.random.default_rng(seed)) for iso in (0, 3200))
@@ -106,8 +114,8 @@ def _veil(photo: Photo, share: float, _: np.random.Generator) -> Photo:
 
 
 PLANTED: dict[str, tuple[tuple[float, float, float], Damage]] = {
-    "defocus": ((1, 2, 4), lambda photo, sigma, _: np.asarray(Image.fromarray(photo).filter(ImageFilter.GaussianBlur(sigma)))),
-    "motion": ((7, 15, 31), lambda photo, length, rng: cv2.filter2D(photo, -1, _line(int(length), rng.uniform(0, 180)))),
+    "defocus": ((1, 2, 4), _blur),
+    "motion": ((7, 15, 31), _motion),
     "luminance_noise": ((4, 8, 20), _luminance_noise),
     "chroma_noise": ((4, 8, 20), _chroma_noise),
     "compression": ((40, 20, 10), _jpeg),
@@ -142,6 +150,19 @@ def _distant_haze(photo: Photo, _: np.random.Generator) -> Photo:
     return _clipped((1 - share) * photo + share * np.array([205, 210, 215]))
 
 
+def _speckle(photo: Photo, rng: np.random.Generator) -> Photo:
+    return _clipped(photo * (1 + 0.08 * rng.standard_normal((*photo.shape[:2], 1))))
+
+
+def _white_chroma(photo: Photo, rng: np.random.Generator) -> Photo:
+    return _clipped(photo + 12 * rng.standard_normal((*photo.shape[:2], 1)) * np.array([1, -0.5, 0.3]))
+
+
+def _enlarge_by_lanczos(photo: Photo, _: np.random.Generator) -> Photo:
+    small = cv2.resize(photo, None, fx=1 / 3, fy=1 / 3, interpolation=cv2.INTER_AREA)
+    return cv2.resize(small, photo.shape[1::-1], interpolation=cv2.INTER_LANCZOS4)
+
+
 def _tint(photo: Photo, rng: np.random.Generator) -> Photo:
     lab = cv2.cvtColor(photo, cv2.COLOR_RGB2LAB).astype(np.int16)
     lab[:, :, 1:] += np.array([[0, 22], [0, -22], [16, 0], [-16, 0]], np.int16)[rng.integers(4)]
@@ -151,13 +172,10 @@ def _tint(photo: Photo, rng: np.random.Generator) -> Photo:
 UNSEEN: dict[str, tuple[str, Callable[[Photo, np.random.Generator], Photo]]] = {
     "box blur of 7 px": ("defocus", lambda photo, _: cv2.blur(photo, (7, 7))),
     "zoomed while exposing": ("motion", _zoomed),
-    "speckle": ("luminance_noise", lambda photo, rng: _clipped(photo * (1 + 0.08 * rng.standard_normal((*photo.shape[:2], 1))))),
-    "white noise in a and b": ("chroma_noise", lambda photo, rng: _clipped(
-        photo + 12 * rng.standard_normal((*photo.shape[:2], 1)) * np.array([1, -0.5, 0.3]))),
+    "speckle": ("luminance_noise", _speckle),
+    "white noise in colour": ("chroma_noise", _white_chroma),
     "JPEG 2000, 80 times smaller": ("compression", _jpeg2000),
-    "enlarged thrice, Lanczos of OpenCV": ("enlarged", lambda photo, _: cv2.resize(
-        cv2.resize(photo, None, fx=1 / 3, fy=1 / 3, interpolation=cv2.INTER_AREA), photo.shape[1::-1],
-        interpolation=cv2.INTER_LANCZOS4)),
+    "enlarged thrice, Lanczos of OpenCV": ("enlarged", _enlarge_by_lanczos),
     "gamma 2.2": ("too_dark", lambda photo, _: _clipped(255 * (photo / 255) ** 2.2)),
     "gain 2 in sRGB": ("clipped_highlights", lambda photo, _: _clipped(photo * 2.0)),
     "haze with distance": ("low_contrast", _distant_haze),
@@ -196,7 +214,7 @@ CLASSICAL: dict[str, tuple[str, Callable[[Photo], float]]] = {
     "defocus": ("variance of Laplacian", _sharpness),
     "motion": ("variance of Laplacian", _sharpness),
     "luminance_noise": ("Immerkaer", lambda photo: _noise_level(_grey(photo))),
-    "chroma_noise": ("Immerkaer of R - G", lambda photo: _noise_level(photo[:, :, 0].astype(np.float32) - photo[:, :, 1])),
+    "chroma_noise": ("Immerkaer of R - G", lambda photo: _noise_level(np.subtract(*cv2.split(photo.astype("f4"))[:2]))),
     "compression": ("blockiness", _blockiness),
     "enlarged": ("variance of Laplacian", _sharpness),
     "too_dark": ("mean brightness", lambda photo: -float(photo.mean())),

@@ -29,6 +29,20 @@ RELATED_WEIGHT = 0.2
 RELATED = (("defocus", "motion"), ("defocus", "enlarged"), ("motion", "enlarged"), ("luminance_noise", "chroma_noise"))
 
 
+@dataclasses.dataclass(frozen=True)
+class _Batch:
+    """Some rows of what was seen, on the device."""
+
+    tokens: Float[Array, "versions scales places features"]
+    structure: Float[Array, "versions scales places"]
+    inputs: Float[Array, "versions inputs"]
+    """What the screen's branch sees: features and tones."""
+    strengths: Float[Array, "versions faults"]
+
+
+jax.tree_util.register_dataclass(_Batch, [field.name for field in dataclasses.fields(_Batch)], [])
+
+
 def _related() -> Float32[np.ndarray, "faults faults"]:
     matrix = np.zeros((len(FAULTS), len(FAULTS)), np.float32)
     for pair in RELATED:
@@ -53,9 +67,9 @@ def ordinal_loss(found: Float[Array, "batch faults"], strengths: Float[Array, "b
     return (losses.mean(-1) * weights).sum() / weights.sum()
 
 
-def _loss(head: ReasonsHead, batch: Seen, key: Array) -> Float[Array, ""]:
+def _loss(head: ReasonsHead, batch: _Batch, key: Array) -> Float[Array, ""]:
     keys = jax.random.split(key, 3)
-    summaries = head.see_places(batch.tokens.astype(jnp.float32), batch.structure)
+    summaries = head.see_places(batch.tokens, batch.structure)
     kept = jax.random.bernoulli(keys[0], 1 - SCALES_DROPPED, summaries.shape[:2])
     kept = kept | (kept.sum(1) == 0)[:, None]
     flat = (summaries * kept[..., None]).reshape(len(summaries), -1)
@@ -64,9 +78,8 @@ def _loss(head: ReasonsHead, batch: Seen, key: Array) -> Float[Array, ""]:
         return hidden * jax.random.bernoulli(key, 1 - DROPOUT, hidden.shape) / (1 - DROPOUT)
 
     native = head.native_faults(hide(jax.nn.gelu(head.native(flat), approximate=False), keys[1]))
-    inputs = jnp.concatenate([batch.screen, batch.tones], axis=1)
-    screen = head.screen_faults(hide(jax.nn.gelu(head.screen(inputs), approximate=False), keys[2]))
-    return ordinal_loss(jnp.concatenate([native, screen], axis=1), jnp.asarray(batch.strengths))
+    screen = head.screen_faults(hide(jax.nn.gelu(head.screen(batch.inputs), approximate=False), keys[2]))
+    return ordinal_loss(jnp.concatenate([native, screen], axis=1), batch.strengths)
 
 
 def fit_reasons(seen: Seen, seed: int = 0, epochs: int = EPOCHS) -> Params:
@@ -96,17 +109,12 @@ def fit_reasons(seen: Seen, seed: int = 0, epochs: int = EPOCHS) -> Params:
     place = flat.mean(0), flat.std(0) + 0.05
     inputs = np.concatenate([seen.screen, seen.tones], axis=1)
     screen = inputs.mean(0), inputs.std(0) + 0.05
-    cut = seen.screen.shape[1]
 
     @jax.jit
-    def step(params: Any, state: optax.OptState, batch: Seen, key: Array) -> tuple[Any, optax.OptState]:
+    def step(params: Any, state: optax.OptState, batch: _Batch, key: Array) -> tuple[Any, optax.OptState]:
         def loss(params: Any) -> Float[Array, ""]:
-            scaled = dataclasses.replace(
-                batch,
-                tokens=(batch.tokens.astype(jnp.float32) - place[0]) / place[1],
-                screen=(batch.screen - screen[0][:cut]) / screen[1][:cut],
-                tones=(batch.tones - screen[0][cut:]) / screen[1][cut:],
-            )
+            tokens = (batch.tokens.astype(jnp.float32) - place[0]) / place[1]
+            scaled = dataclasses.replace(batch, tokens=tokens, inputs=(batch.inputs - screen[0]) / screen[1])
             return _loss(nnx.merge(graphdef, params), scaled, key)
 
         gradient = jax.grad(loss)(params)
@@ -116,9 +124,9 @@ def fit_reasons(seen: Seen, seed: int = 0, epochs: int = EPOCHS) -> Params:
     for _ in range(epochs):
         order = rng.permutation(len(seen.tokens))
         for at in range(0, len(order) - BATCH + 1, BATCH):
-            batch = seen.take(np.sort(order[at : at + BATCH]))
-            drawn = np.sort(rng.permutation(places)[:PLACES])
-            batch = dataclasses.replace(batch, tokens=batch.tokens[:, :, drawn], structure=batch.structure[:, :, drawn])
+            rows, drawn = np.sort(order[at : at + BATCH]), np.sort(rng.permutation(places)[:PLACES])
+            tokens, structure = (array[rows][:, :, drawn] for array in (seen.tokens, seen.structure))
+            batch = _Batch(*map(jnp.asarray, (tokens, structure, inputs[rows], seen.strengths[rows])))
             params, state = step(params, state, batch, jax.random.key(int(rng.integers(1 << 32))))
     fitted = {".".join(map(str, path)): np.asarray(leaf) for path, leaf in nnx.to_flat_state(params)}
     for layer, (mean, deviation) in {"place": place, "screen": screen}.items():

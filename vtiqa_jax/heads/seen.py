@@ -47,7 +47,7 @@ class Seen:
 
     tokens: Float16[np.ndarray, "versions scales places features"]
     structure: Float32[np.ndarray, "versions scales places"]
-    screen: Float32[np.ndarray, "versions features"]
+    screen: Float32[np.ndarray, "versions screen"]
     """Of the global view."""
     tones: Float32[np.ndarray, "versions tones"]
     strengths: Float32[np.ndarray, "versions faults"]
@@ -61,9 +61,6 @@ class Seen:
         """Joins what is seen of several photos."""
         names = [field.name for field in dataclasses.fields(cls)]
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
-
-
-jax.tree_util.register_dataclass(Seen, [field.name for field in dataclasses.fields(Seen)], [])
 
 
 @functools.cache

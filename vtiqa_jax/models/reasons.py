@@ -129,4 +129,4 @@ class ReasonsHead(nnx.Module):
         """
         strengths = jnp.concatenate([self.see_native(summaries), self.see_screen(features, tones)], axis=1)
         slope, intercept = self.curve[...].T
-        return strengths, jax.nn.sigmoid(slope * strengths + intercept)
+        return strengths, jax.nn.sigmoid(slope[None] * strengths + intercept[None])

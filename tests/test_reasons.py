@@ -1,0 +1,330 @@
+"""Reasons: what the head sees, planted faults, innocent changes, thresholds, probabilities, and the cache between."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from PIL import Image
+
+from vtiqa_jax.data.judged import read_judged
+from vtiqa_jax.data.planted_faults import AMOUNTS, PLANTED, amount_of, plant
+from vtiqa_jax.errors import ImageError, UserError
+from vtiqa_jax.heads import faulty, seen
+from vtiqa_jax.heads.alarms import LEAST_NAMED, fit_probabilities, fit_thresholds
+from vtiqa_jax.heads.faulty import INNOCENT_CHANGES, OPPOSITE, draw_strengths, make_faulty
+from vtiqa_jax.heads.reasons import fit_reasons, ordinal_loss, weigh_errors
+from vtiqa_jax.heads.seen import Seen, SeenCache
+from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.params import init_params
+from vtiqa_jax.models.reasons import FALSE_ALARMS, FAULTS, TONES, ReasonsHead, measure_tones
+from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
+
+HEIGHT, WIDTH = 96, 128
+
+
+def a_photo(seed: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
+    """Large squares of several colours with fine texture."""
+    rng = np.random.default_rng(seed)
+    squares = rng.integers(60, 190, (height // 16 + 1, width // 16 + 1, 3))
+    large = squares.repeat(16, 0).repeat(16, 1)[:height, :width]
+    return (large + rng.integers(-12, 13, (height, width, 1))).astype(np.uint8)
+
+
+@pytest.fixture
+def as_people_run() -> Iterator[None]:
+    """For fitting: Optax mixes types, and the loss ranks."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+@pytest.fixture
+def naming() -> ModelConfig:
+    """A tiny model with reasons."""
+    return tiny_config().replace(native_factors=(1, 2), native_blocks=(1,), reasons=True)
+
+
+@pytest.mark.parametrize("fault", PLANTED)
+def test_a_stronger_fault_changes_a_photo_more_and_none_changes_its_size(fault: str) -> None:
+    photo = a_photo(1).astype(np.float32)
+    distances = []
+    for strength in (1.0, 2.0, 3.0):
+        planted = plant(photo.astype(np.uint8), {fault: strength}, np.random.default_rng(4))
+        assert planted.shape == photo.shape and planted.dtype == np.uint8
+        distances.append(np.abs(planted - photo).mean())
+    assert 0 < distances[0] < distances[1] < distances[2]
+
+
+@pytest.mark.parametrize("fault", PLANTED)
+def test_strengths_of_one_to_three_are_the_amounts_of_the_table(fault: str) -> None:
+    np.testing.assert_allclose([amount_of(fault, strength) for strength in (1.0, 2.0, 3.0)], AMOUNTS[fault])
+    amounts = [amount_of(fault, float(strength)) for strength in np.linspace(0.4, 3.6, 33)]
+    assert (np.diff(amounts) > 0).all()
+
+
+def test_faults_are_planted_in_the_order_of_a_camera_whoever_names_them_first() -> None:
+    both = {"compression": 2.0, "defocus": 2.0}
+    planted = [
+        plant(a_photo(2), dict(order), np.random.default_rng(0)) for order in (both.items(), reversed(both.items()))
+    ]
+    np.testing.assert_array_equal(*planted)
+    # Compressed last it has blocks of 8 pixels that a blur would have smeared.
+    wrong = plant(
+        plant(a_photo(2), {"compression": 2.0}, np.random.default_rng(0)), {"defocus": 2.0}, np.random.default_rng(0)
+    )
+
+    def blocks(photo: np.ndarray) -> float:
+        steps = np.abs(np.diff(photo.mean(2), axis=1)).mean(0)
+        return steps[7::8].mean() / steps.mean()
+
+    assert blocks(planted[0]) > blocks(wrong)
+
+
+def test_colour_noise_leaves_brightness_and_luminance_noise_colour() -> None:
+    grey = np.full((64, 64, 3), 120, np.uint8)
+    for fault, is_colour in (("chroma_noise", True), ("luminance_noise", False)):
+        planted = plant(grey, {fault: 2.5}, np.random.default_rng(3)).astype(np.float32)
+        brightness, colour = planted.mean(2).std(), (planted - planted.mean(2, keepdims=True)).std()
+        assert (colour > 2 * brightness) == is_colour and (brightness > 2 * colour) != is_colour
+
+
+def test_versions_begin_with_the_photo_and_repeat_by_their_seed() -> None:
+    photo = a_photo(5, 320, 400)
+    first, *others = make_faulty(photo, 5, 11)
+    np.testing.assert_array_equal(first.pixels, photo)
+    assert not first.strengths.any() and any(other.strengths.any() for other in others)
+    for one, other in zip(make_faulty(photo, 5, 11), [first, *others], strict=True):
+        np.testing.assert_array_equal(one.pixels, other.pixels)
+        np.testing.assert_array_equal(one.strengths, other.strengths)
+    assert not list(make_faulty(photo[:299], 5, 11))
+
+
+def test_large_photos_are_cut_to_parts_with_their_own_pixels_or_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faulty, "LARGEST_PART", (300, 320))
+    photo = a_photo(5, 420, 500)
+    windows = np.lib.stride_tricks.sliding_window_view(photo, (8, 8, 3))[:, :, 0].reshape(-1, 192)
+    known = {window.tobytes() for window in windows}
+    own = [made.pixels[:8, :8].tobytes() in known for seed in range(12) for made in make_faulty(photo, 1, seed)]
+    assert 0 < sum(own) < len(own)
+
+
+def test_faults_that_hide_each_other_are_not_planted_together() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [draw_strengths(rng).keys() for _ in range(3000)]
+    assert {len(names) for names in drawn} == {0, 1, 2, 3}
+    assert not any(set(pair) <= names for names in drawn for pair in OPPOSITE)
+    assert all(sum(fault in names for names in drawn) > 100 for fault in FAULTS)
+
+
+@pytest.mark.parametrize("name", INNOCENT_CHANGES)
+def test_an_innocent_change_keeps_size_and_changes_something(name: str) -> None:
+    photo = a_photo(3, 160, 200)
+    changed = INNOCENT_CHANGES[name][1](photo, np.random.default_rng(2))
+    assert changed.shape == photo.shape and changed.dtype == np.uint8 and (changed != photo).any()
+
+
+def test_a_subject_before_a_blurred_background_stays_sharp_to_the_pixel() -> None:
+    photo = a_photo(3, 160, 200)
+    changed = INNOCENT_CHANGES["shallow depth of field"][1](photo, np.random.default_rng(2))
+    same = (changed == photo).all(2)
+    rows = np.flatnonzero(same.mean(1) > 0.2)
+    assert len(rows) > 30 and not same[0].all()
+
+
+def test_tones_of_known_pictures() -> None:
+    black, white, red = (np.full((1, 8, 8, 3), colour, np.uint8) for colour in (0, 255, (255, 0, 0)))
+    half = np.concatenate([black[:, :, :4], white[:, :, 4:]], axis=2)
+    tones = {name: np.asarray(measure_tones(jnp.asarray(image)))[0] for name, image in {
+        "black": black, "white": white, "red": red, "half": half}.items()}  # fmt: skip
+    assert tones["black"].shape == (TONES,)
+    np.testing.assert_allclose(tones["black"][:5], 0)
+    np.testing.assert_allclose(tones["white"][:5], 1)
+    np.testing.assert_allclose(tones["red"][:5], [1, 0, 0, 1, 0])  # red is clipped, and not all channels
+    np.testing.assert_allclose(tones["half"][5:21], 0.5)
+    assert all(np.abs(values).max() < 4 for values in tones.values())
+
+
+def test_places_without_photo_and_absent_scales_say_nothing(rng: np.random.Generator) -> None:
+    head = ReasonsHead(6, 2, 5, rngs=nnx.Rngs(0))
+    tokens = jnp.asarray(rng.normal(size=(2, 9, 6)).astype(np.float32))
+    structure = jnp.asarray(rng.uniform(0.1, 3, (2, 9)).astype(np.float32)).at[0, 3:].set(0)
+    summary = head.see_places(tokens, structure)
+    np.testing.assert_allclose(summary[0], head.see_places(tokens[0, :3], structure[0, :3]), atol=1e-6)
+    assert not np.allclose(summary[0], head.see_places(tokens[0], jnp.ones(9)), atol=1e-3)  # counted all the same
+    absent = np.asarray(head.see_places(tokens[0], jnp.zeros(9)))
+    assert not absent.any() and np.asarray(summary)[:, -1].all()
+
+
+def test_probabilities_rise_with_strengths_by_the_curve(rng: np.random.Generator) -> None:
+    head = ReasonsHead(6, 2, 5, rngs=nnx.Rngs(0))
+    summaries = head.see_places(jnp.asarray(rng.normal(size=(4, 2, 9, 6)).astype(np.float32)), jnp.ones((4, 2, 9)))
+    screen, tones = (jnp.asarray(rng.normal(size=(4, size)).astype(np.float32)) for size in (5, TONES))
+    strengths, probabilities = map(np.asarray, head(summaries, screen, tones))
+    slope, intercept = np.asarray(head.curve[...]).T
+    np.testing.assert_allclose(probabilities, 1 / (1 + np.exp(-slope * strengths - intercept)), rtol=1e-5)
+    assert strengths.shape == (4, len(FAULTS))
+
+
+def test_a_model_with_reasons_needs_native_views() -> None:
+    with pytest.raises(ValueError, match="native"):
+        tiny_config().replace(reasons=True)
+
+
+def test_thresholds_give_the_false_alarms_asked_for(rng: np.random.Generator) -> None:
+    count = 20_000
+    common = rng.normal(size=(count, 1))
+    good = 3 + 0.6 * common + rng.normal(size=(count, len(FAULTS))) * np.linspace(0.2, 2, len(FAULTS))
+    thresholds = fit_thresholds(good)
+    shares = (good[None] > thresholds[:, None]).any(2).mean(1)
+    np.testing.assert_allclose(shares, FALSE_ALARMS, rtol=0.1)
+    alone = (good > thresholds[2]).mean(0)
+    np.testing.assert_allclose(alone, alone.mean(), rtol=0.2)  # all faults alike
+    each = np.quantile(good, 1 - FALSE_ALARMS[2], axis=0)  # the rate for each fault, not for all together
+    assert (good > each).any(1).mean() > 2 * FALSE_ALARMS[2]
+
+
+def test_nothing_slight_is_named_however_rare() -> None:
+    good = np.random.default_rng(0).normal(-3, 0.1, (500, len(FAULTS)))
+    assert (fit_thresholds(good) == LEAST_NAMED).all()
+
+
+def test_probabilities_are_those_of_eyes_weighed_by_how_many_photos_each_stands_for(rng: np.random.Generator) -> None:
+    strengths = rng.uniform(-3, 4, (4000, len(FAULTS)))
+    chance = 1 / (1 + np.exp(-(1.5 * strengths - 4)))
+    named = rng.random(chance.shape) < chance
+    kept = named.any(1) | (rng.random(len(named)) < 0.5)  # photos with faults were looked for
+    weights = np.where(named.any(1), 1.0, 2.0)[kept]
+    slope, intercept = fit_probabilities(strengths[kept], named[kept], weights).T
+    np.testing.assert_allclose(slope, 1.5, atol=0.2)
+    np.testing.assert_allclose(intercept, -4, atol=0.5)
+    wrong = fit_probabilities(strengths[kept], ~named[kept], weights)
+    assert (np.abs(wrong[:, 0] - 1.5) > 0.2).all()
+
+
+@pytest.mark.usefixtures("as_people_run")
+def test_the_loss_falls_where_strengths_agree_and_counts_faults_that_are_there(rng: np.random.Generator) -> None:
+    strengths = jnp.asarray(np.eye(len(FAULTS), dtype=np.float32) * np.linspace(0.5, 3.5, len(FAULTS)))
+    right = jnp.where(strengths > 0, strengths, -2.0)
+    assert ordinal_loss(right, strengths) < ordinal_loss(right - 1, strengths)
+    assert ordinal_loss(right, strengths) < ordinal_loss(right.at[:, ::-1].get(), strengths)
+    weights = np.asarray(weigh_errors(strengths))
+    defocus, enlarged, dark = (FAULTS.index(name) for name in ("defocus", "enlarged", "too_dark"))
+    assert weights[defocus, defocus] > weights[defocus, dark] > weights[defocus, enlarged] > 0
+
+
+def made_up_seen(rng: np.random.Generator, count: int) -> Seen:
+    """Versions whose tokens, and tones, have more of a direction the stronger each fault is."""
+    strengths = (rng.random((count, len(FAULTS))) < 0.15) * rng.uniform(0.4, 3.6, (count, len(FAULTS)))
+    directions = rng.normal(size=(len(FAULTS), 24))
+    tokens = rng.normal(size=(count, 2, 9, 24)) + 2 * (strengths @ directions)[:, None, None]
+    tones = 0.3 * rng.normal(size=(count, TONES))
+    tones[:, : len(FAULTS)] += strengths
+    return Seen(
+        tokens.astype(np.float16), np.ones((count, 2, 9), np.float32), rng.normal(size=(count, 5)).astype(np.float32),
+        tones.astype(np.float32), strengths.astype(np.float32),
+    )  # fmt: skip
+
+
+@pytest.mark.usefixtures("as_people_run")
+def test_a_fitted_head_finds_faults_in_versions_that_it_never_saw(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vtiqa_jax.heads.reasons.PLACES", 5)
+    everything = made_up_seen(rng, 1500)
+    train, test = everything.take(np.arange(1200)), everything.take(np.arange(1200, 1500))
+    params = fit_reasons(train, epochs=12)
+    head = ReasonsHead(24, 2, 5, rngs=nnx.Rngs(1))
+    graphdef, state = nnx.split(head, nnx.Param)
+    flat = [
+        (path, leaf.replace(jnp.asarray(params[f"reasons.{'.'.join(map(str, path))}"])))
+        for path, leaf in nnx.to_flat_state(state)
+    ]
+    fitted = nnx.merge(graphdef, nnx.from_flat_state(flat))
+
+    def separation(head: ReasonsHead) -> np.ndarray:
+        summaries = head.see_places(jnp.asarray(test.tokens, jnp.float32), jnp.asarray(test.structure))
+        found = np.asarray(head(summaries, jnp.asarray(test.screen), jnp.asarray(test.tones))[0])
+        return np.array([
+            (values[there][:, None] > values[~there]).mean()
+            for values, there in zip(found.T, test.strengths.T > 1.5, strict=True)
+        ])  # fmt: skip
+
+    assert separation(fitted).min() > 0.9
+    assert separation(head).min() < 0.7  # as it was drawn
+
+
+@pytest.fixture
+def good_model(naming: ModelConfig) -> Checkpoint:
+    config = naming.replace(reasons=False)
+    return Checkpoint(config, init_params(config, 0), LabelScale("test", 1.0, 5.0, True), {})
+
+
+def coded(photo: np.ndarray, path: Path) -> bytes:
+    Image.fromarray(photo).save(path)
+    return path.read_bytes()
+
+
+def test_what_was_seen_is_kept_by_photo_backbone_and_count(
+    good_model: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(faulty, "SMALLEST", 90)
+    data = coded(a_photo(1), tmp_path / "a.png")
+    cache = SeenCache(tmp_path / "cache", good_model)
+    first = cache.read("a.png", data, 3)
+    assert len(first.tokens) == 3 and first.tokens.dtype == np.float16 and first.tones.shape == (3, TONES)
+    (file,) = (tmp_path / "cache").iterdir()
+    monkeypatch.setattr(seen, "see_versions", lambda *_: pytest.fail("seen again"))
+    for field in dataclasses.fields(Seen):
+        again = SeenCache(tmp_path / "cache", good_model).read("a.png", data, 3)
+        np.testing.assert_array_equal(getattr(again, field.name), getattr(first, field.name))
+    monkeypatch.undo()
+    monkeypatch.setattr(faulty, "SMALLEST", 90)
+    file.write_bytes(file.read_bytes()[:500])  # a kill, or a full disk of another program
+    np.testing.assert_array_equal(cache.read("a.png", data, 3).tokens, first.tokens)
+    other = dataclasses.replace(
+        good_model, params=good_model.params | {"backbone.norm.bias": good_model.params["backbone.norm.bias"] + 1}
+    )
+    SeenCache(tmp_path / "cache", other).read("a.png", data, 3)
+    cache.read("a.png", data, 2)
+    assert len(list((tmp_path / "cache").iterdir())) == 3
+
+
+def test_a_small_photo_and_a_broken_one_are_refused(good_model: Checkpoint, tmp_path: Path) -> None:
+    cache = SeenCache(tmp_path / "cache", good_model)
+    with pytest.raises(ImageError, match="fewer than 300 pixels"):
+        cache.read("a.png", coded(a_photo(1), tmp_path / "a.png"), 3)
+    with pytest.raises(ImageError):
+        cache.read("a.png", b"no photo", 3)
+
+
+HEADER = "image," + ",".join(FAULTS)
+
+
+def test_judged_photos_are_read_with_their_weights(tmp_path: Path) -> None:
+    coded(a_photo(1), tmp_path / "a.png")
+    row = "a.png," + ",".join(map(str, range(len(FAULTS))))
+    (tmp_path / "judged.csv").write_text(f"{HEADER},weight\n{row},4.5\n")
+    found = read_judged(tmp_path / "judged.csv")
+    assert found.paths == (tmp_path / "a.png",) and found.weights.tolist() == [4.5]
+    assert found.strengths.tolist() == [list(range(len(FAULTS)))]
+    (tmp_path / "judged.csv").write_text(f"{HEADER}\n{row}\n")
+    assert read_judged(tmp_path / "judged.csv").weights.tolist() == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"{HEADER}\nb.png,{','.join('0' * len(FAULTS))}\n", "line 2: no such photo"),
+        (f"{HEADER}\na.png,{','.join(['plain'] * len(FAULTS))}\n", "line 2: defocus is 'plain'"),
+        ("image,defocus\na.png,1\n", "no column `motion`"),
+    ],
+)
+def test_a_table_of_judged_photos_that_cannot_be_right_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    coded(a_photo(1), tmp_path / "a.png")
+    (tmp_path / "judged.csv").write_text(text)
+    with pytest.raises(UserError, match=message):
+        read_judged(tmp_path / "judged.csv")
