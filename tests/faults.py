@@ -1371,8 +1371,8 @@ FAULTS = (
     Fault(
         "a map of detail judges what has no structure",
         "vtiqa_jax/evaluation/detail_map.py",
-        "counts = cut.structure.ravel() > LEAST_STRUCTURE",
-        "counts = cut.structure.ravel() >= 0",
+        "counts = cut.structure > LEAST_STRUCTURE",
+        "counts = cut.structure >= 0",
         "tests/test_detail_map.py::test_what_has_no_structure_is_neither_good_nor_bad",
     ),
     Fault(

@@ -21,8 +21,9 @@ from vtiqa_jax.cpus import available_cpus
 from vtiqa_jax.data.loader import ImageStore, pad_rows
 from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.evaluation.detail_map import ZOOM_TILES, DetailMap, check_point, make_detail_map
+from vtiqa_jax.evaluation.fault_map import FaultMap, make_fault_map
 from vtiqa_jax.evaluation.quality_map import QualityMap, make_quality_map
-from vtiqa_jax.evaluation.reasons import WORDS, Fault, name_faults
+from vtiqa_jax.evaluation.reasons import WORDS, Fault, find_fault, name_faults
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.evaluation.score_table import ScoreTable, thumbnail
 from vtiqa_jax.evaluation.spread import Spread, score_draws
@@ -530,13 +531,52 @@ class Scorer:
         Raises:
             UserError: see `explain_detail`.
         """
-        region = None
-        if at is not None:
-            check_point(at)
-            region = Region.around(pixels, *at, side or ZOOM_TILES * self.config.view_size)
+        region = self._region(pixels, at, side)
         return make_detail_map(
             pixels, screen, self._params, self.config, self.compute_dtype, region=region, arrangement=arrangement
         )
+
+    def explain_reason(self, photo: Any, reason: str, *, at: tuple[float, float] | None = None) -> FaultMap:
+        """Where in a photo a fault is, at its own pixels.
+
+        Args:
+            photo: see `score`.
+            reason: the fault, by its name, in words, or as people call it: "noise", "motion blur"; see `find_fault`.
+            at: see `explain_detail`.
+
+        Raises:
+            ImageError: it cannot be read.
+            UserError: the model names no reasons; there is no such fault, or it is of the whole photo, as too little
+                light is; the photo is smaller than a place, or the point is not in it.
+        """
+        pixels = decode.open_photo(photo).pixels
+        screen = shrink(pixels, self.config.screen_side)
+        return dataclasses.replace(self.explain_reason_pixels(pixels, screen, reason, at=at), photo=pixels)
+
+    def explain_reason_pixels(
+        self, pixels: Rgb, screen: Resized, reason: str, *, at: tuple[float, float] | None = None
+    ) -> FaultMap:
+        """Makes the map of `explain_reason` by a photo's pixels; it does not keep them.
+
+        Args:
+            pixels: the photo.
+            screen: the same as `photos.resize.shrink` leaves it for the model.
+            reason: see `explain_reason`.
+            at: see `explain_detail`.
+
+        Raises:
+            UserError: see `explain_reason`.
+        """
+        region = self._region(pixels, at)
+        fault = find_fault(reason)
+        return make_fault_map(pixels, screen, self._params, self.config, self.compute_dtype, fault, region=region)
+
+    def _region(self, pixels: Rgb, at: tuple[float, float] | None, side: int | None = None) -> Region | None:
+        """Returns the square around a point, or nothing where there is no point."""
+        if at is None:
+            return None
+        check_point(at)
+        return Region.around(pixels, *at, side or ZOOM_TILES * self.config.view_size)
 
     def table(self, photos: Any, *, spread: Spread | None = None) -> ScoreTable:
         """Scores photos for a notebook, which shows a table with thumbnails; arguments as of `score` and `stream`."""
