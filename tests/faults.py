@@ -711,8 +711,8 @@ FAULTS = (
     Fault(
         "a detail head is multiplied in bfloat16",
         "vtiqa_jax/models/params.py",
-        '{"head", "detail"} & set(',
-        '{"head"} & set(',
+        '{"head", "detail", "reasons"} & set(',
+        '{"head", "reasons"} & set(',
         "tests/test_bfloat16.py::test_heads_are_not_rounded",
     ),
     Fault(
@@ -774,8 +774,8 @@ FAULTS = (
     Fault(
         "drawn scores are without a warning",
         "vtiqa_jax/evaluation/scorer.py",
-        "            if config.novelty:\n",
-        "            if config.novelty and not offsets:\n",
+        "        if config.novelty:\n",
+        "        if config.novelty and not offsets:\n",
         "tests/test_novelty.py::test_what_is_no_photograph_is_scored_with_a_warning",
     ),
     Fault(
@@ -1278,8 +1278,8 @@ FAULTS = (
     Fault(
         "a score that is NaN is returned as a score",
         "vtiqa_jax/evaluation/scorer.py",
-        "if not np.isfinite([score, *draws]).all() or",
-        "if np.isinf([score, *draws]).any() or",
+        "if not np.isfinite([score, *draws, *strengths]).all() or",
+        "if np.isinf([score, *draws, *strengths]).any() or",
         "tests/test_scoring.py::test_a_score_that_is_no_number_is_a_failure",
     ),
     # ---- the page ----
@@ -1371,8 +1371,8 @@ FAULTS = (
     Fault(
         "a map of detail judges what has no structure",
         "vtiqa_jax/evaluation/detail_map.py",
-        "counts = cut.structure.ravel() > LEAST_STRUCTURE",
-        "counts = cut.structure.ravel() >= 0",
+        "counts = cut.structure > LEAST_STRUCTURE",
+        "counts = cut.structure >= 0",
         "tests/test_detail_map.py::test_what_has_no_structure_is_neither_good_nor_bad",
     ),
     Fault(
@@ -1791,8 +1791,8 @@ FAULTS = (
     Fault(
         "the detail head is rounded to 8 bits",
         "vtiqa_jax/models/params.py",
-        '{"head", "detail"} & set',
-        '{"head"} & set',
+        '{"head", "detail", "reasons"} & set',
+        '{"head", "reasons"} & set',
         "tests/test_detail.py::test_heads_are_not_rounded_to_8_bits",
     ),
     Fault(

@@ -321,7 +321,7 @@ def test_an_actor_s_rows_are_those_of_the_table_of_columns(
     (block,) = sources.read_blocks([f"{tmp_path}/a.tar"])
     loaded = checkpoint.load(model)
     cache = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
-    actor = pipeline.ScorePhotos(loaded, "a fingerprint", "float32", 8, cache)
+    actor = pipeline.ScorePhotos(loaded, "a fingerprint", "float32", 8, cache, 0.02, columns.bulk_columns())
     rows = actor(decoding.decode_rows(block, loaded.config.preparation))
     assert rows.schema.equals(columns.arrow_schema(columns.bulk_columns()))
     first, second, third = rows.to_pylist()
@@ -329,7 +329,7 @@ def test_an_actor_s_rows_are_those_of_the_table_of_columns(
     assert first == {
         "path": f"{tmp_path}/a.tar/a/1.v2.png", "key": "a/1", "score": pytest.approx(result.score, abs=1e-5),
         "percentile": result.percentile, "out_of_range": "below",
-        "detail": None, "holds": None, "rank": pytest.approx(result.score, abs=1e-5), "error": None,
+        "detail": None, "holds": None, "rank": pytest.approx(result.score, abs=1e-5), "reasons": None, "error": None,
         "warning": None, "width": 40, "height": 30, "model": "a fingerprint", "is_sharp": True,
     }  # fmt: skip
     assert second["key"] == "broken" and second["score"] is None and second["error"]
@@ -349,7 +349,8 @@ def test_detail_is_that_of_vtiqa_score(tmp_path: Path, scale: LabelScale, monkey
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
     (block,) = sources.read_blocks([f"{tmp_path}/{number}.png" for number in range(3)])
     cache = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
-    rows = pipeline.ScorePhotos(model, "", "float32", 8, cache)(decoding.decode_rows(block, config.preparation))
+    actor = pipeline.ScorePhotos(model, "", "float32", 8, cache, 0.02, columns.bulk_columns())
+    rows = actor(decoding.decode_rows(block, config.preparation))
     results = scorer.Scorer(config, model.params, scale, devices=jax.devices()[:1]).stream(pictures)
     for row, result in zip(rows.to_pylist(), results, strict=True):
         assert row["detail"] == pytest.approx(result.detail, abs=1e-5)

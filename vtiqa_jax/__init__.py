@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from vtiqa_jax.errors import ImageError, UserError
 
 if TYPE_CHECKING:
+    from vtiqa_jax.evaluation.reasons import Fault
     from vtiqa_jax.evaluation.results import ScoreResult
     from vtiqa_jax.evaluation.score_table import ScoreTable
     from vtiqa_jax.evaluation.scorer import Scorer
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "VTIQA",
+    "Fault",
     "ImageError",
     "LabelScale",
     "ModelConfig",
@@ -40,6 +42,7 @@ __all__ = [
 
 _HOMES = {
     "VTIQA": "models.vtiqa",
+    "Fault": "evaluation.reasons",
     "LabelScale": "models.checkpoint",
     "ModelConfig": "models.vtiqa",
     "ScoreResult": "evaluation.results",
@@ -61,19 +64,22 @@ def __dir__() -> list[str]:
     return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])
 
 
-def load(path: str | Path = "default", *, compute_dtype: "ComputeDtype" = "float32") -> "Scorer":
+def load(
+    path: str | Path = "default", *, compute_dtype: "ComputeDtype" = "float32", false_alarms: float = 0.02
+) -> "Scorer":
     """A model ready to score photos.
 
     Args:
         path: a checkpoint's folder, a quantized file (.npz), or "default" for the model in the package.
         compute_dtype: "bfloat16" is faster where the hardware multiplies it, and less exact.
+        false_alarms: share of good photos of which any reason is named, 0.005 to 0.1.
 
     Raises:
-        UserError: `path` is no checkpoint, or a backbone without a head.
+        UserError: `path` is no checkpoint, or a backbone without a head; or the rate of false alarms is not known.
     """
     from vtiqa_jax.evaluation.scorer import Scorer
 
-    return Scorer.load(path, compute_dtype=compute_dtype)
+    return Scorer.load(path, compute_dtype=compute_dtype, false_alarms=false_alarms)
 
 
 def load_model(

@@ -17,7 +17,7 @@ from ray.data.checkpoint import CheckpointConfig
 
 from vtiqa_jax.bulk import decoding, sources
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.columns import arrow_schema, bulk_columns
+from vtiqa_jax.evaluation.columns import Column, arrow_schema, bulk_columns
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.evaluation.scorer import ACCELERATOR_BATCH, CPU_BATCH, Scorer, pass_size
 from vtiqa_jax.models.checkpoint import Checkpoint
@@ -58,6 +58,10 @@ class Job:
     compute_dtype: ComputeDtype
     batch_size: int | None
     rows_per_file: int
+    false_alarms: float
+    """Share of good photos of which any reason is named."""
+    reasons: bool
+    """Whether the result has the probabilities of reasons, too."""
     system: fs.FileSystem
     out: str
     """The folder of the result, on `system`."""
@@ -69,7 +73,14 @@ class ScorePhotos:
     """A model on one GPU, or on one core, that scores decoded rows: Ray's actor."""
 
     def __init__(
-        self, shared: Any, fingerprint: str, compute_dtype: ComputeDtype, batch_size: int | None, cache: str | None
+        self,
+        shared: Any,
+        fingerprint: str,
+        compute_dtype: ComputeDtype,
+        batch_size: int | None,
+        cache: str | None,
+        false_alarms: float,
+        columns: Sequence[Column],
     ) -> None:
         model: Checkpoint = ray.get(shared)  # from the driver: no machine needs the checkpoint's folder
         assert model.scale is not None
@@ -79,9 +90,14 @@ class ScorePhotos:
         jax.config.update("jax_compilation_cache_dir", cache)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         self._scorer = Scorer(
-            model.config, model.params, model.scale, provenance=model.provenance, compute_dtype=compute_dtype
+            model.config,
+            model.params,
+            model.scale,
+            provenance=model.provenance,
+            compute_dtype=compute_dtype,
+            false_alarms=false_alarms,
         )
-        self._fingerprint = fingerprint
+        self._fingerprint, self._columns = fingerprint, columns
         # Every pass has this size, however few photos are left: nothing is compiled twice.
         self._size = pass_size(self._scorer.mesh, 1 << 30, batch_size)
 
@@ -97,12 +113,12 @@ class ScorePhotos:
         ]
         known = {name: table[name] for name in ("path", "key", "width", "height")}
         known["model"] = pa.array([self._fingerprint] * len(found), pa.string())
-        schema = arrow_schema(bulk_columns())
+        schema = arrow_schema(self._columns)
         arrays = [
             known[column.name]
             if column.name in known
             else pa.array([column.value(result) for result in found], schema.field(column.name).type)
-            for column in bulk_columns()
+            for column in self._columns
         ]
         return pa.table(arrays, schema=schema)
 
@@ -197,7 +213,15 @@ def run(job: Job) -> None:
         batch_size=rows,
         batch_format="pyarrow",
         compute=ActorPoolStrategy(size=count),
-        fn_constructor_args=(model, fingerprint(job.identity), job.compute_dtype, job.batch_size, cache),
+        fn_constructor_args=(
+            model,
+            fingerprint(job.identity),
+            job.compute_dtype,
+            job.batch_size,
+            cache,
+            job.false_alarms,
+            bulk_columns(reasons=job.reasons),
+        ),
         **given,
     )
     scored.write_parquet(
@@ -209,5 +233,6 @@ def count_rows(job: Job) -> tuple[int, int]:
     """Rows of the result, and how many of them have no score."""
     from pyarrow import dataset
 
-    found = dataset.dataset(job.out, schema=arrow_schema(bulk_columns()), filesystem=job.system, format="parquet")
+    schema = arrow_schema(bulk_columns(reasons=job.reasons))
+    found = dataset.dataset(job.out, schema=schema, filesystem=job.system, format="parquet")
     return found.count_rows(), found.count_rows(filter=dataset.field("error").is_valid())

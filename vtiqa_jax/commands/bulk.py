@@ -21,6 +21,7 @@ from vtiqa_jax import atomic, sharding
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.columns import replace_undecodable
 from vtiqa_jax.models import catalog
+from vtiqa_jax.models.false_alarms import DEFAULT_RATE, choose_thresholds
 from vtiqa_jax.models.fingerprint import differences, identify
 from vtiqa_jax.models.vtiqa import ComputeDtype
 from vtiqa_jax.photos import formats
@@ -43,6 +44,8 @@ def bulk(
     batch_size: int | None = None,
     compute_dtype: ComputeDtype = "float32",
     rows_per_file: int = 5000,
+    reasons: bool = False,
+    false_alarms: float = DEFAULT_RATE,
 ) -> int:
     """Scores photos on all GPUs or cores of a machine or a Ray cluster. The same command goes on after a crash.
 
@@ -59,6 +62,8 @@ def bulk(
         batch_size: photos computed together; 4 at most on a CPU, and 64 on a GPU when not given.
         compute_dtype: bfloat16 is faster where the hardware multiplies it, and less exact.
         rows_per_file: photos in a file of the result, at least; what is not yet written is lost in a crash.
+        reasons: tell how probable each fault is, too, in columns of its own.
+        false_alarms: share of good photos of which any reason is named, 0.005 to 0.1.
     """
     if importlib.util.find_spec("ray") is None:
         raise UserError('vtiqa bulk needs Ray Data: pip install "vtiqa-jax[bulk]"')
@@ -89,10 +94,14 @@ def bulk(
     model = catalog.load(checkpoint)
     if model.scale is None:
         raise UserError(f"{checkpoint} is a backbone without a head; it has no score")
+    if model.config.reasons:
+        choose_thresholds(model.params["reasons.thresholds"], false_alarms)  # a wrong rate is told before Ray starts
+    elif reasons:
+        raise UserError(f"--reasons: {checkpoint} names none; `vtiqa info` tells what a model says")
     system, folder = sources.reach(name)
     job = pipeline.Job(
-        files, key, model, identify(model, compute_dtype), compute_dtype, batch_size, rows_per_file, system, folder,
-        f"{folder}{PROGRESS}/done",
+        files, key, model, identify(model, compute_dtype), compute_dtype, batch_size, rows_per_file, false_alarms,
+        reasons, system, folder, f"{folder}{PROGRESS}/done",
     )  # fmt: skip
     _check_same(job, name)
     with only_run(name), _ray(address):
@@ -172,6 +181,8 @@ def _note(job: "pipeline.Job") -> tuple[str, dict[str, Any]]:
         **job.identity,
         "decoders": formats.decoder_versions(),
         "key": job.keyed_by,
+        "reasons": job.reasons,
+        "false_alarms": job.false_alarms,
     }
 
 

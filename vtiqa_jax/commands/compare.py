@@ -1,5 +1,6 @@
 """`vtiqa compare`: which of two photos is better, and how sure the model is."""
 
+import itertools
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,7 @@ from tyro.conf import Positional, arg
 
 import vtiqa_jax
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.evaluation.reasons import say_reasons
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.evaluation.spread import Spread, probability_above
 from vtiqa_jax.evaluation.words import say_detail
@@ -20,6 +22,9 @@ WORDS = ((0.99, "almost certainly"), (0.9, "very likely"), (0.75, "likely"), (0.
 ALIKE = 0.0125
 """Of the label scale: two photos whose numbers differ by less are alike in them, .05 on a scale from 1 to 5."""
 
+LEVELS_APART = 0.5
+"""Between the strengths of a fault that one of two photos has more of."""
+
 
 def compare(
     a: Positional[Path],
@@ -29,8 +34,8 @@ def compare(
     seed: int = 0,
     compute_dtype: ComputeDtype = "float32",
 ) -> None:
-    """Says which of two photos the model finds better, how sure that is, and which one shows more at 100 %. Of people's
-    disagreement it knows nothing.
+    """Says which of two photos the model finds better, how sure that is, which one shows more at 100 %, and what is
+    worse in each. Of people's disagreement it knows nothing.
 
     Args:
         a: a photo.
@@ -52,7 +57,8 @@ def compare(
         detail = say_detail(result)
         print(f"{result.mean:.4f} ± {result.spread:.4f}  {result.image}{f': {detail}' if detail else ''}")
     first, second = results
-    print(*say_which(first, second, model.scale), *say_detailed(first, second, model.scale), sep="\n")
+    said = say_which(first, second, model.scale), say_detailed(first, second, model.scale), say_worse(first, second)
+    print(*itertools.chain(*said), sep="\n")
 
 
 def say_which(a: ScoreResult, b: ScoreResult, scale: LabelScale) -> list[str]:
@@ -90,3 +96,13 @@ def say_detailed(a: ScoreResult, b: ScoreResult, scale: LabelScale) -> list[str]
         return [f"{at_full_size}; as a whole, by both numbers, they are as good as each other."]
     but = "is better as a whole, too" if whole is sharper else "is better as a whole, by both numbers"
     return [f"{at_full_size}; {whole.image} {but}."]
+
+
+def say_worse(a: ScoreResult, b: ScoreResult) -> list[str]:
+    """Says what is worse in each of two photos than in the other: named faults that the other one has less of."""
+    lines = []
+    for photo, other in ((a, b), (b, a)):
+        less = {fault.name: fault.strength for fault in other.faults}
+        worse = [fault for fault in photo.reasons if fault.strength - less.get(fault.name, np.inf) >= LEVELS_APART]
+        lines += [f"Worse in {photo.image}: {say_reasons(worse)}."] if worse else []
+    return lines

@@ -8,6 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from vtiqa_jax.evaluation.columns import score_columns
+from vtiqa_jax.evaluation.reasons import say_reasons
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.evaluation.spread import Spread
@@ -67,7 +68,9 @@ class Display:
         """Returns a photo's line."""
         score, *others = [column.show(result) for column in self._columns]
         shown = "failed".rjust(len(score)) if result.score is None else score
-        return f"{shown}{''.join(others)}  {result.image}{f': {result.remarks}' if result.remarks else ''}"
+        reasons = say_reasons([fault for fault in result.reasons if fault.level != "slight"])
+        said = "; ".join(filter(None, [reasons, result.remarks]))
+        return f"{shown}{''.join(others)}  {result.image}{f': {said}' if said else ''}"
 
     def add(self, result: ScoreResult) -> None:
         """Prints a photo's line, above the progress bar, if lines are printed as results come."""

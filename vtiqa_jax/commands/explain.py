@@ -18,7 +18,9 @@ from vtiqa_jax import atomic
 from vtiqa_jax.commands.photos import find_photos
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.detail_map import DetailMap, check_point
+from vtiqa_jax.evaluation.fault_map import FaultMap, check_fault
 from vtiqa_jax.evaluation.map_pictures import draw_maps
+from vtiqa_jax.evaluation.reasons import WORDS, find_fault
 from vtiqa_jax.evaluation.words import say_detail, say_place
 from vtiqa_jax.models.vtiqa import ComputeDtype
 from vtiqa_jax.photos import own
@@ -32,6 +34,7 @@ def explain(
     paths: Positional[tuple[Path, ...]],
     out: Path,
     at: tuple[float, float] | None = None,
+    reason: str | None = None,
     checkpoint: Annotated[str, arg(metavar="DIR")] = "default",
     compute_dtype: ComputeDtype = "float32",
 ) -> int:
@@ -46,16 +49,21 @@ def explain(
             detail holiday.jpg.detail.npy, octaves by place of 32 px, NaN where nothing has structure.
         at: a point, row and column as shares of height and width, such as 0.4 0.55: the map of detail around it at 1:1,
             too.
+        reason: a fault, such as noise, "motion blur" or clipped-highlights: the map of it, too, and as an array in
+            holiday.jpg.FAULT.npy.
         checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
         compute_dtype: bfloat16 is faster where the hardware multiplies it, and less exact.
     """
+    fault = None if reason is None else find_fault(reason)
     photos = find_photos(paths)
     folded = str.casefold if sys.platform in ("win32", "darwin") else str  # a.jpg and A.jpg are one file there
     name, count = collections.Counter(folded(photo.name) for photo in photos).most_common(1)[0]
     if count > 1:
         raise UserError(f"{count} photos are named {name}; their maps would overwrite each other, so give them singly")
     for drawing in (out / f"{photo.name}.png" for photo in photos):
-        arrays = [drawing.with_suffix(ending) for ending in (".npy", ".detail.npy")]
+        arrays = [
+            drawing.with_suffix(ending) for ending in (".npy", ".detail.npy", *([f".{fault}.npy"] if fault else []))
+        ]
         if any(map(os.path.exists, (drawing, *arrays))) and not own.is_drawn(str(drawing)):
             raise UserError(f"{drawing}, or its .npy, is there already and no map; name another folder with --out")
     if at is not None:
@@ -63,6 +71,8 @@ def explain(
     model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype)
     if at is not None and model.config.native is None:
         raise UserError("--at is a point of the map of detail, which this model does not make")
+    if fault is not None:
+        check_fault(model.config, fault)
     atomic.make_folder(out)
     failed = 0
     print(f"score ({model.scale})  worst at      image")
@@ -76,10 +86,14 @@ def explain(
         pixels, screen = result.inspected
         quality = dataclasses.replace(model.explain_pixels(screen), photo=pixels)
         details: list[DetailMap] = []
+        faults: list[FaultMap] = []
         if result.detail is not None:
             points = [None, at] if at else [None]
             details = [model.explain_detail_pixels(pixels, screen, at=point) for point in points]
             details = [dataclasses.replace(found, photo=pixels) for found in details]
+            if fault is not None:
+                faults = [model.explain_reason_pixels(pixels, screen, fault, at=point) for point in points]
+                faults = [dataclasses.replace(found, photo=pixels) for found in faults]
         try:
             title = "\n".join(filter(None, [f"{photo.name}: {result.score:.2f} ({model.scale})", say_detail(result)]))
             # The longest name first: if it is too long, nothing is written.
@@ -89,7 +103,9 @@ def explain(
             elif os.path.exists(detail_array):
                 detail_array.unlink()  # of an older map
             with atomic.atomic_replace(out / f"{photo.name}.png") as temporary:
-                temporary.write_bytes(draw_maps(pixels, [quality, *details], title))
+                temporary.write_bytes(draw_maps(pixels, [quality, *details, *faults], title))
+            if faults:
+                _save(out / f"{photo.name}.{fault}.npy", faults[0].values)
             _save(out / f"{photo.name}.npy", quality.resample(MAP_SIDE, MAP_SIDE))
         except OSError as error:
             if error.errno != errno.ENAMETOOLONG:
@@ -99,6 +115,8 @@ def explain(
             continue
         sharpest = details[0].sharpest if details else None
         said = f": {say_detail(result)}; sharpest: {say_place(*sharpest)}" if sharpest else ""
+        most = faults[0].worst if faults else None
+        said += f"; most {WORDS[faults[0].fault][1]}: {say_place(*most)}" if most else ""
         tqdm.write(f"{result.score:10.4f}  {quality.worst_place:<12}  {photo}{said}", file=sys.stdout)
     if failed:
         print(f"{failed} of {len(photos)} photos have no map", file=sys.stderr)

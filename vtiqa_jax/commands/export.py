@@ -28,7 +28,7 @@ def export(
 ) -> None:
     """A model for other programs: OUT.onnx scores photos of any size, OUT.stablehlo runs in JAX alone.
 
-    What the model says of a photo at 100 %, `detail` and `holds`, is in all of them.
+    What the model says of a photo at 100 %, `detail` and `holds`, and of its faults is in all of them.
 
     Args:
         source: a checkpoint's folder, a quantized file, or "default" for the model that comes with the package.

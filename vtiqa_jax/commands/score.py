@@ -31,6 +31,7 @@ from vtiqa_jax.gallery.page import GalleryHeader, check_folder, open_gallery
 from vtiqa_jax.gallery.preview import Preview, make_preview
 from vtiqa_jax.gallery.zooms import ZoomedMap, make_zoomed_map
 from vtiqa_jax.models.compute_dtype import slow_dtype_note
+from vtiqa_jax.models.false_alarms import DEFAULT_RATE
 from vtiqa_jax.models.vtiqa import ComputeDtype
 from vtiqa_jax.photos import decode
 from vtiqa_jax.photos.resize import Resized, Rgb
@@ -48,6 +49,8 @@ def score(
     maps: bool = False,
     spread: int = 0,
     seed: int = 0,
+    reasons: bool = False,
+    false_alarms: float = DEFAULT_RATE,
     selection: Annotated[Selection, arg(name="")] = Selection(),
     sort: Annotated[Order | None, arg(metavar="{best,worst,name,given}")] = None,
     cache: Path | None = None,
@@ -67,6 +70,8 @@ def score(
         maps: show on the page where each photo is bad, too, and parts of it at 1:1; takes as long as two dozen scores.
         spread: score each photo by so many other mosaics too, and tell the mean and standard deviation of that.
         seed: of these mosaics; all photos have the same.
+        reasons: write how probable each fault is, too, as columns of --out.
+        false_alarms: share of good photos of which any reason is named, 0.005 to 0.1.
         selection: choose photos by their score.
         sort: print the best or the worst photos first, or by name; when not given, the best come first on a terminal,
             and elsewhere photos are printed as they are found.
@@ -92,7 +97,11 @@ def score(
     # Where nothing can lie beside the output, an interrupted run begins again.
     resumable = out is not None and not atomic.is_stream(out) and atomic.takes_files(out.parent)
     mosaics = Spread(spread, seed) if spread else None
-    model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype)
+    if reasons and out is None:
+        raise UserError("--reasons are columns of a file: add --out FILE")
+    model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype, false_alarms=false_alarms)
+    if reasons and not model.config.reasons:
+        raise UserError(f"--reasons: {checkpoint} names none; `vtiqa info` tells what a model says")
     if note := slow_dtype_note(compute_dtype, model.mesh.devices.flat[0].platform):
         print(note, file=sys.stderr)
     size = pass_size(model.mesh, len(photos), batch_size)
@@ -142,7 +151,8 @@ def score(
             raise
         is_scored = any(result.score is not None for result in results)
         if out is not None and is_scored:
-            score_files.write_scores(out, ending, results, score_columns(spread=mosaics is not None), model.scale)
+            columns = score_columns(spread=mosaics is not None, reasons=reasons)
+            score_files.write_scores(out, ending, results, columns, model.scale)
         if gallery is not None and is_scored:
             title = ", ".join(path.name or str(path.resolve()) for path in paths)
             command = shlex.join(["vtiqa", *sys.argv[1:]])

@@ -2,16 +2,39 @@
 
 import importlib.metadata
 import json
+from typing import Any
 
+import numpy as np
+
+from vtiqa_jax.evaluation.reasons import PLAIN, SEVERE, WORDS
 from vtiqa_jax.models import catalog
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale, to_metadata
-from vtiqa_jax.models.params import hash_params
+from vtiqa_jax.models.false_alarms import DEFAULT_RATE
+from vtiqa_jax.models.params import Params, hash_params
+from vtiqa_jax.models.reasons import FALSE_ALARMS
 
 SCORE = "score: float32, on the scale"
 DETAIL = (
     "detail: float32, what a photo shows at 100 %, on the scale; holds: float32, the largest scale at which it is"
     " sharp, clean and real, percent of its width; both NaN where nothing in it has structure"
 )
+
+REASONS = (
+    "strengths: float32 [batch, faults], how much of each fault a photo has; probabilities: float32 [batch, faults],"
+    " that a person names it; the entry `reasons` has the faults and from which strength each is named"
+)
+
+
+def describe_reasons(params: Params) -> dict[str, Any]:
+    """Returns the names of faults, what is said of them, and from which strength they are named, as JSON."""
+    rates = [f"{rate:g}" for rate in FALSE_ALARMS]
+    return {
+        "faults": list(WORDS),
+        "words": list(WORDS.values()),
+        "levels": [PLAIN, SEVERE],
+        "false_alarms": f"{DEFAULT_RATE:g}",
+        "thresholds": dict(zip(rates, np.asarray(params["reasons.thresholds"]).astype(float).tolist(), strict=True)),
+    }
 
 
 def make_card(name: str, checkpoint: Checkpoint, scale: LabelScale, inputs: str) -> dict[str, str]:
@@ -24,12 +47,14 @@ def make_card(name: str, checkpoint: Checkpoint, scale: LabelScale, inputs: str)
         inputs: what the exported program takes.
 
     Returns:
-        Text by key. `metadata` is JSON: config, scale and provenance, as in a checkpoint.
+        Text by key. `metadata` is JSON: config, scale and provenance, as in a checkpoint; `reasons` is JSON, too.
     """
+    config = checkpoint.config
+    output = "; ".join([SCORE, *([DETAIL] if config.native else []), *([REASONS] if config.reasons else [])])
     entries = {
         "vtiqa-jax": importlib.metadata.version("vtiqa-jax"),
         "input": inputs,
-        "output": f"{SCORE}; {DETAIL}" if checkpoint.config.native else SCORE,
+        "output": output,
         "scale": scale.dataset,
         "low": f"{scale.low:g}",
         "high": f"{scale.high:g}",
@@ -37,6 +62,8 @@ def make_card(name: str, checkpoint: Checkpoint, scale: LabelScale, inputs: str)
         "params_sha256": hash_params(checkpoint.params),
         "metadata": json.dumps(to_metadata(checkpoint)),
     }
+    if config.reasons:
+        entries["reasons"] = json.dumps(describe_reasons(checkpoint.params))
     if name == "default":  # of other models the license is not known
         entries |= {"license": catalog.DEFAULT_LICENSE, "attribution": catalog.DEFAULT_ATTRIBUTION}
     return entries

@@ -10,13 +10,14 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Int
 
-from vtiqa_jax.convert import onnx_detail, onnx_native
+from vtiqa_jax.convert import onnx_detail, onnx_native, onnx_reasons
 from vtiqa_jax.convert.onnx_graph import Graph, Value
 from vtiqa_jax.convert.onnx_layers import ModelGraph, Storage, block, cls_token, embed, layer_norm, linear
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import adapt, quantized, views
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.params import Params
+from vtiqa_jax.models.reasons import FAULTS
 from vtiqa_jax.models.vtiqa import ModelConfig
 from vtiqa_jax.photos.resize import CUBIC_A
 
@@ -217,10 +218,11 @@ def build(
 
     Returns:
         An `onnx.ModelProto`; it returns `score` [batch], and of a model with detail `detail` and `holds` [batch], as
-        `ScoreResult` has them but for NaN where nothing in a photo has structure. All are float32. By "stored" there is
-        the score alone. By "regions" the photo's score comes first; then, for each region, its score with the local
-        view cut from there alone, as by `VTIQA.explain`. With regions `detail` and `holds` are empty: they are the
-        photo's, and one run without regions has told them. None tells what is no photograph.
+        `ScoreResult` has them but for NaN where nothing in a photo has structure; of one with reasons `strengths` and
+        `probabilities` [batch, faults]. All are float32. By "stored" there is the score alone. By "regions" the photo's
+        score comes first; then, for each region, its score with the local view cut from there alone, as by
+        `VTIQA.explain`. With regions the others are empty: they are the photo's, and one run without regions has told
+        them. None tells what is no photograph.
 
     Raises:
         UserError: it is not the released model, the graph does not use all parameters, int8 does not fit its width, or
@@ -233,7 +235,8 @@ def build(
     written = adapt.without_novelty(Checkpoint(config, params, None, {}))
     if inputs == "stored":  # a photo's own pixels are not among them
         written = adapt.without_detail(written)
-    config, params = written.config, written.params
+    config = written.config
+    params = {name: array for name, array in written.params.items() if name != onnx_reasons.THRESHOLDS}
     op = ModelGraph(params, storage, config.depth)
     shapes, native, structure = _input_shapes(config, inputs), None, None
     if inputs == "stored":
@@ -253,8 +256,16 @@ def build(
     outputs = {"score": op.Reshape(_head(op, config, op.Concat(*both, axis=1)), np.array([-1]))}
     if places and structure:
         outputs["detail"], outputs["holds"] = onnx_detail.judge(op, config.native_factors, places, structure)
+        if config.reasons:
+            first, axis = np.array([0]), np.array([0])
+            seen = op.Reshape(op.Slice(features, first, judged, axis), np.array([-1, config.feature_dim]))
+            outputs["strengths"], outputs["probabilities"] = onnx_reasons.judge(
+                op, len(config.native_factors), places, structure, seen, op.Slice(images, first, judged, axis)
+            )
     if unused := op.unused_params():
         raise UserError(f"an .onnx graph has no place for {', '.join(unused[:3])}; its scores would not be the model's")
     judged_axis = "judged" if inputs == "regions" else "batch"
-    named = {name: (value, ("batch" if name == "score" else judged_axis,)) for name, value in outputs.items()}
+    shape: dict[str, tuple[str | int, ...]] = {"score": ("batch",)}
+    shape |= dict.fromkeys(("strengths", "probabilities"), (judged_axis, len(FAULTS)))
+    named = {name: (value, shape.get(name, (judged_axis,))) for name, value in outputs.items()}
     return op.model(shapes, named, "uint8 RGB pixels to the quality of each photo", metadata or {})

@@ -5,6 +5,7 @@ import numpy as np
 from jax import export
 
 from vtiqa_jax.models import params as parameters
+from vtiqa_jax.models import views
 from vtiqa_jax.models.params import Params, ScoringModel
 from vtiqa_jax.models.vtiqa import VTIQA, ModelConfig
 
@@ -21,7 +22,8 @@ def build(config: ModelConfig, params: Params) -> bytes:
     Returns:
         What `jax.export.deserialize` reads: a function of `global_images` and `local_images`, as of `VTIQA.score`, that
         returns scores. With detail it is also of native views and of their structure, as of `VTIQA.read_native`, and
-        returns a dict of `score`, `detail` and `holds`, as `ScoreResult` has them but for NaN where nothing is known.
+        returns a dict of `score`, `detail` and `holds`, as `ScoreResult` has them but for NaN where nothing is known;
+        with reasons also of the `strengths` and `probabilities` of `models.reasons.FAULTS`.
     """
     graphdef, _ = parameters.abstract_model(config)
 
@@ -30,21 +32,26 @@ def build(config: ModelConfig, params: Params) -> bytes:
         global_images: jax.Array, local_images: jax.Array, *native: jax.Array
     ) -> jax.Array | dict[str, jax.Array]:
         model: ScoringModel = parameters.merge_params(graphdef, jax.tree.map(jax.numpy.asarray, params))  # type: ignore[assignment]
-        score = model.score(global_images, local_images)
         if not native:
-            return score
+            return model.score(global_images, local_images)
         assert isinstance(model, VTIQA)
-        octaves, _ = model.read_native(*native)
+        features = model.encode(global_images, local_images)
+        octaves, summaries = model.read_native(*native)
         detail, holds = model.judge_detail(octaves)
-        return {"score": score, "detail": detail, "holds": 100 * holds}
+        score = model.score_features(features[0], features[1:].mean(0))
+        said = {"score": score, "detail": detail, "holds": 100 * holds}
+        if config.reasons:
+            seen = views.keep(global_images, config.view_cuts[0])
+            said["strengths"], said["probabilities"] = model.judge_reasons(summaries, features[0], seen)
+        return said
 
     (batch,) = export.symbolic_shape("batch")
     sides = (config.global_resize, config.local_resize)
     photos = [jax.ShapeDtypeStruct((batch, side, side, 3), np.uint8) for side in sides]
     if config.native:
-        views, structure = config.native.shapes
+        native_views, structure = config.native.shapes
         photos += [
-            jax.ShapeDtypeStruct((batch, *views), np.uint8),
+            jax.ShapeDtypeStruct((batch, *native_views), np.uint8),
             jax.ShapeDtypeStruct((batch, *structure), np.float32),
         ]
     return bytes(export.export(vtiqa, platforms=PLATFORMS)(*photos).serialize())

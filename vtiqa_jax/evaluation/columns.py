@@ -4,10 +4,12 @@ A new column is one entry here and one field, or property, of `ScoreResult`.
 """
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from vtiqa_jax.evaluation.reasons import WORDS, say_reasons
 from vtiqa_jax.evaluation.words import LONGEST, say_scale
 
 if TYPE_CHECKING:
@@ -23,12 +25,13 @@ class Column:
     """A column, and how its values are written."""
 
     name: str
-    """Also the name of the field or property of `ScoreResult`."""
+    """Also the name of the field or property of `ScoreResult`, unless `read` is given."""
     type: type[str] | type[float] | type[int] | type[bool]
     text: str
     """What stands in it, for people."""
-    where: Literal["all", "score", "spread", "bulk"] = "all"
-    """Which outputs have it: all, those of `vtiqa score`, only those with a spread, or those of `vtiqa bulk`."""
+    where: Literal["all", "score", "spread", "reasons", "bulk"] = "all"
+    """Which outputs have it: all, those of `vtiqa score`, only those with a spread, all that were asked for the
+    probabilities of reasons, or those of `vtiqa bulk`."""
     decimals: int = 6
     """Of a float in files."""
     heading: str = ""
@@ -37,10 +40,12 @@ class Column:
     """The format of its values there, with the spaces before them."""
     words: "Callable[[ScoreResult], str] | None" = None
     """What is shown there instead of the value itself, as a string."""
+    read: "Callable[[ScoreResult], Value] | None" = None
+    """Finds the value, where it is no field or property."""
 
     def value(self, result: "ScoreResult") -> Value:
         """Returns what a result has in this column, rounded as files have it."""
-        value = getattr(result, self.name)
+        value = self.read(result) if self.read else getattr(result, self.name)
         if value is None:
             return None
         return round(float(value), self.decimals) if self.type is float else self.type(value)
@@ -59,6 +64,14 @@ class Column:
         if value is None:
             return " " * len(self.shown.format("" if self.words else 0))
         return self.shown.format(self.words(result) if self.words else value)
+
+
+def _reasons(result: "ScoreResult") -> str | None:
+    return say_reasons(result.reasons) if result.faults else None
+
+
+def _probability(name: str, result: "ScoreResult") -> float | None:
+    return next((fault.probability for fault in result.faults if fault.name == name), None)
 
 
 COLUMNS = (
@@ -87,6 +100,14 @@ COLUMNS = (
         "spread", float, "standard deviation of the scores by drawn mosaics", where="spread",
         heading=" ± spread", shown=" ± {:.4f}",
     ),
+    Column("reasons", str, "what is wrong with it, the strongest first, with `; ` between", read=_reasons),
+    *(
+        Column(
+            f"p_{name}", float, f"probability that a person names it: {plain}", where="reasons", decimals=4,
+            read=functools.partial(_probability, name),
+        )
+        for name, (_, plain, _) in WORDS.items()
+    ),
     Column("error", str, "why the photo has no score"),
     Column("warning", str, "what is wrong with the file of a photo that was scored nevertheless, or with judging it"),
     Column("width", int, "pixels, as the photo is looked at"),
@@ -100,14 +121,16 @@ def replace_undecodable(text: str) -> str:
     return re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
-def score_columns(*, spread: bool) -> tuple[Column, ...]:
-    """Returns the columns of `vtiqa score`, with those of a spread or without."""
-    return tuple(column for column in COLUMNS if column.where in ("all", "score", *(("spread",) if spread else ())))
+def score_columns(*, spread: bool, reasons: bool = False) -> tuple[Column, ...]:
+    """Returns the columns of `vtiqa score`, with those of a spread and the probabilities of reasons or without."""
+    wanted = {"all", "score"} | ({"spread"} if spread else set()) | ({"reasons"} if reasons else set())
+    return tuple(column for column in COLUMNS if column.where in wanted)
 
 
-def bulk_columns() -> tuple[Column, ...]:
-    """Returns the columns of `vtiqa bulk`."""
-    return tuple(column for column in COLUMNS if column.where in ("all", "bulk"))
+def bulk_columns(*, reasons: bool = False) -> tuple[Column, ...]:
+    """Returns the columns of `vtiqa bulk`, with the probabilities of reasons or without."""
+    wanted = {"all", "bulk"} | ({"reasons"} if reasons else set())
+    return tuple(column for column in COLUMNS if column.where in wanted)
 
 
 def arrow_schema(columns: Sequence[Column], metadata: dict[str, str] | None = None) -> "pyarrow.Schema":

@@ -2,13 +2,13 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import jax
 import numpy as np
-from jaxtyping import Array, Float32
+from jaxtyping import Array, Float32, Int, UInt8
 
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.words import say_place
@@ -84,19 +84,8 @@ class DetailMap:
         return self._find(np.argmax)
 
     def _find(self, choose: Callable[[np.ndarray], np.intp]) -> tuple[float, float] | None:
-        """Finds a place by the mean of AREA x AREA places around it: one place's number is noisy."""
-        known = np.isfinite(self.octaves)
-        if not known.any():
-            return None
-        values, count = (
-            cv2.boxFilter(array.astype(np.float32), -1, (AREA, AREA), normalize=False, borderType=cv2.BORDER_CONSTANT)
-            for array in (np.where(known, self.octaves, 0), known)
-        )
-        # An area with few known places is taken for an average one.
-        means = (values + AREA * np.nanmean(self.octaves)) / (count + AREA)
-        rows, columns = np.nonzero(known)
-        chosen = choose(means[known])
-        return self.middle(int(rows[chosen]), int(columns[chosen]))
+        place = find_area(self.octaves, choose)
+        return None if place is None else self.middle(*place)
 
     def draw(self, title: str = "") -> bytes:
         """A PNG: the photo beside itself under the map. What is hatched has no structure.
@@ -110,31 +99,43 @@ class DetailMap:
 
     def paint(self, axes: "Axes") -> None:
         """Draws the region under the map on a part of a picture, with the map's scale beside it."""
-        from matplotlib.patches import Rectangle
-
-        from vtiqa_jax.evaluation.map_pictures import shrink_for_picture
+        from vtiqa_jax.evaluation.map_pictures import paint_places
 
         assert self.photo is not None
-        shown = shrink_for_picture(self.region.cut(self.photo))
-        height, width = shown.shape[:2]
-        axes.imshow(shown)
-        extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-        # Of matplotlib's colour maps the one made for people who tell colours apart badly.
-        drawn = axes.imshow(
-            np.ma.masked_invalid(self.octaves), cmap="cividis_r", alpha=0.65, vmin=0, vmax=MOST_OCTAVES, extent=extent
-        )
-        side = height / self.octaves.shape[0]
-        for row, column in np.argwhere(np.isnan(self.octaves)):
-            corner = (column * side - 0.5, row * side - 0.5)
-            axes.add_patch(Rectangle(corner, side, side, fill=False, edgecolor="0.5", linewidth=0, hatch="////"))
         whole = self.region.height * self.region.width > 0.5 * self.height * self.width
-        place = "" if whole else f", {say_place(*self.center)}"
-        axes.set_title(f"at 1:{self.factor}{place}", fontsize=11)
-        axes.figure.colorbar(drawn, ax=axes, label=f"octaves lost at 1:{self.factor}", extend="max")
+        title = f"at 1:{self.factor}{'' if whole else f', {say_place(*self.center)}'}"
+        label = f"octaves lost at 1:{self.factor}"
+        paint_places(axes, self.region.cut(self.photo), self.octaves, MOST_OCTAVES, title, label)
 
     def _repr_png_(self) -> bytes | None:
         """What a notebook shows."""
         return None if self.photo is None else self.draw()
+
+
+def find_area(
+    values: Float32[np.ndarray, "rows columns"], choose: Callable[[np.ndarray], np.intp]
+) -> tuple[int, int] | None:
+    """Finds a place by the mean of AREA x AREA places around it: one place's number is noisy.
+
+    Args:
+        values: of places; NaN where nothing is known.
+        choose: which of the means, `np.argmax` or `np.argmin`.
+
+    Returns:
+        Its row and column; None where nothing is known at all.
+    """
+    known = np.isfinite(values)
+    if not known.any():
+        return None
+    sums, count = (
+        cv2.boxFilter(array.astype(np.float32), -1, (AREA, AREA), normalize=False, borderType=cv2.BORDER_CONSTANT)
+        for array in (np.where(known, values, 0), known)
+    )
+    # An area with few known places is taken for an average one.
+    means = (sums + AREA * np.nanmean(values)) / (count + AREA)
+    rows, columns = np.nonzero(known)
+    chosen = choose(means[known])
+    return int(rows[chosen]), int(columns[chosen])
 
 
 def check_point(at: tuple[float, float]) -> None:
@@ -171,6 +172,52 @@ def _make_places_step(config: ModelConfig, dtype: ComputeDtype, device: jax.Devi
     return judge
 
 
+def cut_grid(pixels: Rgb, screen: Resized, config: ModelConfig, region: Region | None, factor: int) -> PlaceGrid:
+    """Cuts a photo, or a region of it, into places.
+
+    Args:
+        pixels: the photo.
+        screen: the same as a screen shows it, see `photos.resize.shrink`.
+        config: of the model.
+        region: all of the photo when not given.
+        factor: by which it is shrunk.
+
+    Raises:
+        UserError: it is smaller than a place.
+    """
+    (height, width), patch = pixels.shape[:2], config.mosaic_patch
+    region = region or Region(0, 0, height, width)
+    if min(region.height, region.width) < patch * factor:
+        raise UserError(f"a map of detail needs a photo of {patch} x {patch} px at least, not {width} x {height}")
+    return PlaceGrid.cut(pixels, screen, region, patch, factor)
+
+
+def judge_grid(
+    cut: PlaceGrid,
+    order: Int[np.ndarray, "views grid grid"],
+    judge: Callable[[UInt8[np.ndarray, "views size size 3"]], Sequence[Array]],
+) -> list[Float32[np.ndarray, "rows columns"]]:
+    """Judges each place of a grid among others.
+
+    Args:
+        cut: the places.
+        order: which of them share a view.
+        judge: a few views to numbers of their places, [views, places] each.
+    """
+    rows, columns = cut.structure.shape
+    views, judged = cut.views(order), []
+    for start in range(0, len(views), VIEWS_TOGETHER):
+        part = views[start : start + VIEWS_TOGETHER]
+        padding = [(0, VIEWS_TOGETHER - len(part))] + [(0, 0)] * 3
+        judged.append([np.asarray(values)[: len(part)] for values in judge(np.pad(part, padding))])
+    found = []
+    for values in zip(*judged, strict=True):
+        whole = np.empty(rows * columns, np.float32)
+        whole[order.ravel()] = np.concatenate(values).ravel()
+        found.append(whole.reshape(rows, columns))
+    return found
+
+
 def make_detail_map(
     pixels: Rgb,
     screen: Resized,
@@ -198,32 +245,20 @@ def make_detail_map(
     """
     if config.native is None:
         raise UserError("this model has no detail: it does not look at photos at their own pixels")
-    (height, width), patch, grid = pixels.shape[:2], config.mosaic_patch, config.mosaic_grid
+    height, width = pixels.shape[:2]
     factor = 1 if region else choose_factor(height, width, config.view_size)
-    region = region or Region(0, 0, height, width)
-    if min(region.height, region.width) < patch * factor:
-        raise UserError(f"a map of detail needs a photo of {patch} x {patch} px at least, not {width} x {height}")
-    cut = PlaceGrid.cut(pixels, screen, region, patch, factor)
-    rows, columns = cut.structure.shape
-    order = (arrange_tiles if arrangement == "tiles" else arrange_mosaics)(rows, columns, grid)
-    views = cut.views(order)
+    cut = cut_grid(pixels, screen, config, region, factor)
+    order = (arrange_tiles if arrangement == "tiles" else arrange_mosaics)(*cut.structure.shape, config.mosaic_grid)
     device = next(iter(jax.tree.leaves(params)[0].devices()))
-    step, judged = _make_places_step(config, dtype, device), []
-    for start in range(0, len(views), VIEWS_TOGETHER):
-        part = views[start : start + VIEWS_TOGETHER]
-        padding = [(0, VIEWS_TOGETHER - len(part))] + [(0, 0)] * 3
-        judged.append([np.asarray(values)[: len(part)] for values in step(params, np.pad(part, padding))])
-    octaves, logits = (np.empty(rows * columns, np.float32) for _ in range(2))
-    for found, values in zip((octaves, logits), zip(*judged, strict=True), strict=True):
-        found[order.ravel()] = np.concatenate(values).ravel()
-    counts = cut.structure.ravel() > LEAST_STRUCTURE
+    octaves, logits = judge_grid(cut, order, functools.partial(_make_places_step(config, dtype, device), params))
+    counts = cut.structure > LEAST_STRUCTURE
     weights = np.zeros_like(logits)
     if counts.any():
         shares = np.exp(logits[counts] - logits[counts].max())
         weights[counts] = shares / shares.sum()
     return DetailMap(
-        octaves=np.where(counts, octaves, np.float32(np.nan)).reshape(rows, columns),
-        weights=weights.reshape(rows, columns),
+        octaves=np.where(counts, octaves, np.float32(np.nan)),
+        weights=weights,
         factor=factor,
         region=cut.region,
         height=height,

@@ -4,8 +4,11 @@ import io
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+from jaxtyping import Float32
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from vtiqa_jax.evaluation.plots import literal_text
 from vtiqa_jax.photos.own import DRAWN
@@ -29,6 +32,33 @@ def shrink_for_picture(pixels: Rgb) -> Resized:
     return make_thumbnail(pixels, PANEL_SIDE)
 
 
+def paint_places(
+    axes: Axes, photo: Rgb, values: Float32[np.ndarray, "rows columns"], most: float, title: str, label: str
+) -> None:
+    """Draws a photo under numbers of its places; what is not known is hatched.
+
+    Args:
+        axes: where to.
+        photo: what the places fill.
+        values: of the places; NaN where nothing is known.
+        most: at which colours end; they begin at 0.
+        title: above it.
+        label: of the scale beside it.
+    """
+    shown = shrink_for_picture(photo)
+    height, width = shown.shape[:2]
+    axes.imshow(shown)
+    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+    # Of matplotlib's colour maps the one made for people who tell colours apart badly.
+    drawn = axes.imshow(np.ma.masked_invalid(values), cmap="cividis_r", alpha=0.65, vmin=0, vmax=most, extent=extent)
+    side = height / values.shape[0]
+    for row, column in np.argwhere(np.isnan(values)):
+        corner = (column * side - 0.5, row * side - 0.5)
+        axes.add_patch(Rectangle(corner, side, side, fill=False, edgecolor="0.5", linewidth=0, hatch="////"))
+    axes.set_title(title, fontsize=11)
+    axes.figure.colorbar(drawn, ax=axes, label=label, extend="max")
+
+
 def draw_maps(photo: Rgb | None, maps: Sequence[PhotoMap], title: str = "") -> bytes:
     """Draws a PNG: the photo, and beside it each of its maps.
 
@@ -37,8 +67,9 @@ def draw_maps(photo: Rgb | None, maps: Sequence[PhotoMap], title: str = "") -> b
     """
     if photo is None:
         raise ValueError("this map does not have its photo")
-    columns = 2 if len(maps) in (1, 3) else 1 + len(maps)
-    rows = -(-(1 + len(maps)) // columns)
+    panels = 1 + len(maps)
+    columns = {4: 2, 6: 3}.get(panels, panels)
+    rows = panels // columns
     ratio = min(3.0, max(0.4, photo.shape[0] / photo.shape[1]))  # a panorama's maps need room for their scales
     figure = Figure(figsize=(5.5 * columns, 0.8 + 5 * ratio * rows), layout="constrained")
     first, *others = figure.subplots(rows, columns, squeeze=False).flat

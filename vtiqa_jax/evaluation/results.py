@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from vtiqa_jax.evaluation.rank import rank_photo
+from vtiqa_jax.evaluation.reasons import Fault
 
 OUT_OF_RANGE = {"below": "below the scores of all training photos", "above": "above the scores of all training photos"}
 
@@ -30,6 +31,8 @@ class ScoreResult:
     """What the photo shows at 100 %, on the score's scale; None where it has no structure, or the model no detail."""
     holds: float | None = None
     """The largest scale at which the photo is sharp, clean and real, percent: 50 is half its width and height."""
+    faults: tuple[Fault, ...] = ()
+    """How much the photo has of each fault; none by a model without reasons, or of what is no photograph."""
     width: int | None = None
     """Of the photo as it is looked at, pixels; None where it could not be read."""
     height: int | None = None
@@ -47,6 +50,12 @@ class ScoreResult:
     def rank(self) -> float | None:
         """By which photos are ordered, see `rank.rank_photo`."""
         return None if self.score is None else rank_photo(self.score, self.detail)
+
+    @property
+    def reasons(self) -> tuple[Fault, ...]:
+        """The faults that are named, the strongest first; see `Scorer` for how often they are named wrongly."""
+        named = (fault for fault in self.faults if fault.is_named)
+        return tuple(sorted(named, key=lambda fault: -fault.strength))
 
     @property
     def remarks(self) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.network_disks import is_on_network_disk
+from vtiqa_jax.evaluation.reasons import Fault
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.models.fingerprint import differences
 from vtiqa_jax.photos.stamps import file_stamp
@@ -153,7 +154,8 @@ class ScoreCache:
                 self._looked_up[photo] = digest, stamp
                 return None
         values = json.loads(found[0])
-        return ScoreResult(photo, **values | {"draws": tuple(values["draws"])})
+        faults = tuple(Fault(*fault) for fault in values["faults"])
+        return ScoreResult(photo, **values | {"draws": tuple(values["draws"]), "faults": faults})
 
     def add(self, result: ScoreResult) -> None:
         """Stores a result of a photo that was looked for, unless it failed or the file has changed since."""

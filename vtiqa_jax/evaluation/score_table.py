@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import cv2
 
 from vtiqa_jax.evaluation.columns import score_columns
+from vtiqa_jax.evaluation.reasons import say_reasons
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.photos.resize import Resized, Rgb, make_thumbnail
@@ -51,7 +52,9 @@ class ScoreTable:
             for column in score_columns(spread=True)
             if column.shown and any(getattr(result, column.name) is not None for result in self.results)
         ]
-        head = ["", "photo", *(column.heading.strip() for column in shown), "remarks"]
+        has_reasons = any(result.faults for result in self.results)
+        reasons = ["reasons"] if has_reasons else []
+        head = ["", "photo", *(column.heading.strip() for column in shown), *reasons, "remarks"]
         lines = [head]
         for number, result in enumerate(self.results[:SHOWN]):
             picture = base64.b64encode(result.inspected or b"").decode()
@@ -61,6 +64,7 @@ class ScoreTable:
                     f'<img alt="" src="data:image/jpeg;base64,{picture}">' if picture else "",
                     html.escape(os.fsencode(name).decode(errors="replace")),
                     *(html.escape(column.show(result).strip()) for column in shown),
+                    *([html.escape(say_reasons(result.reasons))] if has_reasons else []),
                     html.escape(result.remarks),
                 ]
             )

@@ -21,13 +21,16 @@ from vtiqa_jax.cpus import available_cpus
 from vtiqa_jax.data.loader import ImageStore, pad_rows
 from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.evaluation.detail_map import ZOOM_TILES, DetailMap, check_point, make_detail_map
+from vtiqa_jax.evaluation.fault_map import FaultMap, make_fault_map
 from vtiqa_jax.evaluation.quality_map import QualityMap, make_quality_map
+from vtiqa_jax.evaluation.reasons import WORDS, Fault, find_fault, name_faults
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.evaluation.score_table import ScoreTable, thumbnail
 from vtiqa_jax.evaluation.spread import Spread, score_draws
-from vtiqa_jax.models import catalog
+from vtiqa_jax.models import catalog, views
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.false_alarms import DEFAULT_RATE, choose_thresholds
 from vtiqa_jax.models.fingerprint import fingerprint, identify
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vtiqa import ComputeDtype, ModelConfig, select_implementation
@@ -48,7 +51,8 @@ NO_PHOTOGRAPH = "it does not look like a photograph: its score means little"
 ScoreStep = Callable[..., Array]
 """`(params, global_images, local_images) -> scores`."""
 Judgements = dict[str, Array]
-"""What a model says of a batch of photos: by the names of fields of `ScoreResult`; and `novelty`, see `Novelty`."""
+"""What a model says of a batch of photos: by the names of fields of `ScoreResult`; `novelty`, see `Novelty`; and the
+`strengths` and `probabilities` of faults, see `VTIQA.judge_reasons`."""
 JudgeStep = Callable[..., Judgements]
 """`(params, *arrays) -> judgements`, of the arrays that `ModelConfig.preparation` makes."""
 Output = TypeVar("Output", Array, Judgements)
@@ -73,16 +77,6 @@ def make_score_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh) -> Sco
     return _compile_step(config, dtype, mesh, lambda model, *images: model.score(*images))
 
 
-def _judge(config: ModelConfig, model: Any, arrays: Sequence[Array], score: Callable[..., Judgements]) -> Judgements:
-    """Judges by `score` what is cut from the screen, and native views by the detail head where a model has one."""
-    if not config.native:
-        return score(*arrays)
-    *screen, native_views, structure = arrays
-    octaves, _ = model.read_native(native_views, structure)
-    detail, holds = model.judge_detail(octaves)
-    return {**score(*screen), "detail": detail, "holds": holds}
-
-
 @functools.cache
 def make_judge_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh, spread: Spread | None = None) -> JudgeStep:
     """Makes the step by which photos are judged.
@@ -95,21 +89,26 @@ def make_judge_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh, spread
             screen instead of `config.eval_cuts`, since its mosaics may come from anywhere.
     """
     offsets = [jnp.asarray(axis) for axis in spread.offsets(config)] if spread else None
+    if config.kind != "vtiqa":
+        return _compile_step(config, dtype, mesh, lambda model, *images: {"score": model.score(*images)})
 
     def judge(model: Any, *arrays: Array) -> Judgements:
-        def score(*images: Array) -> Judgements:
-            if config.kind != "vtiqa":
-                return {"score": model.score(*images)}
-            views = model.encode(*images) if offsets else model.encode_views(images)
-            features = views[0], views[1:].mean(0)
-            judgements = {"score": model.score_features(*features)}
-            if offsets:
-                judgements["draws"] = score_draws(model, features[0], images[1], *offsets)
-            if config.novelty:
-                judgements["novelty"] = model.judge_novelty(*features)
-            return judgements
-
-        return _judge(config, model, arrays, score)
+        images, native = (arrays[:-2], arrays[-2:]) if config.native else (arrays, ())
+        features = model.encode(*images) if offsets else model.encode_views(images)
+        pair = features[0], features[1:].mean(0)
+        judgements = {"score": model.score_features(*pair)}
+        if offsets:
+            judgements["draws"] = score_draws(model, pair[0], images[1], *offsets)
+        if config.novelty:
+            judgements["novelty"] = model.judge_novelty(*pair)
+        if native:
+            octaves, summaries = model.read_native(*native)
+            judgements["detail"], judgements["holds"] = model.judge_detail(octaves)
+            if config.reasons:
+                seen = views.keep(images[0], config.view_cuts[0]) if offsets else images[0]
+                reasons = model.judge_reasons(summaries, pair[0], seen)
+                judgements["strengths"], judgements["probabilities"] = reasons
+        return judgements
 
     return _compile_step(config, dtype, mesh, judge)
 
@@ -199,6 +198,7 @@ class Scorer:
         *,
         provenance: dict[str, Any] | None = None,
         compute_dtype: ComputeDtype = "float32",
+        false_alarms: float = DEFAULT_RATE,
         devices: Sequence[jax.Device] | None = None,
     ) -> None:
         """Puts the model on the devices.
@@ -209,7 +209,11 @@ class Scorer:
             scale: what its scores mean.
             provenance: what the model was made from.
             compute_dtype: "bfloat16" is faster where the hardware multiplies it, and less exact.
+            false_alarms: share of good photos of which any reason is named, 0.005 to 0.1.
             devices: all of this machine when not given.
+
+        Raises:
+            UserError: that rate of false alarms is not known.
         """
         self.config = config
         self.scale = scale
@@ -219,23 +223,41 @@ class Scorer:
         self.percentiles: Float[np.ndarray, " 101"] | None = np.array(known["scores"]) if known else None
         """Of the scores of training photos; None for a model that was not trained here."""
         self.compute_dtype: ComputeDtype = compute_dtype
+        self.false_alarms = false_alarms
+        """Share of good photos of which any reason is named."""
+        self._thresholds = (
+            choose_thresholds(np.asarray(params["reasons.thresholds"]), false_alarms) if config.reasons else {}
+        )
         self.mesh = sharding.data_mesh(devices)
         self._params = round_weights(sharding.replicate(params, self.mesh), compute_dtype)
         self._step = make_judge_step(config, compute_dtype, self.mesh)
 
     @classmethod
-    def load(cls, path: str | Path = "default", *, compute_dtype: ComputeDtype = "float32") -> "Scorer":
+    def load(
+        cls,
+        path: str | Path = "default",
+        *,
+        compute_dtype: ComputeDtype = "float32",
+        false_alarms: float = DEFAULT_RATE,
+    ) -> "Scorer":
         """A model read from disk, see `vtiqa_jax.load`.
 
         Raises:
-            UserError: `path` is no checkpoint, or a backbone without a head.
+            UserError: `path` is no checkpoint, or a backbone without a head; or the rate of false alarms is not known.
         """
         made = catalog.load(path)
         if made.scale is None:
             raise UserError(
                 f"{path} is a backbone without a head; train one with: vtiqa train manifest ... --checkpoint {path}"
             )
-        return cls(made.config, made.params, made.scale, provenance=made.provenance, compute_dtype=compute_dtype)
+        return cls(
+            made.config,
+            made.params,
+            made.scale,
+            provenance=made.provenance,
+            compute_dtype=compute_dtype,
+            false_alarms=false_alarms,
+        )
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -246,10 +268,15 @@ class Scorer:
     def unknown(self) -> frozenset[str]:
         """Fields of `ScoreResult` that this model never fills."""
         without_detail = frozenset() if self.config.native else frozenset({"detail", "holds"})
-        return without_detail | (frozenset({"percentile"}) if self.percentiles is None else frozenset())
+        without_reasons = frozenset() if self.config.reasons else frozenset({"faults", "reasons"})
+        without_percentile = frozenset({"percentile"}) if self.percentiles is None else frozenset()
+        return without_detail | without_reasons | without_percentile
 
     def settings(self, spread: Spread | None = None) -> dict[str, Any]:
-        """Returns all that a photo's result depends on but the photo, as JSON: equal settings give equal results."""
+        """Returns all that a photo's result depends on but the photo, as JSON: equal settings give equal results.
+
+        The rate of false alarms is none of it: which faults are named follows from their strengths.
+        """
         return {
             **identify(self._model, self.compute_dtype),
             "spread": dataclasses.asdict(spread) if spread else None,
@@ -264,6 +291,7 @@ class Scorer:
             "scale": self.scale,
             "provenance": self.provenance,
             "compute_dtype": self.compute_dtype,
+            "false_alarms": self.false_alarms,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -296,10 +324,13 @@ class Scorer:
         detail: float = math.nan,
         holds: float = math.nan,
         novelty: float = -math.inf,
+        strengths: Sequence[float] = (),
+        probabilities: Sequence[float] = (),
     ) -> ScoreResult:
         """Returns what the numbers of one photo say."""
-        if not np.isfinite([score, *draws]).all() or math.isinf(holds):
+        if not np.isfinite([score, *draws, *strengths]).all() or math.isinf(holds):
             return ScoreResult(None, None, "its score is not a finite number; the weights may be damaged")
+        faults = [Fault(*found) for found in zip(WORDS, strengths, probabilities, strict=False)]
         share, out_of_range = None, None
         if self.percentiles is not None:
             share = float(self.percentile(np.array([score]))[0])
@@ -315,6 +346,7 @@ class Scorer:
             draws=tuple(draws),
             detail=None if math.isnan(detail) else detail,
             holds=None if math.isnan(holds) else 100 * holds,
+            faults=() if novelty > 0 else name_faults(faults, self._thresholds),
             warning=NO_PHOTOGRAPH if novelty > 0 else None,
         ).warned(NO_STRUCTURE if self.config.native and math.isnan(detail) else None)
 
@@ -370,6 +402,8 @@ class Scorer:
 
         def load(photo: Any) -> _Loaded:
             result = known(photo) if known else None
+            if result is not None:  # perhaps of a run with another rate of false alarms
+                result = dataclasses.replace(result, faults=name_faults(result.faults, self._thresholds))
             if result is not None and inspect is None:
                 return _Loaded(result, None)
             try:
@@ -497,13 +531,52 @@ class Scorer:
         Raises:
             UserError: see `explain_detail`.
         """
-        region = None
-        if at is not None:
-            check_point(at)
-            region = Region.around(pixels, *at, side or ZOOM_TILES * self.config.view_size)
+        region = self._region(pixels, at, side)
         return make_detail_map(
             pixels, screen, self._params, self.config, self.compute_dtype, region=region, arrangement=arrangement
         )
+
+    def explain_reason(self, photo: Any, reason: str, *, at: tuple[float, float] | None = None) -> FaultMap:
+        """Where in a photo a fault is, at its own pixels.
+
+        Args:
+            photo: see `score`.
+            reason: the fault, by its name, in words, or as people call it: "noise", "motion blur"; see `find_fault`.
+            at: see `explain_detail`.
+
+        Raises:
+            ImageError: it cannot be read.
+            UserError: the model names no reasons; there is no such fault, or it is of the whole photo, as too little
+                light is; the photo is smaller than a place, or the point is not in it.
+        """
+        pixels = decode.open_photo(photo).pixels
+        screen = shrink(pixels, self.config.screen_side)
+        return dataclasses.replace(self.explain_reason_pixels(pixels, screen, reason, at=at), photo=pixels)
+
+    def explain_reason_pixels(
+        self, pixels: Rgb, screen: Resized, reason: str, *, at: tuple[float, float] | None = None
+    ) -> FaultMap:
+        """Makes the map of `explain_reason` by a photo's pixels; it does not keep them.
+
+        Args:
+            pixels: the photo.
+            screen: the same as `photos.resize.shrink` leaves it for the model.
+            reason: see `explain_reason`.
+            at: see `explain_detail`.
+
+        Raises:
+            UserError: see `explain_reason`.
+        """
+        region = self._region(pixels, at)
+        fault = find_fault(reason)
+        return make_fault_map(pixels, screen, self._params, self.config, self.compute_dtype, fault, region=region)
+
+    def _region(self, pixels: Rgb, at: tuple[float, float] | None, side: int | None = None) -> Region | None:
+        """Returns the square around a point, or nothing where there is no point."""
+        if at is None:
+            return None
+        check_point(at)
+        return Region.around(pixels, *at, side or ZOOM_TILES * self.config.view_size)
 
     def table(self, photos: Any, *, spread: Spread | None = None) -> ScoreTable:
         """Scores photos for a notebook, which shows a table with thumbnails; arguments as of `score` and `stream`."""

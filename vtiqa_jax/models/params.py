@@ -136,7 +136,7 @@ def layer_index(name: str, depth: int) -> int:
 
 def is_matmul_weight(name: str) -> bool:
     """Whether a parameter is a matrix that is multiplied in the compute dtype. Heads always compute in float32."""
-    return name.endswith(".kernel") and not {"head", "detail"} & set(name.split("."))
+    return name.endswith(".kernel") and not {"head", "detail", "reasons"} & set(name.split("."))
 
 
 def rescale_head(config: ModelConfig, params: Params, slope: float, intercept: float) -> Params:

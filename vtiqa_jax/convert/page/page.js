@@ -1,7 +1,7 @@
 // Takes photos, hands them to the worker one by one, and shows what comes back.
 
 import { drawMap } from "./map.js";
-import { sayDetail } from "./words.js";
+import { sayDetail, sayReasons } from "./words.js";
 
 // Of the label scale that a map's colours span at least, lest what hardly differs look different.
 const LEAST_RANGE = 0.15;
@@ -14,6 +14,7 @@ const worker = new Worker("worker.js", { type: "module" });
 let card;
 let percentiles;
 let regions;
+let reasons; // the faults that the model names: their words, and from which strength on
 
 function say(text) {
   status.textContent = text;
@@ -50,7 +51,7 @@ function show({ number, error, waiting, map, ...said }) {
   else showScore(number, said);
 }
 
-function showScore(number, { score, detail, holds, pixels }) {
+function showScore(number, { score, detail, holds, strengths, pixels }) {
   const { row, answer, file } = rows[number];
   const share = percentiles ? `, better than ${betterThan(score).toFixed(0)} % of the photos it was trained on` : "";
   answer.textContent = `${score.toFixed(4)}${share}`;
@@ -60,6 +61,8 @@ function showScore(number, { score, detail, holds, pixels }) {
     Object.assign(line.dataset, { detail, holds });
     row.append(line);
   }
+  const said = strengths && sayReasons(strengths, reasons);
+  if (said) row.append(element("span", said, "reasons"));
   const [min, max] = [Number(card.low), Number(card.high)];
   const button = Object.assign(element("button", "Where is it good, where bad?"), { type: "button" });
   button.onclick = () => {
@@ -115,6 +118,7 @@ files.addEventListener("change", () => {
 
 card = await (await fetch("card.json")).json();
 regions = JSON.parse(card.regions);
+reasons = card.reasons && JSON.parse(card.reasons);
 percentiles = JSON.parse(card.metadata).source?.trained?.percentiles?.scores;
 const better = card.higher_is_better === "true" ? "higher" : "lower";
 about.textContent =

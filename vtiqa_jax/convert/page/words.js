@@ -1,4 +1,4 @@
-// What a photo's numbers at 100 % mean, in the words of the command line.
+// What a photo's numbers mean, in the words of the command line.
 
 // Percent: at 1:8 a photo is still looked at. Of what holds less no number is told.
 const SMALLEST_SCALE = 12.5;
@@ -24,4 +24,18 @@ function sayHolds(holds, pixels) {
 export function sayDetail(detail, holds, pixels) {
   if (Number.isNaN(detail)) return "Nothing in it has structure: it cannot be judged at 100 %.";
   return `at 100 %: ${detail.toFixed(2)}; ${sayHolds(holds, pixels)}`;
+}
+
+/**
+ * Why a photo is bad, the strongest reason first: "severe motion blur; too dark".
+ * strengths: of each fault. reasons: of the card.
+ */
+export function sayReasons(strengths, { words, levels, thresholds, false_alarms }) {
+  const least = thresholds[false_alarms];
+  return strengths
+    .map((strength, fault) => ({ strength, fault, level: levels.filter((from) => strength >= from).length }))
+    .filter(({ strength, fault }) => strength >= least[fault])
+    .sort((a, b) => b.strength - a.strength)
+    .map(({ fault, level }) => words[fault][level])
+    .join("; ");
 }

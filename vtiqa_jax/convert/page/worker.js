@@ -46,12 +46,14 @@ async function decode(file) {
  * What the model says of one photo.
  * score: first as it is, then with the local view cut from one region alone, for each corner.
  * detail, holds: of the photo at 100 %, NaN where nothing in it has structure; none with corners, nor of some models.
+ * strengths: of each of the card's faults; none with corners, nor of some models.
  */
 async function judge(photos, corners) {
   const session = await loading;
   const tensor = new ort.Tensor("int32", Int32Array.from(corners.flat()), [corners.length, 2]);
   const said = await session.run({ photos, corners: tensor });
-  return { scores: [...said.score.data], detail: said.detail?.data[0], holds: said.holds?.data[0] };
+  const strengths = said.strengths && [...said.strengths.data];
+  return { scores: [...said.score.data], detail: said.detail?.data[0], holds: said.holds?.data[0], strengths };
 }
 
 async function explain(number, photos, offsets) {
@@ -75,9 +77,9 @@ onmessage = ({ data: { number, file, offsets } }) => {
       const photos = await decode(file);
       if (offsets) postMessage({ number, map: await explain(number, photos, offsets) });
       else {
-        const { scores, detail, holds } = await judge(photos, []);
+        const { scores, ...others } = await judge(photos, []);
         const [, height, width] = photos.dims;
-        postMessage({ number, score: scores[0], detail, holds, pixels: height * width });
+        postMessage({ number, score: scores[0], ...others, pixels: height * width });
       }
     } catch (error) {
       postMessage({ number, error: error.message });

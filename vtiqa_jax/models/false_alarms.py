@@ -1,0 +1,32 @@
+"""How often a good photo is blamed: the thresholds of faults for a rate of false alarms."""
+
+import numpy as np
+from jaxtyping import Float
+
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.models.reasons import FALSE_ALARMS, FAULTS
+
+DEFAULT_RATE = 0.02
+"""Of good photos, so many have any reason named at all."""
+
+
+def choose_thresholds(thresholds: Float[np.ndarray, "rates faults"], false_alarms: float) -> dict[str, float]:
+    """Returns the strengths from which faults are named, linear in the logarithm of the rate between known ones.
+
+    Args:
+        thresholds: for each of `FALSE_ALARMS`.
+        false_alarms: share of good photos of which any fault is named, by all faults together.
+
+    Raises:
+        UserError: the rate lies beyond those that are known.
+    """
+    if not FALSE_ALARMS[0] <= false_alarms <= FALSE_ALARMS[-1]:
+        raise UserError(
+            f"a rate of false alarms of {false_alarms:g} is not known;"
+            f" choose one from {FALSE_ALARMS[0]:g} to {FALSE_ALARMS[-1]:g}"
+        )
+    known = np.log(FALSE_ALARMS)
+    return {
+        name: float(np.interp(np.log(false_alarms), known, strengths))
+        for name, strengths in zip(FAULTS, thresholds.T, strict=True)
+    }
