@@ -5,7 +5,7 @@
   const data = JSON.parse(byId("data").textContent);
   const { low: LOW, high: HIGH, higher_is_better: HIGHER } = data.scale;
   const photos = data.photos;
-  const PLACED = new Set(["score", "percentile", "out_of_range", "detail", "holds", "rank", "mean", "spread", "error", "warning", "width", "height"]); // by hand
+  const PLACED = new Set(["score", "percentile", "out_of_range", "detail", "holds", "rank", "mean", "spread", "reasons", "error", "warning", "width", "height", ...Object.keys(data.faults).map((name) => `p_${name}`)]); // by hand
   const number = (value) => value.toLocaleString("en");
   const plural = (count, word) => `${number(count)} ${word}${count === 1 ? "" : "s"}`;
   const picture = (kind, photo) => `${kind}/${String(photo.index).padStart(5, "0")}.jpg`;
@@ -23,6 +23,7 @@
     photo.ratio = photo.width ? photo.width / photo.height : 4 / 3;
     photo.scored = photo.score !== undefined;
   });
+  const hasReasons = photos.some((photo) => photo.named);
   const better = HIGHER ? (a, b) => b.rank - a.rank : (a, b) => a.rank - b.rank;
   /** Groups of near-identical shots among some photos: their number to their members. */
   function grouped(some) {
@@ -145,7 +146,9 @@
     const words = byId("search").value.toLowerCase().split(/\s+/).filter(Boolean);
     const folder = byId("folder").value;
     const status = byId("status").value;
+    const reason = byId("reason").value;
     return photos.filter((photo) => {
+      if (reason !== "" && !(reason === "none" ? photo.named?.length === 0 : photo.named?.includes(reason))) return false;
       if (folder !== "" && photo.folder !== folders[folder]) return false;
       if (status === "failed" ? photo.scored : status === "warning" ? !photo.remarks : status === "unmarked" ? markOf(photo) : status !== "all" && markOf(photo) !== status) return false;
       return words.every((word) => photo.haystack.includes(word));
@@ -198,6 +201,7 @@
     byId("search").value = "";
     byId("folder").value = "";
     byId("status").value = "all";
+    byId("reason").value = "";
     setRange(EVERYTHING);
   }
 
@@ -284,7 +288,7 @@
   // ---- The grid: rows of one height, of which only those near the window are in the document ----
 
   const grid = byId("grid");
-  const CAPTION = 34; // of a card, below its picture; as in the style sheet
+  const CAPTION = hasReasons ? 52 : 34; // of a card, below its picture; as in the style sheet
   const GAP = 14;
   let room; // width of the grid
   let places = []; // of each shown photo: row, left, top, width, height
@@ -374,6 +378,7 @@
       photo.name,
       photo.scored ? `score ${photo.score.toFixed(2)}` : `not scored: ${photo.error ?? "no reason known"}`,
       photo.detail !== undefined && `detail ${photo.detail.toFixed(2)}, ${photo.holds_words}`,
+      photo.reasons && `reasons: ${photo.reasons}`,
       photo.remarks && `warning: ${photo.remarks}`,
       { keep: "kept", reject: "rejected" }[markOf(photo)],
       group && (photo.best ? `best of ${group.length} similar shots` : `one of ${group.length} similar shots`),
@@ -416,6 +421,11 @@
     caption.append(element("span", "name", photo.name));
     if (photo.remarks) caption.append(element("span", "caution", "⚠"));
     card.append(frame, bar, caption);
+    if (hasReasons) {
+      const reasons = element("span", "reasons", photo.reasons ?? "");
+      reasons.title = photo.reasons ?? "";
+      card.append(reasons);
+    }
     card.addEventListener("click", () => openViewer(photo));
     card.addEventListener("focus", () => setActive(photo));
     item.append(card);
@@ -521,6 +531,7 @@
       byId(kind).hidden = !text;
       byId(kind).textContent = text ?? "";
     }
+    showReasons(photo);
     const group = groups.get(photo.group);
     const facts = {
       size: photo.width && `${number(photo.width)} × ${number(photo.height)} px`,
@@ -558,6 +569,27 @@
     closeZoom();
     showMap();
     showMarkButtons();
+  }
+
+  /** Which faults are named, and how probable each is. */
+  function showReasons(photo) {
+    byId("reasons").hidden = !photo.named;
+    if (!photo.named) return;
+    const said = photo.reasons ? photo.reasons.split("; ") : [];
+    const line = (name, words) => {
+      const percent = 100 * photo[`p_${name}`];
+      const item = element("li");
+      const bar = element("i");
+      bar.style.width = `${percent}%`;
+      const track = element("span", "chance");
+      track.append(bar);
+      item.append(element("span", "", words), track, element("span", "percent", `${percent.toFixed(0)} %`));
+      return item;
+    };
+    const others = Object.keys(data.faults).filter((name) => !photo.named.includes(name)).sort((a, b) => photo[`p_${b}`] - photo[`p_${a}`]);
+    byId("reasons-title").textContent = said.length ? "Reasons, and how probable each one is" : "No reason is named";
+    byId("named").replaceChildren(...photo.named.map((name, at) => line(name, said[at])));
+    byId("not-named").replaceChildren(...others.map((name) => line(name, data.faults[name])));
   }
 
   const bytes = (encoded) => [...atob(encoded)].map((letter) => letter.charCodeAt(0));
@@ -723,7 +755,7 @@
 
   document.addEventListener("keydown", press);
   byId("measure").addEventListener("input", () => chooseMeasure(byId("measure").value));
-  for (const id of ["sort", "status", "folder", "search", "stack"]) byId(id).addEventListener("input", update);
+  for (const id of ["sort", "status", "reason", "folder", "search", "stack"]) byId(id).addEventListener("input", update);
   byId("stack").addEventListener("change", () => opened.clear());
   byId("reset").addEventListener("click", reset);
   byId("empty-reset").addEventListener("click", reset);
@@ -787,6 +819,14 @@
     return option;
   }));
   byId("folders").hidden = folders.length < 2;
+  byId("reason").append(...Object.entries(data.faults).flatMap(([name, words]) => {
+    const count = photos.filter((photo) => photo.named?.includes(name)).length;
+    if (!count) return [];
+    const option = element("option", "", `${words} (${number(count)})`);
+    option.value = name;
+    return [option];
+  }));
+  if (!hasReasons) for (const part of document.querySelectorAll(".of-reasons")) part.hidden = true;
   byId("stacking").hidden = !groups.size;
   if (!photos.some((photo) => photo.detail !== undefined)) {
     for (const part of document.querySelectorAll(".of-detail")) {

@@ -20,6 +20,7 @@ from vtiqa_jax import atomic
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.columns import replace_undecodable, score_columns
 from vtiqa_jax.evaluation.detail_map import MOST_OCTAVES, DetailMap
+from vtiqa_jax.evaluation.reasons import WORDS
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.evaluation.words import say_holds, say_place
 from vtiqa_jax.gallery.fingerprints import Fingerprint, group_similar
@@ -57,7 +58,7 @@ class GalleryWriter:
         """
         self.is_finished = False
         self._folder, self._target = folder, target
-        self._columns = [column for column in score_columns(spread=True) if column.name != "image"]
+        self._columns = [column for column in score_columns(spread=True, reasons=True) if column.name != "image"]
         self._rows: list[dict[str, Any]] = []
         self._maps: list[Float[np.ndarray, "rows columns"] | None] = []
         self._details: list[dict[str, Any] | None] = []
@@ -90,6 +91,7 @@ class GalleryWriter:
             "link": _link(path, self._target),
             "remarks": None if result.error else replace_undecodable(result.remarks) or None,
             "holds_words": say_holds(result) or None,
+            "named": [fault.name for fault in result.reasons] if result.faults else None,
         }
         for column in self._columns:
             value = column.value(result)
@@ -122,6 +124,7 @@ class GalleryWriter:
             "report": report_id(self._target),
             "scale": dataclasses.asdict(header.scale),
             "separator": os.sep,
+            "faults": {name: plain for name, (_, plain, _) in WORDS.items()},
             "columns": [column.name for column in self._columns],
             "photos": self._rows,
         }
