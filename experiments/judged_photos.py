@@ -64,7 +64,7 @@ def main(arguments: Arguments) -> None:
     mean, seen = judges.mean(0), (judges > 0).any(0)
     model = vtiqa_jax.load(arguments.checkpoint)
     results = list(model.stream(list(tables[0].paths)))
-    reasons = [{reason.fault: reason.strength for reason in result.reasons} for result in results]
+    reasons = [{reason.name: reason.strength for reason in result.reasons} for result in results]
     strengths = np.array([[found.get(fault, -np.inf) for fault in FAULTS] for found in reasons])
     named, shown = strengths > -np.inf, strengths >= PLAIN
     probability = np.array([[fault.probability for fault in result.faults] for result in results])
