@@ -70,9 +70,12 @@ def expected_octaves(
         shrunk: how often they are shrunk to be seen.
     """
     added = jax.nn.one_hot(cause, len(CAUSES)) * (4**octaves - 1)[:, :, None]
-    enlarged = jnp.where(jnp.arange(len(CAUSES)) == BLUR, factor[:, :, None] ** 2, 1)
-    spread = enlarged * (4 ** start[:, None] + added)
-    seen = jnp.maximum(spread - 1, 0)[:, :, None] / shrunk[:, None] ** 2
+    is_blur = jnp.arange(len(CAUSES)) == BLUR
+    spread = jnp.where(is_blur, factor[:, :, None] ** 2, 1) * (4 ** start[:, None] + added)
+    # Of an enlarged photo a smaller scale shows the noise that a larger one showed of the photo.
+    moved = jnp.where(is_blur, 1, factor[:, :, None, None])
+    reduced = jnp.maximum(shrunk[:, None] / moved, 1)
+    seen = jnp.maximum(spread - 1, 0)[:, :, None] / reduced**2
     return jnp.minimum(jnp.log2(1 + seen) / 2, MOST_OCTAVES)
 
 
@@ -123,7 +126,9 @@ def _loss(head: DetailHead, batch: _Batch, factors: Float[Array, " scales"]) -> 
     is_own = batch.cause[:, :, None, None] == causes
     # Noise must not read as texture, which a blurred photo would lack.
     is_told = is_own | ((batch.cause == NOISE)[:, :, None, None] & (causes == BLUR))
-    is_told |= (batch.factor > 1)[:, :, None, None]  # an enlarged photo is soft, and no noisier than it was
+    # An enlarged photo is soft, and as noisy as it was where it is small enough.
+    factor = batch.factor[:, :, None, None]
+    is_told |= (factor > 1) & ((causes == BLUR) | (factors[:, None] >= factor))
     weights = known * jnp.array(SCALE_WEIGHTS[: len(factors)])[:, None] * jnp.where(is_told, 1, OTHER_WEIGHT)
     first = jnp.zeros(expected.shape, bool).at[:, 0, 0].set(True)
     weights = jnp.where(first & ~is_sharp, 0, weights)

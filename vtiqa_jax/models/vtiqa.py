@@ -27,7 +27,7 @@ from jax.nn.initializers import Initializer
 from jaxtyping import Array, Float, UInt8
 
 from vtiqa_jax.models import cpu_kernels, views
-from vtiqa_jax.models.detail import DetailHead, add_causes, add_harm, find_holding_scale
+from vtiqa_jax.models.detail import DetailHead, add_causes, find_holding_scale
 from vtiqa_jax.models.ends import SoftEnds
 from vtiqa_jax.models.novelty import Novelty
 from vtiqa_jax.photos.native import NativeViews
@@ -618,7 +618,7 @@ class VTIQA(nnx.Module):
         """
         assert self.detail is not None
         octaves = self.find_octaves(native_views, structure)
-        holds = find_holding_scale(add_harm(octaves), self.config.native_factors)
+        holds = find_holding_scale(octaves, self.config.native_factors)
         return self.detail.on_scale(add_causes(octaves[:, 0])), holds
 
     def score(
