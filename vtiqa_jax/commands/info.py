@@ -35,14 +35,8 @@ def info(model: Positional[str] = "default") -> None:
     count = sum(int(np.prod(array.shape)) for array in loaded.params.values())
     lines = {"model": model, "parameters": f"{count:,}", "scale": str(loaded.scale or "a backbone without a head")}
     if loaded.scale:
-        config = loaded.config
-        said = {
-            "score": True,
-            "detail": config.native,
-            "reasons": config.reasons,
-            "what is no photograph": config.novelty,
-        }
-        lines["says"] = ", ".join(name for name, is_said in said.items() if is_said)
+        known = {"detail": loaded.config.native, "reasons": loaded.config.reasons, "novelty": loaded.config.novelty}
+        lines["says"] = ", ".join(["score", *(name for name, is_known in known.items() if is_known)])
     lines["fingerprint"] = fingerprint(identify(loaded, "float32"))
     lines |= _flatten(vars(loaded.config), "config.") | _flatten(loaded.provenance, "provenance.")
     width = max(map(len, lines))
