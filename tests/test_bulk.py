@@ -574,7 +574,8 @@ def test_mistakes_are_told_in_one_line(model: Path, tmp_path: Path, command: Com
     rows = tmp_path / "rows.parquet"
     pq.write_table(pa.table({"image": [b"x"], "uid": [[1]], "id": [1], "url": ["u"]}), rows)
     loaded = checkpoint.load(model)
-    note = {**identify(loaded, "float32"), "decoders": formats.decoder_versions(), "key": None}
+    asked = {"key": None, "reasons": False, "false_alarms": 0.02}
+    note = {**identify(loaded, "float32"), "decoders": formats.decoder_versions(), **asked}
     mosaics = dataclasses.replace(loaded.config, eval_mosaics=5)
     assert loaded.scale is not None
     scale = dataclasses.replace(loaded.scale, low=0.0)
@@ -585,6 +586,8 @@ def test_mistakes_are_told_in_one_line(model: Path, tmp_path: Path, command: Com
         "compute_dtype": note | identify(loaded, "bfloat16"),
         "decoders.pillow": note | {"decoders": note["decoders"] | {"pillow": "1.0"}},
         "key": note | {"key": "uid"},
+        "reasons": note | {"reasons": True},
+        "false_alarms": note | {"false_alarms": 0.01},
     }
     for name, other in others.items():
         Path(tmp_path, f"{name}.progress").mkdir()
@@ -609,6 +612,7 @@ def test_mistakes_are_told_in_one_line(model: Path, tmp_path: Path, command: Com
         (photos, out, "--rows-per-file", 0): "must be at least 1",
         (photos, out, "--batch-size", 0): "must be at least 1",
         (photos, out, "--checkpoint", tmp_path / "no"): "is not a checkpoint",
+        (photos, out, "--reasons"): f"--reasons: {model} names none",
     }.items():
         words = arguments if "--checkpoint" in arguments else (*arguments, "--checkpoint", model)
         status, _, error = command(__main__.main, "bulk", *words)

@@ -340,3 +340,8 @@ def test_a_model_without_reasons_has_no_columns_of_them(
     status, _, error = command(__main__.main, "score", folder, "--checkpoint", model, "--reasons", "--out", out)
     assert status == 2 and f"--reasons: {model} names none" in error
     assert not out.exists()
+
+
+def test_info_says_which_models_have_reasons(reasoning: Path, model: Path, command: Command) -> None:
+    for path, said in ((reasoning, "score, detail, reasons"), (model, "score")):
+        assert re.search(f"^says +{said}$", command(__main__.main, "info", path)[1], re.MULTILINE)

@@ -238,7 +238,7 @@ def build(
     config = written.config
     params = {name: array for name, array in written.params.items() if name != onnx_reasons.THRESHOLDS}
     op = ModelGraph(params, storage, config.depth)
-    shapes, native, structure = _input_shapes(config, inputs), None, None
+    shapes, native, structure, judged = _input_shapes(config, inputs), None, None, None
     if inputs == "stored":
         images = _views_of_stored(op, config)
     else:
@@ -254,7 +254,7 @@ def build(
     features, places = _vision_transformer(op, config, _normalize(op, images), native)
     both = (_features_of_regions if inputs == "regions" else _features_of_photos)(op, config, features)
     outputs = {"score": op.Reshape(_head(op, config, op.Concat(*both, axis=1)), np.array([-1]))}
-    if places and structure:
+    if places and structure and judged:
         outputs["detail"], outputs["holds"] = onnx_detail.judge(op, config.native_factors, places, structure)
         if config.reasons:
             first, axis = np.array([0]), np.array([0])

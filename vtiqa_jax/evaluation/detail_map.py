@@ -248,7 +248,8 @@ def make_detail_map(
     height, width = pixels.shape[:2]
     factor = 1 if region else choose_factor(height, width, config.view_size)
     cut = cut_grid(pixels, screen, config, region, factor)
-    order = (arrange_tiles if arrangement == "tiles" else arrange_mosaics)(*cut.structure.shape, config.mosaic_grid)
+    rows, columns = cut.structure.shape
+    order = (arrange_tiles if arrangement == "tiles" else arrange_mosaics)(rows, columns, config.mosaic_grid)
     device = next(iter(jax.tree.leaves(params)[0].devices()))
     octaves, logits = judge_grid(cut, order, functools.partial(_make_places_step(config, dtype, device), params))
     counts = cut.structure > LEAST_STRUCTURE

@@ -162,7 +162,8 @@ def make_fault_map(
         device = next(iter(jax.tree.leaves(params)[0].devices()))
         scale = config.native_factors.index(factor)
         step = _make_step(config, dtype, device, NATIVE_FAULTS.index(fault), scale)
-        order = arrange_tiles(*cut.structure.shape, config.mosaic_grid)
+        rows, columns = cut.structure.shape
+        order = arrange_tiles(rows, columns, config.mosaic_grid)
         (strengths,) = judge_grid(cut, order, functools.partial(step, params))
         values = np.where(cut.structure > LEAST_STRUCTURE, strengths, np.float32(np.nan))
     return FaultMap(fault, values, factor, cut.region, height, width)
