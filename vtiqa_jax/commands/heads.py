@@ -7,6 +7,7 @@ import numpy as np
 from tyro.conf import Positional, arg
 
 from vtiqa_jax.data import datasets
+from vtiqa_jax.data.judged import read_judged
 from vtiqa_jax.data.manifest import Manifest, read_csv
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.heads.build import build_heads
@@ -35,12 +36,15 @@ def heads(
     checkpoint: Annotated[str, arg(metavar="DIR")] = "default",
     dataset: str | None = None,
     not_photographs: tuple[Path, ...] = (),
+    judged: Path | None = None,
+    judged_images: Path | None = None,
     most_scored: int = 2000,
     seed: int = 0,
     force: bool = False,
 ) -> None:
-    """Makes all that stands on the backbone of a model: what photos show at 100 %, what is no photograph, and scores
-    that end with their scale. On two cores it takes a minute for ten photos; stopped, the same command goes on.
+    """Makes all that stands on the backbone of a model: what photos show at 100 %, which faults they have, what is no
+    photograph, and scores that end with their scale. On two cores it takes a minute for ten photos; stopped, the same
+    command goes on.
 
     Args:
         out: the model with its head: a folder, or a file that ends in .npz, quantized like the packaged one.
@@ -51,6 +55,9 @@ def heads(
         dataset: koniq10k, spaq, livew, rbid, cid2013 or biq2021, whose training photos are the scored ones.
         not_photographs: pictures that get a warning, and folders of them: screenshots, plots, pages and drawings.
             Without them the model knows what it knew.
+        judged: a CSV with the column image and, for each fault, a strength from 0 to 3 that people saw. Without it the
+            model names faults as they were planted.
+        judged_images: the folder of its photos; the CSV's own when not given.
         most_scored: how many of the scored photos to look at; they are drawn at random.
         seed: of all draws: of scored photos, the head's first parameters and the order it learns in.
         force: replace OUT if it exists.
@@ -69,7 +76,13 @@ def heads(
     with stderr.quiet_decoders():
         large, others = (sorted(map(Path, files.find(given))) for given in (photos, not_photographs))
         made, left_out = build_heads(
-            model, large, listed.select(np.sort(rows)), cache, options, others if not_photographs else None
+            model,
+            large,
+            listed.select(np.sort(rows)),
+            cache,
+            options,
+            others if not_photographs else None,
+            read_judged(judged, judged_images) if judged else None,
         )
     if left_out:
         print("\n".join(["left out:", *left_out]))
