@@ -268,7 +268,7 @@ def judge(model: Scorer, photo: Photo, seed: int) -> Iterator[Judged]:
             kind,
             level,
             np.array([fault.strength for fault in result.faults]),
-            frozenset(reason.fault for reason in result.reasons),
+            frozenset(reason.name for reason in result.reasons),
             {fault: measure(pixels) for fault, (_, measure) in faults.items()},
         )
 
@@ -325,7 +325,7 @@ def print_table(judged: list[Judged]) -> dict[str, object]:
 def print_false_alarms(model: Scorer, good: Path) -> dict[str, float]:
     """Prints in how many good photos each fault is named."""
     results = [result for result in model.stream(files.find([good])) if not result.error]
-    named = [frozenset(reason.fault for reason in result.reasons) for result in results]
+    named = [frozenset(reason.name for reason in result.reasons) for result in results]
     shares = {fault: float(np.mean([fault in one for one in named])) for fault in FAULTS}
     alarms, count = sum(map(bool, named)), len(named)
     low, high = scipy.stats.binomtest(alarms, count).proportion_ci(method="wilson")

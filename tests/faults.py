@@ -1915,6 +1915,20 @@ FAULTS = (
         'np.array(found.official) != ""',
         "tests/test_heads.py::test_of_a_release_only_training_photos_tell_the_scale",
     ),
+    Fault(
+        "scores of a model with new heads bend from the middle of their scale on",
+        "vtiqa_jax/heads/build.py",
+        "REACH = 1 / 16",
+        "REACH = 1 / 2",
+        "tests/test_heads.py::test_heads_are_made_on_a_model_and_change_no_score",
+    ),
+    Fault(
+        "scored photos may get the warning of what is no photograph",
+        "vtiqa_jax/heads/photographs.py",
+        "_pixels(scored.names, read,",
+        "_pixels(scored.names[:1], read,",
+        "tests/test_heads.py::test_pictures_that_are_no_photographs_get_a_warning_and_photographs_none",
+    ),
 )
 
 

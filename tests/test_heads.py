@@ -18,17 +18,18 @@ from tests import made_up
 from tests.conftest import Command
 from vtiqa_jax import __main__
 from vtiqa_jax.data.datasets import biq2021
-from vtiqa_jax.data.manifest import ImageFolder, Manifest
+from vtiqa_jax.data.manifest import ImageFolder, Manifest, read_csv
 from vtiqa_jax.data.native_ladders import LADDERS, Cause
 from vtiqa_jax.errors import ImageError, UserError
-from vtiqa_jax.evaluation.scorer import Scorer
-from vtiqa_jax.heads import build, places, versions
+from vtiqa_jax.evaluation.scorer import NO_PHOTOGRAPH, Scorer
+from vtiqa_jax.heads import build, photographs, places, versions
 from vtiqa_jax.heads.curve import fit_curve, measure_octaves
 from vtiqa_jax.heads.detail import MOST_OCTAVES, FitOptions, expected_octaves, fit_detail
+from vtiqa_jax.heads.photographs import learn_photographs
 from vtiqa_jax.heads.places import Places, PlacesCache
 from vtiqa_jax.heads.versions import Version, make_versions
 from vtiqa_jax.models import checkpoint
-from vtiqa_jax.models.adapt import with_soft_ends, without_detail
+from vtiqa_jax.models.adapt import with_soft_ends, without_detail, without_novelty, without_soft_ends
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
 from vtiqa_jax.models.detail import CAUSES, NO_STRUCTURE, DetailHead
 from vtiqa_jax.models.params import Params, init_params, merge_params
@@ -50,7 +51,8 @@ def small_versions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of a few pixels, so that a photo takes no time."""
     for name, value in {
         "NATIVE_PART": (36, 48), "SHRUNK_PART": (32, 40), "ENLARGED_PARTS": {(20, 24): (1.0, 2.0)}, "SMALLEST": 40,
-        "NARROWEST": 16, "NATIVE_LADDERS": 2, "SHRUNK_LADDERS": 2,
+        "NARROWEST": 16, "NATIVE_LADDERS": 2, "SHRUNK_LADDERS": 2, "IMPERFECT_PART": (32, 40),
+        "IMPERFECT_ENLARGED_PART": (20, 24), "IMPERFECT_FACTORS": (1.0, 2.0), "IMPERFECT_ENLARGEMENTS": 2,
     }.items():  # fmt: skip
         monkeypatch.setattr(versions, name, value)
 
@@ -93,6 +95,15 @@ def scored_photos(folder: Path, count: int, low: float = 1.2, high: float = 4.8)
         lines.append(f"{row}.png,{low + (high - low) * row / (count - 1)}")
     (folder / "scores.csv").write_text("\n".join(lines) + "\n")
     return folder / "scores.csv"
+
+
+def striped(folder: Path, count: int) -> Path:
+    """Pictures that are no photographs."""
+    folder.mkdir()
+    for number in range(count):
+        stripes = np.arange(70)[:, None, None] // (number + 2) % 2 * 255
+        Image.fromarray(np.broadcast_to(stripes, (70, 90, 3)).astype(np.uint8)).save(folder / f"{number}.png")
+    return folder
 
 
 # ---- which photos are as a camera made them ----
@@ -145,6 +156,22 @@ def test_ladders_stand_together_and_begin_with_their_best() -> None:
 
 
 @pytest.mark.usefixtures("small_versions")
+@pytest.mark.parametrize("is_native", [True, False])
+def test_every_photo_is_also_shown_bad_to_begin_with(is_native: bool) -> None:
+    """Of how much that took nothing is known: no such ladder begins sharp, and none with the photo itself."""
+    photo = a_photo(0, 180, 240)
+    made = [version for version in make_versions(photo, is_native=is_native, seed=1) if "imperfect" in version.ladder]
+    ladders = [list(group) for _, group in itertools.groupby(made, lambda version: version.ladder)]
+    assert len(ladders) == versions.IMPERFECT_LADDERS + versions.IMPERFECT_ENLARGEMENTS
+    assert not any(version.is_sharp for version in made)
+    shown = {photo[top : top + 20, left : left + 24].tobytes() for top in range(161) for left in range(217)}
+    assert len(shown) > 30000
+    enlarged = [ladder[0].pixels for ladder in ladders if "enlarged" in ladder[0].ladder]
+    assert {pixels.shape for pixels in enlarged} == {(20, 24, 3)}
+    assert not any(pixels.tobytes() in shown for pixels in enlarged)
+
+
+@pytest.mark.usefixtures("small_versions")
 def test_a_seed_makes_the_same_versions_and_another_one_others() -> None:
     def make(seed: int) -> list[Version]:
         return list(make_versions(a_photo(0), is_native=True, seed=seed))
@@ -161,7 +188,7 @@ def test_only_what_shows_something_at_full_size_is_taken() -> None:
         return list(make_versions(photo, is_native=is_native, seed=0))
 
     assert make(60, 79) == []  # shrunk to half it would be too small
-    assert all(version.is_sharp for version in make(60, 80))
+    assert any(version.is_sharp for version in make(60, 80))
     assert {version.is_sharp for version in make(60, 70, is_native=True)} == {False}
     for sliver in ((1, 400), (400, 1), (15, 400)):
         assert make(*sliver, is_native=True) == []
@@ -197,6 +224,14 @@ def test_enlarging_costs_its_octaves_and_adds_no_noise(factor: float) -> None:
         blur, others = octaves(start, 0, factor, 1, "blur")
         assert blur == pytest.approx(start + np.log2(factor), abs=1e-5)
         assert others == pytest.approx(start, abs=1e-5)
+
+
+@pytest.mark.usefixtures("as_people_run")
+def test_an_enlarged_photo_is_as_noisy_where_it_is_as_small_as_it_was() -> None:
+    for factor, shrunk in itertools.product((1.0, 2.0, 4.0), (1, 2, 4, 8)):
+        _, others = octaves(0.8, 0, factor, shrunk, "blur")
+        _, before = octaves(0.8, 0, 1, max(1, int(shrunk / factor)), "blur")
+        assert others == pytest.approx(before, abs=1e-5)
 
 
 @pytest.mark.usefixtures("as_people_run")
@@ -455,6 +490,7 @@ def test_what_cannot_be_made_is_told_in_one_line_before_anything_is_computed(
     assert "no.csv" in mistake(command, out, **given | {"scored": tmp_path / "no.csv"})
     assert "cifar" in mistake(command, out, **given, dataset="cifar")
     assert "seed at least 0" in mistake(command, out, **given, seed=-1)
+    assert "at least 50 pictures, not 1" in mistake(command, out, **given, not_photographs=scored.with_name("0.png"))
     assert "exists" in mistake(command, bare, **given)
     (tmp_path / "out.npz").write_bytes(b"something")
     assert "exists" in mistake(command, tmp_path / "out.npz", **given)
@@ -490,9 +526,40 @@ def test_heads_are_made_on_a_model_and_change_no_score(
     assert all(result.detail is not None and 1 <= result.detail <= 5 and result.holds for result in found)
 
     monkeypatch.setattr(places, "make_versions", never)  # all comes from the cache, also for a model that has heads
-    assert run(command, tmp_path / "again", **given | {"checkpoint": out})[0] == 0
+    monkeypatch.setattr(build, "LEAST_PICTURES", 6)
+    monkeypatch.setattr(photographs, "LEAST_PICTURES", 6)
+    checkpoint.save(tmp_path / "less", without_soft_ends(without_novelty(after)))
+    given |= {"checkpoint": tmp_path / "less", "not_photographs": striped(tmp_path / "striped", 8)}
+    status, said = run(command, tmp_path / "again", **given)
+    assert status == 0 and "it warns of no picture" not in said
     again = checkpoint.load(tmp_path / "again")
-    assert all(np.array_equal(again.params[name], array) for name, array in after.params.items())
+    known = {name: array for name, array in after.params.items() if name.split(".")[0] not in ("ends", "novelty")}
+    assert all(np.array_equal(again.params[name], array) for name, array in known.items())
+    assert again.params["ends.reach"] == (again.scale.high - again.scale.low) / 16
+    assert again.config.novelty and not np.array_equal(again.params["novelty.mean"], after.params["novelty.mean"])
+
+
+def test_pictures_that_are_no_photographs_get_a_warning_and_photographs_none(
+    model: Checkpoint, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(photographs, "LEAST_PICTURES", 6)
+    scored = read_csv(scored_photos(tmp_path / "scored", 12), tmp_path / "scored")
+    photos = [*sorted(folder.iterdir()), tmp_path / "gone.jpg"]
+    others = sorted(striped(tmp_path / "striped", 8).iterdir())
+    learnt = learn_photographs(model, photos, scored, [*others, tmp_path / "gone.png"])
+    assert learnt.scale is not None
+    scorer = Scorer(learnt.config, learnt.params, learnt.scale)
+
+    def warnings(paths: list[Path]) -> list[str | None]:
+        return [result.warning for result in scorer.stream(paths)]
+
+    assert warnings(others) == [NO_PHOTOGRAPH] * 8
+    assert set(warnings([*photos[:-1], *(tmp_path / "scored" / name for name in scored.names)])) == {None}
+    with pytest.raises(UserError, match="4 pictures that are no photographs: the features do not tell"):
+        monkeypatch.setattr(photographs, "LEAST_PICTURES", 4)
+        learn_photographs(model, photos, scored, photos)
+    with pytest.raises(UserError, match="only 0 can be read"):
+        learn_photographs(model, photos, scored, [tmp_path / "gone.png"] * 6)
 
 
 def test_of_a_release_only_training_photos_tell_the_scale(

@@ -14,11 +14,12 @@ from PIL import Image
 from vtiqa_jax.data.judged import read_judged
 from vtiqa_jax.data.planted_faults import AMOUNTS, PLANTED, amount_of, plant
 from vtiqa_jax.errors import ImageError, UserError
-from vtiqa_jax.heads import faulty, seen
+from vtiqa_jax.heads import faulty
 from vtiqa_jax.heads.alarms import LEAST_NAMED, fit_probabilities, fit_thresholds
-from vtiqa_jax.heads.faulty import INNOCENT_CHANGES, OPPOSITE, draw_strengths, make_faulty
+from vtiqa_jax.heads.faulty import INNOCENT_CHANGES, OPPOSITE, Faulty, draw_strengths, make_faulty
+from vtiqa_jax.heads.naming import find_strengths, measure_strengths
 from vtiqa_jax.heads.reasons import fit_reasons, ordinal_loss, weigh_errors
-from vtiqa_jax.heads.seen import Seen, SeenCache
+from vtiqa_jax.heads.seen import Seen, SeenCache, see_versions
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
 from vtiqa_jax.models.params import init_params
 from vtiqa_jax.models.reasons import FALSE_ALARMS, FAULTS, TONES, ReasonsHead, measure_tones
@@ -100,7 +101,8 @@ def test_versions_begin_with_the_photo_and_repeat_by_their_seed() -> None:
     for one, other in zip(make_faulty(photo, 5, 11), [first, *others], strict=True):
         np.testing.assert_array_equal(one.pixels, other.pixels)
         np.testing.assert_array_equal(one.strengths, other.strengths)
-    assert not list(make_faulty(photo[:299], 5, 11))
+    with pytest.raises(ImageError, match="fewer than 300 pixels"):
+        next(make_faulty(photo[:299], 5, 11))
 
 
 def test_large_photos_are_cut_to_parts_with_their_own_pixels_or_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,49 +265,47 @@ def good_model(naming: ModelConfig) -> Checkpoint:
     return Checkpoint(config, init_params(config, 0), LabelScale("test", 1.0, 5.0, True), {})
 
 
-def coded(photo: np.ndarray, path: Path) -> bytes:
-    Image.fromarray(photo).save(path)
-    return path.read_bytes()
-
-
-def test_what_was_seen_is_kept_by_photo_backbone_and_count(
-    good_model: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(faulty, "SMALLEST", 90)
-    data = coded(a_photo(1), tmp_path / "a.png")
+def test_what_was_seen_is_kept_by_photo_backbone_and_recipe(good_model: Checkpoint, tmp_path: Path) -> None:
+    versions = [Faulty(a_photo(seed), np.full(len(FAULTS), seed, np.float32)) for seed in range(5)]
     cache = SeenCache(tmp_path / "cache", good_model)
-    first = cache.read("a.png", data, 3)
-    assert len(first.tokens) == 3 and first.tokens.dtype == np.float16 and first.tones.shape == (3, TONES)
+    first = cache.read(b"photo", "5", lambda: iter(versions))
+    assert first.tokens.shape[0] == 5 and first.tokens.dtype == np.float16 and first.tones.shape == (5, TONES)
+    np.testing.assert_array_equal(first.strengths[:, 0], np.arange(5))
     (file,) = (tmp_path / "cache").iterdir()
-    monkeypatch.setattr(seen, "see_versions", lambda *_: pytest.fail("seen again"))
+    again = SeenCache(tmp_path / "cache", good_model).read(b"photo", "5", lambda: pytest.fail("seen again"))
     for field in dataclasses.fields(Seen):
-        again = SeenCache(tmp_path / "cache", good_model).read("a.png", data, 3)
         np.testing.assert_array_equal(getattr(again, field.name), getattr(first, field.name))
-    monkeypatch.undo()
-    monkeypatch.setattr(faulty, "SMALLEST", 90)
-    file.write_bytes(file.read_bytes()[:500])  # a kill, or a full disk of another program
-    np.testing.assert_array_equal(cache.read("a.png", data, 3).tokens, first.tokens)
-    other = dataclasses.replace(
-        good_model, params=good_model.params | {"backbone.norm.bias": good_model.params["backbone.norm.bias"] + 1}
-    )
-    SeenCache(tmp_path / "cache", other).read("a.png", data, 3)
-    cache.read("a.png", data, 2)
+    file.write_bytes(file.read_bytes()[:500])  # another program filled the disk
+    np.testing.assert_array_equal(cache.read(b"photo", "5", lambda: iter(versions)).tokens, first.tokens)
+    moved = {"backbone.norm.bias": good_model.params["backbone.norm.bias"] + 1}
+    other = dataclasses.replace(good_model, params=good_model.params | moved)
+    assert (
+        SeenCache(tmp_path / "cache", other).read(b"photo", "5", lambda: iter(versions)).tokens != first.tokens
+    ).any()
+    assert len(cache.read(b"photo", "2", lambda: iter(versions[:2])).tokens) == 2
     assert len(list((tmp_path / "cache").iterdir())) == 3
 
 
-def test_a_small_photo_and_a_broken_one_are_refused(good_model: Checkpoint, tmp_path: Path) -> None:
-    cache = SeenCache(tmp_path / "cache", good_model)
-    with pytest.raises(ImageError, match="fewer than 300 pixels"):
-        cache.read("a.png", coded(a_photo(1), tmp_path / "a.png"), 3)
-    with pytest.raises(ImageError):
-        cache.read("a.png", b"no photo", 3)
+def test_what_is_seen_of_a_version_is_what_scoring_sees(good_model: Checkpoint, naming: ModelConfig) -> None:
+    versions = [Faulty(a_photo(seed), np.zeros(len(FAULTS), np.float32)) for seed in range(5)]
+    params = good_model.params | {
+        name: array for name, array in init_params(naming, 3).items() if name.startswith("reasons.")
+    }
+    model = dataclasses.replace(good_model, config=naming, params=params)
+    seen_versions = see_versions(
+        good_model, {name: jnp.asarray(array) for name, array in good_model.params.items()}, versions
+    )
+    scored = measure_strengths(model, [version.pixels for version in versions])
+    np.testing.assert_allclose(find_strengths(model, seen_versions), scored, atol=2e-2)
+    other = measure_strengths(model, [version.pixels[:, ::-1] for version in versions])
+    assert np.abs(other - scored).max() > 5e-2  # mirrored photos
 
 
 HEADER = "image," + ",".join(FAULTS)
 
 
 def test_judged_photos_are_read_with_their_weights(tmp_path: Path) -> None:
-    coded(a_photo(1), tmp_path / "a.png")
+    Image.fromarray(a_photo(1)).save(tmp_path / "a.png")
     row = "a.png," + ",".join(map(str, range(len(FAULTS))))
     (tmp_path / "judged.csv").write_text(f"{HEADER},weight\n{row},4.5\n")
     found = read_judged(tmp_path / "judged.csv")
@@ -324,7 +324,7 @@ def test_judged_photos_are_read_with_their_weights(tmp_path: Path) -> None:
     ],
 )
 def test_a_table_of_judged_photos_that_cannot_be_right_is_refused(text: str, message: str, tmp_path: Path) -> None:
-    coded(a_photo(1), tmp_path / "a.png")
+    Image.fromarray(a_photo(1)).save(tmp_path / "a.png")
     (tmp_path / "judged.csv").write_text(text)
     with pytest.raises(UserError, match=message):
         read_judged(tmp_path / "judged.csv")

@@ -34,12 +34,13 @@ def heads(
     cache: Path,
     checkpoint: Annotated[str, arg(metavar="DIR")] = "default",
     dataset: str | None = None,
+    not_photographs: tuple[Path, ...] = (),
     most_scored: int = 2000,
     seed: int = 0,
     force: bool = False,
 ) -> None:
-    """Makes the head that judges what photos show at 100 %, for the backbone of a model. On two cores it takes some
-    minutes for ten photos; stopped, the same command goes on.
+    """Makes all that stands on the backbone of a model: what photos show at 100 %, what is no photograph, and scores
+    that end with their scale. On two cores it takes a minute for ten photos; stopped, the same command goes on.
 
     Args:
         out: the model with its head: a folder, or a file that ends in .npz, quantized like the packaged one.
@@ -48,6 +49,8 @@ def heads(
         cache: a folder for what takes long to compute.
         checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
         dataset: koniq10k, spaq, livew, rbid, cid2013 or biq2021, whose training photos are the scored ones.
+        not_photographs: pictures that get a warning, and folders of them: screenshots, plots, pages and drawings.
+            Without them the model knows what it knew.
         most_scored: how many of the scored photos to look at; they are drawn at random.
         seed: of all draws: of scored photos, the head's first parameters and the order it learns in.
         force: replace OUT if it exists.
@@ -64,8 +67,9 @@ def heads(
     listed = _read_scored(scored, dataset)
     rows = np.random.default_rng(seed).permutation(len(listed.names))[: max(0, most_scored)]
     with stderr.quiet_decoders():
+        large, others = (sorted(map(Path, files.find(given))) for given in (photos, not_photographs))
         made, left_out = build_heads(
-            model, sorted(map(Path, files.find(photos))), listed.select(np.sort(rows)), cache, options
+            model, large, listed.select(np.sort(rows)), cache, options, others if not_photographs else None
         )
     if left_out:
         print("\n".join(["left out:", *left_out]))
@@ -75,3 +79,5 @@ def heads(
         checkpoints.save(out, made, force=force)
     size = sum(array.size for name, array in made.params.items() if name.startswith("detail."))
     print(f"{out}: detail of {size:,} parameters on {made.scale}")
+    if not made.config.novelty:
+        print("it warns of no picture; --not-photographs DIR shows it what is none")

@@ -11,6 +11,7 @@ from vtiqa_jax.models.detail import (
     ERROR,
     ERROR_GROWTH,
     EXACT_TO,
+    HARM_WEIGHTS,
     MOST_GROWTH,
     NO_STRUCTURE,
     OCTAVES_THAT_HOLD,
@@ -44,10 +45,14 @@ def _add_causes(op: Graph, octaves: Value) -> Value:
     return op.Squeeze(op.MatMul(octaves, np.array(CAUSE_WEIGHTS, np.float32)[:, None]), np.array([-1]))
 
 
-def _add_harm(op: Graph, octaves: Value) -> Value:
-    """The same, but nothing makes up for blur, as by `models.detail.add_harm`."""
-    least = np.array([-np.inf] + [0] * (len(CAUSE_WEIGHTS) - 1), np.float32)
-    return _add_causes(op, op.Max(octaves, least))
+def _mean_harm(op: Graph, octaves: Value) -> Value:
+    """Noise and artefacts, the mean over the scales that are known, [scales, photos, causes] to [photos]."""
+    others = op.Slice(octaves, np.array([1]), np.array([len(CAUSE_WEIGHTS)]), np.array([2]))
+    is_missing = op.IsNaN(others)
+    found = op.Where(is_missing, np.float32(0), op.Max(others, np.float32(0)))
+    scales = op.ReduceSum(op.cast(op.Not(is_missing), np.float32), np.array([0]), keepdims=0)
+    mean = op.Div(op.ReduceSum(found, np.array([0]), keepdims=0), scales)
+    return op.Squeeze(op.MatMul(mean, np.array(HARM_WEIGHTS, np.float32)[:, None]), np.array([-1]))
 
 
 def _on_scale(op: ModelGraph, octaves: Value) -> Value:
@@ -64,7 +69,7 @@ def _precision(op: Graph, octaves: Value) -> Value:
 
 
 def _combine_scales(op: Graph, octaves: Sequence[Value], factors: Sequence[int]) -> Value:
-    """The octaves that photos have lost at the first scale, as by `models.detail.combine_scales`.
+    """The octaves that photos have lost by blur at the first scale, as by `models.detail.combine_scales`.
 
     Args:
         op: the graph.
@@ -103,7 +108,6 @@ def judge(op: ModelGraph, factors: Sequence[int], places: Value, structure: Valu
     """
     octaves = op.Reshape(_find_octaves(op, places, structure), np.array([len(factors), -1, len(CAUSE_WEIGHTS)]))
     scales = [op.Gather(octaves, np.int64(number), axis=0) for number in range(len(factors))]
-    beyond = op.Sub(
-        np.float32(OCTAVES_THAT_HOLD), _combine_scales(op, [_add_harm(op, scale) for scale in scales], factors)
-    )
+    blur = _combine_scales(op, [op.Gather(scale, np.int64(0), axis=1) for scale in scales], factors)
+    beyond = op.Sub(np.float32(OCTAVES_THAT_HOLD), op.Add(blur, _mean_harm(op, octaves)))
     return _on_scale(op, _add_causes(op, scales[0])), op.Mul(op.Pow(np.float32(2), beyond), np.float32(100))

@@ -21,11 +21,12 @@ class JudgedPhotos:
     """How many photos each stands for: rare faults are found by looking where they are likely."""
 
 
-def read_judged(table: Path) -> JudgedPhotos:
+def read_judged(table: Path, images: Path | None = None) -> JudgedPhotos:
     """Reads a CSV with the columns `image` and, of each fault, a strength; and `weight` if it has that.
 
     Args:
-        table: photos are named relative to its folder.
+        table: the CSV.
+        images: the folder that photos are named relative to; the table's own when not given.
 
     Raises:
         UserError: a photo is missing, a column too, or a cell is no number; with the lines.
@@ -35,7 +36,7 @@ def read_judged(table: Path) -> JudgedPhotos:
     for name in (*FAULTS, *(("weight",) if "weight" in found.header else ())):
         columns[name], wrong = found.numbers(name)
         problems += wrong
-    paths = tuple(table.parent / name.strip() for name in found.column("image"))
+    paths = tuple((images or table.parent) / name.strip() for name in found.column("image"))
     problems += [
         f"line {line}: no such photo: {path}"
         for line, path in zip(found.lines, paths, strict=True)

@@ -7,8 +7,8 @@ from jaxtyping import Bool, Float, Float32
 from vtiqa_jax.models.reasons import FALSE_ALARMS, LEVELS
 from vtiqa_jax.models.reasons import STEEPNESS as PRIOR_SLOPE
 
-LEAST_NAMED = 1.0
-"""Strength below which nothing is named, however rare that is among good photos."""
+LEAST_NAMED = LEVELS[0] / 2
+"""Strength below which nothing is named, however rare that is among good photos: half way to a slight fault."""
 PRIOR = 5.0
 """Photos judged by eye that the curve before them counts as."""
 

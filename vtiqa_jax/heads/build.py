@@ -1,4 +1,5 @@
-"""All heads of a model that stand on its frozen backbone, made again: detail, and its place on the score's scale."""
+"""All heads of a model that stand on its frozen backbone, made again: detail and its place on the score's scale, what
+tells photographs from other pictures, and the soft ends of the scale."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -11,14 +12,17 @@ from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.heads.curve import fit_curve, measure_octaves
 from vtiqa_jax.heads.detail import FitOptions, fit_detail
+from vtiqa_jax.heads.photographs import LEAST_PICTURES, learn_photographs
 from vtiqa_jax.heads.places import Places, PlacesCache
-from vtiqa_jax.models.adapt import without_detail
+from vtiqa_jax.models.adapt import with_soft_ends, without_detail
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.vtiqa import ModelConfig
 
 NATIVE_FACTORS = (1, 2, 4, 8)
 LEAST_PHOTOS = 20
 LEAST_SCORED = 50
+REACH = 1 / 16
+"""Of the scale: how far inside its ends scores begin to bend. All but a few photos of a thousand lie further inside."""
 
 
 def native_blocks(config: ModelConfig) -> tuple[int, ...]:
@@ -50,7 +54,12 @@ def collect_places(cache: PlacesCache, paths: Iterable[Path]) -> tuple[Places, l
 
 
 def build_heads(
-    model: Checkpoint, photos: Sequence[Path], scored: Manifest, cache: Path, options: FitOptions = FitOptions()
+    model: Checkpoint,
+    photos: Sequence[Path],
+    scored: Manifest,
+    cache: Path,
+    options: FitOptions = FitOptions(),
+    others: Sequence[Path] | None = None,
 ) -> tuple[Checkpoint, list[str]]:
     """Makes the heads.
 
@@ -60,17 +69,21 @@ def build_heads(
         scored: photos with opinions on the model's scale, seen at their own size.
         cache: a folder for what takes long; the same command goes on there.
         options: of the fit.
+        others: pictures that are no photographs. Without them the model knows of photographs what it knew.
 
     Returns:
         The model with its heads, and a line for each photo that was left out.
 
     Raises:
-        UserError: the model has no score, there are too few photos, or their scores are not on its scale.
+        UserError: the model has no score, there are too few photos, their scores are not on its scale, or the other
+            pictures are too few or look like photos.
     """
     if model.scale is None or model.config.kind != "vtiqa":
         raise UserError("heads stand on a VT-IQA that scores; train one first")
     if len(scored.names) < LEAST_SCORED:
         raise UserError(f"detail needs at least {LEAST_SCORED} scored photos for its scale, not {len(scored.names)}")
+    if others is not None and len(others) < LEAST_PICTURES:
+        raise UserError(f"what is no photograph is learnt from at least {LEAST_PICTURES} pictures, not {len(others)}")
     worst, best = scored.mos.min(), scored.mos.max()
     if worst < model.scale.low or best > model.scale.high:
         raise UserError(f"the scored photos have {worst:g} to {best:g}, beyond the model's {model.scale}")
@@ -89,4 +102,9 @@ def build_heads(
             " read and have structure"
         )
     curve = fit_curve(octaves, scored.mos, model.scale)
-    return dataclasses.replace(made, params=made.params | {"detail.curve": curve}), left_out
+    made = dataclasses.replace(made, params=made.params | {"detail.curve": curve})
+    if others is not None:
+        made = learn_photographs(made, photos, scored, others)
+    if not made.config.soft_ends:
+        made = with_soft_ends(made, REACH * (model.scale.high - model.scale.low))
+    return made, left_out

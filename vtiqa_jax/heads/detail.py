@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.heads.places import Places
-from vtiqa_jax.models.detail import CAUSES, DetailHead, add_causes
+from vtiqa_jax.models.detail import CAUSES, DetailHead, add_causes, find_holding_scale
 from vtiqa_jax.models.params import Params
 
 BLUR, NOISE = map(CAUSES.index, ("blur", "noise"))
@@ -26,6 +26,8 @@ OTHER_WEIGHT = 0.3
 """Of the errors of causes that a ladder does not show."""
 ORDER_WEIGHT = 0.5
 """Of versions that do not lose more than better ones of their ladder."""
+HOLDING_WEIGHT = 1.0
+"""Of enlarged photos that hold at another share of their size than the enlargement says."""
 LEAST_STEP = 0.3
 """Octaves by which they should, at most: a weak step may cost less than it should."""
 BELOW_ZERO = -0.2
@@ -70,9 +72,12 @@ def expected_octaves(
         shrunk: how often they are shrunk to be seen.
     """
     added = jax.nn.one_hot(cause, len(CAUSES)) * (4**octaves - 1)[:, :, None]
-    enlarged = jnp.where(jnp.arange(len(CAUSES)) == BLUR, factor[:, :, None] ** 2, 1)
-    spread = enlarged * (4 ** start[:, None] + added)
-    seen = jnp.maximum(spread - 1, 0)[:, :, None] / shrunk[:, None] ** 2
+    is_blur = jnp.arange(len(CAUSES)) == BLUR
+    spread = jnp.where(is_blur, factor[:, :, None] ** 2, 1) * (4 ** start[:, None] + added)
+    # Of an enlarged photo a smaller scale shows the noise that a larger one showed of the photo.
+    moved = jnp.where(is_blur, 1, factor[:, :, None, None])
+    reduced = jnp.maximum(shrunk[:, None] / moved, 1)
+    seen = jnp.maximum(spread - 1, 0)[:, :, None] / reduced**2
     return jnp.minimum(jnp.log2(1 + seen) / 2, MOST_OCTAVES)
 
 
@@ -109,7 +114,8 @@ def _batches(places: Places, options: FitOptions, rng: np.random.Generator) -> I
         yield _Batch(*map(jnp.asarray, (*found, places.is_sharp[starts[chosen]], is_there)))
 
 
-def _loss(head: DetailHead, batch: _Batch, factors: Float[Array, " scales"]) -> Float[Array, ""]:
+def _loss(head: DetailHead, batch: _Batch, whole_factors: tuple[int, ...]) -> Float[Array, ""]:
+    factors = jnp.asarray(whole_factors, jnp.float32)
     lost = head(batch.tokens.astype(jnp.float32), batch.structure)  # [ladders, versions, scales, causes]
     known = ~jnp.isnan(lost) & batch.is_there[:, :, None, None]
     lost = jnp.where(known, lost, 0)
@@ -123,7 +129,9 @@ def _loss(head: DetailHead, batch: _Batch, factors: Float[Array, " scales"]) -> 
     is_own = batch.cause[:, :, None, None] == causes
     # Noise must not read as texture, which a blurred photo would lack.
     is_told = is_own | ((batch.cause == NOISE)[:, :, None, None] & (causes == BLUR))
-    is_told |= (batch.factor > 1)[:, :, None, None]  # an enlarged photo is soft, and no noisier than it was
+    # An enlarged photo is soft, and as noisy as it was where it is small enough.
+    factor = batch.factor[:, :, None, None]
+    is_told |= (factor > 1) & ((causes == BLUR) | (factors[:, None] >= factor))
     weights = known * jnp.array(SCALE_WEIGHTS[: len(factors)])[:, None] * jnp.where(is_told, 1, OTHER_WEIGHT)
     first = jnp.zeros(expected.shape, bool).at[:, 0, 0].set(True)
     weights = jnp.where(first & ~is_sharp, 0, weights)
@@ -137,7 +145,22 @@ def _loss(head: DetailHead, batch: _Batch, factors: Float[Array, " scales"]) -> 
     least = jnp.minimum(0.7 * jnp.diff(wanted, axis=1), LEAST_STEP)
     missing = jnp.where(both, jax.nn.relu(least - jnp.diff(total, axis=1)), 0).sum() / jnp.maximum(both.sum(), 1)
     too_sharp = (weights * jax.nn.relu(BELOW_ZERO - lost) ** 2).sum() / count
-    return error + ORDER_WEIGHT * missing + 0.1 * too_sharp
+    misheld = _misheld(lost, known, batch, whole_factors)
+    return error + ORDER_WEIGHT * missing + HOLDING_WEIGHT * misheld + 0.1 * too_sharp
+
+
+def _misheld(
+    lost: Float[Array, "ladders versions scales causes"],
+    known: Bool[Array, "ladders versions scales causes"],
+    batch: _Batch,
+    factors: tuple[int, ...],
+) -> Float[Array, ""]:
+    """Returns by how many octaves enlarged photos do not hold at as much less of their size as they were enlarged."""
+    flat = jnp.where(known, lost, jnp.nan).reshape(-1, *lost.shape[2:])
+    holds = jnp.log2(find_holding_scale(flat, factors)).reshape(lost.shape[:2])
+    counts = (batch.factor > 1) & known[:, :1, 0, 0] & known[:, :, 0, 0]
+    error = jnp.where(counts, holds - holds[:, :1] + jnp.log2(batch.factor), 0)
+    return optax.losses.huber_loss(error, delta=HUBER_DELTA).sum() / jnp.maximum(counts.sum(), 1)
 
 
 def fit_detail(places: Places, factors: tuple[int, ...], options: FitOptions = FitOptions()) -> Params:
@@ -163,11 +186,11 @@ def fit_detail(places: Places, factors: tuple[int, ...], options: FitOptions = F
         weight_decay=options.weight_decay,
         mask=lambda tree: jax.tree.map(lambda leaf: leaf.ndim == 2, tree),
     )
-    state, seen = optimizer.init(params), jnp.asarray(factors, jnp.float32)
+    state = optimizer.init(params)
 
     def loss(params: Any, batch: _Batch) -> Float[Array, ""]:
         tokens = (batch.tokens.astype(jnp.float32) - mean) / deviation
-        return _loss(nnx.merge(graphdef, params), dataclasses.replace(batch, tokens=tokens), seen)
+        return _loss(nnx.merge(graphdef, params), dataclasses.replace(batch, tokens=tokens), factors)
 
     @jax.jit
     def step(params: Any, state: optax.OptState, batch: _Batch) -> tuple[Any, optax.OptState]:

@@ -9,6 +9,7 @@ from jaxtyping import Float32
 
 from vtiqa_jax.data import native_ladders
 from vtiqa_jax.data.planted_faults import PLANTED, Photo, plant
+from vtiqa_jax.errors import ImageError
 from vtiqa_jax.models.reasons import FAULTS
 from vtiqa_jax.photos.resize import Resized, resize_area
 
@@ -109,12 +110,15 @@ def make_faulty(photo: Photo, count: int, seed: int) -> Iterator[Faulty]:
     """Makes versions of a photo, the first of them without any change.
 
     Args:
-        photo: good, of any size; nothing comes of a small one.
+        photo: good.
         count: of versions.
         seed: draws all.
+
+    Raises:
+        ImageError: the photo is too small.
     """
     if min(photo.shape[:2]) < SMALLEST:
-        return
+        raise ImageError(f"its shorter side has fewer than {SMALLEST} pixels")
     rng = np.random.default_rng(seed)
     names, (shares, changes) = list(INNOCENT_CHANGES), zip(*INNOCENT_CHANGES.values(), strict=True)
     for number in range(count):

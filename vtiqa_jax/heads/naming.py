@@ -1,10 +1,13 @@
 """Reasons for a model: the head that finds faults, from where they are named, and how probable they are."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 from tqdm import tqdm
@@ -14,10 +17,14 @@ from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.heads.alarms import fit_probabilities, fit_thresholds
+from vtiqa_jax.heads.faulty import Faulty, make_faulty
 from vtiqa_jax.heads.reasons import fit_reasons
 from vtiqa_jax.heads.seen import Seen, SeenCache
+from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.reasons import FAULTS, LEVELS
+from vtiqa_jax.models.vtiqa import VTIQA
+from vtiqa_jax.photos.decode import decode
 
 LARGE_VERSIONS, SCORED_VERSIONS = 10, 6
 """Of each photo: of those as cameras made them, and of those with opinions."""
@@ -26,6 +33,10 @@ MOST_PLANTED, MOST_GOOD = 500, 1000
 CLEAN, GOOD = 0.5, 2 / 3
 """Shares of the photos with opinions that are worse than those into which faults are planted, and than good ones."""
 LEAST_GOOD = 100
+ASKED = 0.3
+"""Share of the photos judged by eye that the head does not learn from: probabilities are fitted to them."""
+JUDGED_TIMES = 4
+"""How often a photo judged by eye counts beside a version with planted faults."""
 PLAIN = (LEVELS[0] + LEVELS[1]) / 2
 """Mean strength from which a fault is plain to those who judge by eye."""
 
@@ -45,6 +56,14 @@ def measure_strengths(model: Checkpoint, photos: Iterable[Any]) -> Float[np.ndar
     return np.array(rows, np.float64).reshape(-1, len(FAULTS))
 
 
+def find_strengths(model: Checkpoint, seen: Seen) -> Float[np.ndarray, "photos faults"]:
+    """Finds how strong faults are in what was seen."""
+    vtiqa = parameters.merge_params(parameters.abstract_model(model.config)[0], jax.tree.map(jnp.asarray, model.params))
+    assert isinstance(vtiqa, VTIQA) and vtiqa.reasons is not None
+    summaries = vtiqa.reasons.see_places(jnp.asarray(seen.tokens, jnp.float32), jnp.asarray(seen.structure))
+    return np.asarray(vtiqa.reasons(summaries, jnp.asarray(seen.screen), jnp.asarray(seen.tones))[0])
+
+
 def choose_scored(
     opinions: Float[np.ndarray, " photos"], seed: int
 ) -> tuple[Int[np.ndarray, " planted"], Int[np.ndarray, " good"]]:
@@ -61,13 +80,32 @@ def choose_scored(
     return np.sort(planted), np.sort(others[opinions[others] > good][:MOST_GOOD])
 
 
-def collect_seen(cache: SeenCache, photos: Iterable[tuple[str, bytes, int]], count: int) -> tuple[Seen, list[str]]:
-    """Collects what a model sees of versions of photos.
+def _as_it_is(name: str, data: bytes) -> Iterator[Faulty]:
+    yield Faulty(decode(name, data).pixels, np.zeros(len(FAULTS), np.float32))
+
+
+def _read_all(
+    photos: Iterable[tuple[str, bytes]], read: Callable[[str, bytes], Seen], what: str, count: int
+) -> tuple[list[Seen | None], list[str]]:
+    """Reads photos; of those that cannot be used there is nothing but a line that says why."""
+    found: list[Seen | None] = []
+    left_out: list[str] = []
+    for name, data in tqdm(photos, what, total=count, unit="photo", disable=None):
+        try:
+            found.append(read(name, data))
+        except ImageError as error:
+            found.append(None)
+            left_out.append(f"{name}: {error}")
+    return found, left_out
+
+
+def see_planted(cache: SeenCache, photos: Sequence[Path], scored: Manifest) -> tuple[Seen, list[str]]:
+    """Plants faults into photos, and collects what a model sees of them.
 
     Args:
         cache: keeps it.
-        photos: their files' names and bytes, and how many versions are made of each.
-        count: of photos.
+        photos: good ones, as cameras made them.
+        scored: good ones with opinions.
 
     Returns:
         What it sees, and a line for each photo that was left out.
@@ -75,17 +113,40 @@ def collect_seen(cache: SeenCache, photos: Iterable[tuple[str, bytes, int]], cou
     Raises:
         UserError: no photo can be used.
     """
-    found, left_out = [], []
-    for name, data, versions in tqdm(photos, "photos with planted faults", total=count, unit="photo", disable=None):
-        try:
-            found.append(cache.read(name, data, versions))
-        except ImageError as error:
-            left_out.append(f"{name}: {error}")
-    if not found:
-        raise UserError(
-            f"no photo can be used to learn faults from; the first: {left_out[0] if left_out else 'none given'}"
-        )
-    return Seen.concatenate(found), left_out
+
+    def read(count: int) -> Callable[[str, bytes], Seen]:
+        def planted(name: str, data: bytes) -> Seen:
+            return cache.read(data, f"{count}", lambda: make_faulty(decode(name, data).pixels, count, zlib.crc32(data)))
+
+        return planted
+
+    large = ((str(path), path.read_bytes()) for path in photos)
+    small = ((name, scored.images.read(name)) for name in scored.names)
+    found, left_out = _read_all(large, read(LARGE_VERSIONS), "faults planted into photos", len(photos))
+    more, and_left_out = _read_all(small, read(SCORED_VERSIONS), "into scored photos", len(scored.names))
+    seen = [part for part in [*found, *more] if part]
+    if not seen:
+        raise UserError(f"no photo can be used to learn faults from; the first: {[*left_out, *and_left_out][0]}")
+    return Seen.concatenate(seen), left_out + and_left_out
+
+
+def see_judged(cache: SeenCache, judged: JudgedPhotos) -> tuple[Seen, Float[np.ndarray, " photos"], list[str]]:
+    """Collects what a model sees of photos judged by eye.
+
+    Returns:
+        What it sees, with the faults that people saw; the weights of these photos; and a line for each that was left
+        out.
+    """
+    files = ((str(path), path.read_bytes()) for path in judged.paths)
+
+    def read(name: str, data: bytes) -> Seen:
+        return cache.read(data, "as it is", lambda: _as_it_is(name, data))
+
+    found, left_out = _read_all(files, read, "photos judged by eye", len(judged.paths))
+    known = np.array([part is not None for part in found])
+    seen = Seen.concatenate([part for part in found if part])
+    strengths = judged.strengths[known].astype(np.float32)
+    return dataclasses.replace(seen, strengths=strengths), judged.weights[known], left_out
 
 
 def build_reasons(
@@ -97,7 +158,8 @@ def build_reasons(
         model: a VT-IQA with detail; reasons that it has are made anew.
         photos: good ones, as cameras made them.
         scored: photos with opinions; faults are planted into the better ones.
-        judged: photos judged by eye, by which probabilities are fitted; without them they are those of planted faults.
+        judged: photos judged by eye. The head learns from most of them; by the others probabilities are fitted. Without
+            them the head knows planted faults alone.
         cache: a folder for what takes long.
         seed: of all draws.
 
@@ -108,26 +170,23 @@ def build_reasons(
         UserError: there are too few good photos.
     """
     assert model.scale is not None
-    opinions = scored.mos if model.scale.higher_is_better else -scored.mos
-    planted, good = choose_scored(opinions, seed)
+    planted, good = choose_scored(scored.mos if model.scale.higher_is_better else -scored.mos, seed)
     if len(good) < LEAST_GOOD:
         raise UserError(f"reasons need at least {LEAST_GOOD} more good photos among the scored ones, not {len(good)}")
-
-    def files() -> Iterator[tuple[str, bytes, int]]:
-        for path in photos:
-            yield str(path), path.read_bytes(), LARGE_VERSIONS
-        for row in planted:
-            yield scored.names[row], scored.images.read(scored.names[row]), SCORED_VERSIONS
-
-    seen, left_out = collect_seen(SeenCache(cache, model), files(), len(photos) + len(planted))
-    config = model.config.replace(reasons=True)
-    made = dataclasses.replace(model, config=config, params=model.params | fit_reasons(seen, seed))
+    store = SeenCache(cache, model)
+    seen, left_out = see_planted(store, photos, scored.select(planted))
+    asked: tuple[Seen, Float[np.ndarray, " photos"]] | None = None
+    if judged is not None:
+        by_eye, weights, more = see_judged(store, judged)
+        left_out += more
+        is_asked = np.random.default_rng(seed).permutation(len(weights)) < ASKED * len(weights)
+        asked = by_eye.take(np.flatnonzero(is_asked)), weights[is_asked]
+        seen = Seen.concatenate([seen, *[by_eye.take(np.flatnonzero(~is_asked))] * JUDGED_TIMES])
+    params = model.params | fit_reasons(seen, seed)
+    made = dataclasses.replace(model, config=model.config.replace(reasons=True), params=params)
     strengths = measure_strengths(made, (scored.images.read(scored.names[row]) for row in good))
-    thresholds = fit_thresholds(strengths[~np.isnan(strengths).any(1)])
-    made = dataclasses.replace(made, params=made.params | {"reasons.thresholds": thresholds})
-    if judged is None:
-        return made, left_out
-    strengths = measure_strengths(made, judged.paths)
-    known = ~np.isnan(strengths).any(1)
-    curve = fit_probabilities(strengths[known], judged.strengths[known] >= PLAIN, judged.weights[known])
-    return dataclasses.replace(made, params=made.params | {"reasons.curve": curve}), left_out
+    fitted = {"reasons.thresholds": fit_thresholds(strengths[~np.isnan(strengths).any(1)])}
+    if asked:
+        by_eye, weights = asked
+        fitted["reasons.curve"] = fit_probabilities(find_strengths(made, by_eye), by_eye.strengths >= PLAIN, weights)
+    return dataclasses.replace(made, params=made.params | fitted), left_out

@@ -5,8 +5,7 @@ import functools
 import hashlib
 import itertools
 import zipfile
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,8 @@ from jaxtyping import Array, Float16, Float32
 
 from vtiqa_jax import atomic
 from vtiqa_jax.data import camera_noise, native_ladders, planted_faults
-from vtiqa_jax.errors import ImageError
 from vtiqa_jax.heads import faulty
-from vtiqa_jax.heads.faulty import Faulty, make_faulty
+from vtiqa_jax.heads.faulty import Faulty
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models import reasons
 from vtiqa_jax.models.checkpoint import Checkpoint
@@ -28,7 +26,6 @@ from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.reasons import measure_tones
 from vtiqa_jax.models.vtiqa import VTIQA, ModelConfig, select_implementation
 from vtiqa_jax.photos import native, resize
-from vtiqa_jax.photos.decode import decode
 
 CHUNK = 4
 """Versions computed together: more of them leave a CPU's caches."""
@@ -119,30 +116,26 @@ class SeenCache:
         self._key = hashlib.sha256(f"faults {identity['weights']} {config} {_CODE}".encode()).hexdigest()[:16]
         self._folder = folder
 
-    def read(self, name: str, data: bytes, count: int) -> Seen:
-        """Returns what is seen of a photo's versions.
+    def read(self, data: bytes, recipe: str, make: Callable[[], Iterator[Faulty]]) -> Seen:
+        """Returns what is seen of versions of a photo.
 
         Args:
-            name: of the photo's file.
-            data: the file's bytes.
-            count: of versions.
+            data: the bytes of the photo's file.
+            recipe: tells versions of one photo apart.
+            make: makes them, if they were not seen before.
 
         Raises:
             ImageError: the photo cannot be read, or is too small.
             OSError: the disk takes no more.
         """
-        digest = hashlib.sha256(data + f"{self._key} {count}".encode()).hexdigest()[:24]
+        digest = hashlib.sha256(data + f"{self._key} {recipe}".encode()).hexdigest()[:24]
         file = self._folder / f"{digest}.npz"
         try:
             with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
                 return Seen(**{field.name: stored[field.name] for field in dataclasses.fields(Seen)})
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             pass  # not there, or damaged: made below
-        versions: Iterator[Faulty] = make_faulty(decode(name, data).pixels, count, zlib.crc32(data))
-        first = next(versions, None)
-        if first is None:
-            raise ImageError(f"its shorter side has fewer than {faulty.SMALLEST} pixels")
-        seen = see_versions(self._model, self._params, itertools.chain([first], versions))
+        seen = see_versions(self._model, self._params, make())
         atomic.make_folder(self._folder)
         with atomic.atomic_replace(file) as temporary, temporary.open("wb") as out:
             np.savez(out, allow_pickle=False, **vars(seen))

@@ -5,6 +5,7 @@ third it is sharp to the pixel, and then it is known how much is lost, too.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -26,6 +27,13 @@ ALWAYS = "camera_noise"
 """The ladder that every photo shows: a sensor's noise is the hardest to tell from texture."""
 NATIVE_LADDERS, SHRUNK_LADDERS = 6, 3
 """Ladders that are drawn for each photo."""
+IMPERFECT_PART, IMPERFECT_ENLARGED_PART = (576, 768), (384, 512)
+"""Height and width of the parts of photos that are bad to begin with, pixels."""
+IMPERFECT_FACTORS = 1.0, 1.5, 2.0, 3.0, 4.0
+IMPERFECT_LADDERS, IMPERFECT_ENLARGEMENTS = 2, 3
+"""How many of them are drawn for each photo."""
+LATEST_STEP = 3
+"""Of the ladder that makes a photo bad to begin with."""
 DRAWS = 6
 """Parts that are drawn, of which the one with the most in it is taken."""
 
@@ -96,6 +104,29 @@ def _shrunk_and_enlarged(part: Photo, rng: np.random.Generator) -> Iterator[Vers
         yield Version(pixels, "shrunk and enlarged", "blur", 0.0, factor, is_sharp=True)
 
 
+def _spoil(part: Photo, name: str, rng: np.random.Generator) -> Photo:
+    """Climbs to one of the first steps of a ladder."""
+    step = int(rng.integers(1, LATEST_STEP + 1))
+    _, pixels = next(itertools.islice(climb(LADDERS[name], part, int(rng.integers(1 << 32))), step, None))
+    return pixels
+
+
+def _imperfect(photo: Photo, where: str, rng: np.random.Generator) -> Iterator[Version]:
+    """Makes worse what was bad to begin with: many a photo is soft, noisy or compressed as its camera made it."""
+    for number in range(IMPERFECT_LADDERS):
+        first, second = rng.permutation(list(LADDERS))[:2]
+        if second == "smeared":  # noise that is smeared may be the better photo
+            first, second = second, first
+        part = _spoil(_draw_part(photo, IMPERFECT_PART, rng), first, rng)
+        for octaves, pixels in climb(LADDERS[second], part, int(rng.integers(1 << 32))):
+            yield Version(pixels, f"{where} {number} {first} {second}", LADDERS[second].cause, octaves)
+    for number in range(IMPERFECT_ENLARGEMENTS):
+        first, name = rng.choice(list(LADDERS)), rng.choice(list(FILTERS))
+        part = _spoil(_draw_part(photo, IMPERFECT_ENLARGED_PART, rng), first, rng)
+        for factor in IMPERFECT_FACTORS:
+            yield Version(enlarge(part, factor, name), f"{where} {number} {first} enlarged", "blur", 0.0, factor)
+
+
 def make_versions(photo: Photo, *, is_native: bool, seed: int) -> Iterator[Version]:
     """Makes the versions of a photo.
 
@@ -104,8 +135,9 @@ def make_versions(photo: Photo, *, is_native: bool, seed: int) -> Iterator[Versi
         is_native: whether it has the pixels that a camera gave it; others may have been shrunk and sharpened.
         seed: draws parts, ladders and filters.
     """
-    rng = np.random.default_rng(seed)
-    if is_native and min(photo.shape[:2]) >= NARROWEST:
+    rng, others = np.random.default_rng(seed), np.random.default_rng((seed, 1))
+    is_native = is_native and min(photo.shape[:2]) >= NARROWEST
+    if is_native:
         yield from _ladders(_draw_part(photo, NATIVE_PART, rng), "native", NATIVE_LADDERS, rng)
         yield from _enlargements(photo, "native", rng)
     largest = min(SHRUNK[1], max(photo.shape) / SMALLEST, min(photo.shape[:2]) / NARROWEST)
@@ -115,3 +147,7 @@ def make_versions(photo: Photo, *, is_native: bool, seed: int) -> Iterator[Versi
         yield from _ladders(part, "shrunk", SHRUNK_LADDERS, rng)
         yield from _shrunk_and_enlarged(part, rng)
         yield from _enlargements(shrunk, "shrunk", rng)
+        if not is_native:
+            yield from _imperfect(shrunk, "shrunk and imperfect", others)
+    if is_native:
+        yield from _imperfect(photo, "native and imperfect", others)

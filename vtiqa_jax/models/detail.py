@@ -19,6 +19,8 @@ CAUSES = ("blur", "noise", "artefacts")
 CAUSE_WEIGHTS = (1.0, 2.5, 1.0)
 """Of the causes in their sum. Real noise also hides that a photo is soft: counted once, every other photo would beat
 the mean of many of the same scene (docs/detail.md)."""
+HARM_WEIGHTS = (1.5, 1.0)
+"""Of noise and artefacts, each the mean over the scales, in what keeps a photo from holding."""
 HIDDEN = 64
 NO_STRUCTURE = 0.4
 """Grey levels, see `Places.structure`: a place with less says nothing. Fog, sky and a studio's background have less."""
@@ -34,14 +36,6 @@ MOST_GROWTH = 9.0
 def add_causes(octaves: Float[Array, "*batch causes"]) -> Float[Array, "*batch"]:
     """Adds up what is lost by several causes: what one of them leaves, the next harms as much as it harms all of it."""
     return octaves @ jnp.array(CAUSE_WEIGHTS)
-
-
-def add_harm(octaves: Float[Array, "*batch causes"]) -> Float[Array, "*batch"]:
-    """Adds up what is lost as `add_causes` does, but nothing makes up for blur: cleaner than clean is not sharper.
-
-    By this sum an enlarged photo holds at so much less of its size as it was enlarged.
-    """
-    return add_causes(octaves.at[..., 1:].max(0))
 
 
 class DetailHead(nnx.Module):
@@ -97,7 +91,7 @@ class DetailHead(nnx.Module):
 
 
 def combine_scales(octaves: Float[Array, "batch scales"], factors: Sequence[int]) -> Float[Array, " batch"]:
-    """Combines what is seen at each scale into the octaves that are lost at the first.
+    """Combines the blur that is seen at each scale into the octaves that are lost by it at the first.
 
     What spreads a pixel's light is smaller at a smaller scale, and adds up with the pixel in squares: each scale tells
     what is lost at the first. The head is most exact where little is lost, and where more than nothing is. So a smaller
@@ -129,14 +123,19 @@ def _precision(octaves: Float[Array, " batch"]) -> Float[Array, " batch"]:
     return 1 / (ERROR**2 + (ERROR_GROWTH * jnp.maximum(0, octaves - EXACT_TO)) ** 2)
 
 
-def find_holding_scale(octaves: Float[Array, "batch scales"], factors: Sequence[int]) -> Float[Array, " batch"]:
+def find_holding_scale(octaves: Float[Array, "batch scales causes"], factors: Sequence[int]) -> Float[Array, " batch"]:
     """Finds the largest scale at which photos hold: 0.5 says that a photo does at half its width and height.
 
+    Enlarging a photo moves its noise and its artefacts from one scale to the next: their mean over all scales stays,
+    and the photo holds at so much less of its size as it was enlarged. Nothing makes up for blur: cleaner than clean is
+    not sharper.
+
     Args:
-        octaves: see `combine_scales`.
+        octaves: lost at each scale by each cause; NaN where a photo is too small for it.
         factors: see `combine_scales`.
 
     Returns:
         More than 1 for a photo that would hold if it were enlarged. NaN where nothing is known.
     """
-    return 2.0 ** (OCTAVES_THAT_HOLD - combine_scales(octaves, factors))
+    harm = jnp.nanmean(jnp.maximum(octaves[..., 1:], 0), axis=1) @ jnp.array(HARM_WEIGHTS)
+    return 2.0 ** (OCTAVES_THAT_HOLD - combine_scales(octaves[..., 0], factors) - harm)

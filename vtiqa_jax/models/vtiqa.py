@@ -27,7 +27,7 @@ from jax.nn.initializers import Initializer
 from jaxtyping import Array, Float, UInt8
 
 from vtiqa_jax.models import cpu_kernels, views
-from vtiqa_jax.models.detail import DetailHead, add_causes, add_harm, find_holding_scale
+from vtiqa_jax.models.detail import DetailHead, add_causes, find_holding_scale
 from vtiqa_jax.models.ends import SoftEnds
 from vtiqa_jax.models.novelty import Novelty
 from vtiqa_jax.models.reasons import ReasonsHead, measure_tones
@@ -628,7 +628,7 @@ class VTIQA(nnx.Module):
             `find_holding_scale`.
         """
         assert self.detail is not None
-        holds = find_holding_scale(add_harm(octaves), self.config.native_factors)
+        holds = find_holding_scale(octaves, self.config.native_factors)
         return self.detail.on_scale(add_causes(octaves[:, 0])), holds
 
     def judge_reasons(

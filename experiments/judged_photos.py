@@ -1,0 +1,106 @@
+"""Are the reasons of a model those that people see? Photos judged by eye, twice, none of which taught the model.
+
+    python experiments/judged_photos.py a.csv b.csv --images DIR [--opinions opinions.csv] [--checkpoint default]
+
+Both tables have the columns image and, of each fault, a strength of 0 to 3 (`vtiqa_jax/data/judged.py`), of the same
+photos by two judges. A fault is plain where their mean is at least 1.5, and seen where one of them saw it. With
+`--opinions` (columns image and mos) it tells what people think of photos with each reason and without.
+"""
+
+import dataclasses
+import itertools
+from pathlib import Path
+
+import numpy as np
+import scipy.stats
+import tyro
+from jaxtyping import Bool, Float
+from tyro.conf import Positional
+
+import vtiqa_jax
+from vtiqa_jax.data.judged import read_judged
+from vtiqa_jax.data.manifest import read_csv
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.models.reasons import FAULTS
+
+PLAIN = 1.5
+BINS = (0, 0.02, 0.1, 0.3, 0.6, 1.0)
+
+
+@dataclasses.dataclass
+class Arguments:
+    """What to compare."""
+
+    first: Positional[Path]
+    second: Positional[Path]
+    images: Path
+    """The folder of the photos."""
+    opinions: Path | None = None
+    checkpoint: str = "default"
+
+
+def agreement(first: Bool[np.ndarray, " photos"], second: Bool[np.ndarray, " photos"]) -> float:
+    """Cohen's kappa."""
+    expected = first.mean() * second.mean() + (1 - first.mean()) * (1 - second.mean())
+    return float(((first == second).mean() - expected) / (1 - expected)) if expected < 1 else 1.0
+
+
+def share(found: Bool[np.ndarray, " photos"], weights: Float[np.ndarray, " photos"]) -> str:
+    """A share with its 95 % interval, by the number of photos that the weights are worth."""
+    if not len(found):
+        return "none"
+    size = weights.sum() ** 2 / (weights**2).sum()
+    mean = float((found * weights).sum() / weights.sum())
+    low, high = scipy.stats.binomtest(round(mean * size), max(1, round(size))).proportion_ci(method="wilson")
+    return f"{mean:.2f} ({low:.2f} to {high:.2f})"
+
+
+def main(arguments: Arguments) -> None:
+    """Prints the tables."""
+    tables = [read_judged(table, arguments.images) for table in (arguments.first, arguments.second)]
+    if tables[0].paths != tables[1].paths:
+        raise UserError(f"{arguments.first} and {arguments.second} are not of the same photos in the same order")
+    judges, weights = np.stack([table.strengths for table in tables]), tables[0].weights
+    mean, seen = judges.mean(0), (judges > 0).any(0)
+    model = vtiqa_jax.load(arguments.checkpoint)
+    results = list(model.stream(list(tables[0].paths)))
+    reasons = [{reason.name: reason.strength for reason in result.reasons} for result in results]
+    strengths = np.array([[found.get(fault, -np.inf) for fault in FAULTS] for found in reasons])
+    named, shown = strengths > -np.inf, strengths >= PLAIN
+    probability = np.array([[fault.probability for fault in result.faults] for result in results])
+    strength = np.array([[fault.strength for fault in result.faults] for result in results])
+    even = np.ones(len(weights))
+    titles = "fault", "kappa seen, plain", "plain, seen", "AUC", "named: seen", "named plain: plain", "recall of plain"
+    print("| " + " | ".join(titles) + " |")
+    print("|---|---|---|---|---|---|---|")
+    for number, fault in enumerate(FAULTS):
+        plain, any_judge = mean[:, number] >= PLAIN, seen[:, number]
+        kappas = [agreement(*(judges[:, :, number] >= level)) for level in (1, 2)]
+        none = ~any_judge
+        area = np.mean(strength[plain, number][:, None] > strength[none, number]) if plain.any() else np.nan
+        here, loud = named[:, number], shown[:, number]
+        print(
+            f"| {fault} | {kappas[0]:.2f}, {kappas[1]:.2f} | {plain.sum()}, {any_judge.sum()} | {area:.3f} |"
+            f" {here.sum()}: {share(any_judge[here], even[here])} | {loud.sum()}: {share(plain[loud], even[loud])} |"
+            f" {share(here[plain], even[plain])} |"
+        )
+    print("\nprobabilities, all faults together, each photo by its weight: said, and plain to the judges")
+    flat, plain = probability.ravel(), (mean >= PLAIN).ravel()
+    each = np.repeat(weights, len(FAULTS))
+    for low, high in itertools.pairwise(BINS):
+        inside = (flat >= low) & (flat < high)
+        if inside.any():
+            said = (flat * each)[inside].sum() / each[inside].sum()
+            print(f"  {low:.2f} to {high:.2f}: {said:.3f} said, {share(plain[inside], each[inside])}, n {inside.sum()}")
+    if arguments.opinions:
+        listed = read_csv(arguments.opinions, arguments.images, partial=True)
+        opinions = dict(zip(listed.names, listed.mos, strict=True))
+        mos = np.array([opinions.get(path.name, np.nan) for path in tables[0].paths])
+        print("\nmean opinion with each reason, and without")
+        for number, fault in enumerate(FAULTS):
+            here = named[:, number]
+            print(f"  {fault}: {np.nanmean(mos[here]) if here.any() else np.nan:.2f}, {np.nanmean(mos[~here]):.2f}")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Arguments, description=__doc__))
