@@ -29,6 +29,7 @@ from pyarrow import fs
 
 import vtiqa_jax
 from tests.conftest import Command
+from tests.reasoned import draw_weights
 from vtiqa_jax import __main__
 from vtiqa_jax.bulk import decoding, pipeline, sources
 from vtiqa_jax.commands import bulk as bulk_command
@@ -38,7 +39,7 @@ from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
 from vtiqa_jax.models.fingerprint import identify
-from vtiqa_jax.models.params import Params, init_params
+from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
 from vtiqa_jax.photos import files, formats
 from vtiqa_jax.photos.decode import decode
@@ -336,11 +337,13 @@ def test_an_actor_s_rows_are_those_of_the_table_of_columns(
     assert third["score"] and third["warning"]
 
 
-def test_detail_is_that_of_vtiqa_score(tmp_path: Path, scale: LabelScale, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_detail_and_reasons_are_those_of_vtiqa_score(
+    tmp_path: Path, scale: LabelScale, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ray, "get", lambda shared: shared)
     monkeypatch.setattr(ray, "get_gpu_ids", lambda: [0])
-    config = tiny_config(native_factors=(1, 2), native_blocks=(1,))
-    model = Checkpoint(config, init_params(config, 0), scale, {})
+    config = tiny_config(native_factors=(1, 2), native_blocks=(1,), reasons=True)
+    model = Checkpoint(config, draw_weights(config), scale, {})
     pictures = [
         *(np.asarray(Image.open(io.BytesIO(photo(seed)))) for seed in range(2)),
         np.full((30, 40, 3), 9, np.uint8),
@@ -349,13 +352,18 @@ def test_detail_is_that_of_vtiqa_score(tmp_path: Path, scale: LabelScale, monkey
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
     (block,) = sources.read_blocks([f"{tmp_path}/{number}.png" for number in range(3)])
     cache = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
-    actor = pipeline.ScorePhotos(model, "", "float32", 8, cache, 0.02, columns.bulk_columns())
+    actor = pipeline.ScorePhotos(model, "", "float32", 8, cache, 0.1, columns.bulk_columns(reasons=True))
     rows = actor(decoding.decode_rows(block, config.preparation))
-    results = scorer.Scorer(config, model.params, scale, devices=jax.devices()[:1]).stream(pictures)
+    judge = scorer.Scorer(config, model.params, scale, false_alarms=0.1, devices=jax.devices()[:1])
+    results = list(judge.stream(pictures))
     for row, result in zip(rows.to_pylist(), results, strict=True):
         assert row["detail"] == pytest.approx(result.detail, abs=1e-5)
         assert row["holds"] == pytest.approx(result.holds, abs=0.06)  # to a tenth of a percent
         assert row["warning"] == result.warning
+        assert row["reasons"] == "; ".join(map(str, result.reasons))
+        chance = [row[f"p_{fault.name}"] for fault in result.faults]
+        assert chance == pytest.approx([fault.probability for fault in result.faults], abs=1.01e-4)
+    assert any(result.reasons for result in results)
     assert [row["detail"] is None for row in rows.to_pylist()] == [False, False, True]
 
 

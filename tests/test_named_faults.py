@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import inspect
 import json
+import pickle
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -180,6 +181,11 @@ def test_another_rate_computes_nothing_again(drawn_weights: Params, photos: list
     (fresh,) = strict.stream([photo])
     assert again.faults == fresh.faults
     assert again.reasons != first.reasons
+
+
+def test_another_process_names_as_much(drawn_weights: Params) -> None:
+    scorer = Scorer(CONFIG, drawn_weights, SCALE, false_alarms=0.05)
+    assert pickle.loads(pickle.dumps(scorer)).false_alarms == 0.05
 
 
 # ---- words ----

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float32
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.detail_map import LEAST_STRUCTURE, choose_factor, cut_grid, find_area, judge_grid
 from vtiqa_jax.evaluation.reasons import SEVERE, WORDS
+from vtiqa_jax.evaluation.words import say_place
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.reasons import FULL, NATIVE_FAULTS
@@ -80,7 +81,10 @@ class FaultMap:
         assert self.photo is not None
         plain = WORDS[self.fault][1]
         most, label = (MOST_CLIPPED, "share of pixels") if self.fault == CLIPPED else (SEVERE, "strength at each place")
-        title = f"{plain}, at 1:{self.factor}"
+        region = self.region
+        whole = region.height * region.width > 0.5 * self.height * self.width
+        middle = (region.top + region.height / 2) / self.height, (region.left + region.width / 2) / self.width
+        title = f"{plain}, at 1:{self.factor}{'' if whole else f', {say_place(*middle)}'}"
         paint_places(axes, self.region.cut(self.photo), self.values, most, title, label)
 
     def _repr_png_(self) -> bytes | None:
