@@ -57,6 +57,7 @@ def small_versions(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(versions, name, value)
     for name, value in {"SMALLEST": 16, "LARGEST_PART": (36, 48)}.items():
         monkeypatch.setattr(faulty, name, value)
+    monkeypatch.setattr("vtiqa_jax.heads.reasons.EPOCHS", 1)
 
 
 def a_photo(seed: int, height: int = 90, width: int = 120) -> np.ndarray:

@@ -22,6 +22,7 @@ from vtiqa_jax.heads.faulty import Faulty, make_faulty
 from vtiqa_jax.heads.reasons import fit_reasons
 from vtiqa_jax.heads.seen import Seen, SeenCache
 from vtiqa_jax.models import params as parameters
+from vtiqa_jax.models.adapt import without_novelty
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.reasons import FAULTS, LEVELS
 from vtiqa_jax.models.vtiqa import VTIQA
@@ -49,6 +50,7 @@ def measure_strengths(model: Checkpoint, photos: Iterable[Any]) -> Float[np.ndar
         model: with reasons.
         photos: see `Scorer.stream`; those that cannot be read have NaN.
     """
+    model = without_novelty(model)  # of what does not look like a photograph no fault is told
     assert model.scale is not None
     scorer = Scorer(model.config, model.params, model.scale)
     nothing = [np.nan] * len(FAULTS)
