@@ -725,7 +725,7 @@ FAULTS = (
     Fault(
         "training keeps soft ends and what knows photographs",
         "vtiqa_jax/training/start.py",
-        "adapt.without_novelty(adapt.without_soft_ends(adapt.without_detail(start)))",
+        "adapt.without_intervals(adapt.without_novelty(adapt.without_soft_ends(adapt.without_detail(start))))",
         "adapt.without_detail(start)",
         "tests/test_adapt.py::test_a_training_leaves_the_detail_of_its_start_out[False]",
     ),
@@ -1784,8 +1784,8 @@ FAULTS = (
     Fault(
         "a model with soft ends has places of its own",
         "vtiqa_jax/heads/places.py",
-        "model.config.replace(soft_ends=False, novelty=False)",
-        "model.config.replace(novelty=False)",
+        "model.config.replace(soft_ends=False, novelty=False,",
+        "model.config.replace(novelty=False,",
         "tests/test_heads.py::test_places_are_computed_once_for_each_photo_and_backbone",
     ),
     Fault(

@@ -20,8 +20,9 @@ def build(config: ModelConfig, params: Params) -> bytes:
 
     Returns:
         What `jax.export.deserialize` reads: a function of `global_images` and `local_images`, as of `VTIQA.score`, that
-        returns scores. With detail it is also of native views and of their structure, as of `VTIQA.judge_detail`, and
-        returns a dict of `score`, `detail` and `holds`, as `ScoreResult` has them but for NaN where nothing is known.
+        returns scores. With detail it is also of native views and of their structure, as of `VTIQA.judge_detail`. Of a
+        model that says more than scores it returns a dict of `score` and of `detail`, `holds`, `low`, `high` and
+        `opinion_spread` where it knows them, as `ScoreResult` has them but for NaN where nothing is known.
     """
     graphdef, _ = parameters.abstract_model(config)
 
@@ -30,12 +31,21 @@ def build(config: ModelConfig, params: Params) -> bytes:
         global_images: jax.Array, local_images: jax.Array, *native: jax.Array
     ) -> jax.Array | dict[str, jax.Array]:
         model: ScoringModel = parameters.merge_params(graphdef, jax.tree.map(jax.numpy.asarray, params))  # type: ignore[assignment]
-        score = model.score(global_images, local_images)
-        if not native:
-            return score
+        if not native and not config.intervals:
+            return model.score(global_images, local_images)
         assert isinstance(model, VTIQA)
-        detail, holds = model.judge_detail(*native)
-        return {"score": score, "detail": detail, "holds": 100 * holds}
+        features = model.encode(global_images, local_images)
+        both = features[0], features[1:].mean(0)
+        judged = {"score": model.score_features(*both)}
+        if native:
+            judged["detail"], holds = model.judge_detail(*native)
+            judged["holds"] = 100 * holds
+        if config.intervals:
+            sureness = model.judge_intervals(judged["score"], *both)
+            judged |= {"low": sureness.low, "high": sureness.high}
+            if sureness.opinion_spread is not None:
+                judged["opinion_spread"] = sureness.opinion_spread
+        return judged
 
     (batch,) = export.symbolic_shape("batch")
     sides = (config.global_resize, config.local_resize)

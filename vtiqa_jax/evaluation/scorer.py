@@ -106,6 +106,9 @@ def make_judge_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh, spread
                 judgements["draws"] = score_draws(model, features[0], images[1], *offsets)
             if config.novelty:
                 judgements["novelty"] = model.judge_novelty(*features)
+            if config.intervals:
+                sureness = model.judge_intervals(judgements["score"], *features)._asdict()
+                judgements |= {name: values for name, values in sureness.items() if values is not None}
             return judgements
 
         return _judge(config, model, arrays, score)
@@ -244,8 +247,15 @@ class Scorer:
     @property
     def unknown(self) -> frozenset[str]:
         """Fields of `ScoreResult` that this model never fills."""
-        without_detail = frozenset() if self.config.native else frozenset({"detail", "holds"})
-        return without_detail | (frozenset({"percentile"}) if self.percentiles is None else frozenset())
+        missing = {
+            "detail": self.config.native is None,
+            "holds": self.config.native is None,
+            "percentile": self.percentiles is None,
+            "low": not self.config.intervals,
+            "high": not self.config.intervals,
+            "opinion_spread": not self.config.opinions,
+        }
+        return frozenset(name for name, is_missing in missing.items() if is_missing)
 
     def settings(self, spread: Spread | None = None) -> dict[str, Any]:
         """Returns all that a photo's result depends on but the photo, as JSON: equal settings give equal results."""
@@ -295,9 +305,10 @@ class Scorer:
         detail: float = math.nan,
         holds: float = math.nan,
         novelty: float = -math.inf,
+        **sureness: float,
     ) -> ScoreResult:
         """Returns what the numbers of one photo say."""
-        if not np.isfinite([score, *draws]).all() or math.isinf(holds):
+        if not np.isfinite([score, *draws, *sureness.values()]).all() or math.isinf(holds):
             return ScoreResult(None, None, "its score is not a finite number; the weights may be damaged")
         share, out_of_range = None, None
         if self.percentiles is not None:
@@ -315,6 +326,7 @@ class Scorer:
             detail=None if math.isnan(detail) else detail,
             holds=None if math.isnan(holds) else 100 * holds,
             warning=NO_PHOTOGRAPH if novelty > 0 else None,
+            **sureness,
         ).warned(NO_STRUCTURE if self.config.native and math.isnan(detail) else None)
 
     def score_prepared(self, photos: Sequence[Prepared], size: int) -> Iterator[ScoreResult]:

@@ -29,6 +29,7 @@ from jaxtyping import Array, Float, UInt8
 from vtiqa_jax.models import cpu_kernels, views
 from vtiqa_jax.models.detail import DetailHead, add_causes, add_harm, find_holding_scale
 from vtiqa_jax.models.ends import SoftEnds
+from vtiqa_jax.models.intervals import Intervals, Sureness
 from vtiqa_jax.models.novelty import Novelty
 from vtiqa_jax.photos.native import NativeViews
 from vtiqa_jax.photos.preparation import Preparation
@@ -86,6 +87,10 @@ class ModelConfig:
     released."""
     novelty: bool = False
     """Whether the model says how unlike a photograph a picture is, see `Novelty`."""
+    intervals: bool = False
+    """Whether the model says how sure its scores are, see `Intervals`."""
+    opinions: bool = False
+    """Whether it then also says how far single opinions are apart."""
 
     def __post_init__(self) -> None:
         rising = (
@@ -112,8 +117,10 @@ class ModelConfig:
             raise ValueError(f"native_factors {factors} must rise from 1")
         if blocks and (list(blocks) != sorted(set(blocks)) or blocks[0] < 1 or blocks[-1] >= self.depth):
             raise ValueError(f"native_blocks {blocks} must rise, and end before the last block, {self.depth}")
-        if (self.soft_ends or self.novelty) and self.kind != "vtiqa":
-            raise ValueError("soft_ends and novelty belong to a VT-IQA")
+        if (self.soft_ends or self.novelty or self.intervals) and self.kind != "vtiqa":
+            raise ValueError("soft_ends, novelty and intervals belong to a VT-IQA")
+        if self.opinions and not self.intervals:
+            raise ValueError("opinions belong to intervals")
         if self.mosaic_patch % self.patch_size and factors:
             raise ValueError(f"native views need places of whole patches of {self.patch_size} px")
 
@@ -515,6 +522,7 @@ class VTIQA(nnx.Module):
         self.detail = DetailHead(len(config.native_blocks) * config.embed_dim, rngs=rngs) if config.native else None
         self.ends = SoftEnds() if config.soft_ends else None
         self.novelty = Novelty(2 * config.feature_dim) if config.novelty else None
+        self.intervals = Intervals(2 * config.feature_dim, opinions=config.opinions) if config.intervals else None
 
     def __call__(
         self,
@@ -539,9 +547,8 @@ class VTIQA(nnx.Module):
 
     def rescale(self, slope: float, intercept: float) -> None:
         """Changes the head, and the ends of the scale, so that every score s becomes slope * s + intercept."""
-        self.head.rescale(slope, intercept)
-        if self.ends:
-            self.ends.rescale(slope, intercept)
+        for part in filter(None, (self.head, self.ends, self.intervals)):
+            part.rescale(slope, intercept)
 
     def encode_views(self, images: Sequence[UInt8[Array, "batch size size 3"]]) -> Float[Array, "views batch features"]:
         """Features of photos by what `config.eval_cuts` keeps of them: of the global view, then of each mosaic."""
@@ -570,6 +577,16 @@ class VTIQA(nnx.Module):
         """Returns how unlike photographs pictures are, by the features of both views; see `Novelty`."""
         assert self.novelty is not None
         return self.novelty(jnp.concatenate([global_features, local_features], axis=1))
+
+    def judge_intervals(
+        self,
+        scores: Float[Array, " batch"],
+        global_features: Float[Array, "batch features"],
+        local_features: Float[Array, "batch features"],
+    ) -> Sureness:
+        """Returns how sure scores are, by the features of both views; see `Intervals`."""
+        assert self.intervals is not None
+        return self.intervals(scores, jnp.concatenate([global_features, local_features], axis=1))
 
     def _read_places(self, native_views: UInt8[Array, "batch size size 3"]) -> Float[Array, "batch places features"]:
         """Reads what the detail head sees of each place of native views."""
