@@ -32,15 +32,15 @@ def compare(
     seed: int = 0,
     compute_dtype: ComputeDtype = "float32",
 ) -> None:
-    """Says which of two photos is better, how probable it is that people's mean opinion has the same order, and which one
-    shows more at 100 %. A model that does not know how far people are from its scores says how sure it is itself.
+    """Says which of two photos is better, how probable it is that people's mean opinion says so, too, and which one shows
+    more at 100 %. A model that does not know how far people are from its scores says how sure it is itself.
 
     Args:
         a: a photo.
         b: another one.
         checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
-        spread: mosaics that both photos are scored by, the same ones: says how often the model itself would put the same
-            photo ahead by others. When not given 16, by a model that does not know how far people are from its scores.
+        spread: mosaics that both photos are scored by, the same ones, to say how often the model itself would put the
+            same photo ahead by others. When not given 16, by a model that does not know how far people are.
         seed: of these mosaics.
         compute_dtype: bfloat16 is faster where the hardware multiplies it, and less exact.
     """
@@ -74,7 +74,10 @@ def say_preferred(a: ScoreResult, b: ScoreResult, scale: LabelScale) -> str:
     winner, loser, sure = (a, b, preferred) if preferred >= 0.5 else (b, a, 1 - preferred)
     word = next((word for least, word in WORDS if sure >= least), None)
     if word is None:
-        return f"Either may be better: the mean opinion of thirty people prefers {winner.image} in {100 * sure:.0f} % of such pairs."
+        return (
+            f"Either may be better: the mean opinion of thirty people prefers {winner.image} in {100 * sure:.0f} % of"
+            " such pairs."
+        )
     percent = "more than 99.9" if sure > 0.999 else f"{100 * sure:.0f}" if sure < 0.995 else f"{100 * sure:.1f}"
     return (
         f"{winner.image} is {word} better than {loser.image}: in {percent} % of such pairs the mean opinion of thirty"

@@ -39,7 +39,7 @@ class ScoreResult:
     warning: str | None = None
     """What is wrong with the file of a photo that was scored nevertheless, or with judging it."""
     low: float | None = None
-    """Nine times in ten the mean of thirty people is between this and `high`; None where the model says no such thing."""
+    """Nine times in ten the mean of thirty people is between this and `high`; None where the model does not say."""
     high: float | None = None
     """See `low`."""
     deviation: float | None = None

@@ -1,168 +1,139 @@
 """Fits how sure scores are, by errors on photos that had not trained the model; see `models.intervals`."""
 
-import dataclasses
-from collections.abc import Sequence
-
 import numpy as np
 import scipy.linalg
 import scipy.optimize
-from jaxtyping import Float, Int
+import scipy.special
+from jaxtyping import Bool, Float
 
 from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.models.intervals import QUANTILES
 from vtiqa_jax.models.params import Params
 
-PENALTIES = (0.1, 1.0, 10.0, 1e6)
-"""For each photo, on the direction's square; by the last the score alone tells how large errors are."""
-FOLDS = 5
-LEAST_ERROR = 1e-3
-"""Of the scale: smaller errors are chance, and their logarithms would be all that counts."""
+PENALTY = 0.1
+"""On the square of the direction that tells kinds, for each photo; features are in standard deviations."""
 LEAST_DEVIATION = 0.05
 """Of the median: features that hardly vary have no larger weight than this."""
+LEAST_SIZE = 1e-4
+"""Of an error, as a share of the scale."""
+ROUNDNESS = 0.01
+"""Penalty on all of a curve but its constant."""
 NEAR = 0.99
 """The share of photos that are near."""
-GROWTH = 2.0
-"""By which the logarithm of the error grows with each usual distance beyond."""
+GROWTH = 6.0
+"""By which the logarithm of errors grows with each usual distance beyond: what no opinion was ever measured on."""
+NO_KIND = -20.0
+"""A logit; all photos are of the first kind."""
 
 Vector = Float[np.ndarray, " photos"]
+Features = Float[np.ndarray, "photos features"]
+
+
+def _half(numbers: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """Rounds to float16, in float32: a quantized file keeps it as it is."""
+    return np.asarray(numbers).astype(np.float16).astype(np.float32)
+
+
+def fit_kinds(features: Features, unsure: Bool[np.ndarray, " photos"] | None = None) -> Params:
+    """Fits what tells photos on which people and model agree less from the others; no opinion is needed.
+
+    Args:
+        features: of both views.
+        unsure: which photos are of that kind, of a source that is known for it, say. None: there are no two kinds.
+
+    Returns:
+        The part of the parameters of `Intervals` that reads features.
+    """
+    mean, deviations = _half(features.mean(0)), features.std(0)
+    precision = _half(1 / np.maximum(deviations, LEAST_DEVIATION * np.median(deviations)))
+    apart = ((features - mean) * precision).astype(np.float32)
+    direction, intercept = np.zeros(features.shape[1]), NO_KIND
+    if unsure is not None:
+        gram = apart.T @ apart
+        gram[np.diag_indices_from(gram)] += PENALTY * len(apart)
+        target = (unsure - unsure.mean()).astype(np.float32)
+        direction = scipy.linalg.solve(gram, apart.T @ target, assume_a="pos")
+        along = apart @ direction
+
+        def loss(line: Float[np.ndarray, "2"]) -> float:
+            logits = line[0] + line[1] * along
+            return float((np.logaddexp(0, logits) - unsure * logits).mean())
+
+        intercept, slope = scipy.optimize.minimize(loss, np.array([0.0, 1.0]), method="Nelder-Mead").x
+        direction = slope * direction
+    distances = np.sqrt(np.square(apart).mean(1))
+    return {
+        "intervals.mean": mean,
+        "intervals.precision": precision,
+        "intervals.direction": _half(direction),
+        "intervals.intercept": _half(np.array(intercept)),
+        "intervals.far": _half(np.array([np.quantile(distances, NEAR), GROWTH])),
+    }
+
+
+def _weigh_kinds(kinds: Params, features: Features) -> Float[np.ndarray, "photos 2"]:
+    """Returns how much each photo is of either kind, as `Intervals` does."""
+    apart = (features - kinds["intervals.mean"]) * kinds["intervals.precision"]
+    second = scipy.special.expit(apart @ kinds["intervals.direction"] + kinds["intervals.intercept"])
+    return np.stack([1 - second, second], axis=1)
 
 
 def _by_score(scores: Vector, scale: LabelScale) -> Float[np.ndarray, "photos 3"]:
-    """The powers of scores, -1 and 1 at the ends of the scale, that `Intervals.curve` weighs."""
+    """The powers of scores, -1 and 1 at the ends of the scale, that `Intervals.curves` weigh."""
     place = 2 * (scores - scale.low) / (scale.high - scale.low) - 1
     return np.stack([np.ones_like(place), place, place**2], axis=1)
 
 
-def _fit_sizes(
-    apart: Float[np.ndarray, "photos features"], powers: Float[np.ndarray, "photos 3"], logs: Vector, penalty: float
-) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, " features"]]:
-    """Fits logarithms of sizes by the score, and what that leaves by ridge regression on the features."""
-    curve = np.linalg.lstsq(powers, logs, rcond=None)[0]
-    inputs = apart.astype(np.float32)
-    gram = inputs.T @ inputs
-    gram[np.diag_indices_from(gram)] += penalty * len(apart)
-    return curve, scipy.linalg.solve(gram, inputs.T @ (logs - powers @ curve).astype(np.float32), assume_a="pos")
-
-
-@dataclasses.dataclass(frozen=True)
-class Standards:
-    """Features in standard deviations from their mean, both exact as float16."""
-
-    mean: Float[np.ndarray, " features"]
-    precision: Float[np.ndarray, " features"]
-
-    @classmethod
-    def measure(cls, features: Float[np.ndarray, "photos features"]) -> "Standards":
-        """Measures those of photos."""
-        deviations = features.std(0)
-        precision = 1 / np.maximum(deviations, LEAST_DEVIATION * np.median(deviations))
-        return cls(_half(features.mean(0)), _half(precision))
-
-    def apply(self, features: Float[np.ndarray, "photos features"]) -> Float[np.ndarray, "photos features"]:
-        """Returns features in these."""
-        return (features - self.mean) * self.precision
-
-
-def expect_sizes(
-    apart: Float[np.ndarray, "photos features"],
-    scores: Vector,
-    errors: Vector,
-    scale: LabelScale,
-    folds: Int[np.ndarray, " photos"],
-    sizes: Vector | None = None,
-) -> tuple[Vector, float]:
-    """Expects how large errors are, each by the photos of the other folds.
+def fit_errors(kinds: Params, features: Features, scores: Vector, errors: Vector, scale: LabelScale) -> Params:
+    """Fits how large errors are, by the score and the photo's kind, and how they are distributed at that size.
 
     Args:
-        apart: features of both views, in standard deviations.
-        scores: of the photos.
-        errors: see `fit_intervals`.
-        scale: of scores.
-        folds: the number of each photo's fold.
-        sizes: see `fit_intervals`.
+        kinds: of `fit_kinds`.
+        features: of both views of photos that had not trained the model.
+        scores: of the same photos.
+        errors: people's mean less the score.
+        scale: of both.
 
     Returns:
-        Logarithms of standard deviations, as shares of the scale; and the penalty by which they tell the errors best,
-        by a normal law's likelihood.
+        All parameters of `Intervals` but opinions.
     """
-    shares, powers = errors / (scale.high - scale.low), _by_score(scores, scale)
-    targets = _take_logs(shares if sizes is None else sizes)
-    best, chosen, least = np.zeros(len(scores)), np.inf, np.inf
-    for penalty in PENALTIES:
-        expected = np.empty(len(scores))
-        for fold in np.unique(folds):
-            rest = folds != fold
-            curve, direction = _fit_sizes(apart[rest], powers[rest], targets[rest], penalty)
-            known = powers @ curve + apart @ direction
-            # The mean of logarithms is not that of errors: only ratios between photos are taken from it.
-            shift = 0.5 * np.log(np.square(shares[rest] / np.exp(known[rest])).mean())
-            expected[~rest] = known[~rest] + shift
-        loss = float((expected + 0.5 * np.square(shares / np.exp(expected))).mean())
-        if loss < least:
-            best, chosen, least = expected, penalty, loss
-    return best, chosen
+    shares, powers, weights = errors / (scale.high - scale.low), _by_score(scores, scale), _weigh_kinds(kinds, features)
+    sizes = np.maximum(np.abs(shares), LEAST_SIZE)
 
+    def expect(curves: Float[np.ndarray, "6"]) -> Vector:
+        return np.clip((weights * (powers @ curves.reshape(2, 3).T)).sum(1), -12, 3)
 
-def fit_intervals(
-    features: Float[np.ndarray, "photos features"],
-    scores: Vector,
-    errors: Vector,
-    scale: LabelScale,
-    *,
-    sizes: Vector | None = None,
-    folds: Int[np.ndarray, " photos"] | None = None,
-) -> Params:
-    """Fits the parameters of `Intervals` but for opinions. All are exact as float16, as a quantized file keeps them.
+    def loss(curves: Float[np.ndarray, "6"]) -> float:
+        logs = expect(curves)
+        bent = np.square(curves.reshape(2, 3)[:, 1:]).sum()
+        return float((logs + sizes * np.exp(-logs)).mean() + ROUNDNESS * bent)  # Laplace's: outliers do not rule it
 
-    Args:
-        features: of both views.
-        scores: of the same photos.
-        errors: people's mean less the score, of photos that had not trained what scored them.
-        scale: of scores.
-        sizes: how large errors are expected to be, as shares of the scale, where something knows that better than the
-            errors themselves.
-        folds: photos of one number are measured together by what was fitted to the others; drawn when not given.
-
-    Raises:
-        ValueError: all errors are 0.
-    """
-    if not np.any(errors):
-        raise ValueError("errors that are all 0 have no size")
-    if folds is None:
-        folds = np.random.default_rng(0).permutation(len(scores)) % FOLDS
-    shares, powers = errors / (scale.high - scale.low), _by_score(scores, scale)
-    standards = Standards.measure(features)
-    apart = standards.apply(features)
-    expected, penalty = expect_sizes(apart, scores, errors, scale, folds, sizes)
-    standard = shares / np.exp(expected)
-    curve, direction = _fit_sizes(apart, powers, _take_logs(shares if sizes is None else sizes), penalty)
-    known = powers @ curve + apart @ _half(direction)
-    curve[0] += 0.5 * np.log(np.square(shares / np.exp(known)).mean())
-    distances = np.sqrt(np.square(apart).mean(1))
-    levels = np.arange(1, QUANTILES + 1) / (QUANTILES + 1)
-    return {
+    start = np.array([np.log(sizes.mean()), 0, 0] * 2)
+    curves = scipy.optimize.minimize(loss, start, method="Powell", options={"maxiter": 20000}).x
+    known = weights.sum(0) > 1
+    for _ in range(20):  # the errors of either kind, divided by what is expected, have the standard deviation 1
+        squares = np.square(shares / np.exp(expect(curves)))
+        for kind in np.flatnonzero(known):
+            curves[3 * kind] += 0.5 * np.log(np.average(squares, weights=weights[:, kind]))
+    standard, levels = shares / np.exp(expect(curves)), np.arange(1, QUANTILES + 1) / (QUANTILES + 1)
+    tables = [
+        weighted_quantiles(standard, weights[:, kind] if known[kind] else weights[:, 0], levels) for kind in (0, 1)
+    ]
+    return kinds | {
         "intervals.ends": np.array([scale.low, scale.high], np.float32),
-        "intervals.mean": standards.mean,
-        "intervals.precision": standards.precision,
-        "intervals.direction": _half(direction),
-        "intervals.curve": _half(curve),
-        "intervals.far": _half(np.array([np.quantile(distances, NEAR), GROWTH])),
-        "intervals.quantiles": _half(conformal_quantiles(standard / np.sqrt(np.square(standard).mean()), levels)),
+        "intervals.curves": _half(curves.reshape(2, 3) if known[1] else np.tile(curves[:3], (2, 1))),
+        "intervals.quantiles": _half(np.stack(tables)),
     }
 
 
-def _take_logs(sizes: Vector) -> Vector:
-    return np.log(np.maximum(np.abs(sizes), LEAST_ERROR))
+def weighted_quantiles(errors: Vector, weights: Vector, levels: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Returns quantiles for one more error, as split conformal prediction does: it may be beyond all that are known.
 
-
-def conformal_quantiles(errors: Vector, levels: Sequence[float] | Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Returns quantiles such that one more error is below (or, of levels below a half, above) with that probability.
-
-    Split conformal prediction: of n errors the k-th smallest has k of n + 1 chances to be above one more.
+    With equal weights the k-th smallest of n errors is the quantile k / (n + 1).
     """
-    ordered, places = np.sort(errors), np.asarray(levels) * (len(errors) + 1)
-    outward = np.where(np.asarray(levels) < 0.5, np.floor(places + 1e-9), np.ceil(places - 1e-9)).astype(int)
-    return ordered[np.clip(outward, 1, len(errors)) - 1]
+    order = np.argsort(errors)
+    below = np.cumsum(weights[order]) / (weights.sum() + np.square(weights).sum() / weights.sum())
+    return np.interp(levels, below, errors[order])
 
 
 def fit_opinions(opinions: Vector, spreads: Vector, scale: LabelScale) -> Params:
@@ -170,7 +141,8 @@ def fit_opinions(opinions: Vector, spreads: Vector, scale: LabelScale) -> Params
 
     Args:
         opinions: people's mean of each photo.
-        spreads: the standard deviation of single opinions; of few people, too: squares count, whose mean is right.
+        spreads: the standard deviation of single opinions. They may be of two people each: squares count, whose mean is
+            right.
         scale: of both.
     """
     powers, squares = _by_score(opinions, scale), np.square(spreads / (scale.high - scale.low))
@@ -179,10 +151,5 @@ def fit_opinions(opinions: Vector, spreads: Vector, scale: LabelScale) -> Params
         logs = np.clip(2 * powers @ curve, -50, 50)
         return float((logs + squares * np.exp(-logs)).mean())
 
-    start = np.array([0.5 * np.log(max(squares.mean(), LEAST_ERROR**2)), 0, 0])
-    return {"intervals.opinions": _half(scipy.optimize.minimize(loss, start, method="Nelder-Mead").x)}
-
-
-def _half(numbers: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """Rounds to float16, in float32."""
-    return numbers.astype(np.float16).astype(np.float32)
+    start = np.array([0.5 * np.log(max(squares.mean(), LEAST_SIZE**2)), 0, 0])
+    return {"intervals.opinions": _half(scipy.optimize.minimize(loss, start, method="Powell").x)}

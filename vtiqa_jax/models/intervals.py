@@ -1,9 +1,9 @@
 """How sure a score is: what the mean of thirty people would be, and how far single opinions are apart.
 
-People's mean is the score plus an error. How large errors are differs by photo, and is predicted from the features that
-the head sees; how they are distributed at that size was measured on photos that had not trained the model (split
-conformal prediction; Lei et al., JASA 113(523), 2018). A photo unlike all that the errors were measured on has a wider
-interval (`heads/intervals.py` fits all of it).
+People's mean is the score plus an error. How large errors are differs by the score and by the kind of photo: there are
+photos on which people and model agree less. How errors are distributed at that size was measured on photos that had not
+trained the model, for either kind (split conformal prediction; Lei et al., JASA 113(523), 2018). A photo unlike all of
+them has a wider interval. `heads/intervals.py` fits all of it.
 """
 
 from typing import NamedTuple
@@ -50,15 +50,24 @@ class Intervals(nnx.Module):
         self.precision = nnx.Param(jnp.ones(in_features))
         """One over the standard deviation of each feature."""
         self.direction = nnx.Param(jnp.zeros(in_features))
-        """By how much the logarithm of the error grows with each feature, in its standard deviations."""
-        self.curve = nnx.Param(jnp.zeros(3))
-        """The same by the score, which is -1 and 1 at the ends: constant, linear and quadratic."""
+        """The logit of the second kind by each feature, in its standard deviations."""
+        self.intercept = nnx.Param(jnp.float32(0))
+        """Of that logit."""
+        self.curves = nnx.Param(jnp.zeros((2, 3)))
+        """The logarithm of either kind's deviation by the score, which is -1 and 1 at the ends: constant, linear and
+        quadratic."""
         self.far = nnx.Param(jnp.array([1.0, 0.0]))
-        """A distance that is still near; and by how much the logarithm of the error grows with each one beyond."""
-        self.quantiles = nnx.Param(jnp.zeros(QUANTILES))
-        """Of errors, each divided by its photo's deviation."""
+        """A distance that is still near; and by how much that logarithm grows with each one beyond."""
+        self.quantiles = nnx.Param(jnp.zeros((2, QUANTILES)))
+        """Of errors of either kind, each divided by its photo's deviation."""
         self.opinions = nnx.Param(jnp.zeros(3)) if opinions else None
-        """The logarithm of the spread of single opinions by the score, as `curve`."""
+        """The logarithm of the spread of single opinions by the score, as `curves`."""
+
+    def find_kind(self, features: Float[Array, "batch features"]) -> Float[Array, " batch"]:
+        """Finds how much photos are of the second kind, on which people and model agree less."""
+        apart = (features - self.mean[...][None]) * self.precision[...][None]
+        along = jnp.matmul(apart, self.direction[...], precision=jax.lax.Precision.HIGHEST)
+        return jax.nn.sigmoid(along + self.intercept[...])
 
     def find_distance(self, features: Float[Array, "batch features"]) -> Float[Array, " batch"]:
         """Finds how unlike the photos that errors were measured on others are; 1 is usual."""
@@ -73,12 +82,15 @@ class Intervals(nnx.Module):
         def by_score(curve: Float[Array, "3"]) -> Float[Array, " batch"]:
             return curve[0] + place * (curve[1] + place * curve[2])
 
-        apart = (features - self.mean[...][None]) * self.precision[...][None]
-        along = jnp.matmul(apart, self.direction[...], precision=jax.lax.Precision.HIGHEST)
+        second = self.find_kind(features)
+
+        def by_kind(first_kind: Array, second_kind: Array) -> Float[Array, " batch"]:
+            return first_kind + second * (second_kind - first_kind)
+
         near, growth = self.far[...]
         beyond = jnp.maximum(self.find_distance(features) - near, 0)
-        deviation = length * jnp.exp(by_score(self.curve[...]) + along + growth * beyond)
-        bounds = [scores + deviation * self.quantiles[...][number] for number in (LOW, HIGH)]
+        deviation = length * jnp.exp(by_kind(*map(by_score, self.curves[...])) + growth * beyond)
+        bounds = [scores + deviation * by_kind(*self.quantiles[...][:, number]) for number in (LOW, HIGH)]
         # The scale of a model whose scores are worse the higher they are runs from its higher end.
         ends = [jnp.clip(bound, jnp.minimum(first, last), jnp.maximum(first, last)) for bound in bounds]
         spread = None if self.opinions is None else jnp.abs(length) * jnp.exp(by_score(self.opinions[...]))
