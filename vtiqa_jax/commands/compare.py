@@ -32,8 +32,8 @@ def compare(
     seed: int = 0,
     compute_dtype: ComputeDtype = "float32",
 ) -> None:
-    """Says which of two photos is better, how probable it is that people's mean opinion says so, too, and which one shows
-    more at 100 %. A model that does not know how far people are from its scores says how sure it is itself.
+    """Says which of two photos is better, how probable it is that people's mean opinion says so, too, and which one
+    shows more at 100 %. A model that does not know how far people are from its scores says how sure it is itself.
 
     Args:
         a: a photo.

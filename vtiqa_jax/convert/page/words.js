@@ -1,4 +1,4 @@
-// What a photo's numbers at 100 % mean, in the words of the command line.
+// What a photo's numbers mean, in the words of the command line.
 
 // Percent: at 1:8 a photo is still looked at. Of what holds less no number is told.
 const SMALLEST_SCALE = 12.5;
@@ -18,6 +18,11 @@ function sayHolds(holds, pixels) {
   const megapixels = pixels / 1e6;
   if (megapixels < LEAST_MEGAPIXELS) return percent;
   return `${percent}, about ${round(megapixels * (holds / 100) ** 2)} of ${round(megapixels)} megapixels`;
+}
+
+/** Between what the mean of people's opinions is: "3.1 to 3.8". */
+export function sayInterval(low, high) {
+  return `${low.toFixed(1)} to ${high.toFixed(1)}`;
 }
 
 /** What a photo shows at 100 %: "at 100 %: 3.21; holds up to 45 %, about 4.9 of 24 megapixels". */

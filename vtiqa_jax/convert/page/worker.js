@@ -77,9 +77,9 @@ onmessage = ({ data: { number, file, offsets } }) => {
       const photos = await decode(file);
       if (offsets) postMessage({ number, map: await explain(number, photos, offsets) });
       else {
-        const { scores, detail, holds } = await judge(photos, []);
+        const { scores, ...others } = await judge(photos, []);
         const [, height, width] = photos.dims;
-        postMessage({ number, score: scores[0], detail, holds, pixels: height * width });
+        postMessage({ number, score: scores[0], ...others, pixels: height * width });
       }
     } catch (error) {
       postMessage({ number, error: error.message });
