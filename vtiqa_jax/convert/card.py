@@ -13,6 +13,9 @@ DETAIL = (
     " sharp, clean and real, percent of its width; both NaN where nothing in it has structure"
 )
 
+INTERVALS = "low, high: float32, on the scale, between them the mean of thirty people is nine times in ten"
+OPINIONS = "opinion_spread: float32, the standard deviation of single people's opinions, on the scale"
+
 
 def make_card(name: str, checkpoint: Checkpoint, scale: LabelScale, inputs: str) -> dict[str, str]:
     """The entries of an exported model's metadata.
@@ -26,10 +29,12 @@ def make_card(name: str, checkpoint: Checkpoint, scale: LabelScale, inputs: str)
     Returns:
         Text by key. `metadata` is JSON: config, scale and provenance, as in a checkpoint.
     """
+    config = checkpoint.config
+    known = {SCORE: True, DETAIL: config.native is not None, INTERVALS: config.intervals, OPINIONS: config.opinions}
     entries = {
         "vtiqa-jax": importlib.metadata.version("vtiqa-jax"),
         "input": inputs,
-        "output": f"{SCORE}; {DETAIL}" if checkpoint.config.native else SCORE,
+        "output": "; ".join(said for said, is_known in known.items() if is_known),
         "scale": scale.dataset,
         "low": f"{scale.low:g}",
         "high": f"{scale.high:g}",
