@@ -37,7 +37,8 @@ def test_every_format_holds_the_same(tmp_path: Path, scale: LabelScale) -> None:
     rows = [{column.name: column.value(found) for column in COLUMNS} for found in results]
     assert rows[0] == {
         "image": HARD[0], "score": 3.25, "low": 3.0, "high": 3.5, "opinion_spread": 0.75, "percentile": 12.5,
-        "out_of_range": "above", "detail": 2.75, "holds": 45.0, "rank": 3.2, "mean": 3.2, "spread": 0.0625, "error": None, "warning": None, "width": 6000, "height": 4000,
+        "out_of_range": "above", "detail": 2.75, "holds": 45.0, "rank": 3.2, "mean": 3.2, "spread": 0.0625,
+        "error": None, "warning": None, "width": 6000, "height": 4000,
     }  # fmt: skip
     for ending in score_files.WRITERS:
         path = tmp_path / f"s{ending}"
