@@ -19,6 +19,7 @@ import itertools
 import zlib
 from pathlib import Path
 
+import jax.numpy as jnp
 import matplotlib
 import numpy as np
 import scipy.linalg
@@ -98,8 +99,9 @@ def judge(fitted: Params, scores: np.ndarray, features: np.ndarray) -> tuple[np.
     for name, array in fitted.items():
         if name != "intervals.opinions":
             getattr(model, name.removeprefix("intervals."))[...] = array
-    said = model(scores, features)
-    second = np.asarray(model.find_kind(features))[:, None]
+    seen = jnp.asarray(features)
+    said = model(jnp.asarray(scores, jnp.float32), seen)
+    second = np.asarray(model.find_kind(seen))[:, None]
     first_kind, second_kind = fitted["intervals.quantiles"]
     deviations = np.asarray(said.deviation)
     quantiles = scores[:, None] + deviations[:, None] * (first_kind + second * (second_kind - first_kind))

@@ -1,12 +1,13 @@
 """How sure scores are: for the mean of thirty people, in every output, and right as often as it says."""
 
 import dataclasses
-import math
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import export
 from PIL import Image
 
 from tests.conftest import Command
@@ -23,9 +24,10 @@ from vtiqa_jax.heads.held_out import LEAST, score_features, with_intervals
 from vtiqa_jax.heads.intervals import fit_errors, fit_kinds, fit_opinions, weighted_quantiles
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
-from vtiqa_jax.models.intervals import HIGH, LOW, PEOPLE, QUANTILES, Intervals, Sureness
+from vtiqa_jax.models.intervals import HIGH, LOW, QUANTILES, Intervals, Sureness
 from vtiqa_jax.models.params import Params, init_params, rescale_head
 from vtiqa_jax.models.vtiqa import tiny_config
+from vtiqa_jax.photos.resize import prepare
 from vtiqa_jax.training.novelty import read_features
 
 FEATURES = 12
@@ -133,7 +135,8 @@ def test_intervals_move_with_the_scale(fitted: Params, slope: float, intercept: 
     np.testing.assert_allclose(after.low, np.minimum(*ends), rtol=1e-4)
     np.testing.assert_allclose(after.high, np.maximum(*ends), rtol=1e-4)
     np.testing.assert_allclose(after.deviation, abs(slope) * np.asarray(before.deviation), rtol=1e-4)
-    np.testing.assert_allclose(after.opinion_spread, abs(slope) * np.asarray(before.opinion_spread), rtol=1e-4)
+    spreads = [np.asarray(said.opinion_spread) for said in (before, after)]
+    np.testing.assert_allclose(spreads[1], abs(slope) * spreads[0], rtol=1e-4)
 
 
 # ---- in a model ----
@@ -221,13 +224,10 @@ def test_onnx_says_the_same(sure: Checkpoint, inputs: onnx_vtiqa.Inputs) -> None
 
 
 def test_a_program_of_stablehlo_says_the_same(sure: Checkpoint) -> None:
-    from jax import export
-
-    from vtiqa_jax.photos.resize import prepare
-
     (photo,) = photos_of([(40, 50)])
     pair = prepare(photo, sure.config.screen_side, sure.config.stored_cuts)
-    said = export.deserialize(bytearray(stablehlo.build(sure.config, sure.params))).call(*(part[None] for part in pair))
+    program = export.deserialize(bytearray(stablehlo.build(sure.config, sure.params)))
+    said: Any = program.call(*(part[None] for part in pair))
     (ours,) = score(sure, [photo])
     assert {name: float(value[0]) for name, value in said.items()} == {
         name: pytest.approx(getattr(ours, name), abs=1e-4) for name in ("score", "low", "high", "opinion_spread")
@@ -325,4 +325,3 @@ def test_a_config_without_intervals_has_no_opinions() -> None:
 def test_the_ends_are_those_of_the_table() -> None:
     assert pytest.approx(0.05) == (LOW + 1) / (QUANTILES + 1)
     assert pytest.approx(0.95) == (HIGH + 1) / (QUANTILES + 1)
-    assert PEOPLE == 30 and math.isfinite(PEOPLE)

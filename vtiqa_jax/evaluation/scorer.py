@@ -305,10 +305,14 @@ class Scorer:
         detail: float = math.nan,
         holds: float = math.nan,
         novelty: float = -math.inf,
-        **sureness: float,
+        low: float | None = None,
+        high: float | None = None,
+        deviation: float | None = None,
+        opinion_spread: float | None = None,
     ) -> ScoreResult:
         """Returns what the numbers of one photo say."""
-        if not np.isfinite([score, *draws, *sureness.values()]).all() or math.isinf(holds):
+        sureness = [number for number in (low, high, deviation, opinion_spread) if number is not None]
+        if not np.isfinite([score, *draws, *sureness]).all() or math.isinf(holds):
             return ScoreResult(None, None, "its score is not a finite number; the weights may be damaged")
         share, out_of_range = None, None
         if self.percentiles is not None:
@@ -326,7 +330,10 @@ class Scorer:
             detail=None if math.isnan(detail) else detail,
             holds=None if math.isnan(holds) else 100 * holds,
             warning=NO_PHOTOGRAPH if novelty > 0 else None,
-            **sureness,
+            low=low,
+            high=high,
+            deviation=deviation,
+            opinion_spread=opinion_spread,
         ).warned(NO_STRUCTURE if self.config.native and math.isnan(detail) else None)
 
     def score_prepared(self, photos: Sequence[Prepared], size: int) -> Iterator[ScoreResult]:

@@ -13,8 +13,6 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-PEOPLE = 30
-"""Whose mean an interval is for: as many as rated each photo of BIQ2021."""
 QUANTILES = 39
 """Of errors, at 1/40, 2/40, ... 39/40: the ends of intervals of 50, 80, 90 and 95 % are among them."""
 LOW, HIGH = 1, 37
@@ -22,7 +20,7 @@ LOW, HIGH = 1, 37
 
 
 class Sureness(NamedTuple):
-    """What `Intervals` says of photos, on the score's scale."""
+    """What `Intervals` says of photos, on the score's scale. Thirty people rated each photo of BIQ2021."""
 
     low: Float[Array, " batch"]
     """Nine times in ten the mean of thirty people is between this and `high`."""
