@@ -549,6 +549,7 @@ def test_heads_are_made_on_a_model_and_change_no_score(
     again = checkpoint.load(tmp_path / "again")
     known = {name: array for name, array in after.params.items() if name.split(".")[0] not in ("ends", "novelty")}
     assert all(np.array_equal(again.params[name], array) for name, array in known.items())
+    assert again.scale is not None
     assert again.params["ends.reach"] == (again.scale.high - again.scale.low) / 16
     assert again.config.novelty and not np.array_equal(again.params["novelty.mean"], after.params["novelty.mean"])
 
