@@ -44,10 +44,7 @@ def large_params(config: ModelConfig) -> Params:
 
 @pytest.fixture(scope="module")
 def params() -> Params:
-    """Of a model by which photos are blurred: all scales count."""
-    params = large_params(CONFIG)
-    blur = np.eye(len(CAUSES), dtype=np.float32)[CAUSES.index("blur")]
-    return params | {"detail.octaves.bias": params["detail.octaves.bias"] + 9 * blur}
+    return large_params(CONFIG)
 
 
 def open_session(model: Any) -> Any:
@@ -198,6 +195,9 @@ def test_an_onnx_graph_says_what_photos_show_at_their_own_pixels(
     params: Params,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # All photos are blurred: all scales count.
+    blur = np.eye(len(CAUSES), dtype=np.float32)[CAUSES.index("blur")]
+    params = params | {"detail.octaves.bias": params["detail.octaves.bias"] + 9 * blur}
     with monkeypatch.context() as patch:
         if constant:
             patch.setattr(onnx_detail, *constant)
