@@ -1958,6 +1958,27 @@ FAULTS = (
         "tests/test_heads.py::test_of_a_release_only_training_photos_tell_the_scale",
     ),
     Fault(
+        "noise counts where the first scale shows it alone",
+        "vtiqa_jax/models/detail.py",
+        "jnp.nanmean(jnp.maximum(octaves[..., 1:], 0), axis=1)",
+        "jnp.maximum(octaves[:, 0, 1:], 0)",
+        "tests/test_detail.py::test_noise_and_artefacts_count_wherever_an_enlargement_moves_them",
+    ),
+    Fault(
+        "an enlarged photo shall hold at more of its size",
+        "vtiqa_jax/heads/detail.py",
+        "holds - holds[:, :1] + jnp.log2(factor)",
+        "holds - holds[:, :1] - jnp.log2(factor)",
+        "tests/test_heads.py::test_an_enlarged_photo_shall_hold_at_as_much_less_of_its_size",
+    ),
+    Fault(
+        "what was bad to begin with counts as sharp",
+        "vtiqa_jax/heads/versions.py",
+        'yield Version(pixels, f"{where} {number} {first} {second}", LADDERS[second].cause, octaves)',
+        'yield Version(pixels, f"{where} {number} {first} {second}", LADDERS[second].cause, octaves, is_sharp=True)',
+        "tests/test_heads.py::test_every_photo_is_also_shown_bad_to_begin_with",
+    ),
+    Fault(
         "scores of a model with new heads bend from the middle of their scale on",
         "vtiqa_jax/heads/build.py",
         "REACH = 1 / 16",

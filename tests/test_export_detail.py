@@ -22,6 +22,7 @@ from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import checkpoint, quantized
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.detail import CAUSES
 from vtiqa_jax.models.params import Params, init_params
 from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
 from vtiqa_jax.photos.native import NativeViews
@@ -173,6 +174,7 @@ SIZES = ((2, 3), (3, 90), (5, 5), (20, 30), (31, 31), (32, 32), (100, 300), (300
         (nothing, ("NO_STRUCTURE", -1.0), False),
         (nothing, ("OCTAVES_THAT_HOLD", 0.499), False),
         (nothing, ("CAUSE_WEIGHTS", (1.0, 1.0, 2.0)), False),
+        (nothing, ("HARM_WEIGHTS", (1.0, 1.5)), False),
         (nothing, ("ERROR_GROWTH", 0.0), False),
     ],
     ids=[
@@ -182,6 +184,7 @@ SIZES = ((2, 3), (3, 90), (5, 5), (20, 30), (31, 31), (32, 32), (100, 300), (300
         "flat places count",
         "a thousandth of an octave less holds",
         "artefacts taken for noise",
+        "artefacts count as noise where a photo holds",
         "all scales are as exact",
     ],
 )
@@ -192,6 +195,9 @@ def test_an_onnx_graph_says_what_photos_show_at_their_own_pixels(
     params: Params,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # All photos are blurred: all scales count.
+    blur = np.eye(len(CAUSES), dtype=np.float32)[CAUSES.index("blur")]
+    params = params | {"detail.octaves.bias": params["detail.octaves.bias"] + 9 * blur}
     with monkeypatch.context() as patch:
         if constant:
             patch.setattr(onnx_detail, *constant)

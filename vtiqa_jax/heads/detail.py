@@ -1,7 +1,7 @@
 """Fitting the detail head: octaves lost, from places of versions whose losses are known."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -38,13 +38,13 @@ BELOW_ZERO = -0.2
 class FitOptions:
     """How the head is fitted."""
 
-    epochs: int = 30
+    epochs: int = 16
     ladders: int = 8
     """Of a batch."""
     places: int = 20
     """Of each view, drawn anew for each batch: the others say the same, and cost time."""
     learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
+    weight_decay: float = 5e-2
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -72,13 +72,31 @@ def expected_octaves(
         shrunk: how often they are shrunk to be seen.
     """
     added = jax.nn.one_hot(cause, len(CAUSES)) * (4**octaves - 1)[:, :, None]
-    is_blur = jnp.arange(len(CAUSES)) == BLUR
-    spread = jnp.where(is_blur, factor[:, :, None] ** 2, 1) * (4 ** start[:, None] + added)
-    # Of an enlarged photo a smaller scale shows the noise that a larger one showed of the photo.
-    moved = jnp.where(is_blur, 1, factor[:, :, None, None])
-    reduced = jnp.maximum(shrunk[:, None] / moved, 1)
-    seen = jnp.maximum(spread - 1, 0)[:, :, None] / reduced**2
+    enlarged = jnp.where(jnp.arange(len(CAUSES)) == BLUR, factor[:, :, None] ** 2, 1)
+    spread = enlarged * (4 ** start[:, None] + added)
+    seen = jnp.maximum(spread - 1, 0)[:, :, None] / shrunk[:, None] ** 2
     return jnp.minimum(jnp.log2(1 + seen) / 2, MOST_OCTAVES)
+
+
+def misheld(
+    lost: Float[Array, "ladders versions scales causes"],
+    factor: Float[Array, "ladders versions"],
+    factors: Sequence[int],
+) -> Float[Array, ""]:
+    """Returns how wrong it is where enlarged photos hold: at as much less of their size as they were enlarged.
+
+    Args:
+        lost: octaves, of each ladder's best version first; NaN where nothing is known.
+        factor: how often each version was enlarged.
+        factors: by which photos are shrunk to be seen.
+    """
+    known = ~jnp.isnan(lost[:, :, :1, :1])
+    seen = jnp.where(known, lost, 0).reshape(-1, *lost.shape[2:])
+    holds = jnp.log2(find_holding_scale(seen, factors)).reshape(factor.shape)
+    error = holds - holds[:, :1] + jnp.log2(factor)
+    counts = (factor > 1) & (known & known[:, :1])[:, :, 0, 0]
+    error = optax.losses.huber_loss(jnp.where(counts, error, 0), delta=HUBER_DELTA)
+    return error.sum() / jnp.maximum(counts.sum(), 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,9 +147,7 @@ def _loss(head: DetailHead, batch: _Batch, whole_factors: tuple[int, ...]) -> Fl
     is_own = batch.cause[:, :, None, None] == causes
     # Noise must not read as texture, which a blurred photo would lack.
     is_told = is_own | ((batch.cause == NOISE)[:, :, None, None] & (causes == BLUR))
-    # An enlarged photo is soft, and as noisy as it was where it is small enough.
-    factor = batch.factor[:, :, None, None]
-    is_told |= (factor > 1) & ((causes == BLUR) | (factors[:, None] >= factor))
+    is_told |= (batch.factor > 1)[:, :, None, None]  # an enlarged photo is soft, and no noisier than it was
     weights = known * jnp.array(SCALE_WEIGHTS[: len(factors)])[:, None] * jnp.where(is_told, 1, OTHER_WEIGHT)
     first = jnp.zeros(expected.shape, bool).at[:, 0, 0].set(True)
     weights = jnp.where(first & ~is_sharp, 0, weights)
@@ -145,22 +161,8 @@ def _loss(head: DetailHead, batch: _Batch, whole_factors: tuple[int, ...]) -> Fl
     least = jnp.minimum(0.7 * jnp.diff(wanted, axis=1), LEAST_STEP)
     missing = jnp.where(both, jax.nn.relu(least - jnp.diff(total, axis=1)), 0).sum() / jnp.maximum(both.sum(), 1)
     too_sharp = (weights * jax.nn.relu(BELOW_ZERO - lost) ** 2).sum() / count
-    misheld = _misheld(lost, known, batch, whole_factors)
-    return error + ORDER_WEIGHT * missing + HOLDING_WEIGHT * misheld + 0.1 * too_sharp
-
-
-def _misheld(
-    lost: Float[Array, "ladders versions scales causes"],
-    known: Bool[Array, "ladders versions scales causes"],
-    batch: _Batch,
-    factors: tuple[int, ...],
-) -> Float[Array, ""]:
-    """Returns by how many octaves enlarged photos do not hold at as much less of their size as they were enlarged."""
-    flat = jnp.where(known, lost, jnp.nan).reshape(-1, *lost.shape[2:])
-    holds = jnp.log2(find_holding_scale(flat, factors)).reshape(lost.shape[:2])
-    counts = (batch.factor > 1) & known[:, :1, 0, 0] & known[:, :, 0, 0]
-    error = jnp.where(counts, holds - holds[:, :1] + jnp.log2(batch.factor), 0)
-    return optax.losses.huber_loss(error, delta=HUBER_DELTA).sum() / jnp.maximum(counts.sum(), 1)
+    holding = misheld(jnp.where(known, lost, jnp.nan), batch.factor, whole_factors)
+    return error + ORDER_WEIGHT * missing + HOLDING_WEIGHT * holding + 0.1 * too_sharp
 
 
 def fit_detail(places: Places, factors: tuple[int, ...], options: FitOptions = FitOptions()) -> Params:
