@@ -61,7 +61,7 @@ def main(arguments: Arguments) -> None:
     if tables[0].paths != tables[1].paths:
         raise UserError(f"{arguments.first} and {arguments.second} are not of the same photos in the same order")
     judges, weights = np.stack([table.strengths for table in tables]), tables[0].weights
-    mean, seen = judges.mean(0), (judges > 0).any(0)
+    mean, seen = judges.mean(0), judges.max(0) > 0
     model = vtiqa_jax.load(arguments.checkpoint)
     results = list(model.stream(list(tables[0].paths)))
     reasons = [{reason.name: reason.strength for reason in result.reasons} for result in results]

@@ -725,7 +725,7 @@ FAULTS = (
     Fault(
         "training keeps soft ends and what knows photographs",
         "vtiqa_jax/training/start.py",
-        "adapt.without_novelty(adapt.without_soft_ends(adapt.without_detail(start)))",
+        "adapt.without_intervals(adapt.without_novelty(adapt.without_soft_ends(adapt.without_detail(start))))",
         "adapt.without_detail(start)",
         "tests/test_adapt.py::test_a_training_leaves_the_detail_of_its_start_out[False]",
     ),
@@ -784,6 +784,48 @@ FAULTS = (
         "NO_PHOTOGRAPH if novelty > 0 else None",
         "NO_PHOTOGRAPH if novelty < 0 else None",
         "tests/test_novelty.py::test_what_is_no_photograph_is_scored_with_a_warning",
+    ),
+    Fault(
+        "intervals know no kinds of photos",
+        "vtiqa_jax/models/intervals.py",
+        "return first_kind + second * (second_kind - first_kind)",
+        "return first_kind + 0 * (second_kind - first_kind)",
+        "tests/test_intervals.py::test_nine_in_ten_of_other_photos_lie_within_of_either_kind_and_at_both_ends",
+    ),
+    Fault(
+        "an interval is no wider for a photo unlike all others",
+        "vtiqa_jax/models/intervals.py",
+        " + growth * beyond)",
+        " + 0 * growth * beyond)",
+        "tests/test_intervals.py::test_far_photos_have_wide_intervals_within_the_scale",
+    ),
+    Fault(
+        "a rescaled model's intervals stay where they were",
+        "vtiqa_jax/models/intervals.py",
+        "self.ends[...] = jnp.float32(slope) * self.ends[...] + jnp.float32(intercept)",
+        "self.ends[...] = self.ends[...] + jnp.float32(intercept)",
+        "tests/test_intervals.py::test_intervals_move_with_the_scale",
+    ),
+    Fault(
+        "quantiles are those of the errors that are known",
+        "vtiqa_jax/heads/intervals.py",
+        "(weights.sum() + np.square(weights).sum() / weights.sum())",
+        "weights.sum()",
+        "tests/test_intervals.py::test_quantiles_are_those_of_one_more_error",
+    ),
+    Fault(
+        "a preference is sure of the second photo",
+        "vtiqa_jax/evaluation/preference.py",
+        "math.hypot(a.deviation, b.deviation)",
+        "a.deviation",
+        "tests/test_intervals.py::test_the_preference_is_as_probable_as_both_are_sure",
+    ),
+    Fault(
+        "a region of a photo has an interval",
+        "vtiqa_jax/convert/onnx_vtiqa.py",
+        "op.Slice(value, zero, judged, zero)",
+        "op.Slice(value, zero, np.array([99]), zero)",
+        "tests/test_intervals.py::test_onnx_says_the_same[regions]",
     ),
     Fault(
         "the threshold lies among the photographs",
@@ -1869,8 +1911,8 @@ FAULTS = (
     Fault(
         "a model with soft ends has places of its own",
         "vtiqa_jax/heads/places.py",
-        "model.config.replace(soft_ends=False, novelty=False)",
-        "model.config.replace(novelty=False)",
+        "model.config.replace(soft_ends=False, novelty=False,",
+        "model.config.replace(novelty=False,",
         "tests/test_heads.py::test_places_are_computed_once_for_each_photo_and_backbone",
     ),
     Fault(

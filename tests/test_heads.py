@@ -22,7 +22,7 @@ from vtiqa_jax.data.manifest import ImageFolder, Manifest, read_csv
 from vtiqa_jax.data.native_ladders import LADDERS, Cause
 from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.evaluation.scorer import NO_PHOTOGRAPH, Scorer
-from vtiqa_jax.heads import build, photographs, places, versions
+from vtiqa_jax.heads import build, faulty, photographs, places, versions
 from vtiqa_jax.heads.curve import fit_curve, measure_octaves
 from vtiqa_jax.heads.detail import MOST_OCTAVES, FitOptions, expected_octaves, fit_detail
 from vtiqa_jax.heads.photographs import learn_photographs
@@ -55,6 +55,9 @@ def small_versions(monkeypatch: pytest.MonkeyPatch) -> None:
         "IMPERFECT_ENLARGED_PART": (20, 24), "IMPERFECT_FACTORS": (1.0, 2.0), "IMPERFECT_ENLARGEMENTS": 2,
     }.items():  # fmt: skip
         monkeypatch.setattr(versions, name, value)
+    for name, value in {"SMALLEST": 16, "LARGEST_PART": (36, 48)}.items():
+        monkeypatch.setattr(faulty, name, value)
+    monkeypatch.setattr("vtiqa_jax.heads.reasons.EPOCHS", 1)
 
 
 def a_photo(seed: int, height: int = 90, width: int = 120) -> np.ndarray:
@@ -482,8 +485,8 @@ def test_what_cannot_be_made_is_told_in_one_line_before_anything_is_computed(
     monkeypatch.setattr(places, "make_versions", never)
     scored, out = scored_photos(tmp_path / "scored", build.LEAST_SCORED), tmp_path / "out"
     given = {"photos": folder, "checkpoint": bare, "scored": scored, "cache": tmp_path / "cache"}
-    assert "at least 50 scored photos for its scale, not 10" in mistake(command, out, **given, most_scored=10)
-    assert "scale, not 0" in mistake(command, out, **given, most_scored=-1)
+    assert "at least 200 scored photos, not 10" in mistake(command, out, **given, most_scored=10)
+    assert "scored photos, not 0" in mistake(command, out, **given, most_scored=-1)
     assert "beyond the model's test scale" in mistake(
         command, out, **given | {"scored": scored_photos(tmp_path / "percent", build.LEAST_SCORED, 1, 90)}
     )
@@ -572,7 +575,7 @@ def test_of_a_release_only_training_photos_tell_the_scale(
         command, tmp_path / "out", photos=folder, checkpoint=bare, scored=tmp_path / "release", dataset="biq2021",
         cache=tmp_path / "cache",
     )  # fmt: skip
-    assert "scale, not 25" in said  # 5 of 30 are for testing
+    assert "scored photos, not 25" in said  # 5 of 30 are for testing
 
 
 def test_scored_photos_that_show_nothing_have_no_octaves(model: Checkpoint, tmp_path: Path) -> None:

@@ -238,7 +238,8 @@ def test_a_fitted_head_finds_faults_in_versions_that_it_never_saw(
     monkeypatch.setattr("vtiqa_jax.heads.reasons.PLACES", 5)
     everything = made_up_seen(rng, 1500)
     train, test = everything.take(np.arange(1200)), everything.take(np.arange(1200, 1500))
-    params = fit_reasons(train, epochs=12)
+    monkeypatch.setattr("vtiqa_jax.heads.reasons.EPOCHS", 12)
+    params = fit_reasons(train)
     head = ReasonsHead(24, 2, 5, rngs=nnx.Rngs(1))
     graphdef, state = nnx.split(head, nnx.Param)
     flat = [

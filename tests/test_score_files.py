@@ -22,7 +22,10 @@ HARD = ['a,"b".jpg', "new\nline.jpg", "carriage\rreturn\r\n.jpg", "ünï.jpg", o
 def result(name: str | Path, score: float | None = 3.25) -> ScoreResult:
     if score is None:
         return ScoreResult(Path(name), None, 'broken, "badly"\n')
-    return ScoreResult(Path(name), score, None, 12.5, "above", 3.2, 0.0625, (3.1, 3.3), 2.75, 45.0, 6000, 4000)
+    return ScoreResult(
+        Path(name), score, None, 12.5, "above", 3.2, 0.0625, (3.1, 3.3), 2.75, 45.0, 6000, 4000,
+        low=3.0, high=3.5, opinion_spread=0.75,
+    )  # fmt: skip
 
 
 # ---- formats ----
@@ -33,8 +36,9 @@ def test_every_format_holds_the_same(tmp_path: Path, scale: LabelScale) -> None:
     results = [*map(result, HARD), result("bad.jpg", None)]
     rows = [{column.name: column.value(found) for column in COLUMNS} for found in results]
     assert rows[0] == {
-        "image": HARD[0], "score": 3.25, "percentile": 12.5, "out_of_range": "above", "detail": 2.75, "holds": 45.0,
-        "rank": 3.2, "mean": 3.2, "spread": 0.0625, "error": None, "warning": None, "width": 6000, "height": 4000,
+        "image": HARD[0], "score": 3.25, "low": 3.0, "high": 3.5, "opinion_spread": 0.75, "percentile": 12.5,
+        "out_of_range": "above", "detail": 2.75, "holds": 45.0, "rank": 3.2, "mean": 3.2, "spread": 0.0625,
+        "error": None, "warning": None, "width": 6000, "height": 4000,
     }  # fmt: skip
     for ending in score_files.WRITERS:
         path = tmp_path / f"s{ending}"
@@ -48,7 +52,8 @@ def test_every_format_holds_the_same(tmp_path: Path, scale: LabelScale) -> None:
         pairs = zip(header, cells, strict=True)
         assert {name: numbers.get(name, str)(cell) if cell else None for name, cell in pairs} == row
     assert lines[0][1:] == [
-        "3.250000", "12.5", "above", "2.750000", "45.0", "3.200000", "3.200000", "0.062500", "", "", "6000", "4000",
+        "3.250000", "3.000000", "3.500000", "0.750000", "12.5", "above", "2.750000", "45.0", "3.200000", "3.200000",
+        "0.062500", "", "", "6000", "4000",
     ]  # fmt: skip
     assert [json.loads(line) for line in (tmp_path / "s.jsonl").read_text().splitlines()] == rows
     told = json.loads((tmp_path / "s.json").read_text())

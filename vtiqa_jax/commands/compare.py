@@ -1,6 +1,5 @@
 """`vtiqa compare`: which of two photos is better, and how sure the model is."""
 
-import itertools
 from pathlib import Path
 from typing import Annotated
 
@@ -9,16 +8,19 @@ from tyro.conf import Positional, arg
 
 import vtiqa_jax
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.evaluation.preference import probability_preferred
 from vtiqa_jax.evaluation.reasons import say_reasons
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.evaluation.spread import Spread, probability_above
-from vtiqa_jax.evaluation.words import say_detail
+from vtiqa_jax.evaluation.words import say_detail, say_interval
 from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.models.vtiqa import ComputeDtype
 from vtiqa_jax.photos.stderr import quiet_decoders
 
 WORDS = ((0.99, "almost certainly"), (0.9, "very likely"), (0.75, "likely"), (0.6, "perhaps"))
 """From which probability on a word is said."""
+MOSAICS = 16
+"""That photos are scored by when nothing else says how sure a score is."""
 ALIKE = 0.0125
 """Of the label scale: two photos whose numbers differ by less are alike in them, .05 on a scale from 1 to 5."""
 
@@ -30,35 +32,63 @@ def compare(
     a: Positional[Path],
     b: Positional[Path],
     checkpoint: Annotated[str, arg(metavar="DIR")] = "default",
-    spread: int = 16,
+    spread: int | None = None,
     seed: int = 0,
     compute_dtype: ComputeDtype = "float32",
 ) -> None:
-    """Says which of two photos the model finds better, how sure that is, which one shows more at 100 %, and what is
-    worse in each. Of people's disagreement it knows nothing.
+    """Says which of two photos is better, how probable it is that people's mean opinion says so, too, which one shows
+    more at 100 %, and what is worse in each. A model that does not know how far people are from its scores says how
+    sure it is itself.
 
     Args:
         a: a photo.
         b: another one.
         checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
-        spread: mosaics that both photos are scored by, the same ones.
+        spread: mosaics that both photos are scored by, the same ones, to say how often the model itself would put the
+            same photo ahead by others. When not given 16, by a model that does not know how far people are.
         seed: of these mosaics.
         compute_dtype: bfloat16 is faster where the hardware multiplies it, and less exact.
     """
-    mosaics = Spread(spread, seed)
     model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype)
+    if spread is None and not model.config.intervals:
+        spread = MOSAICS
+    mosaics = None if spread is None else Spread(spread, seed)
     with quiet_decoders():
         results = list(model.stream([a, b], spread=mosaics))
     for result in results:
         if result.error:
             raise UserError(f"{result.image}: {result.error}")
-    print(f"{model.scale}; mean ± standard deviation over {spread} mosaics, the same for both")
+    drawn = f"; mean ± standard deviation over {spread} mosaics, the same for both" if mosaics else ""
+    print(f"{model.scale}{drawn}")
     for result in results:
-        detail = say_detail(result)
-        print(f"{result.mean:.4f} ± {result.spread:.4f}  {result.image}{f': {detail}' if detail else ''}")
+        detail, interval = say_detail(result), say_interval(result)
+        score = f"{result.mean:.4f} ± {result.spread:.4f}" if mosaics else f"{result.score:.4f}"
+        people = f" (people say {interval})" if interval else ""
+        print(f"{score}{people}  {result.image}{f': {detail}' if detail else ''}")
     first, second = results
-    said = say_which(first, second, model.scale), say_detailed(first, second, model.scale), say_worse(first, second)
-    print(*itertools.chain(*said), sep="\n")
+    said = []
+    if model.config.intervals:
+        said.append(say_preferred(first, second, model.scale))
+    if mosaics:
+        said += say_which(first, second, model.scale)
+    print(*said, *say_detailed(first, second, model.scale), *say_worse(first, second), sep="\n")
+
+
+def say_preferred(a: ScoreResult, b: ScoreResult, scale: LabelScale) -> str:
+    """Says which photo people's mean opinion prefers, and how probable that is."""
+    preferred = probability_preferred(a, b, scale)
+    winner, loser, sure = (a, b, preferred) if preferred >= 0.5 else (b, a, 1 - preferred)
+    word = next((word for least, word in WORDS if sure >= least), None)
+    if word is None:
+        return (
+            f"Either may be better: the mean opinion of thirty people prefers {winner.image} in {100 * sure:.0f} % of"
+            " such pairs."
+        )
+    percent = "more than 99.9" if sure > 0.999 else f"{100 * sure:.0f}" if sure < 0.995 else f"{100 * sure:.1f}"
+    return (
+        f"{winner.image} is {word} better than {loser.image}: in {percent} % of such pairs the mean opinion of thirty"
+        " people prefers it."
+    )
 
 
 def say_which(a: ScoreResult, b: ScoreResult, scale: LabelScale) -> list[str]:

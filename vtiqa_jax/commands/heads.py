@@ -7,10 +7,13 @@ import numpy as np
 from tyro.conf import Positional, arg
 
 from vtiqa_jax.data import datasets
+from vtiqa_jax.data.csv_table import read_table
+from vtiqa_jax.data.judged import read_judged
 from vtiqa_jax.data.manifest import Manifest, read_csv
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.heads.build import build_heads
 from vtiqa_jax.heads.detail import FitOptions
+from vtiqa_jax.heads.held_out import SPREAD, with_intervals
 from vtiqa_jax.models import catalog, quantized
 from vtiqa_jax.models import checkpoint as checkpoints
 from vtiqa_jax.photos import files, stderr
@@ -27,6 +30,13 @@ def _read_scored(scored: Path, dataset: str | None) -> Manifest:
     return photos.select(np.flatnonzero(np.array(found.official) == "train"))
 
 
+def _read_held_out(held_out: Path) -> Manifest:
+    """Reads opinions, and how far single ones are apart where a column says so."""
+    titles = read_table(held_out, ("image", "mos")).header
+    spread = (SPREAD,) if SPREAD in map(str.casefold, titles) else ()
+    return read_csv(held_out, held_out.parent, target_columns=spread)
+
+
 def heads(
     out: Positional[Path],
     photos: tuple[Path, ...],
@@ -35,12 +45,16 @@ def heads(
     checkpoint: Annotated[str, arg(metavar="DIR")] = "default",
     dataset: str | None = None,
     not_photographs: tuple[Path, ...] = (),
+    judged: Path | None = None,
+    judged_images: Path | None = None,
+    held_out: Path | None = None,
     most_scored: int = 2000,
     seed: int = 0,
     force: bool = False,
 ) -> None:
-    """Makes all that stands on the backbone of a model: what photos show at 100 %, what is no photograph, and scores
-    that end with their scale. On two cores it takes a minute for ten photos; stopped, the same command goes on.
+    """Makes all that stands on the backbone of a model: what photos show at 100 %, which faults they have, how sure
+    scores are, what is no photograph, and scores that end with their scale. On two cores it takes some minutes for ten
+    photos; stopped, the same command goes on.
 
     Args:
         out: the model with its head: a folder, or a file that ends in .npz, quantized like the packaged one.
@@ -51,6 +65,12 @@ def heads(
         dataset: koniq10k, spaq, livew, rbid, cid2013 or biq2021, whose training photos are the scored ones.
         not_photographs: pictures that get a warning, and folders of them: screenshots, plots, pages and drawings.
             Without them the model knows what it knew.
+        judged: a CSV with the column image and, for each fault, a strength from 0 to 3 that people saw. Without it the
+            model names faults as they were planted.
+        judged_images: the folder of its photos; the CSV's own when not given.
+        held_out: a CSV with the columns image and mos, of photos that trained neither this model nor its start: how far
+            people are from its scores there tells how sure scores are. A column std, of the standard deviation of
+            single opinions, tells how far those are apart. When not given, what the model says of that is kept.
         most_scored: how many of the scored photos to look at; they are drawn at random.
         seed: of all draws: of scored photos, the head's first parameters and the order it learns in.
         force: replace OUT if it exists.
@@ -65,12 +85,21 @@ def heads(
     if out.suffix == ".npz" and model.config.embed_dim % quantized.GROUP_SIZE:
         raise UserError(f"a model of width {model.config.embed_dim} cannot be quantized; let OUT be a folder")
     listed = _read_scored(scored, dataset)
+    unseen = _read_held_out(held_out) if held_out else None
     rows = np.random.default_rng(seed).permutation(len(listed.names))[: max(0, most_scored)]
     with stderr.quiet_decoders():
         large, others = (sorted(map(Path, files.find(given))) for given in (photos, not_photographs))
         made, left_out = build_heads(
-            model, large, listed.select(np.sort(rows)), cache, options, others if not_photographs else None
+            model,
+            large,
+            listed.select(np.sort(rows)),
+            cache,
+            options,
+            others if not_photographs else None,
+            read_judged(judged, judged_images) if judged else None,
         )
+        if unseen:
+            made = with_intervals(made, unseen)
     if left_out:
         print("\n".join(["left out:", *left_out]))
     if out.suffix == ".npz":

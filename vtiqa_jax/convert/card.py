@@ -19,6 +19,8 @@ DETAIL = (
     " sharp, clean and real, percent of its width; both NaN where nothing in it has structure"
 )
 
+INTERVALS = "low, high: float32, on the scale, between them the mean of thirty people is nine times in ten"
+OPINIONS = "opinion_spread: float32, the standard deviation of single people's opinions, on the scale"
 REASONS = (
     "strengths: float32 [batch, faults], how much of each fault a photo has; probabilities: float32 [batch, faults],"
     " that a person names it; the entry `reasons` has the faults and from which strength each is named"
@@ -50,11 +52,17 @@ def make_card(name: str, checkpoint: Checkpoint, scale: LabelScale, inputs: str)
         Text by key. `metadata` is JSON: config, scale and provenance, as in a checkpoint; `reasons` is JSON, too.
     """
     config = checkpoint.config
-    output = "; ".join([SCORE, *([DETAIL] if config.native else []), *([REASONS] if config.reasons else [])])
+    known = {
+        SCORE: True,
+        DETAIL: config.native is not None,
+        REASONS: config.reasons,
+        INTERVALS: config.intervals,
+        OPINIONS: config.opinions,
+    }
     entries = {
         "vtiqa-jax": importlib.metadata.version("vtiqa-jax"),
         "input": inputs,
-        "output": output,
+        "output": "; ".join(said for said, is_known in known.items() if is_known),
         "scale": scale.dataset,
         "low": f"{scale.low:g}",
         "high": f"{scale.high:g}",

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Int
 
-from vtiqa_jax.convert import onnx_detail, onnx_native, onnx_reasons
+from vtiqa_jax.convert import onnx_detail, onnx_intervals, onnx_native, onnx_reasons
 from vtiqa_jax.convert.onnx_graph import Graph, Value
 from vtiqa_jax.convert.onnx_layers import ModelGraph, Storage, block, cls_token, embed, layer_norm, linear
 from vtiqa_jax.errors import UserError
@@ -219,10 +219,11 @@ def build(
     Returns:
         An `onnx.ModelProto`; it returns `score` [batch], and of a model with detail `detail` and `holds` [batch], as
         `ScoreResult` has them but for NaN where nothing in a photo has structure; of one with reasons `strengths` and
-        `probabilities` [batch, faults]. All are float32. By "stored" there is the score alone. By "regions" the photo's
-        score comes first; then, for each region, its score with the local view cut from there alone, as by
-        `VTIQA.explain`. With regions the others are empty: they are the photo's, and one run without regions has told
-        them. None tells what is no photograph.
+        `probabilities` [batch, faults]; of one that knows how sure it is `low`, `high` and, if it knows it,
+        `opinion_spread`. All are float32. By "stored" there is the score alone. By "regions" the photo's score comes
+        first; then, for each region, its score with the local view cut from there alone, as by `VTIQA.explain`. With
+        regions the others are empty: they are the photo's, and one run without regions has told them. None tells what
+        is no photograph.
 
     Raises:
         UserError: it is not the released model, the graph does not use all parameters, int8 does not fit its width, or
@@ -234,7 +235,7 @@ def build(
         raise UserError(f"int8 needs a width that is a multiple of {quantized.GROUP_SIZE}, not {config.embed_dim}")
     written = adapt.without_novelty(Checkpoint(config, params, None, {}))
     if inputs == "stored":  # a photo's own pixels are not among them
-        written = adapt.without_detail(written)
+        written = adapt.without_intervals(adapt.without_detail(written))
     config = written.config
     params = {name: array for name, array in written.params.items() if name != onnx_reasons.THRESHOLDS}
     op = ModelGraph(params, storage, config.depth)
@@ -253,7 +254,12 @@ def build(
             native = _normalize(op, native)
     features, places = _vision_transformer(op, config, _normalize(op, images), native)
     both = (_features_of_regions if inputs == "regions" else _features_of_photos)(op, config, features)
-    outputs = {"score": op.Reshape(_head(op, config, op.Concat(*both, axis=1)), np.array([-1]))}
+    joined = op.Concat(*both, axis=1)
+    outputs = {"score": op.Reshape(_head(op, config, joined), np.array([-1]))}
+    if config.intervals and judged:
+        zero = np.array([0])
+        scores, seen = (op.Slice(value, zero, judged, zero) for value in (outputs["score"], joined))
+        outputs |= onnx_intervals.judge(op, config, scores, seen)
     if places and structure and judged:
         outputs["detail"], outputs["holds"] = onnx_detail.judge(op, config.native_factors, places, structure)
         if config.reasons:

@@ -21,9 +21,10 @@ def build(config: ModelConfig, params: Params) -> bytes:
 
     Returns:
         What `jax.export.deserialize` reads: a function of `global_images` and `local_images`, as of `VTIQA.score`, that
-        returns scores. With detail it is also of native views and of their structure, as of `VTIQA.read_native`, and
-        returns a dict of `score`, `detail` and `holds`, as `ScoreResult` has them but for NaN where nothing is known;
-        with reasons also of the `strengths` and `probabilities` of `models.reasons.FAULTS`.
+        returns scores. With detail it is also of native views and of their structure, as of `VTIQA.read_native`. Of a
+        model that says more than scores it returns a dict of `score` and of `detail`, `holds`, `low`, `high` and
+        `opinion_spread` where it knows them, as `ScoreResult` has them but for NaN where nothing is known; with reasons
+        also of the `strengths` and `probabilities` of `models.reasons.FAULTS`.
     """
     graphdef, _ = parameters.abstract_model(config)
 
@@ -32,17 +33,24 @@ def build(config: ModelConfig, params: Params) -> bytes:
         global_images: jax.Array, local_images: jax.Array, *native: jax.Array
     ) -> jax.Array | dict[str, jax.Array]:
         model: ScoringModel = parameters.merge_params(graphdef, jax.tree.map(jax.numpy.asarray, params))  # type: ignore[assignment]
-        if not native:
+        if not native and not config.intervals:
             return model.score(global_images, local_images)
         assert isinstance(model, VTIQA)
         features = model.encode(global_images, local_images)
-        octaves, summaries = model.read_native(*native)
-        detail, holds = model.judge_detail(octaves)
-        score = model.score_features(features[0], features[1:].mean(0))
-        said = {"score": score, "detail": detail, "holds": 100 * holds}
-        if config.reasons:
-            seen = views.keep(global_images, config.view_cuts[0])
-            said["strengths"], said["probabilities"] = model.judge_reasons(summaries, features[0], seen)
+        both = features[0], features[1:].mean(0)
+        said = {"score": model.score_features(*both)}
+        if native:
+            octaves, summaries = model.read_native(*native)
+            said["detail"], holds = model.judge_detail(octaves)
+            said["holds"] = 100 * holds
+            if config.reasons:
+                seen = views.keep(global_images, config.view_cuts[0])
+                said["strengths"], said["probabilities"] = model.judge_reasons(summaries, features[0], seen)
+        if config.intervals:
+            sureness = model.judge_intervals(said["score"], *both)
+            said |= {"low": sureness.low, "high": sureness.high}
+            if sureness.opinion_spread is not None:
+                said["opinion_spread"] = sureness.opinion_spread
         return said
 
     (batch,) = export.symbolic_shape("batch")

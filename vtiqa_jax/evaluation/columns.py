@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from vtiqa_jax.evaluation.reasons import WORDS, say_reasons
-from vtiqa_jax.evaluation.words import LONGEST, say_scale
+from vtiqa_jax.evaluation.words import LONGEST, say_interval, say_scale
 
 if TYPE_CHECKING:
     import pyarrow
@@ -81,6 +81,12 @@ COLUMNS = (
     Column(
         "score", float, "on the model's scale; empty where there is an error", heading="score", shown="{:10.4f}"
     ),
+    Column(
+        "low", float, "the mean of thirty people is between this and `high` nine times in ten",
+        heading="  people say", shown="  {:<10}", words=say_interval,
+    ),
+    Column("high", float, "see `low`"),
+    Column("opinion_spread", float, "standard deviation of single people's opinions"),
     Column(
         "percentile", float, "share of the training photos that score worse, percent", decimals=1,
         heading="  better than", shown="{:5.0f} %",

@@ -41,6 +41,14 @@ class ScoreResult:
     """What `inspect` of `Scorer.stream` returned for it."""
     warning: str | None = None
     """What is wrong with the file of a photo that was scored nevertheless, or with judging it."""
+    low: float | None = None
+    """Nine times in ten the mean of thirty people is between this and `high`; None where the model does not say."""
+    high: float | None = None
+    """See `low`."""
+    deviation: float | None = None
+    """The standard deviation of their mean around the score, wherever the scale ends."""
+    opinion_spread: float | None = None
+    """The standard deviation of single people's opinions."""
 
     def warned(self, warning: str | None) -> "ScoreResult":
         """Returns the result with one more warning, if there is one."""

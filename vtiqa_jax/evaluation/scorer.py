@@ -101,6 +101,9 @@ def make_judge_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh, spread
             judgements["draws"] = score_draws(model, pair[0], images[1], *offsets)
         if config.novelty:
             judgements["novelty"] = model.judge_novelty(*pair)
+        if config.intervals:
+            sureness = model.judge_intervals(judgements["score"], *pair)._asdict()
+            judgements |= {name: values for name, values in sureness.items() if values is not None}
         if native:
             octaves, summaries = model.read_native(*native)
             judgements["detail"], judgements["holds"] = model.judge_detail(octaves)
@@ -267,10 +270,17 @@ class Scorer:
     @property
     def unknown(self) -> frozenset[str]:
         """Fields of `ScoreResult` that this model never fills."""
-        without_detail = frozenset() if self.config.native else frozenset({"detail", "holds"})
-        without_reasons = frozenset() if self.config.reasons else frozenset({"faults", "reasons"})
-        without_percentile = frozenset({"percentile"}) if self.percentiles is None else frozenset()
-        return without_detail | without_reasons | without_percentile
+        missing = {
+            "detail": self.config.native is None,
+            "holds": self.config.native is None,
+            "faults": not self.config.reasons,
+            "reasons": not self.config.reasons,
+            "percentile": self.percentiles is None,
+            "low": not self.config.intervals,
+            "high": not self.config.intervals,
+            "opinion_spread": not self.config.opinions,
+        }
+        return frozenset(name for name, is_missing in missing.items() if is_missing)
 
     def settings(self, spread: Spread | None = None) -> dict[str, Any]:
         """Returns all that a photo's result depends on but the photo, as JSON: equal settings give equal results.
@@ -326,9 +336,14 @@ class Scorer:
         novelty: float = -math.inf,
         strengths: Sequence[float] = (),
         probabilities: Sequence[float] = (),
+        low: float | None = None,
+        high: float | None = None,
+        deviation: float | None = None,
+        opinion_spread: float | None = None,
     ) -> ScoreResult:
         """Returns what the numbers of one photo say."""
-        if not np.isfinite([score, *draws, *strengths]).all() or math.isinf(holds):
+        sureness = [number for number in (low, high, deviation, opinion_spread) if number is not None]
+        if not np.isfinite([score, *draws, *strengths, *sureness]).all() or math.isinf(holds):
             return ScoreResult(None, None, "its score is not a finite number; the weights may be damaged")
         faults = [Fault(*found) for found in zip(WORDS, strengths, probabilities, strict=False)]
         share, out_of_range = None, None
@@ -348,6 +363,10 @@ class Scorer:
             holds=None if math.isnan(holds) else 100 * holds,
             faults=() if novelty > 0 else name_faults(faults, self._thresholds),
             warning=NO_PHOTOGRAPH if novelty > 0 else None,
+            low=low,
+            high=high,
+            deviation=deviation,
+            opinion_spread=opinion_spread,
         ).warned(NO_STRUCTURE if self.config.native and math.isnan(detail) else None)
 
     def score_prepared(self, photos: Sequence[Prepared], size: int) -> Iterator[ScoreResult]:

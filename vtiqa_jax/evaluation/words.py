@@ -1,4 +1,4 @@
-"""What a photo's numbers at 100 % mean, in words: the same ones on terminals, pages and in notebooks."""
+"""What a photo's numbers mean, in words: the same ones on terminals, pages and in notebooks."""
 
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,11 @@ SMALLEST_SCALE = 12.5
 LEAST_MEGAPIXELS = 1
 """Of a smaller photo the share alone is told."""
 LONGEST = len("13 %, about 0.016 of 1.2 megapixels")
+
+
+def say_interval(result: "ScoreResult") -> str:
+    """Says between what the mean of people's opinions is: "3.1 to 3.8"; nothing where the model does not say."""
+    return "" if result.low is None or result.high is None else f"{result.low:.1f} to {result.high:.1f}"
 
 
 def say_scale(result: "ScoreResult") -> str:

@@ -5,7 +5,7 @@
   const data = JSON.parse(byId("data").textContent);
   const { low: LOW, high: HIGH, higher_is_better: HIGHER } = data.scale;
   const photos = data.photos;
-  const PLACED = new Set(["score", "percentile", "out_of_range", "detail", "holds", "rank", "mean", "spread", "reasons", "error", "warning", "width", "height", ...Object.keys(data.faults).map((name) => `p_${name}`)]); // by hand
+  const PLACED = new Set(["score", "percentile", "out_of_range", "low", "high", "opinion_spread", "detail", "holds", "rank", "mean", "spread", "reasons", "error", "warning", "width", "height", ...Object.keys(data.faults).map((name) => `p_${name}`)]); // by hand
   const number = (value) => value.toLocaleString("en");
   const plural = (count, word) => `${number(count)} ${word}${count === 1 ? "" : "s"}`;
   const picture = (kind, photo) => `${kind}/${String(photo.index).padStart(5, "0")}.jpg`;
@@ -536,6 +536,7 @@
     const facts = {
       size: photo.width && `${number(photo.width)} × ${number(photo.height)} px`,
       scale: `${data.scale.low} to ${data.scale.high}, ${HIGHER ? "higher" : "lower"} is better`,
+      "people say": photo.low !== undefined && `${photo.low.toFixed(1)} to ${photo.high.toFixed(1)}${photo.opinion_spread === undefined ? "" : `, one by one ± ${photo.opinion_spread.toFixed(1)}`}`,
       "by both": photo.detail !== undefined && photo.rank.toFixed(2),
       "similar shots": group && `${group.length}${photo.best ? ", of which this is the best" : ""}`,
     };

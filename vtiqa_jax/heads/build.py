@@ -1,5 +1,5 @@
 """All heads of a model that stand on its frozen backbone, made again: detail and its place on the score's scale, what
-tells photographs from other pictures, and the soft ends of the scale."""
+names faults, what tells photographs from other pictures, and the soft ends of the scale."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from vtiqa_jax.data.judged import JudgedPhotos
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.heads.curve import fit_curve, measure_octaves
 from vtiqa_jax.heads.detail import FitOptions, fit_detail
+from vtiqa_jax.heads.naming import build_reasons
 from vtiqa_jax.heads.photographs import LEAST_PICTURES, learn_photographs
 from vtiqa_jax.heads.places import Places, PlacesCache
 from vtiqa_jax.models.adapt import with_soft_ends, without_detail
@@ -20,7 +22,7 @@ from vtiqa_jax.models.vtiqa import ModelConfig
 
 NATIVE_FACTORS = (1, 2, 4, 8)
 LEAST_PHOTOS = 20
-LEAST_SCORED = 50
+LEAST_SCORED = 200
 REACH = 1 / 16
 """Of the scale: how far inside its ends scores begin to bend. All but a few photos of a thousand lie further inside."""
 
@@ -60,6 +62,7 @@ def build_heads(
     cache: Path,
     options: FitOptions = FitOptions(),
     others: Sequence[Path] | None = None,
+    judged: JudgedPhotos | None = None,
 ) -> tuple[Checkpoint, list[str]]:
     """Makes the heads.
 
@@ -70,6 +73,7 @@ def build_heads(
         cache: a folder for what takes long; the same command goes on there.
         options: of the fit.
         others: pictures that are no photographs. Without them the model knows of photographs what it knew.
+        judged: photos whose faults were judged by eye; without them the model names what was planted alone.
 
     Returns:
         The model with its heads, and a line for each photo that was left out.
@@ -81,7 +85,7 @@ def build_heads(
     if model.scale is None or model.config.kind != "vtiqa":
         raise UserError("heads stand on a VT-IQA that scores; train one first")
     if len(scored.names) < LEAST_SCORED:
-        raise UserError(f"detail needs at least {LEAST_SCORED} scored photos for its scale, not {len(scored.names)}")
+        raise UserError(f"the heads need at least {LEAST_SCORED} scored photos, not {len(scored.names)}")
     if others is not None and len(others) < LEAST_PICTURES:
         raise UserError(f"what is no photograph is learnt from at least {LEAST_PICTURES} pictures, not {len(others)}")
     worst, best = scored.mos.min(), scored.mos.max()
@@ -96,13 +100,15 @@ def build_heads(
     places, left_out = collect_places(PlacesCache(cache, bare), photos)
     made = dataclasses.replace(bare, params=bare.params | fit_detail(places, NATIVE_FACTORS, options))
     octaves = measure_octaves(made, scored)
-    if (judged := np.count_nonzero(~np.isnan(octaves))) < LEAST_SCORED:
+    if (seen := np.count_nonzero(~np.isnan(octaves))) < LEAST_SCORED // 2:
         raise UserError(
-            f"detail needs at least {LEAST_SCORED} scored photos for its scale; of {len(octaves)} only {judged} can be"
-            " read and have structure"
+            f"detail needs at least {LEAST_SCORED // 2} scored photos for its scale; of {len(octaves)} only {seen} can"
+            " be read and have structure"
         )
     curve = fit_curve(octaves, scored.mos, model.scale)
     made = dataclasses.replace(made, params=made.params | {"detail.curve": curve})
+    made, more = build_reasons(made, photos, scored, judged, cache, options.seed)
+    left_out += more
     if others is not None:
         made = learn_photographs(made, photos, scored, others)
     if not made.config.soft_ends:

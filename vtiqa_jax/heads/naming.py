@@ -1,5 +1,6 @@
 """Reasons for a model: the head that finds faults, from where they are named, and how probable they are."""
 
+import contextlib
 import dataclasses
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,10 +22,12 @@ from vtiqa_jax.heads.faulty import Faulty, make_faulty
 from vtiqa_jax.heads.reasons import fit_reasons
 from vtiqa_jax.heads.seen import Seen, SeenCache
 from vtiqa_jax.models import params as parameters
+from vtiqa_jax.models.adapt import without_novelty
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.reasons import FAULTS, LEVELS
 from vtiqa_jax.models.vtiqa import VTIQA
 from vtiqa_jax.photos.decode import decode
+from vtiqa_jax.photos.resize import Rgb
 
 LARGE_VERSIONS, SCORED_VERSIONS = 10, 6
 """Of each photo: of those as cameras made them, and of those with opinions."""
@@ -32,7 +35,6 @@ MOST_PLANTED, MOST_GOOD = 500, 1000
 """Photos with opinions into which faults are planted, and those in which nothing should be named."""
 CLEAN, GOOD = 0.5, 2 / 3
 """Shares of the photos with opinions that are worse than those into which faults are planted, and than good ones."""
-LEAST_GOOD = 100
 ASKED = 0.3
 """Share of the photos judged by eye that the head does not learn from: probabilities are fitted to them."""
 JUDGED_TIMES = 4
@@ -48,6 +50,7 @@ def measure_strengths(model: Checkpoint, photos: Iterable[Any]) -> Float[np.ndar
         model: with reasons.
         photos: see `Scorer.stream`; those that cannot be read have NaN.
     """
+    model = without_novelty(model)  # of what does not look like a photograph no fault is told
     assert model.scale is not None
     scorer = Scorer(model.config, model.params, model.scale)
     nothing = [np.nan] * len(FAULTS)
@@ -75,13 +78,21 @@ def choose_scored(
     """
     order = np.random.default_rng(seed).permutation(len(opinions))
     clean, good = np.quantile(opinions, [CLEAN, GOOD])
-    planted = order[opinions[order] > clean][:MOST_PLANTED]
+    better = order[opinions[order] > clean]
+    planted = better[: min(MOST_PLANTED, len(better) // 2)]
     others = order[~np.isin(order, planted)]
     return np.sort(planted), np.sort(others[opinions[others] > good][:MOST_GOOD])
 
 
 def _as_it_is(name: str, data: bytes) -> Iterator[Faulty]:
     yield Faulty(decode(name, data).pixels, np.zeros(len(FAULTS), np.float32))
+
+
+def _decode_all(photos: Manifest) -> Iterator[Rgb]:
+    """Yields the pixels of those photos that can be read."""
+    for name in photos.names:
+        with contextlib.suppress(ImageError):
+            yield decode(name, photos.images.read(name)).pixels
 
 
 def _read_all(
@@ -167,12 +178,10 @@ def build_reasons(
         The model with reasons, and a line for each photo that was left out.
 
     Raises:
-        UserError: there are too few good photos.
+        UserError: no photo can be used, or no good scored one.
     """
     assert model.scale is not None
     planted, good = choose_scored(scored.mos if model.scale.higher_is_better else -scored.mos, seed)
-    if len(good) < LEAST_GOOD:
-        raise UserError(f"reasons need at least {LEAST_GOOD} more good photos among the scored ones, not {len(good)}")
     store = SeenCache(cache, model)
     seen, left_out = see_planted(store, photos, scored.select(planted))
     asked: tuple[Seen, Float[np.ndarray, " photos"]] | None = None
@@ -184,8 +193,10 @@ def build_reasons(
         seen = Seen.concatenate([seen, *[by_eye.take(np.flatnonzero(~is_asked))] * JUDGED_TIMES])
     params = model.params | fit_reasons(seen, seed)
     made = dataclasses.replace(model, config=model.config.replace(reasons=True), params=params)
-    strengths = measure_strengths(made, (scored.images.read(scored.names[row]) for row in good))
-    fitted = {"reasons.thresholds": fit_thresholds(strengths[~np.isnan(strengths).any(1)])}
+    strengths = measure_strengths(made, _decode_all(scored.select(good)))
+    if not len(strengths := strengths[~np.isnan(strengths).any(1)]):
+        raise UserError("none of the good scored photos can be read: from where faults are named is not known")
+    fitted = {"reasons.thresholds": fit_thresholds(strengths)}
     if asked:
         by_eye, weights = asked
         fitted["reasons.curve"] = fit_probabilities(find_strengths(made, by_eye), by_eye.strengths >= PLAIN, weights)

@@ -115,8 +115,10 @@ class PlacesCache:
             folder: made when the first photo is read.
             model: whose backbone sees the places; those of another one are kept apart.
         """
-        # Ends and what knows photographs come after the backbone: places stay the same.
-        self._config = model.config.replace(soft_ends=False, novelty=False, reasons=False)
+        # Ends, what knows photographs, reasons and intervals come after the backbone: places stay the same.
+        self._config = model.config.replace(
+            soft_ends=False, novelty=False, reasons=False, intervals=False, opinions=False
+        )
         backbone = {
             name.removeprefix("backbone."): array
             for name, array in model.params.items()

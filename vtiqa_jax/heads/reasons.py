@@ -82,13 +82,12 @@ def _loss(head: ReasonsHead, batch: _Batch, key: Array) -> Float[Array, ""]:
     return ordinal_loss(jnp.concatenate([native, screen], axis=1), batch.strengths)
 
 
-def fit_reasons(seen: Seen, seed: int = 0, epochs: int = EPOCHS) -> Params:
+def fit_reasons(seen: Seen, seed: int = 0) -> Params:
     """Fits the head.
 
     Args:
         seen: versions of many photos.
         seed: of its first parameters and of all draws.
-        epochs: passes over the versions.
 
     Returns:
         Its parameters, by the names of a VT-IQA; curve and thresholds are as they were drawn.
@@ -97,7 +96,8 @@ def fit_reasons(seen: Seen, seed: int = 0, epochs: int = EPOCHS) -> Params:
     _, scales, places, features = seen.tokens.shape
     head = ReasonsHead(features, scales, seen.screen.shape[1], rngs=nnx.Rngs(seed))
     graphdef, params = nnx.split(head, nnx.Param)
-    steps = epochs * max(1, len(seen.tokens) // BATCH)
+    size = min(BATCH, len(seen.tokens))
+    steps = EPOCHS * (len(seen.tokens) // size)
     optimizer = optax.adamw(
         optax.warmup_cosine_decay_schedule(0, LEARNING_RATE, steps // 20, steps),
         weight_decay=WEIGHT_DECAY,
@@ -121,10 +121,10 @@ def fit_reasons(seen: Seen, seed: int = 0, epochs: int = EPOCHS) -> Params:
         updates, state = optimizer.update(gradient, state, params)
         return optax.apply_updates(params, updates), state
 
-    for _ in range(epochs):
+    for _ in range(EPOCHS):
         order = rng.permutation(len(seen.tokens))
-        for at in range(0, len(order) - BATCH + 1, BATCH):
-            rows, drawn = np.sort(order[at : at + BATCH]), np.sort(rng.permutation(places)[:PLACES])
+        for at in range(0, len(order) - size + 1, size):
+            rows, drawn = np.sort(order[at : at + size]), np.sort(rng.permutation(places)[:PLACES])
             tokens, structure = (array[rows][:, :, drawn] for array in (seen.tokens, seen.structure))
             batch = _Batch(*map(jnp.asarray, (tokens, structure, inputs[rows], seen.strengths[rows])))
             params, state = step(params, state, batch, jax.random.key(int(rng.integers(1 << 32))))

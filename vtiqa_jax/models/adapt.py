@@ -67,6 +67,13 @@ def without_novelty(start: Checkpoint) -> Checkpoint:
     return dataclasses.replace(start, config=start.config.replace(novelty=False), params=params)
 
 
+def without_intervals(start: Checkpoint) -> Checkpoint:
+    """The same model without how sure its scores are, if it says that: other scores have other errors."""
+    params = {name: array for name, array in start.params.items() if param_group(name)[0] != "intervals"}
+    config = start.config.replace(intervals=False, opinions=False)
+    return dataclasses.replace(start, config=config, params=params)
+
+
 def without_soft_ends(start: Checkpoint) -> Checkpoint:
     """The same model with scores that may leave their scale: a training is to see how wrong they are."""
     params = {name: array for name, array in start.params.items() if param_group(name)[0] != "ends"}

@@ -29,6 +29,7 @@ from jaxtyping import Array, Float, UInt8
 from vtiqa_jax.models import cpu_kernels, views
 from vtiqa_jax.models.detail import DetailHead, add_causes, find_holding_scale
 from vtiqa_jax.models.ends import SoftEnds
+from vtiqa_jax.models.intervals import Intervals, Sureness
 from vtiqa_jax.models.novelty import Novelty
 from vtiqa_jax.models.reasons import ReasonsHead, measure_tones
 from vtiqa_jax.photos.native import NativeViews
@@ -89,6 +90,10 @@ class ModelConfig:
     """Whether the model says how unlike a photograph a picture is, see `Novelty`."""
     reasons: bool = False
     """Whether the model names a photo's faults, see `ReasonsHead`; it reads what the detail head reads, too."""
+    intervals: bool = False
+    """Whether the model says how sure its scores are, see `Intervals`."""
+    opinions: bool = False
+    """Whether it then also says how far single opinions are apart."""
 
     def __post_init__(self) -> None:
         rising = (
@@ -115,8 +120,10 @@ class ModelConfig:
             raise ValueError(f"native_factors {factors} must rise from 1")
         if blocks and (list(blocks) != sorted(set(blocks)) or blocks[0] < 1 or blocks[-1] >= self.depth):
             raise ValueError(f"native_blocks {blocks} must rise, and end before the last block, {self.depth}")
-        if (self.soft_ends or self.novelty) and self.kind != "vtiqa":
-            raise ValueError("soft_ends and novelty belong to a VT-IQA")
+        if (self.soft_ends or self.novelty or self.intervals) and self.kind != "vtiqa":
+            raise ValueError("soft_ends, novelty and intervals belong to a VT-IQA")
+        if self.opinions and not self.intervals:
+            raise ValueError("opinions belong to intervals")
         if self.reasons and not factors:
             raise ValueError("reasons need native views")
         if self.mosaic_patch % self.patch_size and factors:
@@ -522,6 +529,7 @@ class VTIQA(nnx.Module):
         self.novelty = Novelty(2 * config.feature_dim) if config.novelty else None
         place, scales = len(config.native_blocks) * config.embed_dim, len(config.native_factors)
         self.reasons = ReasonsHead(place, scales, config.feature_dim, rngs=rngs) if config.reasons else None
+        self.intervals = Intervals(2 * config.feature_dim, opinions=config.opinions) if config.intervals else None
 
     def __call__(
         self,
@@ -546,9 +554,8 @@ class VTIQA(nnx.Module):
 
     def rescale(self, slope: float, intercept: float) -> None:
         """Changes the head, and the ends of the scale, so that every score s becomes slope * s + intercept."""
-        self.head.rescale(slope, intercept)
-        if self.ends:
-            self.ends.rescale(slope, intercept)
+        for part in filter(None, (self.head, self.ends, self.intervals)):
+            part.rescale(slope, intercept)
 
     def encode_views(self, images: Sequence[UInt8[Array, "batch size size 3"]]) -> Float[Array, "views batch features"]:
         """Features of photos by what `config.eval_cuts` keeps of them: of the global view, then of each mosaic."""
@@ -577,6 +584,16 @@ class VTIQA(nnx.Module):
         """Returns how unlike photographs pictures are, by the features of both views; see `Novelty`."""
         assert self.novelty is not None
         return self.novelty(jnp.concatenate([global_features, local_features], axis=1))
+
+    def judge_intervals(
+        self,
+        scores: Float[Array, " batch"],
+        global_features: Float[Array, "batch features"],
+        local_features: Float[Array, "batch features"],
+    ) -> Sureness:
+        """Returns how sure scores are, by the features of both views; see `Intervals`."""
+        assert self.intervals is not None
+        return self.intervals(scores, jnp.concatenate([global_features, local_features], axis=1))
 
     def read_places(self, native_views: UInt8[Array, "batch size size 3"]) -> Float[Array, "batch places features"]:
         """Reads what the heads see of each place of native views."""

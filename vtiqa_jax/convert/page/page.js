@@ -1,7 +1,7 @@
 // Takes photos, hands them to the worker one by one, and shows what comes back.
 
 import { drawMap } from "./map.js";
-import { sayDetail, sayReasons } from "./words.js";
+import { sayDetail, sayInterval, sayReasons } from "./words.js";
 
 // Of the label scale that a map's colours span at least, lest what hardly differs look different.
 const LEAST_RANGE = 0.15;
@@ -51,10 +51,11 @@ function show({ number, error, waiting, map, ...said }) {
   else showScore(number, said);
 }
 
-function showScore(number, { score, detail, holds, strengths, pixels }) {
+function showScore(number, { score, low, high, detail, holds, strengths, pixels }) {
   const { row, answer, file } = rows[number];
   const share = percentiles ? `, better than ${betterThan(score).toFixed(0)} % of the photos it was trained on` : "";
-  answer.textContent = `${score.toFixed(4)}${share}`;
+  const people = low === undefined ? "" : ` (people say ${sayInterval(low, high)})`;
+  answer.textContent = `${score.toFixed(4)}${people}${share}`;
   answer.dataset.score = score;
   if (detail !== undefined) {
     const line = element("span", sayDetail(detail, holds, pixels), "detail");

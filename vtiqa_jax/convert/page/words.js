@@ -20,6 +20,11 @@ function sayHolds(holds, pixels) {
   return `${percent}, about ${round(megapixels * (holds / 100) ** 2)} of ${round(megapixels)} megapixels`;
 }
 
+/** Between what the mean of people's opinions is: "3.1 to 3.8". */
+export function sayInterval(low, high) {
+  return `${low.toFixed(1)} to ${high.toFixed(1)}`;
+}
+
 /** What a photo shows at 100 %: "at 100 %: 3.21; holds up to 45 %, about 4.9 of 24 megapixels". */
 export function sayDetail(detail, holds, pixels) {
   if (Number.isNaN(detail)) return "Nothing in it has structure: it cannot be judged at 100 %.";
