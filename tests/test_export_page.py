@@ -18,11 +18,13 @@ from PIL import Image
 
 import vtiqa_jax
 from tests.conftest import Command
+from tests.reasoned import draw_weights
 from tests.test_export_detail import blurred, expected, flat, large_params
 from vtiqa_jax import __main__ as program
 from vtiqa_jax.convert import web_page
 from vtiqa_jax.data import demo
 from vtiqa_jax.evaluation.quality_map import REGIONS
+from vtiqa_jax.evaluation.reasons import say_reasons
 from vtiqa_jax.models import catalog, checkpoint, views
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
 from vtiqa_jax.models.vtiqa import tiny_config
@@ -196,3 +198,29 @@ def test_a_browser_says_what_photos_show_at_their_own_pixels(
     assert len({words[:8] for words in said_of_scales}) == 3, "one photo of each kind"
     for line, (detail, _), words in zip(lines, ours, said_of_scales, strict=True):
         assert line == f"at 100 %: {detail:.2f}; holds {words}"
+
+
+@pytest.mark.slow
+@in_browser
+def test_a_browser_says_why_photos_are_bad(server: str, tmp_path: Path, command: Command) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    config = tiny_config(native_factors=(1, 2), native_blocks=(1,), reasons=True)
+    made = Checkpoint(config, draw_weights(config), LabelScale("test", 1.0, 5.0), {})
+    checkpoint.save(tmp_path / "model", made)
+    options = ("--web", REAL, "--storage", "float32")
+    assert command(program.main, "export", tmp_path / "model", tmp_path / "site", *options)[0] == 0
+    photos = [tmp_path / f"{seed}.png" for seed in range(3)]
+    for seed, path in enumerate(photos):
+        Image.fromarray(blurred(120, 150, seed)).save(path)
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto(server)
+        page.set_input_files("#files", photos)
+        page.wait_for_selector("#results li:first-child .detail", timeout=120_000)
+        said = page.eval_on_selector_all(
+            "li", "all => all.map(one => one.querySelector('.reasons')?.textContent ?? '')"
+        )
+        browser.close()
+    ours = [say_reasons(result.reasons) for result in vtiqa_jax.load(tmp_path / "model").stream(reversed(photos))]
+    assert any(ours) and said == ours
