@@ -23,9 +23,10 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageFilter
 from tqdm import tqdm
 
-import vtiqa_jax
 from vtiqa_jax import Scorer
 from vtiqa_jax.data.camera_noise import Camera, add_camera_noise
+from vtiqa_jax.models import catalog
+from vtiqa_jax.models.adapt import without_novelty
 from vtiqa_jax.models.reasons import FAULTS
 from vtiqa_jax.photos import files
 from vtiqa_jax.photos.decode import decode, read
@@ -336,7 +337,10 @@ def print_false_alarms(model: Scorer, good: Path) -> dict[str, float]:
 
 def main(arguments: Arguments) -> None:
     """Measures and prints."""
-    model = vtiqa_jax.load(arguments.checkpoint)
+    # Of what does not look like a photograph no fault is told; some versions may not.
+    made = without_novelty(catalog.load(arguments.checkpoint))
+    assert made.scale is not None
+    model = Scorer(made.config, made.params, made.scale)
     judged: list[Judged] = []
     for path in tqdm(sorted(files.find([arguments.photos]))[: arguments.count], "photos", disable=None):
         judged += judge(model, middle(read(Path(path)).pixels), zlib.crc32(Path(path).name.encode()))
