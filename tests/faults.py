@@ -746,8 +746,8 @@ FAULTS = (
     Fault(
         "ends stay where they are on another scale",
         "vtiqa_jax/models/vtiqa.py",
-        "            self.ends.rescale(slope, intercept)\n",
-        "            pass\n",
+        "(self.head, self.ends, self.intervals)",
+        "(self.head, self.intervals)",
         "tests/test_ends.py::test_the_ends_move_with_the_scale",
     ),
     Fault(
@@ -1320,8 +1320,8 @@ FAULTS = (
     Fault(
         "a score that is NaN is returned as a score",
         "vtiqa_jax/evaluation/scorer.py",
-        "if not np.isfinite([score, *draws]).all() or",
-        "if np.isinf([score, *draws]).any() or",
+        "if not np.isfinite([score, *draws, *sureness]).all() or",
+        "if np.isinf([score, *draws, *sureness]).any() or",
         "tests/test_scoring.py::test_a_score_that_is_no_number_is_a_failure",
     ),
     # ---- the page ----
