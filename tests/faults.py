@@ -795,8 +795,8 @@ FAULTS = (
     Fault(
         "an interval is no wider for a photo unlike all others",
         "vtiqa_jax/models/intervals.py",
-        " + growth * beyond)",
-        " + 0 * growth * beyond)",
+        " * jnp.exp(growth * beyond)",
+        "",
         "tests/test_intervals.py::test_far_photos_have_wide_intervals_within_the_scale",
     ),
     Fault(

@@ -13,6 +13,7 @@ from PIL import Image
 from tests.conftest import Command
 from vtiqa_jax import __main__
 from vtiqa_jax.commands.compare import say_preferred
+from vtiqa_jax.commands.heads import read_held_out
 from vtiqa_jax.convert import onnx_vtiqa, stablehlo
 from vtiqa_jax.data.manifest import ImageFolder, Manifest
 from vtiqa_jax.errors import UserError
@@ -20,7 +21,7 @@ from vtiqa_jax.evaluation.columns import score_columns
 from vtiqa_jax.evaluation.preference import probability_preferred
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.evaluation.scorer import Scorer
-from vtiqa_jax.heads.held_out import LEAST, score_features, with_intervals
+from vtiqa_jax.heads.held_out import LEAST, SPREAD, score_features, with_intervals
 from vtiqa_jax.heads.intervals import fit_errors, fit_kinds, fit_opinions, weighted_quantiles
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
@@ -299,6 +300,15 @@ def test_held_out_photos_tell_how_sure_a_model_is(sure: Checkpoint, tmp_path: Pa
     ):
         with pytest.raises(UserError, match=said):
             with_intervals(sure, wrong)
+
+
+@pytest.mark.parametrize("title", [None, "std", "Std"])
+def test_a_csv_may_say_how_far_opinions_are_apart(title: str | None, tmp_path: Path) -> None:
+    names = write_photos(tmp_path, 2)
+    cells = [("image", "mos", *filter(None, [title])), *((name, "3", *(["0.5"] if title else [])) for name in names)]
+    (tmp_path / "unseen.csv").write_text("".join(",".join(row) + "\n" for row in cells))
+    photos = read_held_out(tmp_path / "unseen.csv")
+    assert {name: list(values) for name, values in photos.targets.items()} == ({SPREAD: [0.5, 0.5]} if title else {})
 
 
 def test_the_command_compares_by_people(sure: Checkpoint, tmp_path: Path, command: Command) -> None:

@@ -30,7 +30,7 @@ def _read_scored(scored: Path, dataset: str | None) -> Manifest:
     return photos.select(np.flatnonzero(np.array(found.official) == "train"))
 
 
-def _read_held_out(held_out: Path) -> Manifest:
+def read_held_out(held_out: Path) -> Manifest:
     """Reads opinions, and how far single ones are apart where a column says so."""
     titles = read_table(held_out, ("image", "mos")).header
     spread = (SPREAD,) if SPREAD in map(str.casefold, titles) else ()
@@ -85,7 +85,7 @@ def heads(
     if out.suffix == ".npz" and model.config.embed_dim % quantized.GROUP_SIZE:
         raise UserError(f"a model of width {model.config.embed_dim} cannot be quantized; let OUT be a folder")
     listed = _read_scored(scored, dataset)
-    unseen = _read_held_out(held_out) if held_out else None
+    unseen = read_held_out(held_out) if held_out else None
     rows = np.random.default_rng(seed).permutation(len(listed.names))[: max(0, most_scored)]
     with stderr.quiet_decoders():
         large, others = (sorted(map(Path, files.find(given))) for given in (photos, not_photographs))

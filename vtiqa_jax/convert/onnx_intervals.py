@@ -44,8 +44,9 @@ def judge(op: ModelGraph, config: ModelConfig, scores: Value, features: Value) -
     def by_kind(first_kind: Value, second_kind: Value) -> Value:
         return op.Add(first_kind, op.Mul(second, op.Sub(second_kind, first_kind)))
 
-    size = op.Add(by_kind(*(by_score("curves", kind) for kind in (0, 1))), op.Mul(number("far", 1), beyond))
-    deviation = op.Mul(length, op.Exp(size))
+    variances = (op.Exp(op.Mul(by_score("curves", kind), np.float32(2))) for kind in (0, 1))
+    widening = op.Exp(op.Mul(number("far", 1), beyond))
+    deviation = op.Mul(length, op.Mul(op.Sqrt(by_kind(*variances)), widening))
     least, most = op.Min(first, last), op.Max(first, last)
     quantiles = (by_kind(*(number("quantiles", kind, level) for kind in (0, 1))) for level in (LOW, HIGH))
     bounds = [op.Add(scores, op.Mul(deviation, quantile)) for quantile in quantiles]

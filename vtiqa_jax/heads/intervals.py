@@ -101,7 +101,8 @@ def fit_errors(kinds: Params, features: Features, scores: Vector, errors: Vector
     sizes = np.maximum(np.abs(shares), LEAST_SIZE)
 
     def expect(curves: Float[np.ndarray, "6"]) -> Vector:
-        return np.clip((weights * (powers @ curves.reshape(2, 3).T)).sum(1), -12, 3)
+        variances = np.exp(2 * np.clip(powers @ curves.reshape(2, 3).T, -12, 3))
+        return 0.5 * np.log((weights * variances).sum(1))
 
     def loss(curves: Float[np.ndarray, "6"]) -> float:
         logs = expect(curves)

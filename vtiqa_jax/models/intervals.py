@@ -87,7 +87,8 @@ class Intervals(nnx.Module):
 
         near, growth = self.far[...]
         beyond = jnp.maximum(self.find_distance(features) - near, 0)
-        deviation = length * jnp.exp(by_kind(*map(by_score, self.curves[...])) + growth * beyond)
+        variance = by_kind(*(jnp.exp(2 * by_score(curve)) for curve in self.curves[...]))
+        deviation = length * jnp.sqrt(variance) * jnp.exp(growth * beyond)
         bounds = [scores + deviation * by_kind(*self.quantiles[...][:, number]) for number in (LOW, HIGH)]
         # The scale of a model whose scores are worse the higher they are runs from its higher end.
         ends = [jnp.clip(bound, jnp.minimum(first, last), jnp.maximum(first, last)) for bound in bounds]
