@@ -27,7 +27,7 @@ OTHER_WEIGHT = 0.3
 ORDER_WEIGHT = 0.5
 """Of versions that do not lose more than better ones of their ladder."""
 NOISE_TIMES = 4
-"""How often a ladder of noise is shown while another one is shown once: of all it is the hardest to tell from texture."""
+"""How often a ladder of noise is shown while another is shown once: it is the hardest to tell from texture."""
 HOLDING_WEIGHT = 1.0
 """Of enlarged photos that hold at another share of their size than the enlargement says."""
 LEAST_STEP = 0.3
