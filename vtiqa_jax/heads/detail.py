@@ -26,6 +26,8 @@ OTHER_WEIGHT = 0.3
 """Of the errors of causes that a ladder does not show."""
 ORDER_WEIGHT = 0.5
 """Of versions that do not lose more than better ones of their ladder."""
+NOISE_TIMES = 4
+"""How often a ladder of noise is shown while another is shown once: it is the hardest to tell from texture."""
 HOLDING_WEIGHT = 1.0
 """Of enlarged photos that hold at another share of their size than the enlargement says."""
 LEAST_STEP = 0.3
@@ -116,10 +118,11 @@ jax.tree_util.register_dataclass(_Batch, [field.name for field in dataclasses.fi
 
 
 def _batches(places: Places, options: FitOptions, rng: np.random.Generator) -> Iterator[_Batch]:
-    """Yields the ladders of more than one version, in another order each time, as far as they fill batches."""
+    """Yields the ladders of more than one version, those of noise more often, as far as they fill batches."""
     starts = np.flatnonzero(np.diff(places.ladder, prepend=-1))
     lengths = np.diff(starts, append=len(places.ladder))
-    most, ladders = lengths.max(), np.flatnonzero(lengths > 1)
+    times = np.where(places.cause[starts] == NOISE, NOISE_TIMES, 1) * (lengths > 1)
+    most, ladders = lengths.max(), np.repeat(np.arange(len(starts)), times)
     size, order = min(options.ladders, len(ladders)), rng.permutation(ladders)
     for at in range(0, len(order) - size + 1, size):
         chosen = order[at : at + size]
