@@ -1911,8 +1911,8 @@ FAULTS = (
     Fault(
         "a model with soft ends has places of its own",
         "vtiqa_jax/heads/places.py",
-        "model.config.replace(soft_ends=False, novelty=False,",
-        "model.config.replace(novelty=False,",
+        "soft_ends=False, novelty=False, reasons=False, intervals=False, opinions=False",
+        "novelty=False, reasons=False, intervals=False, opinions=False",
         "tests/test_heads.py::test_places_are_computed_once_for_each_photo_and_backbone",
     ),
     Fault(
