@@ -72,9 +72,11 @@ def test_around_a_point_the_photo_s_own_pixels_are_seen(scorer: Scorer) -> None:
     np.testing.assert_allclose(found.values, alone.values, atol=1e-4)
 
 
-def test_what_has_no_structure_has_no_noise(scorer: Scorer) -> None:
-    found = scorer.explain_reason(noisy(VIEW, 2 * VIEW, flat_from=VIEW), "noise")
+def test_what_has_no_structure_may_have_noise_and_no_blur(scorer: Scorer) -> None:
+    pixels = noisy(VIEW, 2 * VIEW, flat_from=VIEW)
+    found = scorer.explain_reason(pixels, "blur")
     assert np.isfinite(found.values[:, :6]).all() and np.isnan(found.values[:, 8:]).all()
+    assert np.isfinite(scorer.explain_reason(pixels, "noise").values).all()
 
 
 def test_highlights_are_clipped_where_they_are(scorer: Scorer) -> None:

@@ -27,6 +27,8 @@ CLIPPED = "clipped_highlights"
 """Of the faults of light and colour the one that has places."""
 MOST_CLIPPED = 0.5
 """Share of a place's pixels at which the colours of pictures end."""
+SEEN_IN_PLAIN_PLACES = "luminance_noise", "chroma_noise", "compression"
+"""Faults that a plain wall or sky shows best; the others need something to be sharp."""
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -169,5 +171,6 @@ def make_fault_map(
         rows, columns = cut.structure.shape
         order = arrange_tiles(rows, columns, config.mosaic_grid)
         (strengths,) = judge_grid(cut, order, functools.partial(step, params))
-        values = np.where(cut.structure > LEAST_STRUCTURE, strengths, np.float32(np.nan))
+        counts = (cut.structure > LEAST_STRUCTURE) | (fault in SEEN_IN_PLAIN_PLACES)
+        values = np.where(counts, strengths, np.float32(np.nan))
     return FaultMap(fault, values, factor, cut.region, height, width)
