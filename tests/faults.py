@@ -1916,6 +1916,20 @@ FAULTS = (
         "tests/test_heads.py::test_places_are_computed_once_for_each_photo_and_backbone",
     ),
     Fault(
+        "a model with intervals cannot be made anew",
+        "vtiqa_jax/heads/seen.py",
+        "reasons=False, intervals=False, opinions=False",
+        "reasons=False",
+        "tests/test_reasons.py::test_what_was_seen_is_kept_by_photo_backbone_and_recipe",
+    ),
+    Fault(
+        "a map leaves the array of an older photo's fault",
+        "vtiqa_jax/commands/explain.py",
+        "faults[0].values if faults else None)",
+        "faults[0].values) if faults else None",
+        "tests/test_fault_map.py::test_an_array_of_an_older_photo_does_not_stay",
+    ),
+    Fault(
         "the detail head is rounded to 8 bits",
         "vtiqa_jax/models/params.py",
         '{"head", "detail", "reasons"} & set',

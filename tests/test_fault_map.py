@@ -152,6 +152,26 @@ def test_the_command_draws_and_writes_it(reasoning: Path, tmp_path: Path, comman
     assert whole._repr_png_()
 
 
+def test_a_name_that_is_too_long_for_a_fault_s_array_leaves_nothing(
+    reasoning: Path, tmp_path: Path, command: Command
+) -> None:
+    photo, out = tmp_path / ("b" * 236 + ".png"), tmp_path / "maps"  # .detail.npy would fit
+    cv2.imwrite(str(photo), noisy(120, 160))
+    arguments = ("explain", photo, "--out", out, "--checkpoint", reasoning, "--reason", "noise")
+    status, said, _ = command(__main__.main, *arguments)
+    assert status == 1 and "its name is too long" in said
+    assert list(out.iterdir()) == []
+
+
+def test_an_array_of_an_older_photo_does_not_stay(reasoning: Path, tmp_path: Path, command: Command) -> None:
+    photo, out = tmp_path / "a.png", tmp_path / "maps"
+    arguments = ("explain", photo, "--out", out, "--checkpoint", reasoning, "--reason", "noise")
+    for pixels in (noisy(120, 160), np.full((120, 160, 3), 128, np.uint8)):
+        cv2.imwrite(str(photo), pixels)
+        assert command(__main__.main, *arguments)[0] == 0
+    assert sorted(path.name for path in out.iterdir()) == ["a.png.npy", "a.png.png"]
+
+
 @pytest.mark.parametrize(
     ("reason", "told"), [("ugly", f"'ugly' is no fault; there are {', '.join(FAULTS)}"), ("dark", "no map of it")]
 )

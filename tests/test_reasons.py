@@ -273,9 +273,12 @@ def test_what_was_seen_is_kept_by_photo_backbone_and_recipe(good_model: Checkpoi
     assert first.tokens.shape[0] == 5 and first.tokens.dtype == np.float16 and first.tones.shape == (5, TONES)
     np.testing.assert_array_equal(first.strengths[:, 0], np.arange(5))
     (file,) = (tmp_path / "cache").iterdir()
-    again = SeenCache(tmp_path / "cache", good_model).read(b"photo", "5", lambda: pytest.fail("seen again"))
-    for field in dataclasses.fields(Seen):
-        np.testing.assert_array_equal(getattr(again, field.name), getattr(first, field.name))
+    config = good_model.config.replace(soft_ends=True, novelty=True, reasons=True, intervals=True, opinions=True)
+    complete = dataclasses.replace(good_model, config=config, params=init_params(config, 0) | good_model.params)
+    for model in (good_model, complete):
+        again = SeenCache(tmp_path / "cache", model).read(b"photo", "5", lambda: pytest.fail("seen again"))
+        for field in dataclasses.fields(Seen):
+            np.testing.assert_array_equal(getattr(again, field.name), getattr(first, field.name))
     file.write_bytes(file.read_bytes()[:500])  # another program filled the disk
     np.testing.assert_array_equal(cache.read(b"photo", "5", lambda: iter(versions)).tokens, first.tokens)
     moved = {"backbone.norm.bias": good_model.params["backbone.norm.bias"] + 1}
@@ -283,7 +286,7 @@ def test_what_was_seen_is_kept_by_photo_backbone_and_recipe(good_model: Checkpoi
     assert (
         SeenCache(tmp_path / "cache", other).read(b"photo", "5", lambda: iter(versions)).tokens != first.tokens
     ).any()
-    assert len(cache.read(b"photo", "2", lambda: iter(versions[:2])).tokens) == 2
+    assert len(SeenCache(tmp_path / "cache", complete).read(b"photo", "2", lambda: iter(versions[:2])).tokens) == 2
     assert len(list((tmp_path / "cache").iterdir())) == 3
 
 

@@ -96,16 +96,12 @@ def explain(
                 faults = [dataclasses.replace(found, photo=pixels) for found in faults]
         try:
             title = "\n".join(filter(None, [f"{photo.name}: {result.score:.2f} ({model.scale})", say_detail(result)]))
-            # The longest name first: if it is too long, nothing is written.
-            detail_array = out / f"{photo.name}.detail.npy"
-            if details:
-                _save(detail_array, details[0].octaves)
-            elif os.path.exists(detail_array):
-                detail_array.unlink()  # of an older map
+            # The longest name first: if it is too long, nothing is written. No fault's is shorter than that of detail.
+            if fault is not None:
+                _save_or_remove(out / f"{photo.name}.{fault}.npy", faults[0].values if faults else None)
+            _save_or_remove(out / f"{photo.name}.detail.npy", details[0].octaves if details else None)
             with atomic.atomic_replace(out / f"{photo.name}.png") as temporary:
                 temporary.write_bytes(draw_maps(pixels, [quality, *details, *faults], title))
-            if faults:
-                _save(out / f"{photo.name}.{fault}.npy", faults[0].values)
             _save(out / f"{photo.name}.npy", quality.resample(MAP_SIDE, MAP_SIDE))
         except OSError as error:
             if error.errno != errno.ENAMETOOLONG:
@@ -121,6 +117,14 @@ def explain(
     if failed:
         print(f"{failed} of {len(photos)} photos have no map", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _save_or_remove(path: Path, values: Float32[np.ndarray, "rows columns"] | None) -> None:
+    """Saves an array, or removes that of an older map where there is none."""
+    if values is not None:
+        _save(path, values)
+    elif os.path.exists(path):  # never of a name that is too long
+        path.unlink()
 
 
 def _save(path: Path, values: Float32[np.ndarray, "rows columns"]) -> None:
