@@ -276,7 +276,13 @@ def test_what_was_seen_is_kept_by_photo_backbone_and_recipe(good_model: Checkpoi
     again = SeenCache(tmp_path / "cache", good_model).read(b"photo", "5", lambda: pytest.fail("seen again"))
     for field in dataclasses.fields(Seen):
         np.testing.assert_array_equal(getattr(again, field.name), getattr(first, field.name))
+    sure = init_params(config := good_model.config.replace(intervals=True, opinions=True), 1)
+    intervals = {name: array for name, array in sure.items() if name.startswith("intervals.")}
+    with_intervals = dataclasses.replace(good_model, config=config, params=good_model.params | intervals)
+    SeenCache(tmp_path / "cache", with_intervals).read(b"photo", "5", lambda: pytest.fail("seen again"))
     file.write_bytes(file.read_bytes()[:500])  # another program filled the disk
+    SeenCache(tmp_path / "cache", with_intervals).read(b"photo", "5", lambda: iter(versions))
+    file.write_bytes(file.read_bytes()[:500])
     np.testing.assert_array_equal(cache.read(b"photo", "5", lambda: iter(versions)).tokens, first.tokens)
     moved = {"backbone.norm.bias": good_model.params["backbone.norm.bias"] + 1}
     other = dataclasses.replace(good_model, params=good_model.params | moved)

@@ -105,7 +105,7 @@ class SeenCache:
             folder: made when the first photo is read.
             model: which sees the versions, with native views; what another backbone sees is kept apart.
         """
-        config = model.config.replace(soft_ends=False, novelty=False, reasons=False)
+        config = model.config.replace(soft_ends=False, novelty=False, reasons=False, intervals=False, opinions=False)
         used = {
             name: array for name, array in model.params.items() if name.startswith(("backbone.", "head.", "detail."))
         }
