@@ -11,6 +11,7 @@ import pytest
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation import score_files
 from vtiqa_jax.evaluation.columns import score_columns
+from vtiqa_jax.evaluation.reasons import Fault
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.models.checkpoint import LabelScale
 
@@ -23,8 +24,8 @@ def result(name: str | Path, score: float | None = 3.25) -> ScoreResult:
     if score is None:
         return ScoreResult(Path(name), None, 'broken, "badly"\n')
     return ScoreResult(
-        Path(name), score, None, 12.5, "above", 3.2, 0.0625, (3.1, 3.3), 2.75, 45.0, 6000, 4000,
-        low=3.0, high=3.5, opinion_spread=0.75,
+        Path(name), score, None, 12.5, "above", 3.2, 0.0625, (3.1, 3.3), 2.75, 45.0,
+        (Fault("motion", 2.0, 0.5, is_named=True),), 6000, 4000, low=3.0, high=3.5, opinion_spread=0.75,
     )  # fmt: skip
 
 
@@ -38,7 +39,7 @@ def test_every_format_holds_the_same(tmp_path: Path, scale: LabelScale) -> None:
     assert rows[0] == {
         "image": HARD[0], "score": 3.25, "low": 3.0, "high": 3.5, "opinion_spread": 0.75, "percentile": 12.5,
         "out_of_range": "above", "detail": 2.75, "holds": 45.0, "rank": 3.2, "mean": 3.2, "spread": 0.0625,
-        "error": None, "warning": None, "width": 6000, "height": 4000,
+        "reasons": "motion blur", "error": None, "warning": None, "width": 6000, "height": 4000,
     }  # fmt: skip
     for ending in score_files.WRITERS:
         path = tmp_path / f"s{ending}"
@@ -53,7 +54,7 @@ def test_every_format_holds_the_same(tmp_path: Path, scale: LabelScale) -> None:
         assert {name: numbers.get(name, str)(cell) if cell else None for name, cell in pairs} == row
     assert lines[0][1:] == [
         "3.250000", "3.000000", "3.500000", "0.750000", "12.5", "above", "2.750000", "45.0", "3.200000", "3.200000",
-        "0.062500", "", "", "6000", "4000",
+        "0.062500", "motion blur", "", "", "6000", "4000",
     ]  # fmt: skip
     assert [json.loads(line) for line in (tmp_path / "s.jsonl").read_text().splitlines()] == rows
     told = json.loads((tmp_path / "s.json").read_text())

@@ -35,7 +35,13 @@ def info(model: Positional[str] = "default") -> None:
     count = sum(int(np.prod(array.shape)) for array in loaded.params.values())
     lines = {"model": model, "parameters": f"{count:,}", "scale": str(loaded.scale or "a backbone without a head")}
     if loaded.scale:
-        known = {"detail": loaded.config.native, "reasons": loaded.config.reasons, "novelty": loaded.config.novelty}
+        config = loaded.config
+        known = {
+            "detail": config.native,
+            "reasons": config.reasons,
+            "intervals": config.intervals,
+            "novelty": config.novelty,
+        }
         lines["says"] = ", ".join(["score", *(name for name, is_known in known.items() if is_known)])
     lines["fingerprint"] = fingerprint(identify(loaded, "float32"))
     lines |= _flatten(vars(loaded.config), "config.") | _flatten(loaded.provenance, "provenance.")
