@@ -96,7 +96,7 @@ def main(folder: Path) -> None:
             page.wait_for_load_state("networkidle")
             return page
 
-        page = opened(1120, 760, "light")
+        page = opened(1120, 880, "light")
         page.check("#stack")
         page.locator(".expand").nth(2).click()
         page.locator("h1").click()
@@ -104,8 +104,8 @@ def main(folder: Path) -> None:
         save(page, "report")
 
         page = opened(1120, 700, "dark")
-        page.fill("#search", "chelsea.jpg")
-        page.locator(".card", has_text="chelsea.jpg").click()
+        page.fill("#search", "chelsea-hazy")
+        page.locator(".card", has_text="chelsea-hazy").click()
         page.check("#map-shown")
         page.wait_for_timeout(400)
         save(page, "report-photo")
