@@ -1930,6 +1930,13 @@ FAULTS = (
         "tests/test_reasons.py::test_a_table_of_judged_photos_that_cannot_be_right_is_refused",
     ),
     Fault(
+        "intervals have the room of a scale to 5",
+        "vtiqa_jax/evaluation/words.py",
+        'len("52.1 to 100.0")',
+        'len("3.1 to 3.8")',
+        "tests/test_intervals.py::test_lines_stay_in_columns_on_a_scale_to_100",
+    ),
+    Fault(
         "a model with intervals cannot be made anew",
         "vtiqa_jax/heads/seen.py",
         "reasons=False, intervals=False, opinions=False",

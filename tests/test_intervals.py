@@ -324,6 +324,12 @@ def test_the_command_compares_by_people(sure: Checkpoint, tmp_path: Path, comman
     assert status == 0 and "the mean opinion of thirty people prefers" in out and "2 mosaics" in out
 
 
+def test_lines_stay_in_columns_on_a_scale_to_100() -> None:
+    (column,) = (column for column in score_columns(spread=False) if column.name == "low")
+    ends = (4.0, 6.2), (52.1, 100.0), (None, None)
+    assert len({len(column.show(ScoreResult("a.jpg", 77.0, low=low, high=high))) for low, high in ends}) == 1
+
+
 def test_a_config_without_intervals_has_no_opinions() -> None:
     with pytest.raises(ValueError, match="opinions belong to intervals"):
         tiny_config(opinions=True)
