@@ -258,7 +258,7 @@ def test_the_preference_is_as_probable_as_both_are_sure() -> None:
         (0.02, "Either may be better: the mean opinion of thirty people prefers a in 52 % of such pairs."),
         (0.4, "a is likely better than b: in 83 % of such pairs the mean opinion of thirty people prefers it."),
         (-0.4, "b is likely better than a: in 83 % of such pairs the mean opinion of thirty people prefers it."),
-        (2.0, "a is almost certainly better than b: in more than 99.9 % of such pairs the mean opinion of thirty people"
+        (2.0, "a is almost certainly better than b: in more than 99 % of such pairs the mean opinion of thirty people"
          " prefers it."),
     ],
 )  # fmt: skip
