@@ -1916,6 +1916,27 @@ FAULTS = (
         "tests/test_heads.py::test_places_are_computed_once_for_each_photo_and_backbone",
     ),
     Fault(
+        "too few held-out photos are told when all is done",
+        "vtiqa_jax/commands/heads.py",
+        "if unseen and model.scale:",
+        "if unseen and not model.scale:",
+        "tests/test_heads.py::test_what_cannot_be_made_is_told_in_one_line_before_anything_is_computed",
+    ),
+    Fault(
+        "a strength of 40 % is taken for a grade",
+        "vtiqa_jax/data/judged.py",
+        "0 <= value <= most",
+        "0 <= value",
+        "tests/test_reasons.py::test_a_table_of_judged_photos_that_cannot_be_right_is_refused",
+    ),
+    Fault(
+        "intervals have the room of a scale to 5",
+        "vtiqa_jax/evaluation/words.py",
+        'len("52.1 to 100.0")',
+        'len("3.1 to 3.8")',
+        "tests/test_intervals.py::test_lines_stay_in_columns_on_a_scale_to_100",
+    ),
+    Fault(
         "a model with intervals cannot be made anew",
         "vtiqa_jax/heads/seen.py",
         "reasons=False, intervals=False, opinions=False",

@@ -258,7 +258,7 @@ def test_the_preference_is_as_probable_as_both_are_sure() -> None:
         (0.02, "Either may be better: the mean opinion of thirty people prefers a in 52 % of such pairs."),
         (0.4, "a is likely better than b: in 83 % of such pairs the mean opinion of thirty people prefers it."),
         (-0.4, "b is likely better than a: in 83 % of such pairs the mean opinion of thirty people prefers it."),
-        (2.0, "a is almost certainly better than b: in more than 99.9 % of such pairs the mean opinion of thirty people"
+        (2.0, "a is almost certainly better than b: in more than 99 % of such pairs the mean opinion of thirty people"
          " prefers it."),
     ],
 )  # fmt: skip
@@ -322,6 +322,12 @@ def test_the_command_compares_by_people(sure: Checkpoint, tmp_path: Path, comman
         assert f"{result.score:.4f} (people say {result.low:.1f} to {result.high:.1f})" in out
     status, out, _ = command(__main__.main, "compare", *paths, "--checkpoint", tmp_path / "model", "--spread", 2)
     assert status == 0 and "the mean opinion of thirty people prefers" in out and "2 mosaics" in out
+
+
+def test_lines_stay_in_columns_on_a_scale_to_100() -> None:
+    (column,) = (column for column in score_columns(spread=False) if column.name == "low")
+    ends = (4.0, 6.2), (52.1, 100.0), (None, None)
+    assert len({len(column.show(ScoreResult("a.jpg", 77.0, low=low, high=high))) for low, high in ends}) == 1
 
 
 def test_a_config_without_intervals_has_no_opinions() -> None:

@@ -310,11 +310,11 @@ HEADER = "image," + ",".join(FAULTS)
 
 def test_judged_photos_are_read_with_their_weights(tmp_path: Path) -> None:
     Image.fromarray(a_photo(1)).save(tmp_path / "a.png")
-    row = "a.png," + ",".join(map(str, range(len(FAULTS))))
+    row = "a.png," + ",".join(str(0.3 * place) for place in range(len(FAULTS)))
     (tmp_path / "judged.csv").write_text(f"{HEADER},weight\n{row},4.5\n")
     found = read_judged(tmp_path / "judged.csv")
     assert found.paths == (tmp_path / "a.png",) and found.weights.tolist() == [4.5]
-    assert found.strengths.tolist() == [list(range(len(FAULTS)))]
+    assert found.strengths.tolist() == [[0.3 * place for place in range(len(FAULTS))]]
     (tmp_path / "judged.csv").write_text(f"{HEADER}\n{row}\n")
     assert read_judged(tmp_path / "judged.csv").weights.tolist() == [1.0]
 
@@ -325,6 +325,9 @@ def test_judged_photos_are_read_with_their_weights(tmp_path: Path) -> None:
         (f"{HEADER}\nb.png,{','.join('0' * len(FAULTS))}\n", "line 2: no such photo"),
         (f"{HEADER}\na.png,{','.join(['plain'] * len(FAULTS))}\n", "line 2: defocus is 'plain'"),
         ("image,defocus\na.png,1\n", "no column `motion`"),
+        (f"{HEADER}\n", "lists no photos"),
+        (f"{HEADER}\na.png,{','.join(['40'] * len(FAULTS))}\n", "line 2: defocus is 40, which is no strength"),
+        (f"{HEADER},weight\na.png,{','.join('1' * len(FAULTS))},0\n", "line 2: weight is 0, which is no weight"),
     ],
 )
 def test_a_table_of_judged_photos_that_cannot_be_right_is_refused(text: str, message: str, tmp_path: Path) -> None:

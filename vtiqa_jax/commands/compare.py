@@ -84,7 +84,7 @@ def say_preferred(a: ScoreResult, b: ScoreResult, scale: LabelScale) -> str:
             f"Either may be better: the mean opinion of thirty people prefers {winner.image} in {100 * sure:.0f} % of"
             " such pairs."
         )
-    percent = "more than 99.9" if sure > 0.999 else f"{100 * sure:.0f}" if sure < 0.995 else f"{100 * sure:.1f}"
+    percent = f"{100 * sure:.0f}" if sure < 0.99 else "more than 99"  # what was observed allows no further digit
     return (
         f"{winner.image} is {word} better than {loser.image}: in {percent} % of such pairs the mean opinion of thirty"
         " people prefers it."

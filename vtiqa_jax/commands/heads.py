@@ -13,7 +13,7 @@ from vtiqa_jax.data.manifest import Manifest, read_csv
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.heads.build import build_heads
 from vtiqa_jax.heads.detail import FitOptions
-from vtiqa_jax.heads.held_out import SPREAD, with_intervals
+from vtiqa_jax.heads.held_out import SPREAD, check_held_out, with_intervals
 from vtiqa_jax.models import catalog, quantized
 from vtiqa_jax.models import checkpoint as checkpoints
 from vtiqa_jax.photos import files, stderr
@@ -86,6 +86,8 @@ def heads(
         raise UserError(f"a model of width {model.config.embed_dim} cannot be quantized; let OUT be a folder")
     listed = _read_scored(scored, dataset)
     unseen = read_held_out(held_out) if held_out else None
+    if unseen and model.scale:
+        check_held_out(unseen, model.scale)  # what is wrong with them is told before the heads take their time
     rows = np.random.default_rng(seed).permutation(len(listed.names))[: max(0, most_scored)]
     with stderr.quiet_decoders():
         large, others = (sorted(map(Path, files.find(given))) for given in (photos, not_photographs))

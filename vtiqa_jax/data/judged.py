@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Float
 
 from vtiqa_jax.data.csv_table import read_table, refuse
-from vtiqa_jax.models.reasons import FAULTS
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.models.reasons import FAULTS, LEVELS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,13 +30,22 @@ def read_judged(table: Path, images: Path | None = None) -> JudgedPhotos:
         images: the folder that photos are named relative to; the table's own when not given.
 
     Raises:
-        UserError: a photo is missing, a column too, or a cell is no number; with the lines.
+        UserError: a photo is missing, a column too, or a cell is no number or none that can be; with the lines. Or
+            there is no photo.
     """
     found = read_table(table, ("image", *FAULTS))
+    if not found.lines:
+        raise UserError(f"{table} lists no photos")
     columns, problems = {}, []
     for name in (*FAULTS, *(("weight",) if "weight" in found.header else ())):
         columns[name], wrong = found.numbers(name)
         problems += wrong
+        what, most = ("weight", np.inf) if name == "weight" else ("strength", LEVELS[-1])
+        problems += [
+            f"line {line}: {name} is {value:g}, which is no {what}"
+            for line, value in zip(found.lines, columns[name], strict=True)
+            if not np.isnan(value) and not (0 <= value <= most and (value or name != "weight"))
+        ]
     paths = tuple((images or table.parent) / name.strip() for name in found.column("image"))
     problems += [
         f"line {line}: no such photo: {path}"

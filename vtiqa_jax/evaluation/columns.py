@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from vtiqa_jax.evaluation.reasons import WORDS, say_reasons
-from vtiqa_jax.evaluation.words import LONGEST, say_interval, say_scale
+from vtiqa_jax.evaluation.words import LONGEST, LONGEST_INTERVAL, say_interval, say_scale
 
 if TYPE_CHECKING:
     import pyarrow
@@ -83,7 +83,7 @@ COLUMNS = (
     ),
     Column(
         "low", float, "the mean of thirty people is between this and `high` nine times in ten",
-        heading="  people say", shown="  {:<10}", words=say_interval,
+        heading="  people say   ", shown=f"  {{:<{LONGEST_INTERVAL}}}", words=say_interval,
     ),
     Column("high", float, "see `low`"),
     Column("opinion_spread", float, "standard deviation of single people's opinions"),

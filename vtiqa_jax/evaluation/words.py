@@ -10,6 +10,8 @@ SMALLEST_SCALE = 12.5
 LEAST_MEGAPIXELS = 1
 """Of a smaller photo the share alone is told."""
 LONGEST = len("13 %, about 0.016 of 1.2 megapixels")
+LONGEST_INTERVAL = len("52.1 to 100.0")
+"""On a scale to 100."""
 
 
 def say_interval(result: "ScoreResult") -> str:

@@ -13,7 +13,7 @@ from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.heads.intervals import fit_errors, fit_kinds, fit_opinions
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.adapt import without_intervals
-from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
 from vtiqa_jax.models.ends import soften_ends
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.training.novelty import read_features
@@ -33,6 +33,26 @@ def score_features(model: Checkpoint, features: Float[np.ndarray, "photos both"]
     return np.asarray(scores, np.float64)
 
 
+def check_held_out(photos: Manifest, scale: LabelScale) -> None:
+    """Checks that intervals can be fitted to the opinions of photos.
+
+    Args:
+        photos: see `with_intervals`.
+        scale: of the model.
+
+    Raises:
+        UserError: they are too few, or numbers are beyond the scale.
+    """
+    if len(photos.names) < LEAST:
+        raise UserError(f"intervals need at least {LEAST} held-out photos with opinions, not {len(photos.names)}")
+    if photos.mos.min() < scale.low or photos.mos.max() > scale.high:
+        found = f"{photos.mos.min():g} to {photos.mos.max():g}"
+        raise UserError(f"the held-out photos have {found}, beyond the model's {scale}")
+    spreads = photos.targets.get(SPREAD)
+    if spreads is not None and (spreads.min() < 0 or not spreads.any()):
+        raise UserError(f"{SPREAD}, the standard deviation of opinions, must not be below 0, nor always 0")
+
+
 def with_intervals(model: Checkpoint, photos: Manifest) -> Checkpoint:
     """Returns the same VT-IQA with intervals that hold for photos like these, in the place of those it may have.
 
@@ -46,14 +66,7 @@ def with_intervals(model: Checkpoint, photos: Manifest) -> Checkpoint:
     """
     scale = model.scale
     assert scale is not None
-    if len(photos.names) < LEAST:
-        raise UserError(f"intervals need at least {LEAST} held-out photos with opinions, not {len(photos.names)}")
-    if photos.mos.min() < scale.low or photos.mos.max() > scale.high:
-        found = f"{photos.mos.min():g} to {photos.mos.max():g}"
-        raise UserError(f"the held-out photos have {found}, beyond the model's {scale}")
-    spreads = photos.targets.get(SPREAD)
-    if spreads is not None and (spreads.min() < 0 or not spreads.any()):
-        raise UserError(f"{SPREAD}, the standard deviation of opinions, must not be below 0, nor always 0")
+    check_held_out(photos, scale)
     bare = without_intervals(model)
     try:
         names = tqdm(photos.names, "held-out photos", unit="photo", disable=None)
@@ -62,6 +75,7 @@ def with_intervals(model: Checkpoint, photos: Manifest) -> Checkpoint:
         raise UserError(f"a held-out photo cannot be read: {error}") from error
     scores = score_features(bare, features)
     fitted = fit_errors(fit_kinds(features), features, scores, photos.mos - scores, scale)
+    spreads = photos.targets.get(SPREAD)
     if spreads is not None:
         fitted |= fit_opinions(photos.mos, spreads, scale)
     config = bare.config.replace(intervals=True, opinions=spreads is not None)

@@ -147,6 +147,9 @@ def see_judged(cache: SeenCache, judged: JudgedPhotos) -> tuple[Seen, Float[np.n
     Returns:
         What it sees, with the faults that people saw; the weights of these photos; and a line for each that was left
         out.
+
+    Raises:
+        UserError: no photo can be used.
     """
     files = ((str(path), path.read_bytes()) for path in judged.paths)
 
@@ -155,6 +158,8 @@ def see_judged(cache: SeenCache, judged: JudgedPhotos) -> tuple[Seen, Float[np.n
 
     found, left_out = _read_all(files, read, "photos judged by eye", len(judged.paths))
     known = np.array([part is not None for part in found])
+    if not known.any():
+        raise UserError(f"no photo judged by eye can be used; the first: {left_out[0]}")
     seen = Seen.concatenate([part for part in found if part])
     strengths = judged.strengths[known].astype(np.float32)
     return dataclasses.replace(seen, strengths=strengths), judged.weights[known], left_out
