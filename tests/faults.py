@@ -1333,6 +1333,13 @@ FAULTS = (
         "tests/test_named_faults.py::test_drawn_mosaics_change_no_reason",
     ),
     Fault(
+        "a photo without structure is out of focus",
+        "vtiqa_jax/evaluation/scorer.py",
+        "faults = [fault for fault in faults if fault.name not in NATIVE_FAULTS]",
+        "pass",
+        "tests/test_named_faults.py::test_of_a_photo_without_structure_only_light_and_colour_are_told",
+    ),
+    Fault(
         "what is no photograph has reasons",
         "vtiqa_jax/evaluation/scorer.py",
         "faults=() if novelty > 0 else name_faults(",

@@ -33,7 +33,7 @@ from vtiqa_jax.models import checkpoint, quantized
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.false_alarms import DEFAULT_RATE, choose_thresholds
 from vtiqa_jax.models.params import Params, abstract_model, init_params, merge_params
-from vtiqa_jax.models.reasons import FALSE_ALARMS, FAULTS
+from vtiqa_jax.models.reasons import FALSE_ALARMS, FAULTS, SCREEN_FAULTS
 from vtiqa_jax.models.vtiqa import VTIQA, tiny_config
 from vtiqa_jax.photos.resize import Rgb
 
@@ -110,6 +110,12 @@ def test_what_is_no_photograph_has_no_faults(drawn_weights: Params, photos: list
     everything = drawn_weights | fresh | {"novelty.threshold": np.float32(-1)}
     (result,) = Scorer(config, everything, SCALE).stream(photos[0])
     assert result.warning and result.faults == result.reasons == ()
+
+
+def test_of_a_photo_without_structure_only_light_and_colour_are_told(scorer: Scorer, photos: list[Rgb]) -> None:
+    plain, full = scorer.stream([np.full_like(photos[0], 90), photos[0]])
+    assert plain.detail is None and tuple(fault.name for fault in plain.faults) == SCREEN_FAULTS
+    assert tuple(fault.name for fault in full.faults) == FAULTS
 
 
 def test_a_model_without_reasons_says_nothing_of_them(photos: list[Rgb]) -> None:
@@ -278,10 +284,10 @@ def test_a_notebook_shows_all_reasons() -> None:
 @pytest.mark.parametrize(
     ("a", "b", "lines"),
     [
-        ((3.0, 0.0), (0.0, 2.0), ["Worse in a.jpg: far out of focus.", "Worse in b.jpg: motion blur."]),
+        ((3.0, 0.0), (0.0, 2.0), ["Worse in a.jpg: badly out of focus.", "Worse in b.jpg: motion blur."]),
         ((2.0, 2.0), (2.4, 1.6), []),
         ((0.9, 0.0), (0.0, 0.0), []),
-        ((2.0, 1.6), (2.5, 2.6), ["Worse in b.jpg: severe motion blur; far out of focus."]),
+        ((2.0, 1.6), (2.5, 2.6), ["Worse in b.jpg: severe motion blur; badly out of focus."]),
         ((2.0,), (), []),
     ],
     ids=["each in another", "too little apart", "not named", "both in one", "of one nothing is known"],

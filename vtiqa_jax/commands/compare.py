@@ -65,6 +65,8 @@ def compare(
         score = f"{result.mean:.4f} ± {result.spread:.4f}" if mosaics else f"{result.score:.4f}"
         people = f" (people say {interval})" if interval else ""
         print(f"{score}{people}  {result.image}{f': {detail}' if detail else ''}")
+        if result.warning:
+            print(f"  {result.warning}")
     first, second = results
     said = []
     if model.config.intervals:

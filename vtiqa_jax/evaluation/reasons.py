@@ -6,12 +6,12 @@ from typing import NamedTuple
 from vtiqa_jax.errors import UserError
 
 WORDS: dict[str, tuple[str, str, str]] = {
-    "defocus": ("slightly out of focus", "out of focus", "far out of focus"),
+    "defocus": ("slightly out of focus", "out of focus", "badly out of focus"),
     "motion": ("slight motion blur", "motion blur", "severe motion blur"),
     "luminance_noise": ("slight luminance noise", "luminance noise", "severe luminance noise"),
     "chroma_noise": ("slight colour noise", "colour noise", "severe colour noise"),
     "compression": ("slight compression artefacts", "compression artefacts", "severe compression artefacts"),
-    "enlarged": ("slightly enlarged", "enlarged", "far enlarged"),
+    "enlarged": ("slightly enlarged", "enlarged", "greatly enlarged"),
     "too_dark": ("slightly too dark", "too dark", "far too dark"),
     "clipped_highlights": ("slightly clipped highlights", "clipped highlights", "severely clipped highlights"),
     "low_contrast": ("slight haze or low contrast", "haze or low contrast", "severe haze or low contrast"),

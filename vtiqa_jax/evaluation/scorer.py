@@ -33,6 +33,7 @@ from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
 from vtiqa_jax.models.false_alarms import DEFAULT_RATE, choose_thresholds
 from vtiqa_jax.models.fingerprint import fingerprint, identify
 from vtiqa_jax.models.params import Params
+from vtiqa_jax.models.reasons import NATIVE_FAULTS
 from vtiqa_jax.models.vtiqa import ComputeDtype, ModelConfig, select_implementation
 from vtiqa_jax.photos import decode, formats
 from vtiqa_jax.photos.place_grid import Arrangement, Region
@@ -346,6 +347,8 @@ class Scorer:
         if not np.isfinite([score, *draws, *strengths, *sureness]).all() or math.isinf(holds):
             return ScoreResult(None, None, "its score is not a finite number; the weights may be damaged")
         faults = [Fault(*found) for found in zip(WORDS, strengths, probabilities, strict=False)]
+        if math.isnan(detail):  # nothing in it could be sharp or noisy
+            faults = [fault for fault in faults if fault.name not in NATIVE_FAULTS]
         share, out_of_range = None, None
         if self.percentiles is not None:
             share = float(self.percentile(np.array([score]))[0])
