@@ -308,6 +308,7 @@ def test_a_long_run_on_a_terminal_ends_with_a_summary(
     ordered = sorted(scores, key=lambda photo: -scores[photo])
     shown = [line.split()[-1] for line in lines if line.endswith(".png")]
     assert shown == list(map(str, [*ordered[:5], *ordered[:-6:-1]]))
+    assert lines[4].startswith("score (test scale") and any(line.startswith("all of them: --out") for line in lines)
     assert lines[-1] == "and 2 more; --out FILE.csv has the reasons of all" and lines[-2].startswith("    failed  ")
     few = command(vtiqa.main, "score", folder / "sub", folder / "x0.png", "--checkpoint", model)[1].splitlines()
     below = [photo for photo in ordered if photo.parent.name == "sub"]

@@ -86,10 +86,14 @@ def pair(a: tuple[float, float | None], b: tuple[float, float | None], higher: b
 @pytest.mark.parametrize(
     ("a", "b", "said"),
     [
-        ((4.0, 2.0), (3.0, 2.5), "At 100 % y is better, by 0.5000; x is better as a whole, by both numbers."),
+        ((4.0, 2.0), (3.0, 2.5), "At 100 % y is better, by 0.5000; x is better as a whole, with both counted."),
         ((4.0, 3.0), (3.0, 2.5), "At 100 % x is better, by 0.5000; x is better as a whole, too."),
-        ((4.0, 3.0), (3.0, 3.01), "At 100 % they are alike; x is better as a whole, by both numbers."),
-        ((3.0, 2.5), (2.95, 3.0), "At 100 % y is better, by 0.5000; as a whole, by both numbers, they are as good as"),
+        ((4.0, 3.0), (3.0, 3.01), "At 100 % they are alike; x is better as a whole, with both counted."),
+        (
+            (3.0, 2.5),
+            (2.95, 3.0),
+            "At 100 % y is better, by 0.5000; as a whole, with both counted, they are as good as",
+        ),
     ],
 )
 def test_which_of_two_is_better_in_what(a: tuple[float, float], b: tuple[float, float], said: str) -> None:

@@ -125,8 +125,8 @@ def say_detailed(a: ScoreResult, b: ScoreResult, scale: LabelScale) -> list[str]
     else:
         at_full_size = f"At 100 % {sharper.image} is better, by {abs(a.detail - b.detail):.4f}"
     if whole is None:
-        return [f"{at_full_size}; as a whole, by both numbers, they are as good as each other."]
-    but = "is better as a whole, too" if whole is sharper else "is better as a whole, by both numbers"
+        return [f"{at_full_size}; as a whole, with both counted, they are as good as each other."]
+    but = "is better as a whole, too" if whole is sharper else "is better as a whole, with both counted"
     return [f"{at_full_size}; {whole.image} {but}."]
 
 

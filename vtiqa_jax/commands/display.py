@@ -105,6 +105,8 @@ class Display:
         for name, shown in (parts | {"failed": failed[:SHOWN]}).items():
             if shown:
                 print(f"\n{name}:")
-                print("\n".join(map(self.line, shown)))
+                print("\n".join([*([self._heading()] if name == "best" else []), *map(self.line, shown)]))
+            if name == "worst":
+                print("all of them: --out FILE.csv, --report FOLDER, or through a pipe")
         if len(failed) > SHOWN:
             print(f"and {len(failed) - SHOWN} more; --out FILE.csv has the reasons of all")

@@ -23,7 +23,7 @@ INTERVALS = "low, high: float32, on the scale, between them the mean of thirty p
 OPINIONS = "opinion_spread: float32, the standard deviation of single people's opinions, on the scale"
 REASONS = (
     "strengths: float32 [batch, faults], how much of each fault a photo has; probabilities: float32 [batch, faults],"
-    " that a person names it; the entry `reasons` has the faults and from which strength each is named"
+    " that a judge calls it plain; the entry `reasons` has the faults and from which strength each is named"
 )
 
 

@@ -109,7 +109,7 @@ COLUMNS = (
     Column("reasons", str, "what is wrong with it, the strongest first, with `; ` between", read=_reasons),
     *(
         Column(
-            f"p_{name}", float, f"probability that a person names it: {plain}", where="reasons", decimals=4,
+            f"p_{name}", float, f"probability that a judge calls it plain: {plain}", where="reasons", decimals=4,
             read=functools.partial(_probability, name),
         )
         for name, (_, plain, _) in WORDS.items()

@@ -588,7 +588,7 @@
       return item;
     };
     const others = Object.keys(data.faults).filter((name) => !photo.named.includes(name)).sort((a, b) => photo[`p_${b}`] - photo[`p_${a}`]);
-    byId("reasons-title").textContent = said.length ? "Reasons, and how probable each one is" : "No reason is named";
+    byId("reasons-title").textContent = said.length ? "Reasons, and how probably a judge calls each plain" : "No reason is named";
     byId("named").replaceChildren(...photo.named.map((name, at) => line(name, said[at])));
     byId("not-named").replaceChildren(...others.map((name) => line(name, data.faults[name])));
   }

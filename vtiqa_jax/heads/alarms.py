@@ -1,4 +1,4 @@
-"""From strengths of faults to reasons: from where a fault is named, and how probable it is that a person names it."""
+"""From strengths of faults to reasons: from where a fault is named, and how probable it is that a judge calls it so."""
 
 import numpy as np
 import scipy.optimize
@@ -50,7 +50,7 @@ def fit_probabilities(
     named: Bool[np.ndarray, "photos faults"],
     weights: Float[np.ndarray, " photos"],
 ) -> Float32[np.ndarray, "faults 2"]:
-    """Fits how probable it is that a person names a fault, by its strength.
+    """Fits how probable it is that a judge calls a fault plain, by its strength.
 
     Few photos have a rare fault: the curve is drawn towards the one of planted faults.
 

@@ -2,8 +2,8 @@
 
 Faults of sharpness, noise and coding are seen at the photo's own pixels alone, as `detail` is; those of light and
 colour in the global view, and in how often each brightness occurs there. Fault by fault the head finds a strength: 1 is
-slight, 2 plain and 3 severe, as the faults were planted that it learnt from. How probable it is that a person names the
-fault follows from the strength by a curve that was fitted to photos judged by eye (docs/reasons.md).
+slight, 2 plain and 3 severe, as the faults were planted that it learnt from. How probable it is that a judge calls
+it plain follows from the strength by a curve that was fitted to photos judged by eye (docs/reasons.md).
 """
 
 import jax
@@ -125,7 +125,7 @@ class ReasonsHead(nnx.Module):
             tones: of `measure_tones`.
 
         Returns:
-            Their strengths, and the probability that a person names them, in the order of `FAULTS`.
+            Their strengths, and the probability that a judge calls them plain, in the order of `FAULTS`.
         """
         strengths = jnp.concatenate([self.see_native(summaries), self.see_screen(features, tones)], axis=1)
         slope, intercept = self.curve[...].T

@@ -662,7 +662,7 @@ class VTIQA(nnx.Module):
             global_view: as it is seen, not normalised.
 
         Returns:
-            The strength of each fault, and the probability that a person names it.
+            The strength of each fault, and the probability that a judge calls it plain.
         """
         assert self.reasons is not None
         return self.reasons(summaries, global_features, measure_tones(global_view))
