@@ -265,10 +265,11 @@ def judge(model: Scorer, photo: Photo, seed: int) -> Iterator[Judged]:
     versions = list(_versions(photo, seed))
     for (kind, level, pixels), result in zip(versions, model.stream([v[2] for v in versions]), strict=True):
         faults = {kind: CLASSICAL[kind]} if kind in CLASSICAL else CLASSICAL if kind == "none" else {}
+        strengths = {fault.name: fault.strength for fault in result.faults}  # of a photo without structure not all
         yield Judged(
             kind,
             level,
-            np.array([fault.strength for fault in result.faults]),
+            np.array([strengths.get(fault, -np.inf) for fault in FAULTS]),
             frozenset(reason.name for reason in result.reasons),
             {fault: measure(pixels) for fault, (_, measure) in faults.items()},
         )

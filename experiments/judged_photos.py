@@ -21,6 +21,7 @@ import vtiqa_jax
 from vtiqa_jax.data.judged import read_judged
 from vtiqa_jax.data.manifest import read_csv
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.evaluation.reasons import Fault
 from vtiqa_jax.models.reasons import FAULTS
 
 PLAIN = 1.5
@@ -67,8 +68,11 @@ def main(arguments: Arguments) -> None:
     reasons = [{reason.name: reason.strength for reason in result.reasons} for result in results]
     strengths = np.array([[found.get(fault, -np.inf) for fault in FAULTS] for found in reasons])
     named, shown = strengths > -np.inf, strengths >= PLAIN
-    probability = np.array([[fault.probability for fault in result.faults] for result in results])
-    strength = np.array([[fault.strength for fault in result.faults] for result in results])
+    # Of a photo without structure not all faults are told: it has none of the others.
+    told = [{fault.name: fault for fault in result.faults} for result in results]
+    none = Fault("", -np.inf, 0)
+    probability = np.array([[found.get(fault, none).probability for fault in FAULTS] for found in told])
+    strength = np.array([[found.get(fault, none).strength for fault in FAULTS] for found in told])
     even = np.ones(len(weights))
     titles = "fault", "kappa seen, plain", "plain, seen", "AUC", "named: seen", "named plain: plain", "recall of plain"
     print("| " + " | ".join(titles) + " |")
@@ -76,8 +80,7 @@ def main(arguments: Arguments) -> None:
     for number, fault in enumerate(FAULTS):
         plain, any_judge = mean[:, number] >= PLAIN, seen[:, number]
         kappas = [agreement(*(judges[:, :, number] >= level)) for level in (1, 2)]
-        none = ~any_judge
-        area = np.mean(strength[plain, number][:, None] > strength[none, number]) if plain.any() else np.nan
+        area = np.mean(strength[plain, number][:, None] > strength[~any_judge, number]) if plain.any() else np.nan
         here, loud = named[:, number], shown[:, number]
         print(
             f"| {fault} | {kappas[0]:.2f}, {kappas[1]:.2f} | {plain.sum()}, {any_judge.sum()} | {area:.3f} |"

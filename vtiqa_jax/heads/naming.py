@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -31,6 +32,9 @@ from vtiqa_jax.photos.resize import Rgb
 
 LARGE_VERSIONS, SCORED_VERSIONS = 10, 6
 """Of each photo: of those as cameras made them, and of those with opinions."""
+WHOLE_TIMES = 3
+"""How often a large photo counts as it is, without any fault, beside its versions: these are parts, whose pixels are
+looked at more closely than those of the whole."""
 MOST_PLANTED, MOST_GOOD = 500, 1000
 """Photos with opinions into which faults are planted, and those in which nothing should be named."""
 CLEAN, GOOD = 0.5, 2 / 3
@@ -88,6 +92,10 @@ def _as_it_is(name: str, data: bytes) -> Iterator[Faulty]:
     yield Faulty(decode(name, data).pixels, np.zeros(len(FAULTS), np.float32))
 
 
+def _see_whole(cache: SeenCache, name: str, data: bytes) -> Seen:
+    return cache.read(data, "as it is", lambda: _as_it_is(name, data))
+
+
 def _decode_all(photos: Manifest) -> Iterator[Rgb]:
     """Yields the pixels of those photos that can be read."""
     for name in photos.names:
@@ -131,11 +139,14 @@ def see_planted(cache: SeenCache, photos: Sequence[Path], scored: Manifest) -> t
 
         return planted
 
-    large = ((str(path), path.read_bytes()) for path in photos)
+    def large() -> Iterator[tuple[str, bytes]]:
+        return ((str(path), path.read_bytes()) for path in photos)
+
     small = ((name, scored.images.read(name)) for name in scored.names)
-    found, left_out = _read_all(large, read(LARGE_VERSIONS), "faults planted into photos", len(photos))
+    found, left_out = _read_all(large(), read(LARGE_VERSIONS), "faults planted into photos", len(photos))
     more, and_left_out = _read_all(small, read(SCORED_VERSIONS), "into scored photos", len(scored.names))
-    seen = [part for part in [*found, *more] if part]
+    whole, _ = _read_all(large(), functools.partial(_see_whole, cache), "photos as they are", len(photos))
+    seen = [part for part in [*found, *more, *whole * WHOLE_TIMES] if part]
     if not seen:
         raise UserError(f"no photo can be used to learn faults from; the first: {[*left_out, *and_left_out][0]}")
     return Seen.concatenate(seen), left_out + and_left_out
@@ -153,10 +164,7 @@ def see_judged(cache: SeenCache, judged: JudgedPhotos) -> tuple[Seen, Float[np.n
     """
     files = ((str(path), path.read_bytes()) for path in judged.paths)
 
-    def read(name: str, data: bytes) -> Seen:
-        return cache.read(data, "as it is", lambda: _as_it_is(name, data))
-
-    found, left_out = _read_all(files, read, "photos judged by eye", len(judged.paths))
+    found, left_out = _read_all(files, functools.partial(_see_whole, cache), "photos judged by eye", len(judged.paths))
     known = np.array([part is not None for part in found])
     if not known.any():
         raise UserError(f"no photo judged by eye can be used; the first: {left_out[0]}")
