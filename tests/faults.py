@@ -1917,7 +1917,7 @@ FAULTS = (
     ),
     Fault(
         "a model with soft ends has places of its own",
-        "vtiqa_jax/heads/places.py",
+        "vtiqa_jax/heads/kept.py",
         "soft_ends=False, novelty=False, reasons=False, intervals=False, opinions=False",
         "novelty=False, reasons=False, intervals=False, opinions=False",
         "tests/test_heads.py::test_places_are_computed_once_for_each_photo_and_backbone",
@@ -1945,7 +1945,7 @@ FAULTS = (
     ),
     Fault(
         "a model with intervals cannot be made anew",
-        "vtiqa_jax/heads/seen.py",
+        "vtiqa_jax/heads/kept.py",
         "reasons=False, intervals=False, opinions=False",
         "reasons=False",
         "tests/test_reasons.py::test_what_was_seen_is_kept_by_photo_backbone_and_recipe",
@@ -1987,7 +1987,7 @@ FAULTS = (
     ),
     Fault(
         "a broken file of places stops the build",
-        "vtiqa_jax/heads/places.py",
+        "vtiqa_jax/heads/kept.py",
         "EOFError, zipfile.BadZipFile)",
         "EOFError)",
         "tests/test_heads.py::test_a_broken_file_of_the_cache_is_made_again",

@@ -303,6 +303,8 @@ def test_what_is_seen_of_a_version_is_what_scoring_sees(good_model: Checkpoint, 
     np.testing.assert_allclose(find_strengths(model, seen_versions), scored, atol=2e-2)
     other = measure_strengths(model, [version.pixels[:, ::-1] for version in versions])
     assert np.abs(other - scored).max() > 5e-2  # mirrored photos
+    plain = measure_strengths(model, [versions[0].pixels, np.full_like(versions[0].pixels, 90)])
+    assert np.isfinite(plain[0]).all() and np.isnan(plain[1]).any()  # of a photo without structure not all are told
 
 
 HEADER = "image," + ",".join(FAULTS)

@@ -52,15 +52,14 @@ def measure_strengths(model: Checkpoint, photos: Iterable[Any]) -> Float[np.ndar
 
     Args:
         model: with reasons.
-        photos: see `Scorer.stream`; those that cannot be read have NaN.
+        photos: see `Scorer.stream`; those that cannot be read, or show no structure, have NaN.
     """
     model = without_novelty(model)  # of what does not look like a photograph no fault is told
     assert model.scale is not None
     scorer = Scorer(model.config, model.params, model.scale)
-    nothing = [np.nan] * len(FAULTS)
     results = tqdm(scorer.stream(photos), "photos whose faults are measured", unit="photo", disable=None)
-    rows = [[fault.strength for fault in result.faults] or nothing for result in results]
-    return np.array(rows, np.float64).reshape(-1, len(FAULTS))
+    told = [{fault.name: fault.strength for fault in result.faults} for result in results]
+    return np.array([[found.get(fault, np.nan) for fault in FAULTS] for found in told]).reshape(-1, len(FAULTS))
 
 
 def find_strengths(model: Checkpoint, seen: Seen) -> Float[np.ndarray, "photos faults"]:
@@ -163,7 +162,6 @@ def see_judged(cache: SeenCache, judged: JudgedPhotos) -> tuple[Seen, Float[np.n
         UserError: no photo can be used.
     """
     files = ((str(path), path.read_bytes()) for path in judged.paths)
-
     found, left_out = _read_all(files, functools.partial(_see_whole, cache), "photos judged by eye", len(judged.paths))
     known = np.array([part is not None for part in found])
     if not known.any():

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import hashlib
 import itertools
-import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +15,10 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float16, Float32, Int
 
-from vtiqa_jax import atomic
 from vtiqa_jax.data import camera_noise, native_ladders
 from vtiqa_jax.errors import ImageError
 from vtiqa_jax.heads import versions
+from vtiqa_jax.heads.kept import read_or_make, without_heads
 from vtiqa_jax.heads.versions import Version, make_versions
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models import views
@@ -115,10 +114,7 @@ class PlacesCache:
             folder: made when the first photo is read.
             model: whose backbone sees the places; those of another one are kept apart.
         """
-        # Ends, what knows photographs, reasons and intervals come after the backbone: places stay the same.
-        self._config = model.config.replace(
-            soft_ends=False, novelty=False, reasons=False, intervals=False, opinions=False
-        )
+        self._config = without_heads(model.config)
         backbone = {
             name.removeprefix("backbone."): array
             for name, array in model.params.items()
@@ -141,19 +137,13 @@ class PlacesCache:
         except OSError as error:
             raise ImageError(error.strerror or str(error)) from error
         name = hashlib.sha256(data + self._key.encode()).hexdigest()[:24]
-        file = self._folder / f"{name}.npz"
-        try:
-            with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
-                return Places(**{field.name: stored[field.name] for field in dataclasses.fields(Places)})
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            pass  # not there, or damaged: made below
-        photo = decode(path.name, data).pixels
-        made = make_versions(photo, is_native=metadata.is_as_taken(data, photo.shape), seed=zlib.crc32(data))
-        first = next(made, None)
-        if first is None:
-            raise ImageError("it is neither as a camera made it nor large enough to be shrunk")
-        places = read_places(self._config, self._params, itertools.chain([first], made))
-        atomic.make_folder(self._folder)
-        with atomic.atomic_replace(file) as temporary, temporary.open("wb") as out:
-            np.savez(out, allow_pickle=False, **vars(places))
-        return places
+
+        def make() -> Places:
+            photo = decode(path.name, data).pixels
+            made = make_versions(photo, is_native=metadata.is_as_taken(data, photo.shape), seed=zlib.crc32(data))
+            first = next(made, None)
+            if first is None:
+                raise ImageError("it is neither as a camera made it nor large enough to be shrunk")
+            return read_places(self._config, self._params, itertools.chain([first], made))
+
+        return read_or_make(self._folder / f"{name}.npz", Places, make)

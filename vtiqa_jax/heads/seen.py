@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import hashlib
 import itertools
-import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float16, Float32
 
-from vtiqa_jax import atomic
 from vtiqa_jax.data import camera_noise, native_ladders, planted_faults
 from vtiqa_jax.heads import faulty
 from vtiqa_jax.heads.faulty import Faulty
+from vtiqa_jax.heads.kept import read_or_make, without_heads
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models import reasons
 from vtiqa_jax.models.checkpoint import Checkpoint
@@ -105,8 +104,7 @@ class SeenCache:
             folder: made when the first photo is read.
             model: which sees the versions, with native views; what another backbone sees is kept apart.
         """
-        # Ends, what knows photographs, reasons and intervals come after what is seen.
-        config = model.config.replace(soft_ends=False, novelty=False, reasons=False, intervals=False, opinions=False)
+        config = without_heads(model.config)
         used = {
             name: array for name, array in model.params.items() if name.startswith(("backbone.", "head.", "detail."))
         }
@@ -130,14 +128,6 @@ class SeenCache:
             OSError: the disk takes no more.
         """
         digest = hashlib.sha256(data + f"{self._key} {recipe}".encode()).hexdigest()[:24]
-        file = self._folder / f"{digest}.npz"
-        try:
-            with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
-                return Seen(**{field.name: stored[field.name] for field in dataclasses.fields(Seen)})
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            pass  # not there, or damaged: made below
-        seen = see_versions(self._model, self._params, make())
-        atomic.make_folder(self._folder)
-        with atomic.atomic_replace(file) as temporary, temporary.open("wb") as out:
-            np.savez(out, allow_pickle=False, **vars(seen))
-        return seen
+        return read_or_make(
+            self._folder / f"{digest}.npz", Seen, lambda: see_versions(self._model, self._params, make())
+        )

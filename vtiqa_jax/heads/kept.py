@@ -1,0 +1,43 @@
+"""What a backbone sees of a photo, kept in a file: a build that is stopped goes on where it was."""
+
+import dataclasses
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from vtiqa_jax import atomic
+from vtiqa_jax.models.vtiqa import ModelConfig
+
+Arrays = TypeVar("Arrays")
+
+
+def without_heads(config: ModelConfig) -> ModelConfig:
+    """Returns a config without what comes after the backbone and its native views: what these see stays the same."""
+    return config.replace(soft_ends=False, novelty=False, reasons=False, intervals=False, opinions=False)
+
+
+def read_or_make(file: Path, kind: type[Arrays], make: Callable[[], Arrays]) -> Arrays:
+    """Reads arrays that were made before, or makes and keeps them.
+
+    Args:
+        file: an .npz; one that is damaged is made anew.
+        kind: a dataclass of arrays.
+        make: makes them.
+
+    Raises:
+        OSError: the disk takes no more.
+    """
+    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    try:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
+            return kind(**{name: stored[name] for name in names})
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        pass  # not there, or damaged: made below
+    made: Any = make()
+    atomic.make_folder(file.parent)
+    with atomic.atomic_replace(file) as temporary, temporary.open("wb") as out:
+        np.savez(out, allow_pickle=False, **vars(made))
+    return made
