@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Int
 
-from vtiqa_jax.data import distortions
+from vtiqa_jax.data import distortions, light
 from vtiqa_jax.data.distortions import DISTORTIONS
 from vtiqa_jax.data.manifest import ImageSource, Manifest
 from vtiqa_jax.errors import UserError
@@ -34,7 +34,9 @@ LARGEST = 768
 """Longer side, pixels, that photos are shrunk to before they are distorted: the distortions are meant for such."""
 
 _VERSION = re.compile(rf"(.*)\|({'|'.join([UNTOUCHED, *DISTORTIONS])})\|(\d\.\d{{3}})", re.DOTALL)
-_CODE = hashlib.sha256(b"".join(Path(file).read_bytes() for file in (__file__, distortions.__file__))).hexdigest()
+_CODE = hashlib.sha256(
+    b"".join(Path(file).read_bytes() for file in (__file__, distortions.__file__, light.__file__))
+).hexdigest()
 """Versions that other code made are not the same."""
 
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from vtiqa_jax.data.light import from_light, round_values, to_light
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import resize_area, resize_bicubic, resize_nearest
 
@@ -23,22 +24,9 @@ def _between(low: float, high: float, level: float) -> float:
     return low * (high / low) ** level
 
 
-def _rounded(values: Light) -> Photo:
-    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
-
-
-def _linear(photo: Photo) -> Light:
-    """Light, 0..1, from sRGB's gamma (taken as 2.2)."""
-    return (photo / np.float32(255)) ** np.float32(2.2)
-
-
-def _pixels(light: Light) -> Photo:
-    return np.rint(255 * np.clip(light, 0, 1) ** (1 / 2.2)).astype(np.uint8)
-
-
 def _spread(photo: Photo, kernel: Float[np.ndarray, "rows cols"]) -> Photo:
     """Light spread over the shape of a kernel."""
-    return _pixels(cv2.filter2D(_linear(photo), -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT))
+    return from_light(cv2.filter2D(to_light(photo), -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT))
 
 
 def _shrunk(photo: Photo, factor: float) -> UInt8[np.ndarray, "rows cols 3"]:
@@ -84,7 +72,7 @@ def sharpened(photo: Photo, level: float, _: np.random.Generator) -> Photo:
     """Sharpened too much: halos around every edge."""
     soft = cv2.GaussianBlur(photo, (0, 0), 1.5 + level)
     amount = np.float32(_between(2.0, 12.0, level))
-    return _rounded(photo + amount * (photo.astype(np.float32) - soft))
+    return round_values(photo + amount * (photo.astype(np.float32) - soft))
 
 
 # ---- noise ----
@@ -93,21 +81,21 @@ def sharpened(photo: Photo, level: float, _: np.random.Generator) -> Photo:
 def noise(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
     """A sensor's shot noise and read noise, of up to a very dark scene's."""
     strength = _between(0.02, 0.35, level)
-    light = _linear(photo)
+    light = to_light(photo)
     spread = strength * np.sqrt(0.3 * light + 0.02).astype(np.float32)
-    return _pixels(light + spread * rng.standard_normal(light.shape, np.float32))
+    return from_light(light + spread * rng.standard_normal(light.shape, np.float32))
 
 
 def white_noise(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
     """Gaussian noise in every pixel, of up to 90 grey levels."""
-    return _rounded(photo + np.float32(_between(8.0, 90.0, level)) * rng.standard_normal(photo.shape, np.float32))
+    return round_values(photo + np.float32(_between(8.0, 90.0, level)) * rng.standard_normal(photo.shape, np.float32))
 
 
 def grain(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
     """Grey noise whose grains are larger than a pixel, of up to 60 grey levels."""
     height, width, _ = photo.shape
     grains = cv2.GaussianBlur(rng.standard_normal((height, width), np.float32), (0, 0), rng.uniform(0.7, 2))
-    return _rounded(photo + np.float32(_between(6.0, 60.0, level)) * (grains / grains.std())[:, :, None])
+    return round_values(photo + np.float32(_between(6.0, 60.0, level)) * (grains / grains.std())[:, :, None])
 
 
 def chroma_noise(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
@@ -115,7 +103,7 @@ def chroma_noise(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
     height, width, _ = photo.shape
     blotches = cv2.GaussianBlur(rng.standard_normal((height, width, 3), np.float32), (0, 0), rng.uniform(0.5, 3))
     blotches -= blotches.mean(axis=2, keepdims=True)
-    return _rounded(photo + np.float32(_between(8.0, 60.0, level)) * blotches / blotches.std())
+    return round_values(photo + np.float32(_between(8.0, 60.0, level)) * blotches / blotches.std())
 
 
 def salt_and_pepper(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
@@ -130,7 +118,7 @@ def salt_and_pepper(photo: Photo, level: float, rng: np.random.Generator) -> Pho
 def row_noise(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
     """Every row of pixels brighter or darker by up to 60 grey levels."""
     rows = rng.standard_normal((photo.shape[0], 1, 1), np.float32)
-    return _rounded(photo + np.float32(_between(5.0, 60.0, level)) * rows)
+    return round_values(photo + np.float32(_between(5.0, 60.0, level)) * rows)
 
 
 # ---- compression ----
@@ -175,24 +163,24 @@ def lost_blocks(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
 
 def overexposed(photo: Photo, level: float, _: np.random.Generator) -> Photo:
     """Up to 4 stops too much light, cut off at white."""
-    return _pixels(_linear(photo) * np.float32(2 ** (0.8 + 3.2 * level)))
+    return from_light(to_light(photo) * np.float32(2 ** (0.8 + 3.2 * level)))
 
 
 def brightened(photo: Photo, level: float, _: np.random.Generator) -> Photo:
     """Grey levels up to 6 times as high, cut off at white, as programs brighten."""
-    return _rounded(photo * np.float32(_between(1.4, 6.0, level)))
+    return round_values(photo * np.float32(_between(1.4, 6.0, level)))
 
 
 def underexposed(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
     """Up to 6 stops too little light, with the noise that is left."""
-    light = _linear(photo) * np.float32(2 ** -(0.6 + 5.4 * level))
-    return _pixels(light + np.float32(0.002) * rng.standard_normal(light.shape, np.float32))
+    light = to_light(photo) * np.float32(2 ** -(0.6 + 5.4 * level))
+    return from_light(light + np.float32(0.002) * rng.standard_normal(light.shape, np.float32))
 
 
 def faded(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
     """Contrast down to a 30th, towards any grey."""
     grey, contrast = np.float32(rng.uniform(60, 220)), np.float32(_between(0.6, 0.03, level))
-    return _rounded(grey + contrast * (photo.astype(np.float32) - grey))
+    return round_values(grey + contrast * (photo.astype(np.float32) - grey))
 
 
 def hazy(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
@@ -202,25 +190,25 @@ def hazy(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
     angle = rng.uniform(0, 2 * np.pi)
     side = (x / width - 0.5) * np.float32(np.cos(angle)) + (y / height - 0.5) * np.float32(np.sin(angle))
     clear = np.exp(-np.float32(_between(0.3, 3.5, level)) * (1 + side))[:, :, None]
-    return _rounded(clear * photo + (1 - clear) * np.float32(225))
+    return round_values(clear * photo + (1 - clear) * np.float32(225))
 
 
 def harsh(photo: Photo, level: float, _: np.random.Generator) -> Photo:
     """Contrast up to 8 times as high, cut off at black and white."""
     mean = np.float32(photo.mean())
-    return _rounded(mean + np.float32(_between(1.6, 8.0, level)) * (photo.astype(np.float32) - mean))
+    return round_values(mean + np.float32(_between(1.6, 8.0, level)) * (photo.astype(np.float32) - mean))
 
 
 def posterized(photo: Photo, level: float, _: np.random.Generator) -> Photo:
     """From 12 down to 2 levels a channel: bands in every sky."""
     steps = np.float32(max(1, round(_between(12.0, 2.0, level)) - 1))
-    return _rounded(np.rint(photo / np.float32(255) * steps) * (255 / steps))
+    return round_values(np.rint(photo / np.float32(255) * steps) * (255 / steps))
 
 
 def colour_cast(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
     """The channels brighter and darker by up to 7 times against each other."""
     gains = rng.permutation(np.array([1.0, 0.0, -1.0]) + rng.uniform(-0.3, 0.3, 3))
-    return _pixels(_linear(photo) * (_between(1.3, 7.0, level) ** (gains - gains.max())).astype(np.float32))
+    return from_light(to_light(photo) * (_between(1.3, 7.0, level) ** (gains - gains.max())).astype(np.float32))
 
 
 # ---- no photo left ----
@@ -234,7 +222,7 @@ def striped(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
     wave = np.sin(2 * np.pi / period * (x * np.cos(angle) + y * np.sin(angle)))[:, :, None] > 0
     colours = rng.uniform(0, 255, (2, 3)).astype(np.float32)
     cover = np.float32(_between(0.15, 1.0, level))
-    return _rounded((1 - cover) * photo + cover * np.where(wave, colours[0], colours[1]))
+    return round_values((1 - cover) * photo + cover * np.where(wave, colours[0], colours[1]))
 
 
 def drowned(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
@@ -242,14 +230,14 @@ def drowned(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
     height, width, _ = photo.shape
     chaos = rng.uniform(0, 255, (height, width, int(rng.choice([1, 3])))).astype(np.float32)
     cover = np.float32(_between(0.2, 1.0, level))
-    return _rounded((1 - cover) * photo + cover * chaos)
+    return round_values((1 - cover) * photo + cover * chaos)
 
 
 def covered(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
     """Replaced by one colour, often black or white, up to that colour alone."""
     colour = rng.uniform(0, 255, 3) if rng.random() < 0.5 else np.full(3, rng.choice([0, 255]))
     cover = np.float32(_between(0.4, 1.0, level))
-    return _rounded((1 - cover) * photo + cover * colour.astype(np.float32))
+    return round_values((1 - cover) * photo + cover * colour.astype(np.float32))
 
 
 DISTORTIONS: dict[str, Distortion] = {

@@ -15,6 +15,7 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from vtiqa_jax.data.camera_noise import Camera, add_camera_noise
+from vtiqa_jax.data.light import round_values
 from vtiqa_jax.photos.resize import Resized
 
 Photo = UInt8[np.ndarray, "height width 3"]
@@ -40,14 +41,10 @@ class Ladder:
     """
 
 
-def _rounded(values: Float32[np.ndarray, "height width 3"]) -> Photo:
-    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
-
-
 def _in_light(photo: Photo, spread: Callable[[np.ndarray], np.ndarray]) -> Photo:
     """Spreads light, not sRGB's values: highlights grow as they do in a lens."""
     light = (np.arange(256, dtype=np.float32) / 255) ** np.float32(2.2)
-    return _rounded(255 * np.clip(spread(light[photo]), 0, 1) ** np.float32(1 / 2.2))
+    return round_values(255 * np.clip(spread(light[photo]), 0, 1) ** np.float32(1 / 2.2))
 
 
 def gaussian_blur(photo: Photo, sigma: float, _: np.random.Generator) -> Photo:
@@ -99,7 +96,9 @@ def camera_noise(photo: Photo, iso: float, rng: np.random.Generator) -> Photo:
 
 def white_noise(photo: Photo, sigma: float, rng: np.random.Generator) -> Photo:
     """Adds noise of `sigma` grey levels, independent in every pixel and channel."""
-    return photo if sigma == 0 else _rounded(photo + np.float32(sigma) * rng.standard_normal(photo.shape, np.float32))
+    return (
+        photo if sigma == 0 else round_values(photo + np.float32(sigma) * rng.standard_normal(photo.shape, np.float32))
+    )
 
 
 def grey_noise(photo: Photo, sigma: float, rng: np.random.Generator) -> Photo:
@@ -107,7 +106,7 @@ def grey_noise(photo: Photo, sigma: float, rng: np.random.Generator) -> Photo:
     if sigma == 0:
         return photo
     grains = cv2.GaussianBlur(rng.standard_normal(photo.shape[:2], np.float32), (0, 0), rng.uniform(0.4, 1.8))
-    return _rounded(photo + np.float32(sigma) / grains.std() * grains[:, :, None])
+    return round_values(photo + np.float32(sigma) / grains.std() * grains[:, :, None])
 
 
 def coded(photo: Photo, kind: str, quality: float) -> Photo:
@@ -130,7 +129,7 @@ def webp(photo: Photo, loss: float, _: np.random.Generator) -> Photo:
 def halos(photo: Photo, amount: float, rng: np.random.Generator) -> Photo:
     """Sharpens too much."""
     soft = cv2.GaussianBlur(photo, (0, 0), rng.uniform(1, 2.5)).astype(np.float32)
-    return _rounded(photo + np.float32(amount) * (photo - soft))
+    return round_values(photo + np.float32(amount) * (photo - soft))
 
 
 def smeared(photo: Photo, strength: float, rng: np.random.Generator) -> Photo:

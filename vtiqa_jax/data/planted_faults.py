@@ -12,6 +12,7 @@ from jaxtyping import Float32
 
 from vtiqa_jax.data import native_ladders
 from vtiqa_jax.data.camera_noise import Camera, add_camera_noise
+from vtiqa_jax.data.light import from_light, round_values, to_light
 from vtiqa_jax.data.native_ladders import FILTERS, Photo
 from vtiqa_jax.photos.resize import resize_area
 
@@ -41,18 +42,6 @@ def amount_of(fault: str, strength: float) -> float:
     return plain * (severe / plain) ** (strength - 2)
 
 
-def _rounded(values: Float32[np.ndarray, "height width 3"]) -> Photo:
-    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
-
-
-def _light(photo: Photo) -> Float32[np.ndarray, "height width 3"]:
-    return (photo / np.float32(255)) ** np.float32(2.2)
-
-
-def _pixels(light: Float32[np.ndarray, "height width 3"]) -> Photo:
-    return np.rint(255 * np.clip(light, 0, 1) ** np.float32(1 / 2.2)).astype(np.uint8)
-
-
 def defocus(photo: Photo, sigma: float, rng: np.random.Generator) -> Photo:
     """Blurs by a disc or a Gaussian as wide as one of `sigma` pixels."""
     blur, width = [(native_ladders.gaussian_blur, 1.0), (native_ladders.defocus, 2.0)][rng.integers(2)]
@@ -73,7 +62,7 @@ def luminance_noise(photo: Photo, sigma: float, rng: np.random.Generator) -> Pho
     """Adds the brightness of a sensor's noise, `sigma` grey levels."""
     clean, noise = _sensor_noise(photo, rng)
     grey = noise.mean(2, keepdims=True)
-    return _rounded(clean + grey * np.float32(sigma / max(float(grey.std()), 0.1)))
+    return round_values(clean + grey * np.float32(sigma / max(float(grey.std()), 0.1)))
 
 
 def chroma_noise(photo: Photo, sigma: float, rng: np.random.Generator) -> Photo:
@@ -82,7 +71,7 @@ def chroma_noise(photo: Photo, sigma: float, rng: np.random.Generator) -> Photo:
     colour = noise - noise.mean(2, keepdims=True)
     if rng.random() < 0.6:
         colour = cv2.GaussianBlur(colour, (0, 0), rng.uniform(0.6, 3.0))
-    return _rounded(clean + colour * np.float32(sigma / max(float(colour.std()), 0.1)))
+    return round_values(clean + colour * np.float32(sigma / max(float(colour.std()), 0.1)))
 
 
 def compression(photo: Photo, loss: float, rng: np.random.Generator) -> Photo:
@@ -102,12 +91,12 @@ def enlarged(photo: Photo, factor: float, rng: np.random.Generator) -> Photo:
 
 def too_dark(photo: Photo, stops: float, _: np.random.Generator) -> Photo:
     """Takes light away, as a shorter exposure does."""
-    return _pixels(_light(photo) * np.float32(2.0**-stops))
+    return from_light(to_light(photo) * np.float32(2.0**-stops))
 
 
 def clipped_highlights(photo: Photo, stops: float, _: np.random.Generator) -> Photo:
     """Adds light, as a longer exposure does: what is too bright is white."""
-    return _pixels(_light(photo) * np.float32(2.0**stops))
+    return from_light(to_light(photo) * np.float32(2.0**stops))
 
 
 def low_contrast(photo: Photo, veil: float, rng: np.random.Generator) -> Photo:
@@ -115,9 +104,9 @@ def low_contrast(photo: Photo, veil: float, rng: np.random.Generator) -> Photo:
     veil = min(veil, 0.9)
     if rng.random() < 0.5:
         air = rng.uniform(150, 235) + rng.normal(0, 4, 3)
-        return _rounded((1 - veil) * photo.astype(np.float32) + np.float32(veil) * air.astype(np.float32))
+        return round_values((1 - veil) * photo.astype(np.float32) + np.float32(veil) * air.astype(np.float32))
     middle = np.float32(photo.mean())
-    return _rounded(middle + (photo - middle) * np.float32(1 - veil))
+    return round_values(middle + (photo - middle) * np.float32(1 - veil))
 
 
 def colour_cast(photo: Photo, change: float, rng: np.random.Generator) -> Photo:
@@ -127,7 +116,7 @@ def colour_cast(photo: Photo, change: float, rng: np.random.Generator) -> Photo:
     gains = (1 + min(change, 0.8) * tint).astype(np.float32)
     light = (photo / np.float32(255)) * gains
     brightness = photo.mean() / max(255 * float(light.mean()), 1)
-    return _rounded(255 * light * np.float32(brightness))
+    return round_values(255 * light * np.float32(brightness))
 
 
 PLANTED: dict[str, Callable[[Photo, float, np.random.Generator], Photo]] = {

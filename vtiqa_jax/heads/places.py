@@ -15,7 +15,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float16, Float32, Int
 
-from vtiqa_jax.data import camera_noise, native_ladders
+from vtiqa_jax.data import camera_noise, light, native_ladders
 from vtiqa_jax.errors import ImageError
 from vtiqa_jax.heads import versions
 from vtiqa_jax.heads.kept import read_or_make, without_heads
@@ -35,7 +35,8 @@ CHUNK = 4
 """Views computed together: more of them leave a CPU's caches."""
 _CODE = hashlib.sha256(
     b"".join(
-        Path(str(module.__file__)).read_bytes() for module in (camera_noise, native_ladders, versions, native, resize)
+        Path(str(module.__file__)).read_bytes()
+        for module in (camera_noise, light, native_ladders, versions, native, resize)
     )
 ).hexdigest()
 """Places of versions that other code made are not the same."""

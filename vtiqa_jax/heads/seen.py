@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float16, Float32
 
-from vtiqa_jax.data import camera_noise, native_ladders, planted_faults
+from vtiqa_jax.data import camera_noise, light, native_ladders, planted_faults
 from vtiqa_jax.heads import faulty
 from vtiqa_jax.heads.faulty import Faulty
 from vtiqa_jax.heads.kept import read_or_make, without_heads
@@ -31,7 +31,7 @@ CHUNK = 4
 _CODE = hashlib.sha256(
     b"".join(
         Path(str(module.__file__)).read_bytes()
-        for module in (camera_noise, native_ladders, planted_faults, faulty, native, resize, reasons)
+        for module in (camera_noise, light, native_ladders, planted_faults, faulty, native, resize, reasons)
     )
 ).hexdigest()
 """What other code planted or measured is not the same."""
