@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int
 from tqdm import tqdm
 
 from vtiqa_jax.data.judged import JudgedPhotos
@@ -88,7 +88,7 @@ def _decode_all(photos: Manifest) -> Iterator[Rgb]:
             yield decode(name, photos.images.read(name)).pixels
 
 
-def cross_fit(model: Checkpoint, lessons: Lessons, by_eye: ByEye, seed: int) -> Float[np.ndarray, "photos faults"]:
+def cross_fit(model: Checkpoint, lessons: Lessons, by_eye: ByEye, seed: int) -> Float32[np.ndarray, "photos faults"]:
     """Finds how strong the faults of photos judged by eye are, each by a head that learnt nothing from it.
 
     Args:
@@ -99,7 +99,7 @@ def cross_fit(model: Checkpoint, lessons: Lessons, by_eye: ByEye, seed: int) -> 
     """
     count = len(by_eye.weights)
     fold = np.random.default_rng(seed).permutation(count) % FOLDS
-    strengths = np.empty((count, len(FAULTS)))
+    strengths = np.empty((count, len(FAULTS)), np.float32)
     for number in range(FOLDS):
         asked = np.flatnonzero(fold == number)
         if len(asked):
