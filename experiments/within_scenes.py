@@ -7,14 +7,14 @@
     python experiments/within_scenes.py order --release biq2021 --pretrained pretrained.npz --packaged packaged.npz \
         --scores scores.csv --out pairs.csv
 
-Photos of one scene are those of one series of `ss01_series.py` and, of the photos that are in none, those that
+Photos of one scene are those of one series of `ss01_series.py` and, of the photos of ss01 that are in none, those that
 `gallery/fingerprints.py` groups. The packaged model has learnt from the other photos of these scenes. So heads are
 fitted without them: ridge regressions on frozen features, in five folds of groups. A group holds what is of one
 scene, in any framing, what fingerprints connect, and what `heads.py` takes for near-duplicates. Only the official
 training split trains. The penalty is the one that predicts a second fold best. "With siblings" folds single photos
 instead, and shows what it helps to have seen the scene.
 
-A pair of photos is told apart by the first that differs: exposure, colour, sharpness, contrast, none of them. The
+A pair of photos is told apart by the first that differs: exposure, colour, sharpness, none of them. The
 tables give the share of pairs that a number puts in people's order (a tie is half right) with 95 % intervals by
 bootstrap over groups.
 """
@@ -47,18 +47,21 @@ from vtiqa_jax.training.novelty import read_features
 
 app = tyro.extras.SubcommandApp()
 
+SUBSET = "ss01"
+"""The only one with many photos of a scene. In ss03 photos that look alike are the same one, stored twice."""
 BLOCKS = 4, 6, 8
 """Whose class tokens a head sees."""
 FOLDS = 5
 PENALTIES = 10.0 ** np.arange(1, 6)
 """On the squared weights, beside the sum of squared errors of features and opinions of variance 1."""
-DRAWS = 2000
+DRAWS, FEW = 2000, 10
+HELD_OUT = "scenes held out"
 OPINIONS = 0.1
 """Of the scale of 0 to 1: opinions that are so far apart are called different."""
-STOPS, COLOUR, SHARPNESS, CONTRAST = 0.5, 3.0, 1.25, 1.1
-"""From which photos differ: stops of mean light, mean a* and b*, or mean chroma, of CIELAB, and factors between the
-variances of the Laplacian and the standard deviations of brightness, both at the same mean light."""
-KINDS = "exposure", "colour", "sharpness", "contrast", "none"
+STOPS, COLOUR, SHARPNESS = 0.5, 3.0, 1.25
+"""From which photos differ: stops of mean light, mean a* and b*, or mean chroma, of CIELAB, and the factor between
+variances of the Laplacian, which noise hides at 1:1 and not at 1:4."""
+KINDS = "exposure", "colour", "sharpness", "none"
 """What differs, in this order."""
 
 Numbers = Float[np.ndarray, " photos"]
@@ -72,9 +75,8 @@ class Pixels:
     a: float
     b: float
     chroma: float
-    even_laplacian: float
-    """At the mean light of all photos, as `even_contrast`."""
-    even_contrast: float
+    sharpness: tuple[float, ...]
+    """Variances of the Laplacian at 1:1, 1:2 and 1:4, at a mean light that is the same for all photos."""
     laplacian: float
     contrast: float
     brightness: float
@@ -95,8 +97,12 @@ class Pixels:
             a=float(lab[:, :, 1].mean()),
             b=float(lab[:, :, 2].mean()),
             chroma=float(np.hypot(lab[:, :, 1], lab[:, :, 2]).mean()),
-            even_laplacian=float(cv2.Laplacian(even, -1).var()),
-            even_contrast=float(even.std()),
+            sharpness=tuple(
+                float(
+                    cv2.Laplacian(cv2.resize(even, None, fx=1 / by, fy=1 / by, interpolation=cv2.INTER_AREA), -1).var()
+                )
+                for by in (1, 2, 4)
+            ),
             laplacian=float(cv2.Laplacian(grey, -1).var()),
             contrast=float(grey.std()),
             brightness=float(grey.mean()),
@@ -106,15 +112,11 @@ class Pixels:
     def differs(self, other: "Pixels") -> str:
         """Names the first of `KINDS` by which another photo differs."""
         colours = np.hypot(self.a - other.a, self.b - other.b), abs(self.chroma - other.chroma)
-        laplacians, contrasts = (
-            max(pair) / max(min(pair), 1e-9)
-            for pair in ((self.even_laplacian, other.even_laplacian), (self.even_contrast, other.even_contrast))
-        )
+        octaves = np.abs(np.log2(np.maximum(self.sharpness, 1e-9) / np.maximum(other.sharpness, 1e-9)))
         found = (
             abs(self.stops - other.stops) > STOPS,
             max(colours) > COLOUR,
-            laplacians > SHARPNESS,
-            contrasts > CONTRAST,
+            octaves.max() > np.log2(SHARPNESS),
             True,
         )
         return KINDS[found.index(True)]
@@ -165,13 +167,15 @@ def fit_held_out(
     return predicted * std + mean
 
 
-def interval(right: Float[np.ndarray, " pairs"], groups: Int[np.ndarray, " pairs"]) -> tuple[float, float]:
-    """95 % of the share that is right, by bootstrap over groups of pairs."""
+def summary(values: Float[np.ndarray, " pairs"], groups: Int[np.ndarray, " pairs"], sign: str = "") -> str:
+    """The mean and its interval of 95 %, by bootstrap over groups; no interval of fewer than `FEW` groups."""
     _, places = np.unique(groups, return_inverse=True)
-    counts, sums = np.bincount(places), np.bincount(places, right)
+    counts, sums = np.bincount(places), np.bincount(places, values)
+    if len(counts) < FEW:
+        return f"{values.mean():{sign}.2f}"
     drawn = np.random.default_rng(0).multinomial(len(counts), np.full(len(counts), 1 / len(counts)), DRAWS)
     low, high = np.percentile(drawn @ sums / (drawn @ counts), [2.5, 97.5])
-    return low, high
+    return f"{values.mean():{sign}.2f} [{low:{sign}.2f}, {high:{sign}.2f}]"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,20 +201,20 @@ class Pairs:
         return (np.nan_to_num(order) + 1) / 2
 
 
-def tell(title: str, pairs: Pairs, judges: dict[str, Numbers]) -> None:
-    """Prints one table: a row for each judge, a column for each kind of pair."""
-    parts = {kind: pairs.where(pairs.kinds == kind) for kind in KINDS} | {"all": pairs}
-    parts = {kind: part for kind, part in parts.items() if len(part.first)}
+def tell(title: str, pairs: Pairs, judges: dict[str, Numbers], compared: tuple[tuple[str, str], ...]) -> None:
+    """Prints one table: a row for each judge, a column for each kind of pair; then the differences of two judges."""
+    parts = {kind: part for kind in KINDS if len((part := pairs.where(pairs.kinds == kind)).first)} | {"all": pairs}
     print(f"\n{title}\n\n| by | {' | '.join(parts)} |\n{'|---' * (len(parts) + 1)}|")
     print(f"| pairs | {' | '.join(str(len(part.first)) for part in parts.values())} |")
     print(f"| groups | {' | '.join(str(len(set(part.groups))) for part in parts.values())} |")
     for name, numbers in judges.items():
-        cells = []
-        for part in parts.values():
-            right = part.right(numbers)
-            low, high = interval(right, part.groups)
-            cells.append(f"{right.mean():.2f} [{low:.2f}, {high:.2f}]")
+        cells = [summary(part.right(numbers), part.groups) for part in parts.values()]
         print(f"| {name} | {' | '.join(cells)} |")
+    for one, other in compared:
+        cells = [
+            summary(part.right(judges[one]) - part.right(judges[other]), part.groups, "+") for part in parts.values()
+        ]
+        print(f"| {one} less {other} | {' | '.join(cells)} |")
 
 
 def read_scores(path: Path, names: list[str]) -> dict[str, Numbers]:
@@ -223,11 +227,10 @@ def read_scores(path: Path, names: list[str]) -> dict[str, Numbers]:
     }
 
 
-def read_encoded(path: Path, names: list[str]) -> Float[np.ndarray, "photos features"]:
-    """Reads the features that `encode` wrote, in the order of names."""
+def read_encoded(path: Path) -> dict[str, Float[np.ndarray, " features"]]:
+    """Reads the features that `encode` wrote, by photo."""
     stored = np.load(path)
-    rows = {name: row for row, name in enumerate(stored["names"].tolist())}
-    return stored["features"][[rows[name] for name in names]].astype(np.float64)
+    return dict(zip(stored["names"].tolist(), stored["features"], strict=True))
 
 
 def pairs_of(scene: Int[np.ndarray, " photos"]) -> Iterator[tuple[int, int]]:
@@ -244,21 +247,30 @@ def read_release(release: Path) -> tuple[list[Path], Numbers, Bool[np.ndarray, "
 
 
 @app.command
-def encode(release: Path, checkpoint: str, out: Path) -> None:
-    """Writes the features of all photos.
+def encode(release: Path, checkpoint: str, out: Path, others: int = 10000) -> None:
+    """Writes the features of the photos of ss01 and of others.
 
     Args:
         release: BIQ2021 as it is distributed.
         checkpoint: a model, or a backbone.
         out: the .npz file.
+        others: photos of ss02 and ss03, drawn.
     """
     model = catalog.load(checkpoint)
     if model.config.kind == "backbone":
         model = adapt.with_readout(model, BLOCKS)
         model = dataclasses.replace(model, params=params.init_params(model.config, 0) | model.params)
-    paths, _, _ = read_release(release)
+    everything, _, _ = read_release(release)
+    rest = [path for path in everything if not path.name.startswith(SUBSET)]
+    drawn = np.random.default_rng(0).permutation(len(rest))[:others]
+    paths = [path for path in everything if path.name.startswith(SUBSET)] + [rest[row] for row in drawn]
     features = read_features(model, (read(path).pixels for path in tqdm(paths, disable=None)))
     np.savez(out, names=[path.name for path in paths], features=features)
+
+
+def head(features: str, how: str = HELD_OUT) -> str:
+    """The name of a fitted head."""
+    return f"head on {features} features, {how}"
 
 
 def take_fingerprint(path: Path) -> fingerprints.Fingerprint:
@@ -280,7 +292,10 @@ def find_scenes(
     alike = fingerprints.group_similar(np.stack(prints))
     known = read_series()
     series = [known.get(path.name) for path in paths]
-    found = [f"alike {number}" if number >= 0 else None for number in alike]
+    found = [
+        f"alike {number}" if number >= 0 and path.name.startswith(SUBSET) else None
+        for path, number in zip(paths, alike, strict=True)
+    ]
     scene = numbered([one or other for one, other in zip(series, found, strict=True)])
     broad = numbered([one and one.split("/")[0] for one in series])
     return scene, connect([broad, alike, near_duplicates(tokens)])
@@ -297,9 +312,12 @@ def order(release: Path, pretrained: Path, packaged: Path, scores: Path, out: Pa
         scores: written by `vtiqa score --out`, of the test photos at least.
         out: a CSV for the pairs.
     """
+    by_pretrained, by_packaged = read_encoded(pretrained), read_encoded(packaged)
     paths, mos, train = read_release(release)
+    known = [row for row, path in enumerate(paths) if path.name in by_pretrained.keys() & by_packaged.keys()]
+    paths, mos, train = [paths[row] for row in known], mos[known], train[known]
     names = [path.name for path in paths]
-    clean, tuned = (read_encoded(path, names) for path in (pretrained, packaged))
+    clean, tuned = (np.stack([by[name] for name in names]).astype(float) for by in (by_pretrained, by_packaged))
     width = clean.shape[1] // 2 // len(BLOCKS)
     scene, group = find_scenes(paths, clean[:, width * (len(BLOCKS) - 1) : width * len(BLOCKS)])
     several = (scene >= 0) & (np.bincount(scene + 1)[scene + 1] > 1)
@@ -308,13 +326,13 @@ def order(release: Path, pretrained: Path, packaged: Path, scores: Path, out: Pa
     print(f"; {len(sizes)} groups of {len(names)} photos, the largest of {sizes.max()}")
 
     rng = np.random.default_rng(0)
-    folds = {"scenes held out": rng.integers(0, FOLDS, len(sizes))[group]}
+    folds = {HELD_OUT: rng.integers(0, FOLDS, len(sizes))[group]}
     folds["with siblings"] = rng.integers(0, FOLDS, len(names))
     judges: dict[str, Numbers] = read_scores(scores, names)
     heads: dict[str, Numbers] = {}
     for which, features in (("packaged", tuned), ("pretrained", clean)):
         for how, fold in folds.items():
-            name = f"head on {which} features, {how}"
+            name = head(which, how)
             heads[name] = fit_held_out(features, mos, train, fold)
             print(f"{name}: SRCC {metrics.correlations(heads[name][~train], mos[~train]).srcc:.3f} of the test split")
 
@@ -343,11 +361,13 @@ def order(release: Path, pretrained: Path, packaged: Path, scores: Path, out: Pa
         columns = first, second, scene[first], group[first], kinds, pairs.gaps, both
         writer.writerows((names[one], names[two], *rest) for one, two, *rest in zip(*columns, strict=True))
 
-    everything = judges | heads | classical
-    tell(f"Both of the test split, opinions {OPINIONS} apart", pairs.where(both & apart), everything)
-    tell("Both of the test split, any opinions", pairs.where(both), everything)
-    tell(f"All photos, opinions {OPINIONS} apart", pairs.where(apart), heads | classical)
-    tell("All photos, any opinions", pairs.where(np.ones(len(first), bool)), heads | classical)
+    everything, laplacian = judges | heads | classical, "variance of Laplacian"
+    compared = (("score", laplacian), ("rank", "score"), ("score", head("packaged")), ("score", head("pretrained")))
+    tell(f"Both of the test split, opinions {OPINIONS} apart", pairs.where(both & apart), everything, compared)
+    tell("Both of the test split, any opinions", pairs.where(both), everything, compared)
+    compared = tuple((head(which), laplacian) for which in ("packaged", "pretrained"))
+    tell(f"All photos, opinions {OPINIONS} apart", pairs.where(apart), heads | classical, compared)
+    tell("All photos, any opinions", pairs, heads | classical, compared)
 
 
 if __name__ == "__main__":
