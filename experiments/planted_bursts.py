@@ -8,7 +8,8 @@ slightly out of focus, one of a high ISO. All have a sensor's noise, are demosai
 written here, apart from training's: straight shake, a hexagonal aperture, noise before OpenCV's demosaicing.
 
 The first table gives the share of bursts in which a number is largest for the frame as it is, and which one was taken
-instead; the second the share of bursts in which it beats each of the others. Intervals are Wilson's, of 95 %.
+instead; the second the share of bursts in which it beats each of the others; the third the share that is right by the
+score and other weights of detail than `rank` has. Intervals are Wilson's, of 95 %.
 """
 
 import csv
@@ -38,9 +39,10 @@ QUALITY = 92
 """Of JPEG."""
 LOW_ISO = 200.0
 SHOT_NOISE, READ_NOISE = 4e-5, 4e-8
-"""Variances at ISO 100 of light 1 and of darkness, as of a sensor of 25,000 electrons a pixel. Shot noise grows with the
-ISO, read noise with its square."""
+"""Variances at ISO 100 of light 1 and of darkness, as of a sensor of 25,000 electrons a pixel. Shot noise grows with
+the ISO, read noise with its square."""
 KINDS = ("as it is", "shaken 5 to 9 px", "shaken 10 to 15 px", "out of focus, 1.5 to 3 px", "ISO 3,200 to 6,400")
+WEIGHTS = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1)
 NUMBERS = ("rank", "score", "detail", "holds", "variance of Laplacian", "file size")
 
 Kernel = Float32[np.ndarray, "height width"]
@@ -151,6 +153,10 @@ def main(arguments: Arguments) -> None:
     for kind, name in enumerate(KINDS[1:], 1):
         cells = [share(better) for better in (numbers[:, 0] > numbers[:, kind]).T]
         print(f"| {name} | {' | '.join(cells)} |")
+    print("\n| weight of detail | right |\n|---|---|")
+    score, detail = (numbers[:, :, NUMBERS.index(name)] for name in ("score", "detail"))
+    for weight in WEIGHTS:
+        print(f"| {weight:g} | {share(((1 - weight) * score + weight * detail).argmax(1) == 0)} |")
 
 
 if __name__ == "__main__":

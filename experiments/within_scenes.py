@@ -16,7 +16,7 @@ instead, and shows what it helps to have seen the scene.
 
 A pair of photos is told apart by the first that differs: exposure, colour, sharpness, none of them. The
 tables give the share of pairs that a number puts in people's order (a tie is half right) with 95 % intervals by
-bootstrap over groups.
+bootstrap over scenes.
 """
 
 import csv
@@ -26,18 +26,17 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import cv2
 import numpy as np
 import tyro
 from heads import near_duplicates
 from jaxtyping import Bool, Float, Int
+from scene_pairs import Numbers, Pairs, Pixels, tell
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from ss01_series import read_series
 from tqdm import tqdm
 
 from vtiqa_jax.data import datasets
-from vtiqa_jax.data.light import GAMMA, to_light
 from vtiqa_jax.evaluation import metrics
 from vtiqa_jax.gallery import fingerprints, preview
 from vtiqa_jax.models import adapt, catalog, params
@@ -54,72 +53,17 @@ BLOCKS = 4, 6, 8
 FOLDS = 5
 PENALTIES = 10.0 ** np.arange(1, 6)
 """On the squared weights, beside the sum of squared errors of features and opinions of variance 1."""
-DRAWS, FEW = 2000, 10
+CLASSICAL = {
+    "variance of Laplacian": "laplacian",
+    "file size": "size",
+    "brightness": "brightness",
+    "contrast": "contrast",
+}
+WEIGHTS = 0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1
+"""Of detail beside a score."""
 HELD_OUT = "scenes held out"
 OPINIONS = 0.1
 """Of the scale of 0 to 1: opinions that are so far apart are called different."""
-STOPS, COLOUR, SHARPNESS = 0.5, 3.0, 1.25
-"""From which photos differ: stops of mean light, mean a* and b*, or mean chroma, of CIELAB, and the factor between
-variances of the Laplacian, which noise hides at 1:1 and not at 1:4."""
-KINDS = "exposure", "colour", "sharpness", "none"
-"""What differs, in this order."""
-
-Numbers = Float[np.ndarray, " photos"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Pixels:
-    """What is measured on one photo."""
-
-    stops: float
-    a: float
-    b: float
-    chroma: float
-    sharpness: tuple[float, ...]
-    """Variances of the Laplacian at 1:1, 1:2 and 1:4, at a mean light that is the same for all photos."""
-    laplacian: float
-    contrast: float
-    brightness: float
-    size: float
-    """Of the file, bytes."""
-
-    @classmethod
-    def measure(cls, path: Path) -> "Pixels":
-        """Measures a photo as its file holds it."""
-        photo = read(path).pixels
-        light = to_light(photo)
-        mean = max(float(light.mean()), 1e-4)
-        grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY).astype(np.float32)
-        even = cv2.cvtColor((light * np.float32(0.2 / mean)) ** np.float32(1 / GAMMA), cv2.COLOR_RGB2GRAY)
-        lab = cv2.cvtColor(photo.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-        return cls(
-            stops=float(np.log2(mean)),
-            a=float(lab[:, :, 1].mean()),
-            b=float(lab[:, :, 2].mean()),
-            chroma=float(np.hypot(lab[:, :, 1], lab[:, :, 2]).mean()),
-            sharpness=tuple(
-                float(
-                    cv2.Laplacian(cv2.resize(even, None, fx=1 / by, fy=1 / by, interpolation=cv2.INTER_AREA), -1).var()
-                )
-                for by in (1, 2, 4)
-            ),
-            laplacian=float(cv2.Laplacian(grey, -1).var()),
-            contrast=float(grey.std()),
-            brightness=float(grey.mean()),
-            size=float(path.stat().st_size),
-        )
-
-    def differs(self, other: "Pixels") -> str:
-        """Names the first of `KINDS` by which another photo differs."""
-        colours = np.hypot(self.a - other.a, self.b - other.b), abs(self.chroma - other.chroma)
-        octaves = np.abs(np.log2(np.maximum(self.sharpness, 1e-9) / np.maximum(other.sharpness, 1e-9)))
-        found = (
-            abs(self.stops - other.stops) > STOPS,
-            max(colours) > COLOUR,
-            octaves.max() > np.log2(SHARPNESS),
-            True,
-        )
-        return KINDS[found.index(True)]
 
 
 def connect(labels: list[Int[np.ndarray, " photos"]]) -> Int[np.ndarray, " photos"]:
@@ -165,56 +109,6 @@ def fit_held_out(
         held_out = fold == number
         predicted[held_out] = values[held_out] @ solve({number}, PENALTIES[np.argmin(errors)])
     return predicted * std + mean
-
-
-def summary(values: Float[np.ndarray, " pairs"], groups: Int[np.ndarray, " pairs"], sign: str = "") -> str:
-    """The mean and its interval of 95 %, by bootstrap over groups; no interval of fewer than `FEW` groups."""
-    _, places = np.unique(groups, return_inverse=True)
-    counts, sums = np.bincount(places), np.bincount(places, values)
-    if len(counts) < FEW:
-        return f"{values.mean():{sign}.2f}"
-    drawn = np.random.default_rng(0).multinomial(len(counts), np.full(len(counts), 1 / len(counts)), DRAWS)
-    low, high = np.percentile(drawn @ sums / (drawn @ counts), [2.5, 97.5])
-    return f"{values.mean():{sign}.2f} [{low:{sign}.2f}, {high:{sign}.2f}]"
-
-
-@dataclasses.dataclass(frozen=True)
-class Pairs:
-    """Pairs of photos of one scene whose opinions are not the same."""
-
-    first: Int[np.ndarray, " pairs"]
-    second: Int[np.ndarray, " pairs"]
-    kinds: np.ndarray
-    """What differs."""
-    gaps: Float[np.ndarray, " pairs"]
-    """The first's opinion less the second's."""
-    groups: Int[np.ndarray, " pairs"]
-    """What a bootstrap draws."""
-
-    def where(self, which: Bool[np.ndarray, " pairs"]) -> "Pairs":
-        """Some of the pairs."""
-        return Pairs(*(getattr(self, field.name)[which] for field in dataclasses.fields(self)))
-
-    def right(self, numbers: Numbers) -> Float[np.ndarray, " pairs"]:
-        """1 where the numbers put a pair in people's order, 0 where not, a half where they are equal or unknown."""
-        order = np.sign(numbers[self.first] - numbers[self.second]) * np.sign(self.gaps)
-        return (np.nan_to_num(order) + 1) / 2
-
-
-def tell(title: str, pairs: Pairs, judges: dict[str, Numbers], compared: tuple[tuple[str, str], ...]) -> None:
-    """Prints one table: a row for each judge, a column for each kind of pair; then the differences of two judges."""
-    parts = {kind: part for kind in KINDS if len((part := pairs.where(pairs.kinds == kind)).first)} | {"all": pairs}
-    print(f"\n{title}\n\n| by | {' | '.join(parts)} |\n{'|---' * (len(parts) + 1)}|")
-    print(f"| pairs | {' | '.join(str(len(part.first)) for part in parts.values())} |")
-    print(f"| groups | {' | '.join(str(len(set(part.groups))) for part in parts.values())} |")
-    for name, numbers in judges.items():
-        cells = [summary(part.right(numbers), part.groups) for part in parts.values()]
-        print(f"| {name} | {' | '.join(cells)} |")
-    for one, other in compared:
-        cells = [
-            summary(part.right(judges[one]) - part.right(judges[other]), part.groups, "+") for part in parts.values()
-        ]
-        print(f"| {one} less {other} | {' | '.join(cells)} |")
 
 
 def read_scores(path: Path, names: list[str]) -> dict[str, Numbers]:
@@ -336,29 +230,23 @@ def order(release: Path, pretrained: Path, packaged: Path, scores: Path, out: Pa
             heads[name] = fit_held_out(features, mos, train, fold)
             print(f"{name}: SRCC {metrics.correlations(heads[name][~train], mos[~train]).srcc:.3f} of the test split")
 
-    rows = np.nonzero(several)[0]
+    rows = np.nonzero(several)[0].tolist()
     with ThreadPoolExecutor() as pool:
         pixels = dict(zip(rows, pool.map(Pixels.measure, [paths[row] for row in rows]), strict=True))
-    plain = {
-        "variance of Laplacian": "laplacian",
-        "file size": "size",
-        "brightness": "brightness",
-        "contrast": "contrast",
-    }
-    classical = {name: np.full(len(names), np.nan) for name in plain}
-    for name, field in plain.items():
+    classical = {name: np.full(len(names), np.nan) for name in CLASSICAL}
+    for name, field in CLASSICAL.items():
         classical[name][rows] = [getattr(pixels[row], field) for row in rows]
 
     listed = [(one, two) for one, two in pairs_of(scene) if mos[one] != mos[two]]
     first, second = np.array(listed).T
     kinds = np.array([pixels[one].differs(pixels[two]) for one, two in listed])
-    pairs = Pairs(first, second, kinds, mos[first] - mos[second], group[first])
+    pairs = Pairs(first, second, kinds, mos[first] - mos[second], scene[first])
     both = ~train[first] & ~train[second]
     apart = np.abs(pairs.gaps) >= OPINIONS
     with out.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["first", "second", "scene", "group", "differs", "gap", "test"])
-        columns = first, second, scene[first], group[first], kinds, pairs.gaps, both
+        writer.writerow(["first", "second", "scene", "differs", "gap", "test"])
+        columns = first, second, scene[first], kinds, pairs.gaps, both
         writer.writerows((names[one], names[two], *rest) for one, two, *rest in zip(*columns, strict=True))
 
     everything, laplacian = judges | heads | classical, "variance of Laplacian"
@@ -368,6 +256,13 @@ def order(release: Path, pretrained: Path, packaged: Path, scores: Path, out: Pa
     compared = tuple((head(which), laplacian) for which in ("packaged", "pretrained"))
     tell(f"All photos, opinions {OPINIONS} apart", pairs.where(apart), heads | classical, compared)
     tell("All photos, any opinions", pairs, heads | classical, compared)
+
+    detail = judges["detail"]
+    seen = pairs.where(train[first] & train[second] & apart & ~np.isnan(detail[first] + detail[second]))
+    for which in ("packaged", "pretrained"):
+        score = 1 + 4 * heads[head(which)]
+        mixed = {f"{weight:g} of detail": (1 - weight) * score + weight * detail for weight in WEIGHTS}
+        tell(f"Both of the training split, opinions {OPINIONS} apart, {head(which)}, with detail", seen, mixed, ())
 
 
 if __name__ == "__main__":
