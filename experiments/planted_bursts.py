@@ -37,11 +37,13 @@ SHIFT = 0.01
 """Of a frame's sides, in each direction."""
 QUALITY = 92
 """Of JPEG."""
-LOW_ISO = 200.0
+LOW_ISO, HIGH_ISO = 200.0, (3200.0, 6400.0)
 SHOT_NOISE, READ_NOISE = 4e-5, 4e-8
 """Variances at ISO 100 of light 1 and of darkness, as of a sensor of 25,000 electrons a pixel. Shot noise grows with
 the ISO, read noise with its square."""
-KINDS = ("as it is", "shaken 5 to 9 px", "shaken 10 to 15 px", "out of focus, 1.5 to 3 px", "ISO 3,200 to 6,400")
+GOOD, SHAKEN, MORE_SHAKEN = "as it is", "shaken 5 to 9 px", "shaken 10 to 15 px"
+DEFOCUSED, NOISY = "out of focus, 1.5 to 3 px", "ISO 3,200 to 6,400"
+KINDS = (GOOD, SHAKEN, MORE_SHAKEN, DEFOCUSED, NOISY)
 WEIGHTS = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1)
 NUMBERS = ("rank", "score", "detail", "holds", "variance of Laplacian", "file size")
 
@@ -94,24 +96,28 @@ def expose(light: Light, iso: float, rng: np.random.Generator) -> bytes:
     return cv2.imencode(".jpg", from_light(developed)[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
 
 
+def draw_kernel(kind: str, rng: np.random.Generator) -> Kernel | None:
+    """What the lens and the hand make of a point in a frame of this kind."""
+    angle = rng.uniform(0, np.pi)
+    if kind == SHAKEN:
+        return line(rng.uniform(5, 9), angle)
+    if kind == MORE_SHAKEN:
+        return line(rng.uniform(10, 15), angle)
+    return hexagon(rng.uniform(1.5, 3), angle) if kind == DEFOCUSED else None
+
+
 def make_frames(photo: Rgb, rng: np.random.Generator) -> Iterator[bytes]:
     """Returns the files of a burst, in the order of `KINDS`."""
     height, width = min(HEIGHT, photo.shape[0] // 2 * 2), min(WIDTH, photo.shape[1] // 2 * 2)
     top, left = (photo.shape[0] - height) // 2, (photo.shape[1] - width) // 2
     light = to_light(photo[top : top + height, left : left + width])
     borders = int(height * SHIFT), int(width * SHIFT)
-    for number in range(len(KINDS)):
+    for kind in KINDS:
         down, right = (int(rng.integers(0, 2 * border + 1)) for border in borders)
         frame = light[down : height - 2 * borders[0] + down, right : width - 2 * borders[1] + right]
-        angle = rng.uniform(0, np.pi)
-        kernel = {
-            1: lambda angle: line(rng.uniform(5, 9), angle),
-            2: lambda angle: line(rng.uniform(10, 15), angle),
-            3: lambda angle: hexagon(rng.uniform(1.5, 3), angle),
-        }.get(number)
-        if kernel:
-            frame = cv2.filter2D(frame, -1, kernel(angle), borderType=cv2.BORDER_REFLECT)
-        yield expose(frame, rng.uniform(3200, 6400) if number == 4 else LOW_ISO, rng)
+        if (kernel := draw_kernel(kind, rng)) is not None:
+            frame = cv2.filter2D(frame, -1, kernel, borderType=cv2.BORDER_REFLECT)
+        yield expose(frame, rng.uniform(*HIGH_ISO) if kind == NOISY else LOW_ISO, rng)
 
 
 def measure(model: vtiqa_jax.Scorer, files: list[bytes]) -> Float[np.ndarray, "frames numbers"]:

@@ -154,10 +154,11 @@ def encode(release: Path, checkpoint: str, out: Path, others: int = 10000) -> No
     if model.config.kind == "backbone":
         model = adapt.with_readout(model, BLOCKS)
         model = dataclasses.replace(model, params=params.init_params(model.config, 0) | model.params)
-    everything, _, _ = read_release(release)
-    rest = [path for path in everything if not path.name.startswith(SUBSET)]
-    drawn = np.random.default_rng(0).permutation(len(rest))[:others]
-    paths = [path for path in everything if path.name.startswith(SUBSET)] + [rest[row] for row in drawn]
+    names = sorted(datasets.read("biq2021", release, partial=True).all_names)
+    rest = [name for name in names if not name.startswith(SUBSET)]
+    drawn = [rest[row] for row in np.random.default_rng(0).permutation(len(rest))[:others]]
+    chosen = [release / "Images" / name for name in names if name.startswith(SUBSET)]
+    paths = [path for path in chosen + [release / "Images" / name for name in drawn] if path.exists()]
     features = read_features(model, (read(path).pixels for path in tqdm(paths, disable=None)))
     np.savez(out, names=[path.name for path in paths], features=features)
 
@@ -258,11 +259,16 @@ def order(release: Path, pretrained: Path, packaged: Path, scores: Path, out: Pa
     tell("All photos, any opinions", pairs, heads | classical, compared)
 
     detail = judges["detail"]
-    seen = pairs.where(train[first] & train[second] & apart & ~np.isnan(detail[first] + detail[second]))
-    for which in ("packaged", "pretrained"):
-        score = 1 + 4 * heads[head(which)]
+    known_detail = apart & ~np.isnan(detail[first] + detail[second])
+    seen, unseen = pairs.where(train[first] & train[second] & known_detail), pairs.where(both & known_detail)
+    learnt = {head(which): 1 + 4 * heads[head(which)] for which in ("packaged", "pretrained")}
+    for name, part, score in (
+        *((name, seen, score) for name, score in learnt.items()),
+        ("score", unseen, judges["score"]),
+    ):
+        split = "training" if part is seen else "test"
         mixed = {f"{weight:g} of detail": (1 - weight) * score + weight * detail for weight in WEIGHTS}
-        tell(f"Both of the training split, opinions {OPINIONS} apart, {head(which)}, with detail", seen, mixed, ())
+        tell(f"Both of the {split} split, opinions {OPINIONS} apart, {name} with detail", part, mixed, ())
 
 
 if __name__ == "__main__":
