@@ -1,4 +1,4 @@
-"""In which order do scores put photos of one scene, of scenes that trained nothing?
+"""Do scores put photos of one scene in people's order, and without what training saw of the scene?
 
     vtiqa convert backbone vit_s16_224.fp16.npz init
     python experiments/within_scenes.py encode --release biq2021 --checkpoint init --out pretrained.npz
@@ -14,9 +14,9 @@ scene, in any framing, what fingerprints connect, and what `heads.py` takes for 
 training split trains. The penalty is the one that predicts a second fold best. "With siblings" folds single photos
 instead, and shows what it helps to have seen the scene.
 
-A pair of photos is told apart by the first that differs: exposure, colour, sharpness, none of them. The
-tables give the share of pairs that a number puts in people's order (a tie is half right) with 95 % intervals by
-bootstrap over scenes.
+A pair of photos is told apart by the first that differs: exposure, colour, sharpness, none of them. The tables give
+the share of pairs that a number puts in people's order (a tie is half right) with 95 % intervals by bootstrap over
+scenes. The last three say what other weights of detail than that of `rank` do, on photos of the training split first.
 """
 
 import csv
