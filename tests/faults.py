@@ -915,7 +915,7 @@ FAULTS = (
     Fault(
         "what replaces a file has the mode of a new one",
         "vtiqa_jax/atomic.py",
-        "        _keep_attributes(path, complete)\n",
+        "        keep_attributes(path, complete)\n",
         "        pass\n",
         "tests/test_atomic.py::test_the_mode_of_what_is_replaced_is_kept",
     ),
