@@ -6,7 +6,6 @@ back with its times.
 
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 from vtiqa_jax.photos.transfer import NO_HARD_LINKS
@@ -33,14 +32,17 @@ def keep(file: Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    with tempfile.TemporaryDirectory(prefix=".vtiqa-", dir=file.parent) as folder:
-        copy = Path(folder, "backup")
+    temporary = file.with_name(f".vtiqa-{os.getpid()}.backup")
+    temporary.unlink(missing_ok=True)
+    try:
         try:
-            os.link(file, copy)
+            os.link(file, temporary)
         except OSError as error:
             if error.errno not in NO_HARD_LINKS:
                 raise
-            shutil.copy2(file, copy)
-            with copy.open("r+b") as written:
-                os.fsync(written.fileno())
-        copy.replace(path_of(file))
+            shutil.copy2(file, temporary)
+            with temporary.open("r+b") as copy:
+                os.fsync(copy.fileno())
+        temporary.replace(path_of(file))
+    finally:
+        temporary.unlink(missing_ok=True)  # a file is not renamed to another name of itself

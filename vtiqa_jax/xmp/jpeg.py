@@ -115,9 +115,11 @@ class Jpeg:
             Refused: there are more pictures than one, or something after the picture.
         """
         if self.starting(MULTI_PICTURE):
-            raise Refused("it holds several pictures, and tells where by numbers that would be wrong")
-        if self.data[self._end() :].strip(b"\0"):
-            raise Refused("something follows after the picture: a film or a second picture, which might not be found")
+            raise Refused("it holds several pictures, and would tell wrongly where they are")
+        rest = self.data[self._end() :].strip(b"\0")
+        # Films of moving photos and Samsung's notes are found from the file's end.
+        if rest and b"ftyp" not in rest[:8] and not rest.endswith(b"SEFT"):
+            raise Refused("something follows after its picture, which might not be found in another place")
 
     def _end(self) -> int:
         """Where the picture ends."""

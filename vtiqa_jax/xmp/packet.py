@@ -103,9 +103,14 @@ def add(data: bytes, stars: Stars) -> bytes:
         stars: a rating, which takes the place of one that is 0, and keywords, added to those that are there.
 
     Raises:
-        Refused: it is no XMP, or its rating or keywords are written in a way that is not changed here.
+        Refused: it is no XMP, a person has rated it, or its rating or keywords are written in a way that is not changed
+            here.
     """
     contents = _Contents(data)
+    packet = contents.packet()
+    assert packet.ours is None
+    if packet.is_rated_by_people:
+        raise Refused("a person has rated it")
     edits = list[Edit]()
     attributes = {"vtiqa:WrittenRating": str(stars.rating)}
     rating = contents.rating
@@ -115,8 +120,7 @@ def add(data: bytes, stars: Stars) -> bytes:
         start, end = contents.value_span(rating)
         edits.append((start, end, str(stars.rating).encode()))
         attributes["vtiqa:RatingBefore"] = contents.document.body[start:end].decode()
-    there = contents.keywords()
-    new = [keyword for keyword in stars.keywords if keyword not in there]
+    new = [keyword for keyword in stars.keywords if keyword not in packet.keywords]
     child = ""
     if new:
         attributes["vtiqa:WrittenKeywords"] = KEYWORD_SEPARATOR.join(new)
@@ -132,8 +136,9 @@ def add(data: bytes, stars: Stars) -> bytes:
 
 
 def take_out(data: bytes) -> bytes:
-    """Takes out of a packet what was put in, wherever another program has moved it since.
+    """Takes out of a packet what was put in, wherever another program has moved or copied it since.
 
+    digiKam copies the rating to properties of other programs, darktable the keywords to a list of Lightroom's.
     What a person has changed stays as it is now: a rating that is not ours any more, keywords that are not ours. The
     packet that stars were put into comes back byte for byte, but for what stood in one tag, `<rdf:RDF/>`, and is two.
 
@@ -152,10 +157,14 @@ def take_out(data: bytes) -> bytes:
             edits.append((*contents.value_span(contents.rating), before.encode()))
         else:
             removed.add(id(contents.rating))
-    if packet.ours.keywords and (array := contents.array()) is not None:
-        items = [item for item in array.children if item.name == ITEM and item.text in packet.ours.keywords]
-        if len(items) == len(array.children):
-            removed |= {id(each) for each in contents.properties() if each.name == SUBJECT}
+        others = (each for each in contents.properties() if each.name in OTHER_RATINGS)
+        removed |= {id(each) for each in others if _number(_value(each)) != 0}
+    for each in contents.properties():
+        if (array := _array(each)) is None:
+            continue
+        items = [item for item in array.children if item.text in packet.ours.keywords]
+        if items and len(items) == len(array.children):
+            removed.add(id(each))
         else:
             edits += [contents.removal(item) for item in items]
     for description in contents.descriptions:
@@ -225,16 +234,14 @@ class _Contents:
         found = [each for each in self.properties() if each.name == SUBJECT]
         if not found:
             return None
-        subject = found[0]
-        if len(found) > 1 or isinstance(subject, Attribute) or len(subject.children) != 1:
+        array = _array(found[0])
+        if len(found) > 1 or array is None:
             raise Refused("its keywords are written in a way that is not changed here")
-        if subject.children[0].name not in ARRAYS:
-            raise Refused("its keywords are written in a way that is not changed here")
-        return subject.children[0]
+        return array
 
     def keywords(self) -> tuple[str, ...]:
-        subjects = [each for each in self.properties() if each.name == SUBJECT and isinstance(each, Element)]
-        return tuple(item.text for subject in subjects for array in subject.children for item in array.named(ITEM))
+        arrays = (_array(each) for each in self.properties() if each.name == SUBJECT)
+        return tuple(item.text for array in arrays if array is not None for item in array.named(ITEM))
 
     def value_span(self, its: Property) -> tuple[int, int]:
         """Where the text of a property stands, without white space around it. Raises `Refused` unless it is plain."""
@@ -274,6 +281,12 @@ def _properties(description: Element) -> Iterator[Property]:
         if attribute.name not in ("", "about") and not attribute.name.startswith(SYNTAX):
             yield attribute
     yield from description.children
+
+
+def _array(its: Property) -> Element | None:
+    """The array that is the value of a property."""
+    inside = [] if isinstance(its, Attribute) else its.children
+    return inside[0] if len(inside) == 1 and inside[0].name in ARRAYS else None
 
 
 def _value(its: Property) -> str | None:

@@ -95,6 +95,8 @@ class Place:
 
     def _without_stars(self, data: bytes, inner: bytes) -> bytes:
         rest = packet.take_out(inner)
+        if packet.read(rest).ours is not None:
+            raise Refused("our stars cannot be told from what another program made of them")
         return jpeg.read(data).with_packet(rest) if self.is_photo else rest
 
 
