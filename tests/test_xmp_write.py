@@ -1,6 +1,7 @@
 """Stars on disk: written and taken back, whole or not at all, whatever else is there and whoever stops it."""
 
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -309,7 +310,7 @@ def test_a_kill_at_any_step_loses_nothing(folder: Path, tmp_path_factory: pytest
     write_all(done, embed=True)
     new = contents_of_files(done)
     start = folder if what == "write" else done
-    for call in range(1, 1000):
+    for call in itertools.count(1):
         copy = tmp_path_factory.mktemp("killed") / "copy"
         shutil.copytree(start, copy)
         status = run_killed(copy, call, what)
