@@ -1,6 +1,7 @@
 """Stars on disk: written and taken back, whole or not at all, whatever else is there and whoever stops it."""
 
 import contextlib
+import errno
 import itertools
 import os
 import shutil
@@ -238,12 +239,26 @@ def test_what_is_protected_stays(folder: Path) -> None:
         assert "Permission denied" in refused(folder / "c.jpg")
 
 
+@pytest.mark.parametrize("reason", [errno.EROFS, errno.EACCES, errno.EIO])
+def test_where_nothing_can_be_written_it_is_told_by_name(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
+    def refuses(*_: object) -> int:
+        raise OSError(reason, os.strerror(reason))
+
+    before = contents(folder)
+    monkeypatch.setattr(os, "open", refuses)
+    assert refused(folder / "b.jpg") == f"{folder / 'b.jpg.xmp'}: {os.strerror(reason)}"
+    assert refused(folder / "c.jpg", embed=True) == f"{folder / 'c.jpg'}: {os.strerror(reason)}"
+    assert contents(folder) == before
+
+
 @pytest.mark.parametrize("embed", [False, True])
 def test_a_full_disk_leaves_all_as_it_was(folder: Path, monkeypatch: pytest.MonkeyPatch, embed: bool) -> None:
     before = contents(folder)
 
     def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     for each in photos(folder):
