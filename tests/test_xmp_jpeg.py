@@ -121,8 +121,9 @@ def test_a_packet_with_too_little_padding_grows() -> None:
         (photo(xmp(UNRATED["nothing"]), xmp(UNRATED["nothing"])), "two XMP packets"),
         (photo(xmp(UNRATED["a label"].replace(b"Red", b"x" * 64_900))), "64 kB"),
         (photo(xmp(b"no XML")), "no XML"),
+        (photo(segment(b"JP\0\1\0\0\0\1\0\0\0\x20jumb\0\0\0\x18jumdc2pa", 0xEB)), "signed"),
     ],
-    ids=["no JPEG", "cut off", "two packets", "no room", "no XML"],
+    ids=["no JPEG", "cut off", "two packets", "no room", "no XML", "signed"],
 )
 def test_a_jpeg_that_cannot_be_changed_safely_is_refused(data: bytes, said: str) -> None:
     with pytest.raises(Refused, match=said):

@@ -193,6 +193,13 @@ def test_what_cannot_be_changed_safely_is_refused(data: bytes, said: str) -> Non
         packet.add(data, STARS)
 
 
+def test_a_packet_of_too_many_elements_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rdf, "MAX_ELEMENTS", 5)
+    assert packet.read(wrapped("<a/><a/>"))
+    with pytest.raises(Refused, match="more than 5 elements"):
+        packet.read(wrapped("<a/><a><a/></a><a/>"))
+
+
 @given(st.binary(max_size=40), st.integers(0, 10_000), st.integers(0, 40))
 def test_damaged_packets_are_refused_or_change_in_nothing_else(junk: bytes, place: int, removed: int) -> None:
     old = UNRATED["several descriptions"] if place % 2 else UNRATED["keywords"]

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import itertools
 import os
 import shutil
 import signal
@@ -325,7 +324,9 @@ def test_a_kill_at_any_step_loses_nothing(folder: Path, tmp_path_factory: pytest
     write_all(done, embed=True)
     new = contents_of_files(done)
     start = folder if what == "write" else done
-    for call in itertools.count(1):
+    call = 0
+    while True:
+        call += 1
         copy = tmp_path_factory.mktemp("killed") / "copy"
         shutil.copytree(start, copy)
         status = run_killed(copy, call, what)

@@ -189,7 +189,9 @@ def score(
                 print(f"{result.image}: {result.error}", file=sys.stderr)
     if failed:
         print(f"{failed} of {len(photos)} photos could not be read", file=sys.stderr)
-    has_stars = not stars.xmp or stars.apply(results, model.scale)  # first: what is copied then has them inside
+    has_stars = not stars.xmp or stars.apply(
+        results, model.scale, quiet=quiet
+    )  # first: what is copied then has them inside
     all_done = selection.apply(results, targets, paths) and has_stars
     return 1 if failed or not all_done else 0
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from tqdm import tqdm
+
 from vtiqa_jax import atomic
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.reasons import WORDS
@@ -72,8 +74,13 @@ class Stars:
         if not any(map(atomic.takes_files, folders)):
             raise UserError(f"{next(iter(folders))}: no sidecar can be written there, as it takes no new files")
 
-    def apply(self, results: Sequence[ScoreResult], scale: LabelScale) -> bool:
+    def apply(self, results: Sequence[ScoreResult], scale: LabelScale, *, quiet: bool = False) -> bool:
         """Writes the stars of all photos that were scored; False when some could not be, which stops no other.
+
+        Args:
+            results: of all photos.
+            scale: what their scores mean.
+            quiet: tell of what could not be written alone.
 
         Raises:
             UserError: the disk is full; what is written stays, and the same command does the rest.
@@ -81,7 +88,8 @@ class Stars:
         scored = [result for result in results if result.score is not None]
         sidecars, refused = Sidecars(), list[str]()
         outcomes = collections.Counter[Outcome]()
-        for result, rating in zip(scored, self._rate(scored, scale), strict=True):
+        ratings = tqdm(self._rate(scored, scale), "stars", unit="photo", disable=quiet or None, leave=False)
+        for result, rating in zip(scored, ratings, strict=True):
             keywords = [PREFIX + WORDS[fault.name][1] for fault in result.reasons if fault.level != "slight"]
             stars = packet.Stars(rating, tuple(keywords) if self.xmp_reasons else ())
             try:
@@ -91,7 +99,9 @@ class Stars:
             except OSError as error:
                 raise _disk_full(result.image, error, outcomes[Outcome.WRITTEN], "written") from error
         told = [f"{outcomes[outcome]} {outcome.value}" for outcome in Outcome if outcomes[outcome]]
-        return _tell(told or ["0 written"], refused)
+        if refused or not quiet:
+            _tell(told or ["0 written"], refused)
+        return not refused
 
     def _rate(self, scored: Sequence[ScoreResult], scale: LabelScale) -> list[int]:
         sign = 1 if scale.higher_is_better else -1
@@ -133,17 +143,17 @@ def take_all_back(photos: Sequence[Path]) -> bool:
             done += taken.is_done
             if taken.remark:
                 print(taken.remark, file=sys.stderr)
-    return _tell([f"{done} files taken back"], refused)
+    _tell([f"{done} files taken back"], refused)
+    return not refused
 
 
-def _tell(told: Sequence[str], refused: Sequence[str]) -> bool:
+def _tell(told: Sequence[str], refused: Sequence[str]) -> None:
     """Says in one line what came of all photos, and of each refused one why."""
     reasons = list(dict.fromkeys(refused))
     if len(reasons) > 1:
         print("\n".join(reasons), file=sys.stderr)
     of_refused = [] if not refused else [f"{len(refused)} refused{f': {reasons[0]}' if len(reasons) == 1 else ''}"]
     print(f"stars: {', '.join([*told, *of_refused])}", file=sys.stderr)
-    return not refused
 
 
 def _disk_full(file: Path, error: OSError, count: int, done: str) -> UserError:

@@ -8,7 +8,7 @@ from vtiqa_jax.photos import tiff
 from vtiqa_jax.photos.metadata import jpeg_segments
 from vtiqa_jax.xmp.rdf import Refused
 
-APP0, APP1, APP2, SCAN = 0xE0, 0xE1, 0xE2, 0xDA
+APP0, APP1, APP2, APP11, SCAN = 0xE0, 0xE1, 0xE2, 0xEB, 0xDA
 SIGNATURE = b"http://ns.adobe.com/xap/1.0/\0"
 EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 EXTENSION_HEADER = len(EXTENSION) + 32 + 4 + 4
@@ -82,8 +82,11 @@ class Jpeg:
         White space at the packet's end gives way to what is new, so that nothing else has to move.
 
         Raises:
-            Refused: a segment cannot hold the packet; or something would move that other parts of the file point to.
+            Refused: a segment cannot hold the packet, something would move that other parts of the file point to, or
+                the photo is signed.
         """
+        if any(each.marker == APP11 and b"c2pa" in self.data[each.content : each.end] for each in self.segments):
+            raise Refused("it is signed (Content Credentials), and would be no more")
         old = self.packet
         if old is None:
             if packet is None:

@@ -15,6 +15,8 @@ SEPARATOR = " "
 """Between the namespace and the name of what has one: `http://ns.adobe.com/xap/1.0/ Rating`."""
 MAX_BYTES = 1 << 24
 """A document of more is refused."""
+MAX_ELEMENTS = 100_000
+"""As MAX_BYTES: each takes some hundred bytes of memory. Sidecars with long histories of edits have some thousand."""
 ENCODINGS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 """By the mark that a document begins with. Without one it is UTF-8."""
 ATTRIBUTE = re.compile(rb"""(\s+)([^\s=/>]+)\s*=\s*("[^"]*"|'[^']*')""")
@@ -26,7 +28,7 @@ class Refused(Exception):
     """A file is left as it is; the message says why."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Attribute:
     """An attribute or, where `name` is empty, the declaration of a namespace."""
 
@@ -41,7 +43,7 @@ class Attribute:
     end: int
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(slots=True)
 class Element:
     """An element and what is in it; places are bytes from the beginning of the document."""
 
@@ -123,6 +125,7 @@ class _Reader:
         self._body, self._is_marked = body, is_marked
         self._open: list[Element] = []
         self._root: Element | None = None
+        self._count = 0
         self._parser = expat.ParserCreate("utf-8", SEPARATOR)
         self._parser.ordered_attributes = True
         self._parser.buffer_text = True
@@ -149,6 +152,9 @@ class _Reader:
         raise Refused("it has a document type, which XMP has not")
 
     def _start(self, name: str, attributes: list[str]) -> None:
+        self._count += 1
+        if self._count > MAX_ELEMENTS:
+            raise Refused(f"it has more than {MAX_ELEMENTS:,} elements")
         start = self._parser.CurrentByteIndex
         found = START_TAG.match(self._body, start)
         assert found is not None
