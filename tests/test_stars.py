@@ -55,8 +55,8 @@ def test_scores_become_stars_and_go_again(folder: Path, model: Path, command: Co
     assert command(vtiqa.main, *arguments)[2] == "stars: 2 written, 4 as they were\n"
     assert command(vtiqa.main, *arguments)[2] == f"stars: {COUNT} as they were\n"
     assert command(vtiqa.main, *arguments, "--quiet") == (0, "", "")
-    assert command(vtiqa.main, *arguments, "--undo")[::2] == (0, f"stars: {COUNT} files taken back\n")
-    assert command(vtiqa.main, *arguments, "--undo")[::2] == (0, "stars: 0 files taken back\n")
+    assert command(vtiqa.main, *arguments, "--undo")[::2] == (0, f"stars: {COUNT} taken back\n")
+    assert command(vtiqa.main, *arguments, "--undo")[::2] == (0, "stars: 0 taken back\n")
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
 
 

@@ -19,7 +19,7 @@ from vtiqa_jax.xmp.place import Place, is_jpeg
 from vtiqa_jax.xmp.ratings import REJECTED, stars_by_fifths, stars_on_scale
 from vtiqa_jax.xmp.rdf import Refused
 from vtiqa_jax.xmp.sidecars import Sidecars
-from vtiqa_jax.xmp.write import Outcome, take_back, write_stars
+from vtiqa_jax.xmp.write import Outcome, Taken, take_back, write_stars
 
 PREFIX = "vtiqa: "
 """Of keywords, by which people find them all."""
@@ -98,26 +98,23 @@ class Stars:
                 refused.append(str(error))
             except OSError as error:
                 raise _disk_full(result.image, error, outcomes[Outcome.WRITTEN], "written") from error
-        told = [f"{outcomes[outcome]} {outcome.value}" for outcome in Outcome if outcomes[outcome]]
         if refused or not quiet:
+            told = [f"{outcomes[each]} {each.value}" for each in Outcome if outcomes[each]]
             _tell(told or ["0 written"], refused)
         return not refused
 
     def _rate(self, scored: Sequence[ScoreResult], scale: LabelScale) -> list[int]:
-        sign = 1 if scale.higher_is_better else -1
+        scores = [result.score for result in scored if result.score is not None]
+        better = scale.higher_is_better
         if self.stars == "folder":
             ranks = [result.rank for result in scored if result.rank is not None]
-            ratings = stars_by_fifths(ranks, higher_is_better=scale.higher_is_better)
+            ratings = stars_by_fifths(ranks, higher_is_better=better)
         else:
-            ends = scale.low, scale.high
-            scores = [result.score for result in scored if result.score is not None]
-            ratings = [stars_on_scale(score, *ends, higher_is_better=scale.higher_is_better) for score in scores]
-        limit = self.reject_worse_than
+            ratings = [stars_on_scale(score, scale.low, scale.high, higher_is_better=better) for score in scores]
+        limit, sign = self.reject_worse_than, 1 if better else -1
         return [
-            REJECTED
-            if limit is not None and result.score is not None and sign * result.score < sign * limit
-            else rating
-            for result, rating in zip(scored, ratings, strict=True)
+            REJECTED if limit is not None and sign * score < sign * limit else rating
+            for score, rating in zip(scores, ratings, strict=True)
         ]
 
 
@@ -127,23 +124,21 @@ def take_all_back(photos: Sequence[Path]) -> bool:
     Raises:
         UserError: the disk is full; what is taken back stays so, and the same command does the rest.
     """
-    sidecars, refused, done = Sidecars(), list[str](), 0
+    sidecars, refused = Sidecars(), list[str]()
+    outcomes = collections.Counter[Taken]()
     places = dict.fromkeys(
         [Place(file, is_photo=False) for photo in photos for file in sidecars.list_candidates(photo)]
         + [Place(photo, is_photo=True) for photo in photos if is_jpeg(photo)]
     )
     for place in places:
         try:
-            taken = take_back(place)
+            outcomes[take_back(place)] += 1
         except Refused as error:
             refused.append(str(error))
         except OSError as error:
-            raise _disk_full(place.path, error, done, "taken back") from error
-        else:
-            done += taken.is_done
-            if taken.remark:
-                print(taken.remark, file=sys.stderr)
-    _tell([f"{done} files taken back"], refused)
+            raise _disk_full(place.path, error, outcomes[Taken.WHOLE], "taken back") from error
+    told = [f"{outcomes[each]} {each.value}" for each in Taken if outcomes[each] and each is not Taken.NOTHING]
+    _tell(told or ["0 taken back"], refused)
     return not refused
 
 

@@ -5,7 +5,6 @@ import enum
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from vtiqa_jax import atomic
 from vtiqa_jax.photos.stamps import file_stamp
@@ -65,12 +64,13 @@ def write_stars(photo: Path, stars: Stars, sidecars: Sidecars, *, embed: bool = 
     return Outcome.WRITTEN if changes else Outcome.UNCHANGED
 
 
-class Taken(NamedTuple):
-    """What came of taking stars back."""
+class Taken(enum.Enum):
+    """What came of taking stars out of a file."""
 
-    is_done: bool
-    """Whether there were any."""
-    remark: str = ""
+    NOTHING = "without any"
+    WHOLE = "taken back"
+    STARS_ALONE = "taken out of what was changed since"
+    NOT_OURS = "left where another program has written anew, beside the backups"
 
 
 def take_back(place: Place) -> Taken:
@@ -86,16 +86,14 @@ def take_back(place: Place) -> Taken:
     path, saved = place.path, backup.path_of(place.path)
     with _told_of(path):
         if not path.is_file():
-            return Taken(False)
+            return Taken.NOTHING
         if not mentions_us(content := path.read_bytes()):
-            if content != backup.read(path):
-                foreign = f"{path} holds no stars of ours any more and stays; {saved.name} is what it was before"
-                return Taken(False, foreign if saved.exists() else "")
-            saved.unlink()  # a run was interrupted before it wrote the stars
-            return Taken(False)
+            if content == backup.read(path):
+                saved.unlink()  # a run was interrupted before it wrote the stars
+            return Taken.NOT_OURS if saved.exists() else Taken.NOTHING
         state = place.look()
         if state.packet.ours is None:
-            return Taken(False)
+            return Taken.NOTHING
         _require_unchanged(path, state)
         if state.is_as_written and saved.exists():
             saved.replace(path)
@@ -103,10 +101,7 @@ def take_back(place: Place) -> Taken:
             path.unlink()
         else:
             _replace(place, state, state.before)
-        if state.is_as_written:
-            return Taken(True)
-        kept = f"; {saved.name} is what it was before" if saved.exists() else ""
-        return Taken(True, f"{path} was changed since: our stars alone are taken out{kept}")
+        return Taken.WHOLE if state.is_as_written else Taken.STARS_ALONE
 
 
 def _replace(place: Place, state: State, new: bytes) -> None:
