@@ -20,8 +20,8 @@ RATING_TAG = 0x4746
 """EXIF's, by Microsoft."""
 PACKET_END = re.compile(rb"<\?xpacket\s+end=[\"']w")
 """Of a packet that may be changed in its place: white space before it is for that."""
-MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
-"""In a scan, the one that ends it."""
+END_OF_IMAGE = b"\xff\xd9"
+"""In a picture's own bytes no byte but 0 or a restart marker follows 0xFF."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,20 +119,10 @@ class Jpeg:
         """
         if self.starting(MULTI_PICTURE):
             raise Refused("it holds several pictures, and would tell wrongly where they are")
-        rest = self.data[self._end() :].strip(b"\0")
+        rest = self.data[self.segments[-1].end :].partition(END_OF_IMAGE)[2].strip(b"\0")
         # Films of moving photos and Samsung's notes are found from the file's end.
         if rest and b"ftyp" not in rest[:8] and not rest.endswith(b"SEFT"):
             raise Refused("something follows after its picture, which might not be found in another place")
-
-    def _end(self) -> int:
-        """Where the picture ends."""
-        scans = [end for marker, _, end in jpeg_segments(self.data, all_scans=True) if marker == SCAN]
-        position = scans[-1] if scans else len(self.data)
-        while found := MARKER.search(self.data, position):
-            if found[0].endswith(b"\xd9"):
-                return found.end()
-            position = found.end()
-        return len(self.data)
 
 
 def read(data: bytes) -> Jpeg:

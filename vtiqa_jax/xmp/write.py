@@ -55,9 +55,9 @@ def write_stars(photo: Path, stars: Stars, sidecars: Sidecars, *, embed: bool = 
     for place, state in zip(places, states, strict=True):
         with _told_of(place.path):
             new = place.with_stars(state.before, stars)
-            place.check(state.data, new, stars)
-        if new != state.data:
-            changes.append((place, state, new))
+            if new != state.data:
+                place.check(state.data, new, stars)
+                changes.append((place, state, new))
     for place, state, new in changes:
         with _told_of(place.path):
             _replace(place, state, new)
