@@ -11,7 +11,7 @@ from pathlib import Path
 
 import tyro
 
-from vtiqa_jax.xmp import jpeg, packet
+from vtiqa_jax.xmp import jpeg, splice
 from vtiqa_jax.xmp.packet import Stars
 from vtiqa_jax.xmp.rdf import Refused
 
@@ -23,7 +23,7 @@ def embed(data: bytes) -> str:
     try:
         photo = jpeg.read(data)
         inner = photo.packet
-        new = photo.with_packet(packet.make(STARS) if inner is None else packet.add(inner, STARS))
+        new = photo.with_packet(splice.make(STARS) if inner is None else splice.add(inner, STARS))
         jpeg.require_same_picture(data, new)
     except Refused as error:
         return f"refused: {re.sub(', line.*', '', str(error))}"

@@ -1733,7 +1733,7 @@ FAULTS = (
     # ---- stars ----
     Fault(
         "a person's rating is written over",
-        "vtiqa_jax/xmp/packet.py",
+        "vtiqa_jax/xmp/splice.py",
         '        raise Refused("a person has rated it")\n',
         "        pass\n",
         "tests/test_xmp_packet.py::test_a_rating_by_a_person_is_never_changed",
@@ -1747,8 +1747,8 @@ FAULTS = (
     ),
     Fault(
         "the copies of our rating that digiKam made stay",
-        "vtiqa_jax/xmp/packet.py",
-        "        removed |= {id(each) for each in others if _number(_value(each)) != 0}\n",
+        "vtiqa_jax/xmp/splice.py",
+        "        removed |= {id(each) for each in others if number_of(value_of(each)) != 0}\n",
         "",
         "tests/test_xmp_programs.py::test_ours_is_known_again_in_what_a_program_wrote",
     ),

@@ -18,7 +18,7 @@ from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
-from vtiqa_jax.xmp import packet
+from vtiqa_jax.xmp import packet, splice
 from vtiqa_jax.xmp.packet import Packet
 
 COUNT = 6
@@ -43,7 +43,7 @@ def test_scores_become_stars_and_go_again(folder: Path, model: Path, command: Co
     photos = sorted(folder.iterdir())
     before = {photo.name: photo.read_bytes() for photo in photos}
     arguments = ("score", folder, "--checkpoint", model, "--xmp")
-    (folder / "p5.jpg.xmp").write_bytes(packet.make(packet.Stars(5)).replace(b"vtiqa:WrittenRating", b"vtiqa:Other"))
+    (folder / "p5.jpg.xmp").write_bytes(splice.make(packet.Stars(5)).replace(b"vtiqa:WrittenRating", b"vtiqa:Other"))
     (folder / "p4.jpg.xmp").write_bytes(b"no XML")
     status, _, error = command(vtiqa.main, *arguments)
     reason = f"{folder / 'p4.jpg.xmp'}: it is no XML: syntax error, line 1"

@@ -10,7 +10,7 @@ from PIL import Image
 from tests.photo_files import encoded, exif, smooth
 from tests.test_xmp_packet import UNRATED
 from vtiqa_jax.photos import decode
-from vtiqa_jax.xmp import inside, jpeg, packet
+from vtiqa_jax.xmp import inside, jpeg, packet, splice
 from vtiqa_jax.xmp.packet import Stars
 from vtiqa_jax.xmp.rdf import Refused
 
@@ -42,7 +42,7 @@ def extension(content: bytes) -> bytes:
 
 def with_stars(old: bytes) -> bytes:
     inner = jpeg.read(old).packet
-    return jpeg.read(old).with_packet(packet.make(STARS) if inner is None else packet.add(inner, STARS))
+    return jpeg.read(old).with_packet(splice.make(STARS) if inner is None else splice.add(inner, STARS))
 
 
 PLAIN = {
@@ -98,7 +98,7 @@ def test_what_others_point_to_does_not_move(name: str) -> None:
     assert len(new) == len(old) and new[start:] == old[start:]
     inner = jpeg.read(new).packet
     assert inner is not None and packet.read(inner).holds(STARS)
-    taken = jpeg.read(new).with_packet(packet.take_out(inner))
+    taken = jpeg.read(new).with_packet(splice.take_out(inner))
     assert len(taken) == len(old) and b"vtiqa" not in taken
     for without in (old.replace(xmp(PADDED), xmp(UNRATED["nothing"])), old.replace(xmp(PADDED), b"")):
         with pytest.raises(Refused, match=r"wrongly where they are|might not be found"):
@@ -106,11 +106,11 @@ def test_what_others_point_to_does_not_move(name: str) -> None:
 
 
 def test_a_packet_with_too_little_padding_grows() -> None:
-    old = photo(xmp(packet.BEGIN + UNRATED["nothing"] + b"  \n" + packet.END))
+    old = photo(xmp(splice.BEGIN + UNRATED["nothing"] + b"  \n" + splice.END))
     new = with_stars(old)
     assert len(new) > len(old)
     inner = jpeg.read(new).packet
-    assert inner is not None and packet.take_out(inner) == jpeg.read(old).packet
+    assert inner is not None and splice.take_out(inner) == jpeg.read(old).packet
 
 
 @pytest.mark.parametrize(
@@ -157,12 +157,12 @@ RATED = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.
         (photo(xmp(UNRATED["a label"]), extension(UNRATED["a label"])), False),
         (exif_rating(4), True),
         (exif_rating(0), False),
-        (photo(xmp(packet.make(STARS))), False),
+        (photo(xmp(splice.make(STARS))), False),
         (photo(xmp(b"no XML")), False),
         (photo()[:200], False),
         (b"II*\0" + b"x" * 100 + RATED + b"x" * 100, True),
         (b"\0\0\0\x18ftypheic" + UNRATED["rdf alone"] + RATED.replace(b'"3"', b'"0"'), False),
-        (b"\0\0\0\x18ftypheic" + packet.make(STARS) + RATED, True),
+        (b"\0\0\0\x18ftypheic" + splice.make(STARS) + RATED, True),
         (encoded(Image.fromarray(smooth(60, 80)), "TIFF", tiffinfo={jpeg.RATING_TAG: 3}), True),
         (encoded(Image.fromarray(smooth(60, 80)), "TIFF"), False),
         (b"", False),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtiqa_jax.xmp import packet, rdf
+from vtiqa_jax.xmp import contents, packet, rdf, splice
 from vtiqa_jax.xmp.packet import Stars
 from vtiqa_jax.xmp.rdf import Refused
 
@@ -60,7 +60,7 @@ UNRATED = {
         'xmlns:d="http://purl.org/dc/elements/1.1/" xmlns:r="http://www.w3.org/1999/02/22-rdf-syntax-ns#"',
         "<d:subject><r:Bag><r:li>a</r:li></r:Bag></d:subject>",
     ),
-    "a wrapper with padding": packet.BEGIN + described('xmp:Rating="0"') + b" " * 300 + packet.END,
+    "a wrapper with padding": splice.BEGIN + described('xmp:Rating="0"') + b" " * 300 + splice.END,
     "a declaration": b'<?xml version="1.0" encoding="UTF-8"?>\n' + described(),
     "a mark": codecs.BOM_UTF8 + described(),
     "zero bytes after it": described() + b"\0\0",
@@ -86,11 +86,11 @@ def cut(data: bytes, old: bytes) -> bytes:
 @pytest.mark.parametrize("name", UNRATED)
 def test_stars_come_in_and_every_other_byte_stays(name: str) -> None:
     old = UNRATED[name]
-    new = packet.add(old, STARS)
+    new = splice.add(old, STARS)
     found = packet.read(new)
     assert found.holds(STARS) and found.rating == 4 and not found.is_rated_by_people
     assert set(found.keywords) == set(packet.read(old).keywords) | set(STARS.keywords)
-    assert packet.take_out(new) == old
+    assert splice.take_out(new) == old
     left = cut(new, old)
     if packet.read(old).rating is None:
         assert left == old
@@ -102,22 +102,22 @@ def test_stars_come_in_and_every_other_byte_stays(name: str) -> None:
 @pytest.mark.parametrize("name", UNRATED)
 def test_other_stars_take_the_place_of_ours(name: str) -> None:
     old = UNRATED[name]
-    first = packet.add(old, STARS)
-    second = packet.add(packet.take_out(first), Stars(-1))
+    first = splice.add(old, STARS)
+    second = splice.add(splice.take_out(first), Stars(-1))
     assert packet.read(second).ours == Stars(-1) and packet.read(second).rating == -1
-    assert packet.take_out(second) == old
+    assert splice.take_out(second) == old
 
 
 def test_an_rdf_in_one_tag_becomes_two() -> None:
     old = wrapped("").replace(b"></rdf:RDF>", b"/>")
-    new = packet.add(old, STARS)
+    new = splice.add(old, STARS)
     assert packet.read(new).holds(STARS)
-    assert packet.take_out(new) == wrapped("")
+    assert splice.take_out(new) == wrapped("")
 
 
 def test_a_new_packet_says_what_it_should() -> None:
-    assert packet.read(packet.make(STARS)).ours == STARS
-    assert packet.read(packet.make(Stars(-1))).rating == -1
+    assert packet.read(splice.make(STARS)).ours == STARS
+    assert packet.read(splice.make(Stars(-1))).rating == -1
 
 
 RATED = {
@@ -137,14 +137,14 @@ RATED = {
 def test_a_rating_by_a_person_is_never_changed(name: str) -> None:
     assert packet.read(RATED[name]).is_rated_by_people
     with pytest.raises(Refused, match="a person has rated it"):
-        packet.add(RATED[name], STARS)
-    assert packet.take_out(RATED[name]) == RATED[name]
+        splice.add(RATED[name], STARS)
+    assert splice.take_out(RATED[name]) == RATED[name]
 
 
 def rewritten(stars: int | None, before: str = "", keywords: str = "") -> bytes:
     """Our stars as another program writes them again: one description, other quotes, another rating."""
     rating = "" if stars is None else f"xmp:Rating='{stars}' "
-    ours = f"xmlns:v='{packet.VTIQA}' v:WrittenRating='4' {before} v:WrittenKeywords='vtiqa: too dark; vtiqa: gone'"
+    ours = f"xmlns:v='{contents.VTIQA}' v:WrittenRating='4' {before} v:WrittenKeywords='vtiqa: too dark; vtiqa: gone'"
     return described(
         f"{rating}xmlns:dc='http://purl.org/dc/elements/1.1/' {ours}",
         f"<xmp:Label>x</xmp:Label><dc:subject><rdf:Bag>{keywords}</rdf:Bag></dc:subject>",
@@ -157,16 +157,16 @@ def test_a_rating_changed_since_is_a_persons(stars: int | None) -> None:
     assert not packet.read(rewritten(4)).is_rated_by_people
     changed = rewritten(stars, keywords="<rdf:li>mine</rdf:li><rdf:li>vtiqa: too dark</rdf:li>")
     assert packet.read(changed).is_rated_by_people
-    back = packet.take_out(changed)
+    back = splice.take_out(changed)
     assert packet.read(back).rating == stars and packet.read(back).keywords == ("mine",)
     assert b"vtiqa" not in back and b"<xmp:Label>x</xmp:Label>" in back
 
 
 def test_what_another_program_has_moved_is_taken_out() -> None:
-    back = packet.take_out(rewritten(4, "v:RatingBefore='0'", "<rdf:li>vtiqa: too dark</rdf:li>"))
+    back = splice.take_out(rewritten(4, "v:RatingBefore='0'", "<rdf:li>vtiqa: too dark</rdf:li>"))
     assert b"vtiqa" not in back and b"subject" not in back
     assert packet.read(back).rating == 0
-    assert packet.read(packet.take_out(rewritten(4))).rating is None
+    assert packet.read(splice.take_out(rewritten(4))).rating is None
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_what_another_program_has_moved_is_taken_out() -> None:
 )  # fmt: skip
 def test_what_cannot_be_changed_safely_is_refused(data: bytes, said: str) -> None:
     with pytest.raises(Refused, match=said):
-        packet.add(data, STARS)
+        splice.add(data, STARS)
 
 
 def test_a_packet_of_too_many_elements_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,8 +207,8 @@ def test_damaged_packets_are_refused_or_change_in_nothing_else(junk: bytes, plac
     new_stars = Stars(4, ("vtiqa: out of focus",))
     damaged = old[:place] + junk + old[place + removed :]
     try:
-        new = packet.add(damaged, new_stars)
+        new = splice.add(damaged, new_stars)
     except Refused:
         return
     assert packet.read(new).holds(new_stars)
-    assert packet.take_out(new) == damaged
+    assert splice.take_out(new) == damaged

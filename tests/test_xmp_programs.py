@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.test_xmp_jpeg import photo
-from vtiqa_jax.xmp import packet
+from vtiqa_jax.xmp import packet, splice
 from vtiqa_jax.xmp.packet import Stars
 from vtiqa_jax.xmp.sidecars import Sidecars
 from vtiqa_jax.xmp.write import write_stars
@@ -26,10 +26,10 @@ def test_ours_is_known_again_in_what_a_program_wrote(program: str) -> None:
     data = sidecar(f"{program}_ours")
     found = packet.read(data)
     assert found.ours == STARS and not found.is_rated_by_people
-    back = packet.take_out(data)
+    back = splice.take_out(data)
     for trace in (b"vtiqa", b"Rating", b"rating", b"too dark"):  # also of the copies that the program made
         assert trace not in back
-    others = packet.add(back, Stars(2))
+    others = splice.add(back, Stars(2))
     assert packet.read(others).ours == Stars(2) and b'"75"' not in others
 
 
@@ -37,7 +37,7 @@ def test_ours_is_known_again_in_what_a_program_wrote(program: str) -> None:
 def test_a_rating_changed_in_a_program_is_a_persons(program: str) -> None:
     data = sidecar(f"{program}_changed")
     assert packet.read(data).ours == Stars(5) and packet.read(data).is_rated_by_people
-    back = packet.take_out(data)
+    back = splice.take_out(data)
     assert packet.read(back).rating == packet.read(data).rating
     assert packet.read(back).ours is None and packet.read(back).is_rated_by_people
 

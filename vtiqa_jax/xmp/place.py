@@ -6,8 +6,9 @@ from pathlib import Path
 
 from vtiqa_jax.photos import own
 from vtiqa_jax.photos.stamps import file_stamp
-from vtiqa_jax.xmp import backup, jpeg, packet
-from vtiqa_jax.xmp.packet import VTIQA, Packet, Stars
+from vtiqa_jax.xmp import backup, jpeg, packet, splice
+from vtiqa_jax.xmp.contents import VTIQA
+from vtiqa_jax.xmp.packet import Packet, Stars
 from vtiqa_jax.xmp.rdf import Refused
 
 NOTHING = Packet(None, (), (), None)
@@ -59,7 +60,7 @@ class Place:
             if mentions_us(saved) or self.with_stars(saved, found.ours) != data:
                 return State(data, stamp, found, self._without_stars(data, inner), is_as_written=False)
             return State(data, stamp, found, saved, is_as_written=True)
-        if inner == packet.make(found.ours):
+        if inner == splice.make(found.ours):
             rest = jpeg.read(data).with_packet(None) if self.is_photo else None
             return State(data, stamp, found, rest, is_as_written=True)
         return State(data, stamp, found, self._without_stars(data, inner), is_as_written=False)
@@ -75,7 +76,7 @@ class Place:
             Refused: they cannot be put in without changing something else.
         """
         inner = None if before is None else self._packet(before)
-        new = packet.make(stars) if inner is None else packet.add(inner, stars)
+        new = splice.make(stars) if inner is None else splice.add(inner, stars)
         return jpeg.read(before).with_packet(new) if self.is_photo and before is not None else new
 
     def check(self, before: bytes | None, new: bytes, stars: Stars) -> None:
@@ -94,7 +95,7 @@ class Place:
         return jpeg.read(data).packet if self.is_photo else data
 
     def _without_stars(self, data: bytes, inner: bytes) -> bytes:
-        rest = packet.take_out(inner)
+        rest = splice.take_out(inner)
         if packet.read(rest).ours is not None:
             raise Refused("our stars cannot be told from what another program made of them")
         return jpeg.read(data).with_packet(rest) if self.is_photo else rest
