@@ -87,6 +87,10 @@ def main(arguments: Arguments) -> None:
             f" {here.sum()}: {share(any_judge[here], even[here])} | {loud.sum()}: {share(plain[loud], even[loud])} |"
             f" {share(here[plain], even[plain])} |"
         )
+    wrong, faultless = (named & ~seen).any(1), ~(mean >= PLAIN).any(1)
+    print(f"\n{named.any(1).sum()} of {len(named)} photos have a reason, {(named & shown).any(1).sum()} a plain one;")
+    print(f"a reason that nobody saw: {share(wrong, np.ones(len(wrong)))}, n {wrong.sum()}")
+    print(f"of {faultless.sum()} without a plain fault {named[faultless].any(1).sum()} have one")
     print("\nprobabilities, all faults together, each photo by its weight: said, and plain to the judges")
     flat, plain = probability.ravel(), (mean >= PLAIN).ravel()
     each = np.repeat(weights, len(FAULTS))

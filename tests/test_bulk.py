@@ -146,6 +146,11 @@ def test_scores_are_those_of_vtiqa_score_wherever_a_photo_lies(two_nodes: str, m
     status, said, error = finish(start(source, tmp_path / "out", "--checkpoint", model, "--address", two_nodes))
     assert status == 1, error
     assert said.splitlines()[-1].endswith("17 photos, 3 of them could not be read")
+    begun, *named = error.splitlines()
+    assert " files in " in begun, error
+    assert sorted(line.partition(": ")[0] for line in named) == [
+        f"{source}/broken.jpg", f"{source}/empty.png", f"{source}/train.parquet#5"
+    ]  # fmt: skip
     found = table(tmp_path / "out")
     assert {path: row["key"] for path, row in found.items() if row["key"]} == keys
     files = sorted(apart.iterdir())
@@ -167,7 +172,9 @@ def test_scores_are_those_of_vtiqa_score_wherever_a_photo_lies(two_nodes: str, m
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_with_nothing_missing_or_double(model: Path, tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_with_nothing_missing_or_double(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source, out = tmp_path / "source", tmp_path / "out"
     source.mkdir()
     data = [photo(seed) for seed in range(4)]
@@ -186,9 +193,18 @@ def test_a_killed_run_goes_on_with_nothing_missing_or_double(model: Path, tmp_pa
     stamps = {file.name: file.stat().st_mtime_ns for file in out.glob("*.parquet")}
 
     (source / "new.png").write_bytes(data[0])
+    second = start(*arguments)
+    assert second.stderr is not None
+    assert second.stderr.readline().startswith("1,501 files in ")  # Ray has started
+    second.terminate()
+    status, _, error = finish(second)
+    assert (status, error) == (143, "vtiqa: terminated\n")
+
     status, said, error = finish(start(*arguments))
     assert status == 0, error
     assert said.splitlines()[-1].endswith("1,501 photos, 0 of them could not be read")
+    monkeypatch.setattr(bulk_command, "_ray", None)  # nothing is left to do: Ray need not start
+    assert bulk_command.bulk(str(source), str(out), str(model), rows_per_file=50) == 0
     assert table(out).keys() == {str(path) for path in source.iterdir()}
     of_kept = {name: stamp for name, stamp in stamps.items() if f"{name.rpartition('-')[0]}.parquet" in kept}
     assert of_kept  # what was done was not done again
@@ -238,9 +254,10 @@ def test_a_bucket(model: Path, tmp_path: Path) -> None:
                     file.write(data)
             bucket.create_dir("results")
             arguments = ("s3://photos", "s3://results/scores", "--checkpoint", model)
-            for _ in range(2):  # the second time all is done
+            for lines in (2, 1):  # the second time all is done
                 status, said, error = finish(start(*arguments, **account))
                 assert status == 1, error
+                assert error.splitlines()[lines - 1 :] == ["s3://photos/empty.png: the file is empty"]
                 assert said.splitlines()[-1].endswith("2 photos, 1 of them could not be read")
             rows = pq.read_table("results/scores", filesystem=bucket).to_pylist()
         finally:

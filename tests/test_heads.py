@@ -511,6 +511,7 @@ def test_what_cannot_be_made_is_told_in_one_line_before_anything_is_computed(
     unseen = scored_photos(tmp_path / "unseen", 20)
     assert "at least 100 held-out photos with opinions, not 20" in mistake(command, out, **given, held_out=unseen)
     assert "no column `defocus`" in mistake(command, out, **given, judged=unseen)
+    assert "0 tables" in mistake(command, out, **given, judged_images=tmp_path)
     assert "exists" in mistake(command, bare, **given)
     (tmp_path / "out.npz").write_bytes(b"something")
     assert "exists" in mistake(command, tmp_path / "out.npz", **given)

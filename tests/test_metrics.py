@@ -91,3 +91,9 @@ def test_bootstrap_intervals_hold_what_they_promise() -> None:
     assert held >= 51
     assert np.mean(widths) == pytest.approx(2 * 1.96 * np.std(figures), rel=0.35)
     assert np.isnan(metrics.bootstrap_ci(mos[:2], mos[:2])["srcc"]).all()
+    assert np.isnan(metrics.bootstrap_ci(mos, np.full_like(mos, 3.0))["plcc"]).all()
+
+
+def test_three_photos_have_an_interval_without_a_warning() -> None:
+    """Some resamples are one photo thrice."""
+    assert metrics.bootstrap_ci(np.array([1.0, 2.0, 4.0]), np.array([1.0, 3.0, 2.0]))["srcc"] == (-1.0, 1.0)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from jax import export
 from PIL import Image, ImageDraw
 
 import vtiqa_jax
-from vtiqa_jax.convert import onnx_vtiqa
+from vtiqa_jax.convert import onnx_vtiqa, stablehlo
 from vtiqa_jax.data import demo
 from vtiqa_jax.evaluation.scorer import NO_PHOTOGRAPH, NO_STRUCTURE, Scorer
 from vtiqa_jax.evaluation.spread import Spread
@@ -16,6 +17,7 @@ from vtiqa_jax.models import checkpoint, quantized
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
 from vtiqa_jax.models.params import Params, init_params
 from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
+from vtiqa_jax.photos.resize import prepare
 from vtiqa_jax.training.novelty import MARGIN, fit_novelty, read_features, vary, with_novelty
 
 
@@ -133,9 +135,24 @@ def test_it_is_saved(model: Checkpoint, scale: LabelScale, tmp_path: Path) -> No
             np.testing.assert_array_equal(loaded.params[name], array)
 
 
-def test_an_onnx_graph_scores_without_it(model: Checkpoint, config: ModelConfig, weights: Params) -> None:
-    pytest.importorskip("onnx")
-    assert onnx_vtiqa.build(model.config, model.params) == onnx_vtiqa.build(config, weights)
+@pytest.mark.parametrize("kind", ["onnx", "stablehlo"])
+def test_exported_files_say_it(
+    kind: str, model: Checkpoint, photographs: list[np.ndarray], stripes: list[np.ndarray]
+) -> None:
+    pictures = [photographs[0], *stripes[:2]]
+    if kind == "onnx":
+        onnxruntime = pytest.importorskip("onnxruntime")
+        built = onnx_vtiqa.build(model.config, model.params).SerializeToString()
+        session = onnxruntime.InferenceSession(built, providers=["CPUExecutionProvider"])
+        said = session.run(["novelty"], {"photos": np.stack(pictures)})[0]
+    else:
+        program = export.deserialize(bytearray(stablehlo.build(model.config, model.params)))
+        stored = zip(*(prepare(photo, None, model.config.stored_cuts) for photo in pictures), strict=True)
+        said = np.asarray(program.call(*map(np.stack, stored))["novelty"])
+    mean, direction, threshold = (model.params[f"novelty.{name}"] for name in ("mean", "direction", "threshold"))
+    ours = (read_features(model, pictures) - mean) @ direction - threshold
+    np.testing.assert_allclose(said, ours, atol=1e-3 * np.abs(ours).max())
+    assert said[0] < 0 < said[1:].min()
 
 
 def text_page(seed: int) -> np.ndarray:

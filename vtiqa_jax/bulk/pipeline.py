@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import logging
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -200,6 +201,7 @@ def run(job: Job) -> None:
     Raises:
         ray.exceptions.RayError: the cluster cannot go on; calling again does.
     """
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what goes wrong is raised, too
     undo_unclear(job.system, job.done)
     DataContext.get_current().checkpoint_config = CheckpointConfig(
         id_column="path", checkpoint_path=job.done, override_filesystem=job.system, delete_checkpoint_on_success=False
@@ -227,12 +229,3 @@ def run(job: Job) -> None:
     scored.write_parquet(
         job.out, filesystem=job.system, min_rows_per_file=job.rows_per_file, ray_remote_args={"num_cpus": 0.5}
     )
-
-
-def count_rows(job: Job) -> tuple[int, int]:
-    """Rows of the result, and how many of them have no score."""
-    from pyarrow import dataset
-
-    schema = arrow_schema(bulk_columns(reasons=job.reasons))
-    found = dataset.dataset(job.out, schema=schema, filesystem=job.system, format="parquet")
-    return found.count_rows(), found.count_rows(filter=dataset.field("error").is_valid())

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import secrets
 import sys
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -18,6 +19,7 @@ from filelock import FileLock, Timeout
 from tyro.conf import Positional, arg
 
 from vtiqa_jax import atomic, sharding
+from vtiqa_jax.commands.sigterm import raise_on_sigterm
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.columns import replace_undecodable
 from vtiqa_jax.models import catalog
@@ -27,12 +29,15 @@ from vtiqa_jax.models.vtiqa import ComputeDtype
 from vtiqa_jax.photos import formats
 from vtiqa_jax.photos.files import LeftOut
 from vtiqa_jax.photos.own import BEGUN, PROGRESS
+from vtiqa_jax.photos.stderr import quiet_decoders
 
 if TYPE_CHECKING:
     from vtiqa_jax.bulk import pipeline
 
 LEAST_CPUS = 2
 """That Ray is to count on this machine: with fewer, see `pipeline.LEAST_LEFT`, nothing would ever run."""
+MOST_NAMED = 20
+"""Photos that could not be read whose names are printed."""
 
 
 def bulk(
@@ -72,7 +77,7 @@ def bulk(
     if address is None:
         keep_ray_to_this_machine()
         check_devices()
-    from vtiqa_jax.bulk import pipeline, sources
+    from vtiqa_jax.bulk import outcome, pipeline, sources
 
     # Here the model is only read: a GPU is for the actor that gets it.
     jax.config.update("jax_platforms", "cpu")
@@ -104,11 +109,19 @@ def bulk(
         reasons, system, folder, f"{folder}{PROGRESS}/done",
     )  # fmt: skip
     _check_same(job, name)
-    with only_run(name), _ray(address):
-        _begin(job)
-        print(f"{len(files):,} files in {source}; {model.scale}", file=sys.stderr)
-        pipeline.run(job)
-    rows, failed = pipeline.count_rows(job)
+    with only_run(name):
+        if not outcome.is_finished(job):
+            with quiet_decoders():  # Ray's core tells of restarts that would fail, and do not
+                warnings.simplefilter("ignore")  # of Ray's own defaults, and JAX's of how Ray starts processes
+                with _ray(address), raise_on_sigterm():  # Ray's own answer to SIGTERM is to abort
+                    _begin(job)
+                    print(f"{len(files):,} files in {source}; {model.scale}", file=sys.stderr)
+                    pipeline.run(job)
+    rows, failed = outcome.count_rows(job)
+    for path, error in outcome.list_failed(job, MOST_NAMED):
+        print(f"{path}: {error}", file=sys.stderr)
+    if failed > MOST_NAMED:
+        print(f"and {failed - MOST_NAMED:,} more; the column `error` has all", file=sys.stderr)
     print(f"{out}: {rows:,} photos, {failed:,} of them could not be read")
     return 1 if failed else 0
 

@@ -208,7 +208,7 @@ def eval_datasets(
     }
     atomic.write_text(out / "datasets.json", json.dumps(content, indent=2) + "\n")
     print(f"{checkpoint}: {model.scale}; MOS on the common scale from 1 to 5; 95 % bootstrap intervals")
-    print(f"{'':<10}{'photos':>7}  {'PLCC':<23}{'SRCC':<23}{'KRCC':>6}{'RMSE':>8}   logistic: PLCC    RMSE")
+    print(f"{'':<10}{'photos':>7}  {'PLCC':<25}{'SRCC':<25}{'KRCC':>6}{'RMSE':>8}   logistic: PLCC    RMSE")
     for row in rows_out:
         plcc, srcc = (
             f"{_number(row[name])} [{_number(row[f'{name}_low'])}, {_number(row[f'{name}_high'])}]"
@@ -216,7 +216,7 @@ def eval_datasets(
         )
         krcc, rmse, fitted, fitted_rmse = (_number(row[name]) for name in ("krcc", "rmse", *LOGISTIC_COLUMNS))
         print(
-            f"{row['dataset']:<10}{row['photos']:>7}  {plcc:<23}{srcc:<23}{krcc:>6}{rmse:>8}{fitted:>17}"
+            f"{row['dataset']:<10}{row['photos']:>7}  {plcc:<25}{srcc:<25}{krcc:>6}{rmse:>8}{fitted:>17}"
             f"{fitted_rmse:>8}"
         )
     print(f"{out}/: datasets.csv, datasets.json")

@@ -1,5 +1,6 @@
 """`vtiqa heads`: what stands on a model's frozen backbone, made again."""
 
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,7 @@ from tyro.conf import Positional, arg
 
 from vtiqa_jax.data import datasets
 from vtiqa_jax.data.csv_table import read_table
-from vtiqa_jax.data.judged import read_judged
+from vtiqa_jax.data.judged import join_judged, read_judged
 from vtiqa_jax.data.manifest import Manifest, read_csv
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.heads.build import build_heads
@@ -45,8 +46,8 @@ def heads(
     checkpoint: Annotated[str, arg(metavar="DIR")] = "default",
     dataset: str | None = None,
     not_photographs: tuple[Path, ...] = (),
-    judged: Path | None = None,
-    judged_images: Path | None = None,
+    judged: tuple[Path, ...] = (),
+    judged_images: tuple[Path, ...] = (),
     held_out: Path | None = None,
     most_scored: int = 2000,
     seed: int = 0,
@@ -65,9 +66,9 @@ def heads(
         dataset: koniq10k, spaq, livew, rbid, cid2013 or biq2021, whose training photos are the scored ones.
         not_photographs: pictures that get a warning, and folders of them: screenshots, plots, pages and drawings.
             Without them the model knows what it knew.
-        judged: a CSV with the column image and, for each fault, a strength from 0 to 3 that people saw. Without it the
-            model names faults as they were planted.
-        judged_images: the folder of its photos; the CSV's own when not given.
+        judged: CSVs with the column image and, for each fault, a strength from 0 to 3 that people saw; of --photos,
+            too. Without them the model names faults as they were planted, and takes --photos for faultless.
+        judged_images: the folder of each one's photos; the CSVs' own when not given.
         held_out: a CSV with the columns image and mos, of photos that trained neither this model nor its start: how far
             people are from its scores there tells how sure scores are. A column std, of the standard deviation of
             single opinions, tells how far those are apart. When not given, what the model says of that is kept.
@@ -84,6 +85,9 @@ def heads(
     model = catalog.load(checkpoint)
     if out.suffix == ".npz" and model.config.embed_dim % quantized.GROUP_SIZE:
         raise UserError(f"a model of width {model.config.embed_dim} cannot be quantized; let OUT be a folder")
+    if judged_images and len(judged_images) != len(judged):
+        raise UserError(f"--judged-images: {len(judged_images)} folders for {len(judged)} tables; name one for each")
+    tables = [read_judged(table, images) for table, images in zip_longest(judged, judged_images)]
     listed = _read_scored(scored, dataset)
     unseen = read_held_out(held_out) if held_out else None
     if unseen and model.scale:
@@ -98,7 +102,7 @@ def heads(
             cache,
             options,
             others if not_photographs else None,
-            read_judged(judged, judged_images) if judged else None,
+            join_judged(tables) if tables else None,
         )
         if unseen:
             made = with_intervals(made, unseen)

@@ -21,6 +21,7 @@ DETAIL = (
 
 INTERVALS = "low, high: float32, on the scale, between them the mean of thirty people is nine times in ten"
 OPINIONS = "opinion_spread: float32, the standard deviation of single people's opinions, on the scale"
+NOVELTY = "novelty: float32, how unlike a photograph a picture is; above 0 it is none, and its score means little"
 REASONS = (
     "strengths: float32 [batch, faults], how much of each fault a photo has; probabilities: float32 [batch, faults],"
     " that a judge calls it plain; the entry `reasons` has the faults and from which strength each is named"
@@ -58,6 +59,7 @@ def make_card(name: str, checkpoint: Checkpoint, scale: LabelScale, inputs: str)
         REASONS: config.reasons,
         INTERVALS: config.intervals,
         OPINIONS: config.opinions,
+        NOVELTY: config.novelty,
     }
     entries = {
         "vtiqa-jax": importlib.metadata.version("vtiqa-jax"),

@@ -167,6 +167,12 @@ def _head(op: ModelGraph, config: ModelConfig, features: Value) -> Value:
     return _soften_ends(op, scores) if config.soft_ends else scores
 
 
+def _novelty(op: ModelGraph, features: Value) -> Value:
+    """As by `models.novelty.Novelty`."""
+    along = op.Mul(op.Sub(features, op.param("novelty.mean")), op.param("novelty.direction"))
+    return op.Sub(op.ReduceSum(along, np.array([1]), keepdims=0), op.param("novelty.threshold"))
+
+
 def _features_of_photos(op: Graph, config: ModelConfig, features: Value) -> tuple[Value, Value]:
     """Features of all views, one view after the other, to those of each photo's two views."""
     count = 1 + config.eval_mosaics
@@ -220,10 +226,10 @@ def build(
         An `onnx.ModelProto`; it returns `score` [batch], and of a model with detail `detail` and `holds` [batch], as
         `ScoreResult` has them but for NaN where nothing in a photo has structure; of one with reasons `strengths` and
         `probabilities` [batch, faults]; of one that knows how sure it is `low`, `high` and, if it knows it,
-        `opinion_spread`. All are float32. By "stored" there is the score alone. By "regions" the photo's score comes
-        first; then, for each region, its score with the local view cut from there alone, as by `VTIQA.explain`. With
-        regions the others are empty: they are the photo's, and one run without regions has told them. None tells what
-        is no photograph.
+        `opinion_spread`; of one that knows what is no photograph `novelty`, see `Novelty`. All are float32. By "stored"
+        there is the score alone. By "regions" the photo's score comes first; then, for each region, its score with the
+        local view cut from there alone, as by `VTIQA.explain`. With regions the others are empty: they are the
+        photo's, and one run without regions has told them.
 
     Raises:
         UserError: it is not the released model, the graph does not use all parameters, int8 does not fit its width, or
@@ -233,9 +239,9 @@ def build(
         raise UserError("only the released model is written as .onnx: the paper's selects regions by a gradient")
     if storage == "int8" and config.embed_dim % quantized.GROUP_SIZE:
         raise UserError(f"int8 needs a width that is a multiple of {quantized.GROUP_SIZE}, not {config.embed_dim}")
-    written = adapt.without_novelty(Checkpoint(config, params, None, {}))
+    written = Checkpoint(config, params, None, {})
     if inputs == "stored":  # a photo's own pixels are not among them
-        written = adapt.without_intervals(adapt.without_detail(written))
+        written = adapt.without_novelty(adapt.without_intervals(adapt.without_detail(written)))
     config = written.config
     params = {name: array for name, array in written.params.items() if name != onnx_reasons.THRESHOLDS}
     op = ModelGraph(params, storage, config.depth)
@@ -256,10 +262,13 @@ def build(
     both = (_features_of_regions if inputs == "regions" else _features_of_photos)(op, config, features)
     joined = op.Concat(*both, axis=1)
     outputs = {"score": op.Reshape(_head(op, config, joined), np.array([-1]))}
-    if config.intervals and judged:
+    if judged:
         zero = np.array([0])
         scores, seen = (op.Slice(value, zero, judged, zero) for value in (outputs["score"], joined))
-        outputs |= onnx_intervals.judge(op, config, scores, seen)
+        if config.intervals:
+            outputs |= onnx_intervals.judge(op, config, scores, seen)
+        if config.novelty:
+            outputs["novelty"] = _novelty(op, seen)
     if places and structure and judged:
         outputs["detail"], outputs["holds"] = onnx_detail.judge(op, config.native_factors, places, structure)
         if config.reasons:

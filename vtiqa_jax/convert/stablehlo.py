@@ -24,7 +24,7 @@ def build(config: ModelConfig, params: Params) -> bytes:
         returns scores. With detail it is also of native views and of their structure, as of `VTIQA.read_native`. Of a
         model that says more than scores it returns a dict of `score` and of `detail`, `holds`, `low`, `high` and
         `opinion_spread` where it knows them, as `ScoreResult` has them but for NaN where nothing is known; with reasons
-        also of the `strengths` and `probabilities` of `models.reasons.FAULTS`.
+        also of the `strengths` and `probabilities` of `models.reasons.FAULTS`; and of `novelty`, see `Novelty`.
     """
     graphdef, _ = parameters.abstract_model(config)
 
@@ -33,7 +33,7 @@ def build(config: ModelConfig, params: Params) -> bytes:
         global_images: jax.Array, local_images: jax.Array, *native: jax.Array
     ) -> jax.Array | dict[str, jax.Array]:
         model: ScoringModel = parameters.merge_params(graphdef, jax.tree.map(jax.numpy.asarray, params))  # type: ignore[assignment]
-        if not native and not config.intervals:
+        if not (native or config.intervals or config.novelty):
             return model.score(global_images, local_images)
         assert isinstance(model, VTIQA)
         features = model.encode(global_images, local_images)
@@ -51,6 +51,8 @@ def build(config: ModelConfig, params: Params) -> bytes:
             said |= {"low": sureness.low, "high": sureness.high}
             if sureness.opinion_spread is not None:
                 said["opinion_spread"] = sureness.opinion_spread
+        if config.novelty:
+            said["novelty"] = model.judge_novelty(*both)
         return said
 
     (batch,) = export.symbolic_shape("batch")

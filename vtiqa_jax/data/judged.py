@@ -1,6 +1,7 @@
 """Photos judged by eye: which faults they have, and how strong."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,15 @@ class JudgedPhotos:
     """0 for none, 1 slight, 2 plain, 3 severe; means of several people's."""
     weights: Float[np.ndarray, " photos"]
     """How many photos each stands for: rare faults are found by looking where they are likely."""
+
+
+def join_judged(tables: Sequence[JudgedPhotos]) -> JudgedPhotos:
+    """Joins tables. In each a photo stands for one in the mean."""
+    return JudgedPhotos(
+        tuple(path for table in tables for path in table.paths),
+        np.concatenate([table.strengths for table in tables]),
+        np.concatenate([table.weights / table.weights.mean() for table in tables]),
+    )
 
 
 def read_judged(table: Path, images: Path | None = None) -> JudgedPhotos:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from vtiqa_jax.evaluation.colours import quality_colours
 from vtiqa_jax.evaluation.plots import literal_text
 from vtiqa_jax.photos.own import DRAWN
 from vtiqa_jax.photos.resize import Resized, Rgb, make_thumbnail
@@ -49,8 +50,8 @@ def paint_places(
     height, width = shown.shape[:2]
     axes.imshow(shown)
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-    # Of matplotlib's colour maps the one made for people who tell colours apart badly.
-    drawn = axes.imshow(np.ma.masked_invalid(values), cmap="cividis_r", alpha=0.65, vmin=0, vmax=most, extent=extent)
+    colours = quality_colours(higher_is_better=False)
+    drawn = axes.imshow(np.ma.masked_invalid(values), cmap=colours, alpha=0.65, vmin=0, vmax=most, extent=extent)
     side = height / values.shape[0]
     for row, column in np.argwhere(np.isnan(values)):
         corner = (column * side - 0.5, row * side - 0.5)

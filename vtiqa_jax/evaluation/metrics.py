@@ -90,15 +90,18 @@ def _spearman(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
 def bootstrap_ci(
     scores: Scores, mos: Scores, *, resamples: int = 1000, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """95 % bootstrap intervals (percentile, photos resampled) of `plcc` and `srcc`; NaN for fewer than 3 photos."""
-    if len(scores) < 3:
+    """95 % bootstrap intervals (percentile, photos resampled) of `plcc` and `srcc`; NaN for fewer than 3 photos,
+    and where all scores or all MOS are equal."""
+    if len(scores) < 3 or np.ptp(scores) == 0 or np.ptp(mos) == 0:
         return {"plcc": (np.nan, np.nan), "srcc": (np.nan, np.nan)}
     intervals = {}
     pair = (np.asarray(scores, np.float64), np.asarray(mos, np.float64))
     for name, statistic in (("plcc", _pearson), ("srcc", _spearman)):
-        resampled = scipy.stats.bootstrap(
-            pair, statistic, paired=True, n_resamples=resamples, batch=50, method="percentile", rng=seed
-        ).bootstrap_distribution
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", scipy.stats.DegenerateDataWarning)  # of SciPy's own interval
+            resampled = scipy.stats.bootstrap(
+                pair, statistic, paired=True, n_resamples=resamples, batch=50, method="percentile", rng=seed
+            ).bootstrap_distribution
         low, high = np.nanpercentile(resampled, [2.5, 97.5])
         intervals[name] = (float(low), float(high))
     return intervals

@@ -75,6 +75,7 @@ class QualityMap:
 
     def paint(self, axes: "Axes") -> None:
         """Draws the photo under the map on a part of a picture, with the map's scale and a cross at the worst place."""
+        from vtiqa_jax.evaluation.colours import quality_colours
         from vtiqa_jax.evaluation.map_pictures import shrink_for_picture
 
         assert self.photo is not None
@@ -83,8 +84,7 @@ class QualityMap:
         low, high = float(self.scores.min()), float(self.scores.max())
         missing = max(0.0, LEAST_RANGE * (self.scale.high - self.scale.low) - (high - low)) / 2
         axes.imshow(photo)
-        # Of matplotlib's colour maps the one made for people who tell colours apart badly.
-        colours = "cividis" if self.scale.higher_is_better else "cividis_r"
+        colours = quality_colours(higher_is_better=self.scale.higher_is_better)
         drawn = axes.imshow(
             self.resample(height, width), cmap=colours, alpha=0.65, vmin=low - missing, vmax=high + missing
         )

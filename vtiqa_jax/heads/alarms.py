@@ -45,6 +45,28 @@ def fit_thresholds(good: Float[np.ndarray, "photos faults"]) -> Float32[np.ndarr
     return np.array(rows, np.float32)
 
 
+def raise_thresholds(
+    thresholds: Float32[np.ndarray, "rates faults"], wrong: Float[np.ndarray, "photos faults"]
+) -> Float32[np.ndarray, "rates faults"]:
+    """Raises thresholds until they name nothing wrongly in photos of another kind, too, but in a share of them.
+
+    These may be few: those photos are left out in which the most would be named wrongly, as many as the rate allows.
+
+    Args:
+        thresholds: of `fit_thresholds`.
+        wrong: strengths that would be named wrongly; far below all others where naming is right.
+
+    Returns:
+        A row for each of `FALSE_ALARMS`.
+    """
+    rows = []
+    for rate, row in zip(FALSE_ALARMS, thresholds, strict=True):
+        order = np.argsort((wrong - row).max(1))
+        kept = order[: len(order) - int(rate * len(order))]
+        rows.append(np.maximum(row, wrong[kept].max(0)))
+    return np.array(rows, np.float32)
+
+
 def fit_probabilities(
     strengths: Float[np.ndarray, "photos faults"],
     named: Bool[np.ndarray, "photos faults"],

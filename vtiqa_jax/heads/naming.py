@@ -2,47 +2,41 @@
 
 import contextlib
 import dataclasses
-import functools
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int
 from tqdm import tqdm
 
 from vtiqa_jax.data.judged import JudgedPhotos
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.evaluation.scorer import Scorer
-from vtiqa_jax.heads.alarms import fit_probabilities, fit_thresholds
-from vtiqa_jax.heads.faulty import Faulty, make_faulty
+from vtiqa_jax.heads.alarms import fit_probabilities, fit_thresholds, raise_thresholds
+from vtiqa_jax.heads.lessons import ByEye, Lessons, collect_lessons
 from vtiqa_jax.heads.reasons import fit_reasons
 from vtiqa_jax.heads.seen import Seen, SeenCache
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.adapt import without_novelty
 from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.reasons import FAULTS, LEVELS
 from vtiqa_jax.models.vtiqa import VTIQA
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import Rgb
 
-LARGE_VERSIONS, SCORED_VERSIONS = 10, 6
-"""Of each photo: of those as cameras made them, and of those with opinions."""
-WHOLE_TIMES = 3
-"""How often a large photo counts as it is, without any fault, beside its versions: these are parts, whose pixels are
-looked at more closely than those of the whole."""
 MOST_PLANTED, MOST_GOOD = 500, 1000
 """Photos with opinions into which faults are planted, and those in which nothing should be named."""
 CLEAN, GOOD = 0.5, 2 / 3
 """Shares of the photos with opinions that are worse than those into which faults are planted, and than good ones."""
-ASKED = 0.3
-"""Share of the photos judged by eye that the head does not learn from: probabilities are fitted to them."""
-JUDGED_TIMES = 4
-"""How often a photo judged by eye counts beside a version with planted faults."""
+FOLDS = 3
+"""Heads that each learn from all but one part of the photos judged by eye, and are asked about that part."""
+NO_STRENGTH = -99.0
+"""Below all strengths: of a fault that somebody saw, which is no false alarm."""
 PLAIN = (LEVELS[0] + LEVELS[1]) / 2
 """Mean strength from which a fault is plain to those who judge by eye."""
 
@@ -87,14 +81,6 @@ def choose_scored(
     return np.sort(planted), np.sort(others[opinions[others] > good][:MOST_GOOD])
 
 
-def _as_it_is(name: str, data: bytes) -> Iterator[Faulty]:
-    yield Faulty(decode(name, data).pixels, np.zeros(len(FAULTS), np.float32))
-
-
-def _see_whole(cache: SeenCache, name: str, data: bytes) -> Seen:
-    return cache.read(data, "as it is", lambda: _as_it_is(name, data))
-
-
 def _decode_all(photos: Manifest) -> Iterator[Rgb]:
     """Yields the pixels of those photos that can be read."""
     for name in photos.names:
@@ -102,73 +88,29 @@ def _decode_all(photos: Manifest) -> Iterator[Rgb]:
             yield decode(name, photos.images.read(name)).pixels
 
 
-def _read_all(
-    photos: Iterable[tuple[str, bytes]], read: Callable[[str, bytes], Seen], what: str, count: int
-) -> tuple[list[Seen | None], list[str]]:
-    """Reads photos; of those that cannot be used there is nothing but a line that says why."""
-    found: list[Seen | None] = []
-    left_out: list[str] = []
-    for name, data in tqdm(photos, what, total=count, unit="photo", disable=None):
-        try:
-            found.append(read(name, data))
-        except ImageError as error:
-            found.append(None)
-            left_out.append(f"{name}: {error}")
-    return found, left_out
-
-
-def see_planted(cache: SeenCache, photos: Sequence[Path], scored: Manifest) -> tuple[Seen, list[str]]:
-    """Plants faults into photos, and collects what a model sees of them.
+def cross_fit(model: Checkpoint, lessons: Lessons, by_eye: ByEye, seed: int) -> Float32[np.ndarray, "photos faults"]:
+    """Finds how strong the faults of photos judged by eye are, each by a head that learnt nothing from it.
 
     Args:
-        cache: keeps it.
-        photos: good ones, as cameras made them.
-        scored: good ones with opinions.
-
-    Returns:
-        What it sees, and a line for each photo that was left out.
-
-    Raises:
-        UserError: no photo can be used.
+        model: without reasons.
+        lessons: of all photos.
+        by_eye: the photos.
+        seed: of all draws.
     """
-
-    def read(count: int) -> Callable[[str, bytes], Seen]:
-        def planted(name: str, data: bytes) -> Seen:
-            return cache.read(data, f"{count}", lambda: make_faulty(decode(name, data).pixels, count, zlib.crc32(data)))
-
-        return planted
-
-    def large() -> Iterator[tuple[str, bytes]]:
-        return ((str(path), path.read_bytes()) for path in photos)
-
-    small = ((name, scored.images.read(name)) for name in scored.names)
-    found, left_out = _read_all(large(), read(LARGE_VERSIONS), "faults planted into photos", len(photos))
-    more, and_left_out = _read_all(small, read(SCORED_VERSIONS), "into scored photos", len(scored.names))
-    whole, _ = _read_all(large(), functools.partial(_see_whole, cache), "photos as they are", len(photos))
-    seen = [part for part in [*found, *more, *whole * WHOLE_TIMES] if part]
-    if not seen:
-        raise UserError(f"no photo can be used to learn faults from; the first: {[*left_out, *and_left_out][0]}")
-    return Seen.concatenate(seen), left_out + and_left_out
+    count = len(by_eye.weights)
+    fold = np.random.default_rng(seed).permutation(count) % FOLDS
+    strengths = np.empty((count, len(FAULTS)), np.float32)
+    for number in range(FOLDS):
+        asked = np.flatnonzero(fold == number)
+        if len(asked):
+            made = with_head(model, fit_reasons(lessons.seen, seed, lessons.rows(asked)))
+            strengths[asked] = find_strengths(made, by_eye.seen.take(asked))
+    return strengths
 
 
-def see_judged(cache: SeenCache, judged: JudgedPhotos) -> tuple[Seen, Float[np.ndarray, " photos"], list[str]]:
-    """Collects what a model sees of photos judged by eye.
-
-    Returns:
-        What it sees, with the faults that people saw; the weights of these photos; and a line for each that was left
-        out.
-
-    Raises:
-        UserError: no photo can be used.
-    """
-    files = ((str(path), path.read_bytes()) for path in judged.paths)
-    found, left_out = _read_all(files, functools.partial(_see_whole, cache), "photos judged by eye", len(judged.paths))
-    known = np.array([part is not None for part in found])
-    if not known.any():
-        raise UserError(f"no photo judged by eye can be used; the first: {left_out[0]}")
-    seen = Seen.concatenate([part for part in found if part])
-    strengths = judged.strengths[known].astype(np.float32)
-    return dataclasses.replace(seen, strengths=strengths), judged.weights[known], left_out
+def with_head(model: Checkpoint, params: Params) -> Checkpoint:
+    """Returns the model with a head of reasons."""
+    return dataclasses.replace(model, config=model.config.replace(reasons=True), params=model.params | params)
 
 
 def build_reasons(
@@ -178,10 +120,10 @@ def build_reasons(
 
     Args:
         model: a VT-IQA with detail; reasons that it has are made anew.
-        photos: good ones, as cameras made them.
+        photos: as cameras made them. Those that nobody judged by eye should have no faults.
         scored: photos with opinions; faults are planted into the better ones.
-        judged: photos judged by eye. The head learns from most of them; by the others probabilities are fitted. Without
-            them the head knows planted faults alone.
+        judged: photos judged by eye; some of `photos` may be among them. Without them the head knows planted faults
+            alone.
         cache: a folder for what takes long.
         seed: of all draws.
 
@@ -193,22 +135,18 @@ def build_reasons(
     """
     assert model.scale is not None
     planted, good = choose_scored(scored.mos if model.scale.higher_is_better else -scored.mos, seed)
-    store = SeenCache(cache, model)
-    seen, left_out = see_planted(store, photos, scored.select(planted))
-    asked: tuple[Seen, Float[np.ndarray, " photos"]] | None = None
-    if judged is not None:
-        by_eye, weights, more = see_judged(store, judged)
-        left_out += more
-        is_asked = np.random.default_rng(seed).permutation(len(weights)) < ASKED * len(weights)
-        asked = by_eye.take(np.flatnonzero(is_asked)), weights[is_asked]
-        seen = Seen.concatenate([seen, *[by_eye.take(np.flatnonzero(~is_asked))] * JUDGED_TIMES])
-    params = model.params | fit_reasons(seen, seed)
-    made = dataclasses.replace(model, config=model.config.replace(reasons=True), params=params)
+    lessons, by_eye, left_out = collect_lessons(SeenCache(cache, model), photos, scored.select(planted), judged)
+    made = with_head(model, fit_reasons(lessons.seen, seed, lessons.rows()))
     strengths = measure_strengths(made, _decode_all(scored.select(good)))
     if not len(strengths := strengths[~np.isnan(strengths).any(1)]):
         raise UserError("none of the good scored photos can be read: from where faults are named is not known")
-    fitted = {"reasons.thresholds": fit_thresholds(strengths)}
-    if asked:
-        by_eye, weights = asked
-        fitted["reasons.curve"] = fit_probabilities(find_strengths(made, by_eye), by_eye.strengths >= PLAIN, weights)
+    thresholds = fit_thresholds(strengths)
+    fitted: Params = {}
+    if by_eye:
+        strengths, seen = cross_fit(model, lessons, by_eye, seed), by_eye.seen.strengths
+        fitted["reasons.curve"] = fit_probabilities(strengths, seen >= PLAIN, by_eye.weights)
+        if by_eye.is_large.any():  # whatever nobody saw in large photos is named wrongly there
+            wrong = np.where(seen > 0, NO_STRENGTH, strengths)
+            thresholds = raise_thresholds(thresholds, wrong[by_eye.is_large])
+    fitted["reasons.thresholds"] = thresholds
     return dataclasses.replace(made, params=made.params | fitted), left_out

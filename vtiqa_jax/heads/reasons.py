@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jaxtyping import Array, Float, Float32
+from jaxtyping import Array, Float, Float32, Int
 
 from vtiqa_jax.heads.seen import Seen
 from vtiqa_jax.models.params import Params
@@ -59,11 +59,13 @@ def weigh_errors(strengths: Float[Array, "batch faults"]) -> Float[Array, "batch
 
 
 def ordinal_loss(found: Float[Array, "batch faults"], strengths: Float[Array, "batch faults"]) -> Float[Array, ""]:
-    """Returns the mean loss of being at least slight, plain and severe."""
+    """Returns the mean loss of being at least slight, plain and severe; a strength that is NaN counts for nothing."""
+    is_known = ~jnp.isnan(strengths)
+    strengths = jnp.where(is_known, strengths, 0)
     cuts = jnp.array(LEVELS) - 0.5
     logits = STEEPNESS * (found[..., None] - cuts)
     losses = optax.losses.sigmoid_binary_cross_entropy(logits, (strengths[..., None] > cuts).astype(jnp.float32))
-    weights = weigh_errors(strengths)
+    weights = weigh_errors(strengths) * is_known
     return (losses.mean(-1) * weights).sum() / weights.sum()
 
 
@@ -82,33 +84,35 @@ def _loss(head: ReasonsHead, batch: _Batch, key: Array) -> Float[Array, ""]:
     return ordinal_loss(jnp.concatenate([native, screen], axis=1), batch.strengths)
 
 
-def fit_reasons(seen: Seen, seed: int = 0) -> Params:
+def fit_reasons(seen: Seen, seed: int = 0, rows: Int[np.ndarray, " rows"] | None = None) -> Params:
     """Fits the head.
 
     Args:
         seen: versions of many photos.
         seed: of its first parameters and of all draws.
+        rows: of the versions to learn from, some of them several times; all once when not given.
 
     Returns:
         Its parameters, by the names of a VT-IQA; curve and thresholds are as they were drawn.
     """
     rng = np.random.default_rng(seed)
-    _, scales, places, features = seen.tokens.shape
+    versions, scales, places, features = seen.tokens.shape
+    rows = np.arange(versions) if rows is None else rows
     head = ReasonsHead(features, scales, seen.screen.shape[1], rngs=nnx.Rngs(seed))
     graphdef, params = nnx.split(head, nnx.Param)
-    size = min(BATCH, len(seen.tokens))
-    steps = EPOCHS * (len(seen.tokens) // size)
+    size = min(BATCH, len(rows))
+    steps = EPOCHS * (len(rows) // size)
     optimizer = optax.adamw(
         optax.warmup_cosine_decay_schedule(0, LEARNING_RATE, steps // 20, steps),
         weight_decay=WEIGHT_DECAY,
         mask=lambda tree: jax.tree.map(lambda leaf: leaf.ndim == 2 and leaf.shape[0] >= HIDDEN, tree),
     )
     state = optimizer.init(params)
-    sample = seen.tokens[rng.choice(len(seen.tokens), min(len(seen.tokens), 1000), replace=False), 0]
+    sample = seen.tokens[rng.choice(rows, min(len(rows), 1000), replace=False), 0]
     flat = sample.reshape(-1, features).astype(np.float32)
     place = flat.mean(0), flat.std(0) + 0.05
     inputs = np.concatenate([seen.screen, seen.tones], axis=1)
-    screen = inputs.mean(0), inputs.std(0) + 0.05
+    screen = inputs[rows].mean(0), inputs[rows].std(0) + 0.05
 
     @jax.jit
     def step(params: Any, state: optax.OptState, batch: _Batch, key: Array) -> tuple[Any, optax.OptState]:
@@ -122,11 +126,11 @@ def fit_reasons(seen: Seen, seed: int = 0) -> Params:
         return optax.apply_updates(params, updates), state
 
     for _ in range(EPOCHS):
-        order = rng.permutation(len(seen.tokens))
+        order = rng.permutation(rows)
         for at in range(0, len(order) - size + 1, size):
-            rows, drawn = np.sort(order[at : at + size]), np.sort(rng.permutation(places)[:PLACES])
-            tokens, structure = (array[rows][:, :, drawn] for array in (seen.tokens, seen.structure))
-            batch = _Batch(*map(jnp.asarray, (tokens, structure, inputs[rows], seen.strengths[rows])))
+            some, drawn = np.sort(order[at : at + size]), np.sort(rng.permutation(places)[:PLACES])
+            tokens, structure = (array[some][:, :, drawn] for array in (seen.tokens, seen.structure))
+            batch = _Batch(*map(jnp.asarray, (tokens, structure, inputs[some], seen.strengths[some])))
             params, state = step(params, state, batch, jax.random.key(int(rng.integers(1 << 32))))
     fitted = {".".join(map(str, path)): np.asarray(leaf) for path, leaf in nnx.to_flat_state(params)}
     for layer, (mean, deviation) in {"place": place, "screen": screen}.items():

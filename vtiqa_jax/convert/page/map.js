@@ -1,7 +1,7 @@
 // Draws a map of quality: scores of regions as colours between their middles.
 
 const SIDE = 64; // of the drawing, in pixels; the browser makes it as large as the photo
-// From ember (worst) over ochre to sea (best), for people with any kind of colour vision.
+// `RAMP` of evaluation/colours.py.
 const RAMP = ["#a8320f", "#c8671c", "#b3923a", "#4f908d", "#1f6b9c"].map((hex) =>
   [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)),
 );
@@ -9,6 +9,11 @@ const RAMP = ["#a8320f", "#c8671c", "#b3923a", "#4f908d", "#1f6b9c"].map((hex) =
 function between(values, at) {
   const first = Math.min(Math.floor(at), values.length - 2);
   return values[first].map((from, channel) => from + (at - first) * (values[first + 1][channel] - from));
+}
+
+/** The colour of a quality from 0, the worst, to 1. */
+export function colour(share) {
+  return `rgb(${between(RAMP, 4 * share).map(Math.round).join(" ")})`;
 }
 
 /** Where each pixel lies among the middles of regions, in regions; constant beyond the outer ones. */

@@ -1,7 +1,7 @@
 // Takes photos, hands them to the worker one by one, and shows what comes back.
 
-import { drawMap } from "./map.js";
-import { sayDetail, sayInterval, sayReasons } from "./words.js";
+import { colour, drawMap } from "./map.js";
+import { NO_PHOTOGRAPH, sayDetail, sayInterval, sayReasons, sayScore } from "./words.js";
 
 // Of the label scale that a map's colours span at least, lest what hardly differs look different.
 const LEAST_RANGE = 0.15;
@@ -51,27 +51,37 @@ function show({ number, error, waiting, map, ...said }) {
   else showScore(number, said);
 }
 
-function showScore(number, { score, low, high, detail, holds, strengths, pixels }) {
+/** How far a score is along its scale, in the colour of its quality. */
+function drawBar(score) {
+  const share = Math.min(1, Math.max(0, (score - card.low) / (card.high - card.low)));
+  const bar = element("div", "", "bar");
+  const filled = document.createElement("i");
+  filled.style.width = `${100 * share}%`;
+  filled.style.background = colour(card.higher_is_better === "true" ? share : 1 - share);
+  bar.append(filled);
+  return bar;
+}
+
+function showScore(number, { score, low, high, detail, holds, strengths, novelty, pixels }) {
   const { row, answer, file } = rows[number];
   const share = percentiles ? `, better than ${betterThan(score).toFixed(0)} % of the photos it was trained on` : "";
   const people = low === undefined ? "" : ` (people say ${sayInterval(low, high)})`;
-  answer.textContent = `${score.toFixed(4)}${people}${share}`;
+  answer.textContent = `${sayScore(score, card)}${people}${share}`;
   answer.dataset.score = score;
   if (detail !== undefined) {
     const line = element("span", sayDetail(detail, holds, pixels), "detail");
     Object.assign(line.dataset, { detail, holds });
     row.append(line);
   }
-  const said = strengths && sayReasons(strengths, reasons);
-  if (said) row.append(element("span", said, "reasons"));
-  const [min, max] = [Number(card.low), Number(card.high)];
+  if (novelty > 0) row.append(element("span", NO_PHOTOGRAPH, "warning"));
+  else if (strengths) row.append(element("span", sayReasons(strengths, reasons), "reasons"));
   const button = Object.assign(element("button", "Where is it good, where bad?"), { type: "button" });
   button.onclick = () => {
     button.disabled = true;
     worker.postMessage({ number, file, offsets: regions.offsets });
   };
   rows[number].button = button;
-  row.append(Object.assign(document.createElement("meter"), { min, max, value: score }), button);
+  row.append(drawBar(score), button);
 }
 
 function showMap(number, scores) {

@@ -25,6 +25,14 @@ export function sayInterval(low, high) {
   return `${low.toFixed(1)} to ${high.toFixed(1)}`;
 }
 
+/** A score and what it is on: "4.1131 of 1 to 5". */
+export function sayScore(score, { low, high }) {
+  return `${score.toFixed(4)} on a scale from ${low} to ${high}`;
+}
+
+/** What is said of a picture whose novelty is above 0. */
+export const NO_PHOTOGRAPH = "It does not look like a photograph: its score means little.";
+
 /** What a photo shows at 100 %: "at 100 %: 3.21; holds up to 45 %, about 4.9 of 24 megapixels". */
 export function sayDetail(detail, holds, pixels) {
   if (Number.isNaN(detail)) return "Nothing in it has structure: it cannot be judged at 100 %.";

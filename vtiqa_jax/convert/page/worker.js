@@ -48,6 +48,7 @@ async function decode(file) {
  * detail, holds: of the photo at 100 %, NaN where nothing in it has structure; none with corners, nor of some models.
  * strengths: of each of the card's faults; none with corners, nor of some models.
  * low, high: between which the mean of thirty people is nine times in ten; like them.
+ * novelty: above 0 it is no photograph; like them.
  */
 async function judge(photos, corners) {
   const session = await loading;
@@ -55,7 +56,7 @@ async function judge(photos, corners) {
   const said = await session.run({ photos, corners: tensor });
   const one = (name) => said[name]?.data[0];
   const strengths = said.strengths && [...said.strengths.data];
-  const sure = { low: one("low"), high: one("high") };
+  const sure = { low: one("low"), high: one("high"), novelty: one("novelty") };
   return { scores: [...said.score.data], detail: one("detail"), holds: one("holds"), strengths, ...sure };
 }
 

@@ -5,14 +5,13 @@
 
     builder = tfds.builder("koniq10k", data_dir="tfds", file_format="array_record")
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir="path/to/koniq10k"))
-    sources: dict[str, Any] = {}
-    for split in builder.info.splits:
-        sources[split] = builder.as_data_source(split, decoders=skip)  # pyright: ignore[reportCallIssue]
 
 `vtiqa train dataset koniq10k --release tfds --from tfds` trains on what was prepared so. `array_record` is the one file
 format that TFDS both writes and reads whole without TensorFlow. Photos are stored as the bytes of their files. `mos`
 is on the data set's own scale, `mos_common` on the one from 1 to 5. The splits are the official ones where the data set
-has them, otherwise one, `full`; practice photos are left out.
+has them, otherwise one, `full`; practice photos are left out. `row` is the photo's place in the release's table: random
+splits are drawn from that order, and so are the same by either way. Of a part of a release
+`vtiqa_jax.data.datasets.tfds.BUILDERS["koniq10k"].partial = True` makes a set.
 """
 
 import dataclasses
@@ -38,7 +37,7 @@ except ImportError as error:
 class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """What all builders have in common."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.1.0")
     INFO: DatasetInfo
     partial = False
     """Accept a part of the release, see `datasets.read`."""
@@ -48,6 +47,7 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         features = {
             "image": tfds.features.Image(shape=(None, None, 3), encoding_format="jpeg"),
             "name": tfds.features.Text(),
+            "row": tfds.features.Scalar(np.int32),
             "mos": tfds.features.Scalar(np.float32),
             "mos_common": tfds.features.Scalar(np.float32),
             "scene": tfds.features.Text(),
@@ -77,6 +77,7 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 {
                     "image": photos.images.path(name),
                     "name": name,
+                    "row": row,
                     "mos": photos.mos[row],
                     "mos_common": common[row],
                     "scene": photos.scenes[row] if photos.scenes else "",
@@ -139,17 +140,17 @@ def _read_rows(sources: dict[str, Any]) -> list[tuple[str, int, dict[str, Any]]]
     for split, source in sources.items():
         for index in range(len(source)):
             example = source[index]
-            if any(example.get(feature) is None for feature in ("image", "name", "mos", "scene", "group")):
+            if any(example.get(feature) is None for feature in ("image", "name", "row", "mos", "scene", "group")):
                 raise ValueError(f"example {index} of {split} is damaged, or was not written by this builder")
             texts = {feature: example[feature].decode() for feature in ("name", "scene", "group")}
-            rows.append((split, index, {"mos": example["mos"], **texts}))
+            rows.append((split, index, {"row": int(example["row"]), "mos": example["mos"], **texts}))
     return rows
 
 
 def read_prepared(name: str, data_dir: Path) -> Dataset:
     """A data set that its builder prepared below `data_dir`.
 
-    Practice photos are not in it, and the order of the data set's table is lost.
+    Practice photos are not in it; the order is that of the data set's table.
 
     Raises:
         UserError: it is not there, is not whole, or is not one that these builders made.
@@ -169,7 +170,7 @@ def read_prepared(name: str, data_dir: Path) -> Dataset:
             f"{data_dir} holds no prepared {info.title} ({reason}); the head of vtiqa_jax/data/datasets/tfds.py says"
             " how to prepare one"
         ) from error
-    rows.sort(key=lambda row: row[2]["name"])
+    rows.sort(key=lambda row: row[2]["row"])
     places = {example["name"]: (split, index) for split, index, example in rows}
     columns = {column: tuple(example[column] for _, _, example in rows) for column in ("mos", "scene", "group")}
     files = sorted(path for path in folder.iterdir() if path.is_file())

@@ -1,0 +1,159 @@
+"""What the head that names faults learns from: faults planted into photos, and photos judged by eye."""
+
+import dataclasses
+import functools
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int
+from tqdm import tqdm
+
+from vtiqa_jax.data.judged import JudgedPhotos
+from vtiqa_jax.data.manifest import Manifest
+from vtiqa_jax.errors import ImageError, UserError
+from vtiqa_jax.heads.faulty import Faulty, make_faulty
+from vtiqa_jax.heads.seen import Seen, SeenCache
+from vtiqa_jax.models.reasons import FAULTS
+from vtiqa_jax.photos.decode import decode
+
+LARGE_VERSIONS, SCORED_VERSIONS = 10, 6
+"""Of each photo: of those as cameras made them, and of those with opinions."""
+WHOLE_TIMES = 3
+"""How often a large photo that nobody judged counts as it is, without any fault, beside its versions: these are parts,
+whose pixels are looked at more closely than those of the whole."""
+JUDGED_TIMES = 4
+"""How often a photo judged by eye counts beside a version with planted faults."""
+SEEN = 0.5
+"""Mean strength from which somebody saw a fault: whether a version of the photo has it, too, is not known."""
+NOBODY = -1
+"""The number of a photo that nobody judged."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Lessons:
+    """What a model sees of versions of photos, with their faults; NaN where it is not known whether one is there."""
+
+    seen: Seen
+    times: Int[np.ndarray, " versions"]
+    """How often each counts."""
+    judged: Int[np.ndarray, " versions"]
+    """The number, among all that were judged by eye, of the photo that each was made of; or `NOBODY`."""
+
+    def rows(self, left_out: Int[np.ndarray, " photos"] = np.empty(0, np.int64)) -> Int[np.ndarray, " rows"]:
+        """Returns the versions to learn from, as often as they count, but those of some judged photos."""
+        kept = np.flatnonzero(~np.isin(self.judged, left_out))
+        return np.repeat(kept, self.times[kept])
+
+
+@dataclasses.dataclass(frozen=True)
+class ByEye:
+    """What a model sees of photos judged by eye, with the faults that people saw."""
+
+    seen: Seen
+    weights: Float[np.ndarray, " photos"]
+    is_large: Bool[np.ndarray, " photos"]
+    """Whether a photo is one of those as cameras made them."""
+
+
+def _as_it_is(name: str, data: bytes) -> Iterator[Faulty]:
+    yield Faulty(decode(name, data).pixels, np.zeros(len(FAULTS), np.float32))
+
+
+def _see_whole(cache: SeenCache, name: str, data: bytes) -> Seen:
+    return cache.read(data, "as it is", lambda: _as_it_is(name, data))
+
+
+def _see_planted(cache: SeenCache, count: int, name: str, data: bytes) -> Seen:
+    return cache.read(data, f"{count}", lambda: make_faulty(decode(name, data).pixels, count, zlib.crc32(data)))
+
+
+def _read_all(
+    photos: Iterable[tuple[str, bytes]], read: Callable[[str, bytes], Seen], what: str, count: int
+) -> tuple[list[Seen | None], list[str]]:
+    """Reads photos; of those that cannot be used there is nothing but a line that says why."""
+    found: list[Seen | None] = []
+    left_out: list[str] = []
+    for name, data in tqdm(photos, what, total=count, unit="photo", disable=None):
+        try:
+            found.append(read(name, data))
+        except ImageError as error:
+            found.append(None)
+            left_out.append(f"{name}: {error}")
+    return found, left_out
+
+
+def _of_files(paths: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
+    return ((str(path), path.read_bytes()) for path in paths)
+
+
+def forget_unclear(planted: Seen, own: Float32[np.ndarray, " faults"]) -> Seen:
+    """Returns versions of a photo that has faults of its own: where these were not planted, they may be there or not.
+
+    Args:
+        planted: the versions.
+        own: strengths of the photo's faults.
+    """
+    unclear = (planted.strengths == 0) & (own >= SEEN)
+    return dataclasses.replace(planted, strengths=np.where(unclear, np.float32(np.nan), planted.strengths))
+
+
+def collect_lessons(
+    cache: SeenCache, photos: Sequence[Path], scored: Manifest, judged: JudgedPhotos | None
+) -> tuple[Lessons, ByEye | None, list[str]]:
+    """Collects what the head learns from.
+
+    Args:
+        cache: keeps what takes long.
+        photos: as cameras made them; faults are planted into them.
+        scored: good ones with opinions; faults are planted into them, too.
+        judged: photos judged by eye, some of `photos` perhaps among them.
+
+    Returns:
+        The lessons; what is seen of the judged photos, in the order of their numbers; and a line for each photo that
+        was left out.
+
+    Raises:
+        UserError: no photo can be used, or none of the judged ones.
+    """
+    parts: list[tuple[Seen, int, Int[np.ndarray, " versions"]]] = []
+    numbers: dict[Path, int] = {}
+    by_eye, left_out = None, []
+    if judged is not None:
+        look = functools.partial(_see_whole, cache)
+        found, left_out = _read_all(_of_files(judged.paths), look, "photos judged by eye", len(judged.paths))
+        known = np.flatnonzero([part is not None for part in found])
+        if not len(known):
+            raise UserError(f"no photo judged by eye can be used; the first: {left_out[0]}")
+        whole = Seen.concatenate([part for part in found if part])
+        seen = dataclasses.replace(whole, strengths=judged.strengths[known].astype(np.float32))
+        numbers = {judged.paths[row].resolve(): number for number, row in enumerate(known)}
+        large = {path.resolve() for path in photos}
+        is_large = np.array([judged.paths[row].resolve() in large for row in known])
+        by_eye = ByEye(seen, judged.weights[known], is_large)
+        parts.append((seen, JUDGED_TIMES, np.arange(len(known))))
+
+    plant = functools.partial(_see_planted, cache, LARGE_VERSIONS)
+    found, more = _read_all(_of_files(photos), plant, "faults planted into photos", len(photos))
+    left_out += more
+    for path, part in zip(photos, found, strict=True):
+        number = numbers.get(path.resolve(), NOBODY)
+        if part and by_eye and number != NOBODY:
+            part = forget_unclear(part, by_eye.seen.strengths[number])
+        if part:
+            parts.append((part, 1, np.full(len(part.strengths), number)))
+    alone = [path for path in photos if path.resolve() not in numbers]
+    found, _ = _read_all(_of_files(alone), functools.partial(_see_whole, cache), "photos as they are", len(alone))
+    parts += [(part, WHOLE_TIMES, np.array([NOBODY])) for part in found if part]
+
+    small = ((name, scored.images.read(name)) for name in scored.names)
+    plant = functools.partial(_see_planted, cache, SCORED_VERSIONS)
+    found, more = _read_all(small, plant, "into scored photos", len(scored.names))
+    left_out += more
+    parts += [(part, 1, np.full(len(part.strengths), NOBODY)) for part in found if part]
+    if len(parts) == (by_eye is not None):
+        raise UserError(f"no photo can be used to learn faults from; the first: {left_out[0]}")
+    seen, times, of = zip(*parts, strict=True)
+    counts = [len(part.strengths) for part in seen]
+    return Lessons(Seen.concatenate([*seen]), np.repeat(times, counts), np.concatenate(of)), by_eye, left_out
