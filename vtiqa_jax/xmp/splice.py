@@ -101,8 +101,9 @@ def take_out(data: bytes) -> bytes:
             edits = [edit for edit in edits if not description.start <= edit[0] < description.end]
             edits.append(_removal(body, description))
             continue
-        declarations = [each for each in description.attributes if not each.name and each.value == VTIQA]
-        edits += [_removal(body, each) for each in (*taken, *declarations)]
+        if any(each.name.startswith(VTIQA) for each in taken):  # our namespace is not used there any more
+            taken += [each for each in description.attributes if not each.name and each.value == VTIQA]
+        edits += [_removal(body, each) for each in taken]
     return contents.document.edit(edits)
 
 
