@@ -15,7 +15,7 @@ FLOORS = (
     {"photos"},
     {"models"},
     {"data"},
-    {"evaluation"},
+    {"evaluation", "xmp"},
     {"gallery"},
     {"training"},
     {"train", "heads", "convert", "bulk"},

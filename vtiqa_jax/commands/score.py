@@ -20,6 +20,7 @@ from vtiqa_jax.commands.display import Display, Order
 from vtiqa_jax.commands.photos import find_photos
 from vtiqa_jax.commands.selection import Selection
 from vtiqa_jax.commands.sigterm import raise_on_sigterm
+from vtiqa_jax.commands.stars import Stars, take_all_back
 from vtiqa_jax.errors import Terminated, UserError
 from vtiqa_jax.evaluation import score_files
 from vtiqa_jax.evaluation.columns import score_columns
@@ -52,6 +53,7 @@ def score(
     reasons: bool = False,
     false_alarms: float = DEFAULT_RATE,
     selection: Annotated[Selection, arg(name="")] = Selection(),
+    stars: Annotated[Stars, arg(name="")] = Stars(),
     sort: Annotated[Order | None, arg(metavar="{best,worst,name,given}")] = None,
     cache: Path | None = None,
     quiet: bool = False,
@@ -59,7 +61,7 @@ def score(
     compute_dtype: ComputeDtype = "float32",
     max_pixels: int = decode.MAX_PIXELS,
 ) -> int:
-    """Scores photos. Exit status: 0 all scored, 1 some could not be read or copied, 2 bad arguments.
+    """Scores photos. Exit status: 0 all done, 1 some could not be read, copied or given stars, 2 bad arguments.
 
     Args:
         paths: photos, and folders that are searched for photos at any depth.
@@ -73,6 +75,7 @@ def score(
         reasons: write how probable each fault is, too, as columns of --out.
         false_alarms: share of good photos of which any reason is named, 0.005 to 0.1.
         selection: choose photos by their score.
+        stars: ratings for other programs.
         sort: print the best or the worst photos first, or by name; when not given, the best come first on a terminal,
             and elsewhere photos are printed as they are found.
         cache: keep scores in this file, or folder: only new and changed photos are read the next time.
@@ -86,6 +89,9 @@ def score(
     if report is not None:
         check_folder(atomic.resolve(report))
     photos = find_photos(paths, [selection.folder] if selection.folder else [])
+    if stars.undo:
+        return 0 if take_all_back(photos) else 1
+    stars.check(photos, moves=selection.move_to is not None)
     targets = selection.plan(paths, photos)
     ending = "" if out is None else score_files.check_writable(out)
     if out is not None and out.is_file() and any(photo.exists() and out.samefile(photo) for photo in photos):
@@ -102,6 +108,8 @@ def score(
     model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype, false_alarms=false_alarms)
     if reasons and not model.config.reasons:
         raise UserError(f"--reasons: {checkpoint} names none; `vtiqa info` tells what a model says")
+    if stars.xmp_reasons and not model.config.reasons:
+        raise UserError(f"--xmp-reasons: {checkpoint} names none; `vtiqa info` tells what a model says")
     if note := slow_dtype_note(compute_dtype, model.mesh.devices.flat[0].platform):
         print(note, file=sys.stderr)
     size = pass_size(model.mesh, len(photos), batch_size)
@@ -181,7 +189,10 @@ def score(
                 print(f"{result.image}: {result.error}", file=sys.stderr)
     if failed:
         print(f"{failed} of {len(photos)} photos could not be read", file=sys.stderr)
-    all_done = selection.apply(results, targets, paths)
+    has_stars = not stars.xmp or stars.apply(
+        results, model.scale, quiet=quiet
+    )  # first: what is copied then has them inside
+    all_done = selection.apply(results, targets, paths) and has_stars
     return 1 if failed or not all_done else 0
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import errno
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,10 +14,7 @@ from vtiqa_jax import atomic
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.photos import own
-from vtiqa_jax.photos.transfer import plan_targets, transfer
-
-DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
-"""What no further photo would escape."""
+from vtiqa_jax.photos.transfer import DISK_FULL, plan_targets, transfer
 
 
 @dataclasses.dataclass(frozen=True)
