@@ -28,6 +28,8 @@ class Metadata:
     code_points: CodePoints | None = None
     bits: int = 16
     """Significant ones of a sample of 16."""
+    exif: bytes = b""
+    """The block of EXIF data, where the file itself is none."""
     is_for_pillow: bool = False
     """Whether Pillow reads the file better than OpenCV."""
 
@@ -40,7 +42,8 @@ def read(data: bytes, kind: Format) -> Metadata:
         return _read_png(data)
     if kind == "WebP":
         chunks = dict(reversed(list(_riff_chunks(data))))  # of two the first counts
-        return Metadata(read_orientation(chunks.get(b"EXIF", b"")), chunks.get(b"ICCP", b""))
+        exif = chunks.get(b"EXIF", b"")
+        return Metadata(read_orientation(exif), chunks.get(b"ICCP", b""), exif=exif)
     if kind == "TIFF":
         return _read_tiff(data)
     return Metadata()
@@ -101,7 +104,7 @@ def _read_jpeg(data: bytes) -> Metadata:
         elif marker == 0xE2 and data.startswith(b"ICC_PROFILE\0", start) and end - start > 14:
             pieces[data[start + 12]] = data[start + 14 : end]  # the first is number 1
     profile = b"".join(pieces[number] for number in sorted(pieces))
-    return Metadata(read_orientation(exif), profile, is_for_pillow=colour.is_of_press(profile))
+    return Metadata(read_orientation(exif), profile, exif=exif, is_for_pillow=colour.is_of_press(profile))
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -140,11 +143,13 @@ def _read_png(data: bytes) -> Metadata:
         if name in (b"tEXt", b"zTXt") and content.startswith(b"Raw profile type exif\0"):
             exif = _unpack_raw_profile(name, content)
     coding = chunks.get(b"cICP", b"")
+    exif = chunks.get(b"eXIf", exif)
     return Metadata(
-        read_orientation(chunks.get(b"eXIf", exif)),
+        read_orientation(exif),
         _inflate(chunks.get(b"iCCP", b"").partition(b"\0")[2][1:]),
         CodePoints(coding[0], coding[1]) if len(coding) == 4 else None,
         max(chunks.get(b"sBIT", b"") or b"\x10"),
+        exif=exif,
     )
 
 
