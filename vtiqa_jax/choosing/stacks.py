@@ -1,0 +1,168 @@
+"""Stacks: photos that belong together, what they are, and which of them to keep."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal, TypeVar
+
+import numpy as np
+from jaxtyping import Int
+
+from vtiqa_jax.choosing.brackets import find_brackets
+from vtiqa_jax.choosing.bursts import split_burst
+from vtiqa_jax.choosing.copies import choose_copy, find_copies
+from vtiqa_jax.choosing.fingerprints import SIMILAR, Fingerprints, connect, correlate, fingerprint, group_similar
+from vtiqa_jax.choosing.focus import is_focus_stack
+from vtiqa_jax.choosing.panoramas import find_panoramas
+from vtiqa_jax.choosing.shots import GAP, Shot, Timed, gap, list_shots, sort_by_time
+from vtiqa_jax.evaluation.results import ScoreResult
+
+Kind = Literal["burst", "copies", "exposure bracket", "focus stack", "panorama"]
+KEPT_WHOLE: tuple[Kind, ...] = ("exposure bracket", "focus stack", "panorama")
+"""Kinds of which no member is worse than another: together they make one picture."""
+NEIGHBOURS = 16
+"""Shots of a camera that each is compared with, at most: those that follow it."""
+BLACK, WHITE = 12.0, 243.0
+"""Mean grey levels beyond which a picture shows too little to be compared."""
+
+Item = TypeVar("Item", Shot, Timed)
+Found = tuple[Kind, list[Shot]]
+"""A kind and its shots, in their order."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Stack:
+    """Photos that belong together, by their positions among the results."""
+
+    kind: Kind
+    members: tuple[int, ...]
+    """In the results' order."""
+    best: tuple[int, ...]
+    """Those to keep: one, or all of a kind that is kept whole."""
+
+
+def find_stacks(results: Sequence[ScoreResult], *, higher_is_better: bool = True) -> list[Stack]:
+    """Finds the stacks among scored photos.
+
+    Args:
+        results: of `Scorer.stream`; those without a score are in no stack.
+        higher_is_better: see `LabelScale`.
+
+    Returns:
+        The stacks, by their first members. No photo is in two.
+    """
+    shots = list_shots(results, higher_is_better=higher_is_better)
+    lines, timeless = sort_by_time(shots)
+    exposures = find_copies(shots, lines, timeless)
+    files = {choose_copy(copies).position: copies for copies in exposures}
+    stacks = []
+    for line in lines:
+        stacks += _find_in_line([timed for timed in line if timed.shot.position in files])
+    stacks += _find_by_look([shot for shot in timeless if shot.position in files])
+    stacked = {shot.position for _, scene in stacks for shot in scene}
+    stacks += [("copies", [shot]) for shot in shots if len(files.get(shot.position, ())) > 1 and shot.position not in stacked]
+    found = [_make_stack(kind, scene, files) for kind, scene in stacks]
+    return sorted(found, key=lambda stack: stack.members)
+
+
+def _make_stack(kind: Kind, scene: Sequence[Shot], files: dict[int, list[Shot]]) -> Stack:
+    """Makes a stack of all files of its shots."""
+    members = tuple(sorted(copy.position for shot in scene for copy in files[shot.position]))
+    best = min(scene, key=lambda shot: (-shot.rank, shot.natural_name))
+    return Stack(kind, members, members if kind in KEPT_WHOLE else (best.position,))
+
+
+def mark_stacks(results: Sequence[ScoreResult], stacks: Sequence[Stack]) -> list[ScoreResult]:
+    """Returns the results with `stack`, `stack_kind` and `best`; the stacks are numbered from 1."""
+    marked = [dataclasses.replace(result, best=None if result.score is None else True) for result in results]
+    for number, stack in enumerate(stacks, 1):
+        for position in stack.members:
+            marked[position] = dataclasses.replace(
+                marked[position], stack=number, stack_kind=stack.kind, best=position in stack.best
+            )
+    return marked
+
+
+def say_stacks(stacks: Sequence[Stack]) -> str:
+    """Says in a line how many stacks there are of each kind."""
+    counts = Counter(stack.kind for stack in stacks)
+    plurals = {"copies": "of copies"}
+    kinds = [f"{counts[kind]} {plurals.get(kind, kind + 's' * (counts[kind] > 1))}" for kind in counts]
+    rejects = sum(len(stack.members) - len(stack.best) for stack in stacks)
+    return f"{', '.join(kinds)}; {rejects} photos are not the best of theirs"
+
+
+def _find_by_look(shots: Sequence[Shot]) -> list[Found]:
+    """Stacks of shots whose time is not known, given in the order of their names."""
+    if not shots:
+        return []
+    groups = group_similar(_fingerprints(shots))
+    stacks: list[Found] = []
+    for scene in _members(shots, groups):
+        brackets = find_brackets(scene)
+        inside = {shot.position for bracket in brackets for shot in bracket}
+        stacks += [("exposure bracket", bracket) for bracket in brackets]
+        rest = [shot for shot in scene if shot.position not in inside]
+        if len(rest) > 1:
+            stacks.append(("focus stack" if is_focus_stack(rest) else "burst", rest))
+    return stacks
+
+
+def _find_in_line(line: Sequence[Timed]) -> list[Found]:
+    """Stacks among the shots of a camera, given in their order."""
+    stacks: list[Found] = []
+    pairs = _similar_neighbours(line)
+    bridged = np.concatenate([pairs, _blank_neighbours(line)], axis=1)
+    taken: set[int] = set()
+    for scene in _members(line, connect(np.arange(len(line)), bridged)):
+        for bracket in find_brackets([timed.shot for timed in scene]):
+            stacks.append(("exposure bracket", bracket))
+            taken |= {shot.position for shot in bracket}
+    is_free = np.array([timed.shot.position not in taken for timed in line], bool)
+    free = pairs[:, is_free[pairs].all(0)]
+    for scene in _members(line, connect(np.arange(len(line)), free)):
+        if is_focus_stack([timed.shot for timed in scene]):
+            bursts, kind = [scene], "focus stack"
+        else:
+            bursts, kind = split_burst(scene), "burst"
+        stacks += [(kind, [timed.shot for timed in burst]) for burst in bursts]
+        taken |= {timed.shot.position for burst in bursts for timed in burst}
+    alone = [timed for timed in line if timed.shot.position not in taken]
+    return stacks + [("panorama", [timed.shot for timed in run]) for run in find_panoramas(alone)]
+
+
+def _similar_neighbours(line: Sequence[Timed]) -> Int[np.ndarray, "2 pairs"]:
+    """Pairs of a camera's shots that follow each other soon and show one scene."""
+    pairs = [
+        (at, after)
+        for at in range(len(line))
+        for after in range(at + 1, min(at + 1 + NEIGHBOURS, len(line)))
+        if gap(line[at], line[after]) <= GAP
+    ]
+    found = np.array(pairs, np.int64).reshape(-1, 2).T
+    prints = _fingerprints([timed.shot for timed in line])
+    return found[:, correlate(prints, found) >= SIMILAR]
+
+
+def _blank_neighbours(line: Sequence[Timed]) -> Int[np.ndarray, "2 pairs"]:
+    """Pairs of which one is black or white: the ends of an exposure bracket may be, and show no scene."""
+    is_blank = [not BLACK < timed.shot.sketch.grey.mean() < WHITE for timed in line]
+    pairs = [
+        (at, at + 1)
+        for at in range(len(line) - 1)
+        if (is_blank[at] or is_blank[at + 1]) and gap(line[at], line[at + 1]) <= GAP
+    ]
+    return np.array(pairs, np.int64).reshape(-1, 2).T
+
+
+def _fingerprints(shots: Sequence[Shot]) -> Fingerprints:
+    return np.stack([fingerprint(shot.sketch.grey) for shot in shots])
+
+
+def _members(items: Sequence[Item], groups: Int[np.ndarray, " items"]) -> list[list[Item]]:
+    """The members of each group of two or more, in their order."""
+    found: dict[int, list[Item]] = {}
+    for item, group in zip(items, groups.tolist(), strict=True):
+        if group >= 0:
+            found.setdefault(group, []).append(item)
+    return [members for members in found.values() if len(members) > 1]
