@@ -1419,17 +1419,17 @@ FAULTS = (
     # ---- the page ----
     Fault(
         "a horizon makes two photos alike",
-        "vtiqa_jax/gallery/fingerprints.py",
+        "vtiqa_jax/choosing/fingerprints.py",
         "window = window - window.mean(1, keepdims=True) - window.mean(2, keepdims=True) +",
         "window = window - window.mean((1, 2), keepdims=True) * 2 +",
-        "tests/test_gallery.py::test_a_horizon_alone_makes_no_series",
+        "tests/test_similar_shots.py::test_a_horizon_alone_makes_no_series",
     ),
     Fault(
         "only unshifted shots are near-identical",
-        "vtiqa_jax/gallery/fingerprints.py",
-        "for top in range(2 * SHIFT + 1) for left in range(2 * SHIFT + 1)]",
-        "for top in (SHIFT,) for left in (SHIFT,)]",
-        "tests/test_gallery.py::test_a_series_is_found_and_other_photos_stay_apart",
+        "vtiqa_jax/choosing/fingerprints.py",
+        "places = range(2 * SHIFT + 1)",
+        "places = (SHIFT,)",
+        "tests/test_similar_shots.py::test_a_series_is_found_and_other_photos_stay_apart",
     ),
     Fault(
         "what a file says becomes markup",

@@ -83,6 +83,16 @@ def mark_stacks(results: Sequence[ScoreResult], stacks: Sequence[Stack]) -> list
     return marked
 
 
+def say_stack(result: ScoreResult) -> str:
+    """Says of a photo which stack it is in, and whether to keep it; nothing of one in no stack."""
+    if result.stack is None or result.stack_kind is None:
+        return ""
+    place = f"{result.stack_kind} {result.stack}"
+    if result.stack_kind in KEPT_WHOLE:
+        return place
+    return f"best of {place}" if result.best else f"in {place}"
+
+
 def say_stacks(stacks: Sequence[Stack]) -> str:
     """Says in a line how many stacks there are of each kind."""
     counts = Counter(stack.kind for stack in stacks)
