@@ -124,11 +124,11 @@ def _read_directories(main: tiff.Page | None, exif: tiff.Page | None) -> Capture
         make=main.text(tiff.MAKE),
         model=main.text(tiff.MODEL),
         serial=exif.text(BODY_SERIAL_NUMBER) or main.text(DNG_SERIAL_NUMBER),
-        exposure_bias=_within(exif.ratio(EXPOSURE_BIAS), -20, 20),
+        exposure_bias=_within(exif.ratio(EXPOSURE_BIAS), -20.0, 20.0),
         is_auto_bracket=exif.number(EXPOSURE_MODE, 0) == AUTO_BRACKET,
         exposure_time=_within(exif.ratio(EXPOSURE_TIME), 1e-7, 1e5),
-        f_number=_within(exif.ratio(F_NUMBER), 0.3, 500),
-        iso=_within(exif.number(RECOMMENDED_INDEX, iso) if iso >= MAX_ISO else iso, 1, 1e8),
+        f_number=_within(exif.ratio(F_NUMBER), 0.3, 500.0),
+        iso=_within(float(exif.number(RECOMMENDED_INDEX, iso) if iso >= MAX_ISO else iso), 1.0, 1e8),
         focal_length=_within(exif.ratio(FOCAL_LENGTH), 0.1, 1e5),
         focus_distance=_within(exif.ratio(SUBJECT_DISTANCE), 1e-3, 1e5),
         size=size if min(size) > 0 else None,
@@ -161,4 +161,4 @@ def _divide(numerator: int, denominator: int) -> float | None:
 
 def _within(value: float | None, low: float, high: float) -> float | None:
     """The value, where it makes sense."""
-    return float(value) if value is not None and low <= value <= high else None
+    return value if value is not None and low <= value <= high else None

@@ -13,6 +13,8 @@ from vtiqa_jax.photos import colour, tiff
 from vtiqa_jax.photos.hdr import CodePoints
 from vtiqa_jax.photos.headers import Format
 
+SEGMENT = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]", re.DOTALL)
+"""A marker with content: no padding, no number of a picture, and none of those that stand alone."""
 MAX_PROFILE = 1 << 24
 """Bytes; a compressed profile of more is not unpacked further."""
 
@@ -77,23 +79,15 @@ def jpeg_segments(data: bytes, all_scans: bool = False) -> Iterator[tuple[int, i
     Stops where the data stop. What lies between two segments is passed over, as by libjpeg; so is a scan's picture.
     """
     position = 2
-    while position >= 0 and position + 4 <= len(data):
-        if data[position] != 0xFF:
-            position = data.find(b"\xff", position)
-            continue
-        marker = data[position + 1]
-        if marker == 0xFF:  # padding before a marker
-            position += 1
-        elif marker in (0, 1) or 0xD0 <= marker <= 0xD8:  # a number of the picture, or a marker without content
-            position += 2
-        else:
-            end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-            if not position + 4 <= end <= len(data):
-                return
-            yield marker, position + 4, end
-            if marker == 0xDA and not all_scans:
-                return
-            position = end
+    while found := SEGMENT.search(data, position):
+        marker, start = data[found.start() + 1], found.end() + 2
+        end = found.end() + int.from_bytes(data[found.end() : start], "big")
+        if not start <= end <= len(data):
+            return
+        yield marker, start, end
+        if marker == 0xDA and not all_scans:
+            return
+        position = end
 
 
 def _read_jpeg(data: bytes) -> Metadata:
