@@ -58,7 +58,7 @@ def _is_same_framing(scene: Sequence[Shot]) -> bool:
         return False
     pictures = [np.float32(shot.sketch.grey) for shot in scene]
     return all(
-        cv2.matchTemplate(before, after, cv2.TM_CCOEFF_NORMED)[0, 0] >= SAME_FRAMING
+        float(cv2.matchTemplate(before, after, cv2.TM_CCOEFF_NORMED)[0, 0]) >= SAME_FRAMING
         for before, after in zip(pictures, pictures[1:], strict=False)
     )
 
@@ -76,7 +76,7 @@ def _does_focus_move(scene: Sequence[Shot]) -> bool:
     light = np.stack([_cells(shot).ravel() for shot in scene])
     light = light[:, changed] * (light.mean() / light.mean(1, keepdims=True))
     is_unmoved = np.ptp(light, axis=0) <= UNMOVED
-    return (
+    return bool(
         is_smooth.mean() >= LEAST_SMOOTH
         and (peaks >= LEAST_OF_PEAK * changed.sum()).sum() >= LEAST_PEAKS
         and is_unmoved.mean() >= LEAST_UNMOVED
