@@ -56,7 +56,7 @@ def shaken(pixels: Rgb, seed: int, most: int = 10) -> Rgb:
 
 def focused(pixels: Rgb, shots: int) -> list[Rgb]:
     """A focus stack: the picture's left is near and its right is far, and each shot is sharp in a band."""
-    height, width = pixels.shape[:2]
+    width = pixels.shape[1]
     levels = [cv2.GaussianBlur(pixels, (0, 0), sigma) if sigma else pixels for sigma in (0, 1.5, 3.0, 4.5, 6.0)]
     depth = np.linspace(0, 1, width)
     found = []

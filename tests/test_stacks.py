@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.scenes import exposed, focused, panned, scene, shaken, taken
-from vtiqa_jax.choosing import brackets, bursts, copies, focus, panoramas, shots
+from tests.scenes import START, exposed, focused, panned, scene, shaken, taken
+from vtiqa_jax.choosing import bursts, shots
 from vtiqa_jax.choosing.stacks import Stack, find_stacks, mark_stacks, say_stack, say_stacks
 from vtiqa_jax.data import demo
 from vtiqa_jax.evaluation.results import ScoreResult
@@ -25,10 +25,16 @@ def kinds(results: Sequence[ScoreResult]) -> list[tuple[str, tuple[int, ...]]]:
     return [(stack.kind, stack.members) for stack in find_stacks(results)]
 
 
-def burst(name: str = "china.jpg", count: int = 4, every: float = 0.5, **said: Any) -> list[ScoreResult]:
+def said(result: ScoreResult, **fields: Any) -> ScoreResult:
+    """The result of a photo whose file says something else."""
+    assert result.capture is not None
+    return dataclasses.replace(result, capture=dataclasses.replace(result.capture, **fields))
+
+
+def burst(name: str = "china.jpg", count: int = 4, every: float = 0.5, **fields: Any) -> list[ScoreResult]:
     ranks = [3.0 + (number * 7 % 5) / 10 for number in range(count)]
     return [
-        taken(shaken(scene(name), number), number * every, f"IMG_{number}.jpg", ranks[number], **said)
+        taken(shaken(scene(name), number), number * every, f"IMG_{number}.jpg", ranks[number], **fields)
         for number in range(count)
     ]
 
@@ -71,7 +77,7 @@ def test_equal_ranks_go_by_name_and_nine_comes_before_ten() -> None:
 
 def test_other_scenes_between_them_are_not_of_the_burst() -> None:
     first = burst(every=1.0)
-    second = [dataclasses.replace(result, image=f"b{at}.jpg") for at, result in enumerate(burst("coffee.png", every=1.0))]
+    second = [dataclasses.replace(result, image=f"b{result.image}") for result in burst("coffee.png", every=1.0)]
     mixed = list(itertools.chain(*zip(first, second, strict=True)))
     assert kinds(mixed) == [("burst", (0, 2, 4, 6)), ("burst", (1, 3, 5, 7))]
 
@@ -104,20 +110,18 @@ def test_a_long_exposure_does_not_end_a_burst() -> None:
 
 
 def test_midnight_and_the_turn_of_a_year_are_seconds_like_others() -> None:
-    before = burst(count=1, time=DAY * 19_723 - 0.5)
-    after = [dataclasses.replace(result, image="b.jpg") for result in burst(count=1, time=DAY * 19_723 + 0.5)]
-    results = before + [dataclasses.replace(after[0], sketch=make_sketch(shaken(scene("china.jpg"), 9)).pack())]
+    midnight = DAY * 19_723  # the start of 2024
+    before, after = burst(count=2)
+    results = [said(before, time=midnight - 0.5), said(after, time=midnight + 0.5)]
     assert kinds(results) == [("burst", (0, 1))]
 
 
 def test_clocks_that_jump_an_hour_are_read_by_their_zone() -> None:
     """Two minutes before summer time ends, and a second after: an hour back on the clock."""
     first, second = burst(count=2, every=1.0, zone=7200.0)
-    assert second.capture is not None and second.capture.time is not None
-    jumped = dataclasses.replace(second.capture, time=second.capture.time - 3600, zone=3600.0)
-    assert kinds([first, dataclasses.replace(second, capture=jumped)]) == [("burst", (0, 1))]
-    unknown = dataclasses.replace(jumped, zone=None)
-    assert kinds([first, dataclasses.replace(second, capture=unknown)]) == []
+    an_hour_back = START + 1.0 - 3600
+    assert kinds([first, said(second, time=an_hour_back, zone=3600.0)]) == [("burst", (0, 1))]
+    assert kinds([first, said(second, time=an_hour_back, zone=None)]) == []
 
 
 def test_two_photographers_at_one_event_have_a_burst_each() -> None:
@@ -130,12 +134,9 @@ def test_two_photographers_at_one_event_have_a_burst_each() -> None:
 
 def test_a_file_that_lost_its_serial_number_is_of_the_only_such_camera() -> None:
     first, second, third = burst(count=3)
-    assert second.capture is not None
-    lost = dataclasses.replace(second, capture=dataclasses.replace(second.capture, serial=""))
+    lost = said(second, serial="")
     assert kinds([first, lost, third]) == [("burst", (0, 1, 2))]
-    assert third.capture is not None
-    other = dataclasses.replace(third, capture=dataclasses.replace(third.capture, serial="2"))
-    assert kinds([first, lost, other]) == []  # whose it is nobody can say
+    assert kinds([first, lost, said(third, serial="2")]) == [], "whose it is nobody can say"
 
 
 def test_several_shots_of_one_second_stay_in_their_order_and_are_no_copies() -> None:
@@ -163,19 +164,20 @@ def test_black_frames_are_no_stack_and_join_none() -> None:
 # ---- What goes on for long ----
 
 
-def frames(count: int, every: float, jitter: float = 0.0, **said: Any) -> list[ScoreResult]:
+def frames(count: int, every: float, jitter: float = 0.0, has_fraction: bool = True) -> list[ScoreResult]:
     """A view from a tripod, again and again."""
     rng = np.random.default_rng(0)
     sketches = [make_sketch(shaken(scene("china.jpg"), seed, most=1)).pack() for seed in range(8)]
     times = np.cumsum(np.full(count, every) + rng.uniform(-jitter, jitter, count))
-    first = taken(scene("china.jpg"), 0.0, **said)
-    assert first.capture is not None
-    found = []
-    for number, time in enumerate(times.tolist()):
-        capture = dataclasses.replace(first.capture, time=1.7e9 + (time if first.capture.has_fraction else int(time)))
-        sketch = sketches[number % 8]
-        found.append(dataclasses.replace(first, image=f"{number}.jpg", capture=capture, sketch=sketch))
-    return found
+    first = taken(scene("china.jpg"), has_fraction=has_fraction)
+    return [
+        dataclasses.replace(
+            said(first, time=START + (time if has_fraction else int(time))),
+            image=f"{number}.jpg",
+            sketch=sketches[number % 8],
+        )
+        for number, time in enumerate(times.tolist())
+    ]
 
 
 @pytest.mark.parametrize("has_fraction", [True, False])
@@ -189,10 +191,9 @@ def test_an_afternoon_at_one_view_is_many_bursts_of_bounded_length() -> None:
     results = frames(200, 12.0, jitter=9.0)
     stacks = find_stacks(results)
     assert len(stacks) > 10
-    for stack in stacks:
-        times = [result.capture.time for result in (results[member] for member in stack.members) if result.capture]
-        assert max(times) - min(times) <= bursts.LONGEST
-    gaps = np.diff([results[at].capture.time for at in range(200)])  # type: ignore[union-attr]
+    times = np.array([result.capture.time for result in results if result.capture])
+    assert max(np.ptp(times[list(stack.members)]) for stack in stacks) <= bursts.LONGEST
+    gaps = np.diff(times)
     cut = [stack.members[-1] for stack in stacks[:-1] if stack.members[-1] + 1 < 200]
     assert np.mean(gaps[cut]) > np.mean(gaps), "cut at the pauses"
 
@@ -228,12 +229,12 @@ def test_a_camera_whose_clock_stands_still_has_no_times() -> None:
 # ---- Exposure brackets ----
 
 
-def bracket(stops: Sequence[float], *, by: str = "bias", follow: bool = True, **said: Any) -> list[ScoreResult]:
+def bracket(stops: Sequence[float], *, by: str = "bias", follow: bool = True, **fields: Any) -> list[ScoreResult]:
     found = []
     for number, stop in enumerate(stops):
         pixels = shaken(exposed(scene("china.jpg"), stop) if follow else scene("china.jpg"), number)
         how = {"exposure_bias": float(stop)} if by == "bias" else {"exposure_time": 2.0**stop / 125}
-        found.append(taken(pixels, number * 0.4, f"{number}.jpg", 3.0 + number / 10, **how | said))
+        found.append(taken(pixels, number * 0.4, f"{number}.jpg", 3.0 + number / 10, **how | fields))
     return found
 
 
@@ -282,9 +283,9 @@ def test_the_black_and_white_ends_of_a_bracket_belong_to_it() -> None:
 # ---- Focus stacks ----
 
 
-def focus_stack(name: str = "china.jpg", count: int = 6, seconds: float | None = 2.0, **said: Any) -> list[ScoreResult]:
+def focus_stack(name: str = "china.jpg", count: int = 6, seconds: float | None = 2.0) -> list[ScoreResult]:
     return [
-        taken(pixels, None if seconds is None else number * seconds, f"{number}.jpg", **said)
+        taken(pixels, None if seconds is None else number * seconds, f"{number}.jpg")
         for number, pixels in enumerate(focused(scene(name), count))
     ]
 
@@ -299,22 +300,19 @@ def test_sharpness_that_moves_through_the_picture_is_a_focus_stack(name: str, se
 def test_three_shots_are_a_focus_stack_by_their_distances_alone() -> None:
     results = focus_stack(count=3)
     assert kinds(results) == [("burst", (0, 1, 2))]
-    for distances, kind in (((1.0, 1.2, 1.5), "focus stack"), ((1.5, 1.2, 1.0), "focus stack"), ((1.0, 1.5, 1.2), "burst")):
-        told = [
-            dataclasses.replace(result, capture=dataclasses.replace(result.capture, focus_distance=distance))
-            for result, distance in zip(results, distances, strict=True)
-            if result.capture is not None
-        ]
-        assert kinds(told) == [(kind, (0, 1, 2))]
+    whole = [("focus stack", (0, 1, 2))]
+    for distances, expected in (((1.0, 1.2, 1.5), whole), ((1.5, 1.2, 1.0), whole), ((1.0, 1.5, 1.2), kinds(results))):
+        told = [said(result, focus_distance=far) for result, far in zip(results, distances, strict=True)]
+        assert kinds(told) == expected
 
 
 def test_a_child_that_runs_towards_the_camera_is_no_focus_stack() -> None:
     """Its distance falls from shot to shot, and nothing stays where it was."""
+    nearer = [scene("chelsea.png")[20 * n : 420 - 20 * n, 30 * n : 640 - 30 * n] for n in range(4)]
     results = [
-        taken(cv2.resize(scene("chelsea.png")[20 * n : 420 - 20 * n, 30 * n : 640 - 30 * n], (640, 420)), n * 0.2, f"{n}.jpg",
-              focus_distance=9.0 - n)
-        for n in range(4)
-    ]  # fmt: skip
+        taken(cv2.resize(pixels, (640, 420)), number * 0.2, f"{number}.jpg", focus_distance=9.0 - number)
+        for number, pixels in enumerate(nearer)
+    ]
     assert "focus stack" not in {kind for kind, _ in kinds(results)}
 
 
@@ -333,17 +331,18 @@ def test_a_tripod_that_shakes_is_no_focus_stack() -> None:
     """All of the picture becomes blurred and sharp together."""
     sigmas = (3.0, 1.5, 0.3, 2.0, 4.0, 2.5, 1.0, 0.6)
     blurred = [cv2.GaussianBlur(scene("china.jpg"), (0, 0), sigma) for sigma in sigmas]
-    assert kinds([taken(pixels, at * 0.5, f"{at}.jpg") for at, pixels in enumerate(blurred)]) == [("burst", tuple(range(8)))]
+    results = [taken(pixels, at * 0.5, f"{at}.jpg") for at, pixels in enumerate(blurred)]
+    assert kinds(results) == [("burst", tuple(range(8)))]
 
 
 # ---- Panoramas ----
 
 
-def panorama(count: int = 4, overlap: float = 0.4, every: float = 2.0, down: bool = False, **said: Any) -> list[ScoreResult]:
+def panorama(count: int = 4, overlap: float = 0.4, every: float = 2.0, down: bool = False) -> list[ScoreResult]:
     wide = cv2.resize(scene("china.jpg"), None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
     wide = np.ascontiguousarray(np.rot90(wide, -1) if down else wide)
     return [
-        taken(pixels, number * every, f"{number}.jpg", **said)
+        taken(pixels, number * every, f"{number}.jpg")
         for number, pixels in enumerate(panned(wide, count, overlap, down=down))
     ]
 
@@ -355,25 +354,20 @@ def test_pictures_side_by_side_are_a_panorama(overlap: float, down: bool) -> Non
     stack = Stack("panorama", every, every)
     assert find_stacks(panorama(overlap=overlap, down=down)) == [stack]
     backwards = panorama(overlap=overlap, down=down)[::-1]
-    again = [taken_at(result, number * 2.0) for number, result in enumerate(backwards)]
+    again = [said(result, time=START + number * 2.0) for number, result in enumerate(backwards)]
     assert find_stacks(again) == [stack]
-
-
-def taken_at(result: ScoreResult, seconds: float) -> ScoreResult:
-    assert result.capture is not None
-    return dataclasses.replace(result, capture=dataclasses.replace(result.capture, time=1.7e9 + seconds))
 
 
 def test_what_is_no_panorama() -> None:
     assert kinds(panorama(2)) == [], "two pictures"
     assert kinds(panorama(every=shots.GAP + 2)) == [], "minutes apart"
     assert kinds(panorama(every=0.1)) == [], "ten a second, by who follows a bird"
-    zoomed = [dataclasses.replace(r, capture=dataclasses.replace(r.capture, focal_length=35.0 + n)) for n, r in enumerate(panorama()) if r.capture]
+    zoomed = [said(result, focal_length=35.0 + number) for number, result in enumerate(panorama())]
     assert kinds(zoomed) == []
-    darker = [dataclasses.replace(r, capture=dataclasses.replace(r.capture, exposure_time=3.0**n / 500)) for n, r in enumerate(panorama()) if r.capture]
+    darker = [said(result, exposure_time=3.0**number / 500) for number, result in enumerate(panorama())]
     assert kinds(darker) == []
-    first, second, third, fourth = panorama()
-    there_and_back = [taken_at(r, at * 2.0) for at, r in enumerate((second, third, second, first))]
+    first, second, third, _ = panorama()
+    there_and_back = [said(result, time=START + at * 2.0) for at, result in enumerate((second, third, second, first))]
     assert "panorama" not in {kind for kind, _ in kinds(there_and_back)}
 
 
@@ -431,7 +425,14 @@ def test_a_raw_and_its_jpeg_are_copies_and_the_raw_stays(is_exact: bool) -> None
     assert find_stacks(results) == [Stack("copies", (0, 1), (1,))]
 
 
-@pytest.mark.parametrize("edit", [lambda p: exposed(p, 0.7), lambda p: np.repeat(p[..., 1:2], 3, -1), lambda p: np.uint8(255 * (p / 255) ** 1.5)])
+EDITS = {
+    "brighter": lambda pixels: exposed(pixels, 0.7),
+    "black and white": lambda pixels: np.repeat(pixels[..., 1:2], 3, -1),
+    "darker": lambda pixels: np.uint8(255 * (pixels / 255) ** 1.5),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
 def test_an_edited_photo_is_a_copy_by_its_moment(edit: Any) -> None:
     results = [taken(scene("coffee.png"), 0.0, "a.jpg"), taken(edit(scene("coffee.png")), 0.0, "a-edited.jpg")]
     assert [kind for kind, _ in kinds(results)] == ["copies"]
@@ -446,11 +447,7 @@ def test_a_photo_saved_again_without_exif_is_a_copy() -> None:
 
 def test_copies_of_a_bracket_are_kept_with_it() -> None:
     pictures = bracket((0, -2, 2))
-    raws = [
-        dataclasses.replace(result, image=f"{at}.NEF", capture=dataclasses.replace(result.capture, is_raw=True))
-        for at, result in enumerate(pictures)
-        if result.capture is not None
-    ]
+    raws = [dataclasses.replace(said(result, is_raw=True), image=f"{at}.NEF") for at, result in enumerate(pictures)]
     every = tuple(range(6))
     assert find_stacks(pictures + raws) == [Stack("exposure bracket", every, every)]
 
@@ -481,7 +478,7 @@ def test_twenty_thousand_photos_have_each_their_own_stack() -> None:
     results = []
     for number in range(20_000):
         group, shot = divmod(number, 5)
-        capture = dataclasses.replace(clock, time=1.7e9 + 60.0 * group + 0.4 * shot, serial=str(group % 2))
+        capture = dataclasses.replace(clock, time=START + 60.0 * group + 0.4 * shot, serial=str(group % 2))
         results.append(
             ScoreResult(f"{number}.jpg", 3.0, capture=capture, sketch=sketches[group % 4][shot], width=640, height=427)
         )
@@ -490,8 +487,9 @@ def test_twenty_thousand_photos_have_each_their_own_stack() -> None:
 
 
 def test_the_order_of_the_results_makes_no_difference() -> None:
-    results = [*burst(count=3), *[taken_at(result, 500.0 + at) for at, result in enumerate(focus_stack("coffee.png"))]]
-    results += [taken_at(result, 900.0 + at / 3) for at, result in enumerate(bracket((0, -2, 2)))]
+    results = burst(count=3)
+    results += [said(result, time=START + 500.0 + at) for at, result in enumerate(focus_stack("coffee.png"))]
+    results += [said(result, time=START + 900.0 + at / 3) for at, result in enumerate(bracket((0, -2, 2)))]
     results = [dataclasses.replace(result, image=f"{at}.jpg") for at, result in enumerate(results)]
     order = np.random.default_rng(0).permutation(len(results))
     mixed = find_stacks([results[at] for at in order])
@@ -506,6 +504,3 @@ def test_stacks_in_words() -> None:
     marked = mark_stacks([ScoreResult(str(at), 3.0) for at in range(11)], stacks)
     said = [say_stack(marked[at]) for at in (0, 1, 2, 8, 10)]
     assert said == ["in burst 1", "best of burst 1", "best of copies 2", "panorama 4", ""]
-
-
-__all__ = ["brackets", "copies", "focus", "panoramas"]

@@ -1,6 +1,7 @@
 """Exposure brackets: one scene, brighter and darker on purpose, for one picture made of all."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from vtiqa_jax.choosing.shots import Shot
 
@@ -58,5 +59,5 @@ def _is_brighter_by_exposure(run: Sequence[Shot]) -> bool:
     """Whether longer exposures are brighter pictures."""
     darkest_first = sorted(run, key=lambda shot: -(shot.capture.exposure_value or 0.0))
     light = [float(shot.sketch.grey.mean()) for shot in darkest_first]
-    rises = all(after >= before - SLACK for before, after in zip(light, light[1:], strict=False))
+    rises = all(after >= before - SLACK for before, after in pairwise(light))
     return rises and light[-1] - light[0] >= LEAST_RISE

@@ -61,13 +61,16 @@ def choose_copy(copies: Sequence[Shot]) -> Shot:
     """Chooses the best file of one exposure: the RAW, or the one that shows most, and never an enlarged one.
 
     What a file really shows is its longer side times the scale up to which it holds. Of files that show about as much,
-    the one with the fewest pixels has invented none; of those of one size, the first by rank. A link is not kept in place of its file.
+    the one with the fewest pixels has invented none; of those of one size, the first by rank. A link is not kept in
+    place of its file.
     """
     raws = [shot for shot in copies if shot.capture.is_raw]
     shown = {shot.position: max(shot.size) * shot.holds for shot in copies if shot.holds is not None}
     most = max(shown.values(), default=0.0)
     full = [shot for shot in copies if shown.get(shot.position, most) >= LESS_REAL * most]
-    return min(raws or full, key=lambda shot: (max(shot.size), -shot.rank, os.path.islink(shot.name), shot.natural_name))
+    return min(
+        raws or full, key=lambda shot: (max(shot.size), -shot.rank, os.path.islink(shot.name), shot.natural_name)
+    )
 
 
 def _copies_by_time(line: Sequence[Timed]) -> Iterator[tuple[Shot, Shot]]:

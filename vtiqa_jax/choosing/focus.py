@@ -1,6 +1,7 @@
 """Focus stacks: one scene, sharp at another distance in each shot, for one picture made of all."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -56,10 +57,10 @@ def _is_same_light(scene: Sequence[Shot]) -> bool:
 def _is_same_framing(scene: Sequence[Shot]) -> bool:
     if len({shot.sketch.grey.shape for shot in scene}) > 1:
         return False
-    pictures = [np.float32(shot.sketch.grey) for shot in scene]
+    pictures = [shot.sketch.grey for shot in scene]
     return all(
         float(cv2.matchTemplate(before, after, cv2.TM_CCOEFF_NORMED)[0, 0]) >= SAME_FRAMING
-        for before, after in zip(pictures, pictures[1:], strict=False)
+        for before, after in pairwise(pictures)
     )
 
 
@@ -84,4 +85,4 @@ def _does_focus_move(scene: Sequence[Shot]) -> bool:
 
 
 def _cells(shot: Shot) -> Float32[np.ndarray, "cells cells"]:
-    return cv2.resize(np.float32(shot.sketch.grey), (CELLS, CELLS), interpolation=cv2.INTER_AREA)
+    return cv2.resize(shot.sketch.grey.astype(np.float32), (CELLS, CELLS), interpolation=cv2.INTER_AREA)

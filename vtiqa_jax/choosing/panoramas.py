@@ -1,6 +1,8 @@
 """Panoramas: pictures side by side, which overlap, for one wide picture made of all."""
 
+import functools
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import cv2
@@ -15,13 +17,15 @@ OVERLAP = (0.15, 0.75)
 """Share of a side that two neighbours show both, least and most."""
 STRIP = 0.15
 """Share of the side of the strip at one picture's edge that is looked for in the other."""
-TILT = 0.12
+TILT = 0.2
 """Share of the other side by which neighbours may be shifted against each other."""
+LENSES = (None, 0.78, 1.04)
+"""Focal lengths of wide lenses, as shares of a picture's longer side: 28 and 37 mm on film; and none, for long ones."""
 ALIKE = 0.7
 """Correlation of the strip where it fits best."""
-RIGID = 0.45
+RIGID = 0.35
 """Correlation of all that both show: of what moved by itself the strip fits, and the rest does not."""
-SIGMA = 3.0
+SIGMA = 4.0
 """Of the neighbourhood whose brightness is taken away before pictures are compared, pixels of a sketch."""
 LEAST_CONTRAST = 4.0
 """Grey levels of what is left of a strip: of a plain sky nobody can say where it fits."""
@@ -44,7 +48,7 @@ def find_panoramas(line: Sequence[Timed]) -> list[list[Timed]]:
     """
     runs: list[list[Timed]] = []
     heading: Direction | None = None
-    for before, after in zip(line, line[1:], strict=False):
+    for before, after in pairwise(line):
         found = find_direction(before, after)
         if found is None:
             heading = None
@@ -60,23 +64,50 @@ def find_direction(before: Timed, after: Timed) -> Direction | None:
     """Returns on which side of a shot the next one continues it, if it does."""
     first, second = before.shot, after.shot
     taken, then = first.capture, second.capture
-    if first.sketch.grey.shape != second.sketch.grey.shape or taken.focal_length != then.focal_length:
-        return None
-    if taken.exposure_value is not None and then.exposure_value is not None:
-        if abs(taken.exposure_value - then.exposure_value) > SAME_LIGHT:
-            return None
-    if not LEAST_PAUSE <= after.time - before.time or gap(before, after) > GAP:
-        return None
-    return match_edges(first.sketch.grey, second.sketch.grey)
+    is_one_series = (
+        first.sketch.grey.shape == second.sketch.grey.shape
+        and taken.focal_length == then.focal_length
+        and abs((taken.exposure_value or 0.0) - (then.exposure_value or 0.0)) <= SAME_LIGHT
+        and after.time - before.time >= LEAST_PAUSE
+        and gap(before, after) <= GAP
+    )
+    return match_edges(first.sketch.grey, second.sketch.grey) if is_one_series else None
 
 
 def match_edges(
     first: UInt8[np.ndarray, "rows columns"], second: UInt8[np.ndarray, "rows columns"]
 ) -> Direction | None:
-    """Returns on which side of a picture another one of the same size continues it, if it does."""
-    fits = {direction: _fit(np.rot90(first, turns), np.rot90(second, turns)) for direction, turns in TURNS.items()}
-    best = max(fits, key=lambda direction: fits[direction])
-    return best if fits[best] > 0 else None
+    """Returns on which side of a picture another one of the same size continues it, if it does.
+
+    Turning a camera shears what a wide lens shows; unrolled from a cylinder, neighbours fit again.
+    """
+    fits: dict[tuple[Direction, float | None], float] = {
+        (direction, lens): _fit(*(_unroll(np.rot90(picture, turns), lens) for picture in (first, second)))
+        for direction, turns in TURNS.items()
+        for lens in LENSES
+    }
+    best = max(fits, key=lambda found: fits[found])
+    return best[0] if fits[best] > 0 else None
+
+
+def _unroll(grey: UInt8[np.ndarray, "rows columns"], lens: float | None) -> UInt8[np.ndarray, "rows columns"]:
+    """Returns the picture as it is seen on a cylinder around a lens of this focal length; None leaves it flat."""
+    if lens is None:
+        return np.ascontiguousarray(grey)
+    across, down = _cylinder(*grey.shape, lens)
+    return cv2.remap(np.ascontiguousarray(grey), across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+@functools.cache
+def _cylinder(
+    rows: int, columns: int, lens: float
+) -> tuple[Float32[np.ndarray, "rows columns"], Float32[np.ndarray, "rows columns"]]:
+    """Returns the columns and rows of a flat picture that are seen at the pixels of a cylinder."""
+    focal = lens * max(rows, columns)
+    y, x = np.mgrid[:rows, :columns] - np.array([(rows - 1) / 2, (columns - 1) / 2])[:, None, None]
+    angle = x / focal
+    across, down = focal * np.tan(angle) + (columns - 1) / 2, y / np.cos(angle) + (rows - 1) / 2
+    return across.astype(np.float32), down.astype(np.float32)
 
 
 def _fit(left: UInt8[np.ndarray, "rows columns"], right: UInt8[np.ndarray, "rows columns"]) -> float:
@@ -103,5 +134,5 @@ def _fit(left: UInt8[np.ndarray, "rows columns"], right: UInt8[np.ndarray, "rows
 
 
 def _flatten(grey: UInt8[np.ndarray, "rows columns"]) -> Float32[np.ndarray, "rows columns"]:
-    small = np.ascontiguousarray(grey, np.float32)
+    small = grey.astype(np.float32)
     return small - cv2.GaussianBlur(small, (0, 0), SIGMA)

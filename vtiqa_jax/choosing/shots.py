@@ -75,9 +75,7 @@ def find_cameras(shots: Sequence[Shot]) -> list[Camera]:
     for model, shot in zip(models, shots, strict=True):
         serials[model] |= {shot.capture.serial} - {""}
     only = {model: found.pop() for model, found in serials.items() if len(found) == 1}
-    return [
-        (*model, shot.capture.serial or only.get(model, "")) for model, shot in zip(models, shots, strict=True)
-    ]
+    return [(*model, shot.capture.serial or only.get(model, "")) for model, shot in zip(models, shots, strict=True)]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Int
@@ -26,8 +26,14 @@ BLACK, WHITE = 12.0, 243.0
 """Mean grey levels beyond which a picture shows too little to be compared."""
 
 Item = TypeVar("Item", Shot, Timed)
-Found = tuple[Kind, list[Shot]]
-"""A kind and its shots, in their order."""
+
+
+class Found(NamedTuple):
+    """A stack of exposures, before the files of each are gathered."""
+
+    kind: Kind
+    scene: list[Shot]
+    """In their order."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,21 +61,21 @@ def find_stacks(results: Sequence[ScoreResult], *, higher_is_better: bool = True
     lines, timeless = sort_by_time(shots)
     exposures = find_copies(shots, lines, timeless)
     files = {choose_copy(copies).position: copies for copies in exposures}
-    stacks = []
+    found: list[Found] = []
     for line in lines:
-        stacks += _find_in_line([timed for timed in line if timed.shot.position in files])
-    stacks += _find_by_look([shot for shot in timeless if shot.position in files])
-    stacked = {shot.position for _, scene in stacks for shot in scene}
-    stacks += [("copies", [shot]) for shot in shots if len(files.get(shot.position, ())) > 1 and shot.position not in stacked]
-    found = [_make_stack(kind, scene, files) for kind, scene in stacks]
-    return sorted(found, key=lambda stack: stack.members)
+        found += _find_in_line([timed for timed in line if timed.shot.position in files])
+    found += _find_by_look([shot for shot in timeless if shot.position in files])
+    stacked = {shot.position for _, scene in found for shot in scene}
+    alone = [shot for shot in shots if shot.position in files and shot.position not in stacked]
+    found += [Found("copies", [shot]) for shot in alone if len(files[shot.position]) > 1]
+    return sorted((_gather(stack, files) for stack in found), key=lambda stack: stack.members)
 
 
-def _make_stack(kind: Kind, scene: Sequence[Shot], files: dict[int, list[Shot]]) -> Stack:
-    """Makes a stack of all files of its shots."""
-    members = tuple(sorted(copy.position for shot in scene for copy in files[shot.position]))
-    best = min(scene, key=lambda shot: (-shot.rank, shot.natural_name))
-    return Stack(kind, members, members if kind in KEPT_WHOLE else (best.position,))
+def _gather(found: Found, files: dict[int, list[Shot]]) -> Stack:
+    """Makes a stack of all files of its exposures."""
+    members = tuple(sorted(copy.position for shot in found.scene for copy in files[shot.position]))
+    best = min(found.scene, key=lambda shot: (-shot.rank, shot.natural_name))
+    return Stack(found.kind, members, members if found.kind in KEPT_WHOLE else (best.position,))
 
 
 def mark_stacks(results: Sequence[ScoreResult], stacks: Sequence[Stack]) -> list[ScoreResult]:
@@ -107,38 +113,35 @@ def _find_by_look(shots: Sequence[Shot]) -> list[Found]:
     if not shots:
         return []
     groups = group_similar(_fingerprints(shots))
-    stacks: list[Found] = []
+    found: list[Found] = []
     for scene in _members(shots, groups):
         brackets = find_brackets(scene)
         inside = {shot.position for bracket in brackets for shot in bracket}
-        stacks += [("exposure bracket", bracket) for bracket in brackets]
+        found += [Found("exposure bracket", bracket) for bracket in brackets]
         rest = [shot for shot in scene if shot.position not in inside]
         if len(rest) > 1:
-            stacks.append(("focus stack" if is_focus_stack(rest) else "burst", rest))
-    return stacks
+            found.append(Found("focus stack" if is_focus_stack(rest) else "burst", rest))
+    return found
 
 
 def _find_in_line(line: Sequence[Timed]) -> list[Found]:
     """Stacks among the shots of a camera, given in their order."""
-    stacks: list[Found] = []
+    found: list[Found] = []
     pairs = _similar_neighbours(line)
     bridged = np.concatenate([pairs, _blank_neighbours(line)], axis=1)
-    taken: set[int] = set()
     for scene in _members(line, connect(np.arange(len(line)), bridged)):
-        for bracket in find_brackets([timed.shot for timed in scene]):
-            stacks.append(("exposure bracket", bracket))
-            taken |= {shot.position for shot in bracket}
+        found += [Found("exposure bracket", bracket) for bracket in find_brackets([timed.shot for timed in scene])]
+    taken = {shot.position for _, scene in found for shot in scene}
     is_free = np.array([timed.shot.position not in taken for timed in line], bool)
     free = pairs[:, is_free[pairs].all(0)]
     for scene in _members(line, connect(np.arange(len(line)), free)):
         if is_focus_stack([timed.shot for timed in scene]):
-            bursts, kind = [scene], "focus stack"
+            found.append(Found("focus stack", [timed.shot for timed in scene]))
         else:
-            bursts, kind = split_burst(scene), "burst"
-        stacks += [(kind, [timed.shot for timed in burst]) for burst in bursts]
-        taken |= {timed.shot.position for burst in bursts for timed in burst}
+            found += [Found("burst", [timed.shot for timed in burst]) for burst in split_burst(scene)]
+    taken = {shot.position for _, scene in found for shot in scene}
     alone = [timed for timed in line if timed.shot.position not in taken]
-    return stacks + [("panorama", [timed.shot for timed in run]) for run in find_panoramas(alone)]
+    return found + [Found("panorama", [timed.shot for timed in run]) for run in find_panoramas(alone)]
 
 
 def _similar_neighbours(line: Sequence[Timed]) -> Int[np.ndarray, "2 pairs"]:

@@ -68,7 +68,7 @@ class Capture:
         return math.log2(self.f_number**2 / self.exposure_time * 100 / self.iso)
 
 
-def read(data: bytes, kind: Format | None, *, is_raw: bool = False) -> Capture:
+def read_capture(data: bytes, kind: Format | None, *, is_raw: bool = False) -> Capture:
     """Reads what a file says.
 
     Args:

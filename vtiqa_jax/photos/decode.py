@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from vtiqa_jax.errors import ImageError
-from vtiqa_jax.photos import capture, colour, damage, formats, hdr, headers, heif, limits, metadata, opencv, pillow, raw, tiff
-from vtiqa_jax.photos.capture import Capture
+from vtiqa_jax.photos import colour, damage, formats, hdr, headers, heif, limits, metadata, opencv, pillow, raw, tiff
+from vtiqa_jax.photos.capture import Capture, read_capture, read_exif
 from vtiqa_jax.photos.orientation import turn
 from vtiqa_jax.photos.resize import Rgb
 
@@ -50,12 +50,12 @@ def decode(name: str | os.PathLike[str], data: bytes, *, max_pixels: int = MAX_P
         raise ImageError("the file is empty")
     kind = headers.find_format(data)
     if raw.is_raw(name, data, kind):
-        return Photo(raw.develop(data, max_pixels), capture=capture.read(data, kind, is_raw=True))
+        return Photo(raw.develop(data, max_pixels), capture=read_capture(data, kind, is_raw=True))
     if kind is None:
         raise ImageError("not an image, or of a format that is not read")
     if kind == "HEIC":
         formats.HEIF.require()
-    taken, turned = capture.read(data, kind), 1
+    taken, turned = read_capture(data, kind), 1
     if kind == "JPEG":
         data = damage.mend_jpeg(data)
     elif kind == "TIFF":
@@ -132,7 +132,7 @@ def open_photo(image: Any, *, max_pixels: int = MAX_PIXELS) -> Photo:
         return read(image, max_pixels=max_pixels)
     if hasattr(image, "getexif"):
         _refuse_preview(image)
-        return Photo(pillow.to_rgb(image), capture=capture.read_exif(image.info.get("exif") or b""))
+        return Photo(pillow.to_rgb(image), capture=read_exif(image.info.get("exif") or b""))
     if not isinstance(image, np.ndarray):
         raise ImageError(f"a photo is a path, a uint8 array or a Pillow image, not {type(image).__name__}")
     if image.ndim == 2:
