@@ -29,9 +29,10 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from tqdm import tqdm
 
 import vtiqa_jax
-from vtiqa_jax.gallery import fingerprints, preview
+from vtiqa_jax.choosing import fingerprints
 from vtiqa_jax.photos.decode import read
 from vtiqa_jax.photos.resize import prepare
+from vtiqa_jax.photos.sketch import make_sketch
 
 SERIES = {
     "ball": "1-9", "massager": "10-16", "smiley": "17-25", "elephant": "26-34", "helicopter": "35-41",
@@ -112,11 +113,9 @@ def class_tokens(paths: list[Path]) -> Float[np.ndarray, "photos photos"]:
 
 def fingerprinted(paths: list[Path]) -> Float[np.ndarray, "photos photos"]:
     """The best correlation of shifted fingerprints, as `fingerprints.group_similar` compares them."""
-    config = vtiqa_jax.load().config
 
     def of(path: Path) -> fingerprints.Fingerprint:
-        pixels = read(path).pixels
-        return preview.make_preview(pixels, pixels, config).fingerprint
+        return fingerprints.fingerprint(make_sketch(read(path).pixels).grey)
 
     with ThreadPoolExecutor() as pool:
         prints = np.stack([*pool.map(of, paths)])

@@ -413,6 +413,20 @@ def test_the_reduced_copy_is_not_the_best_where_it_shows_less() -> None:
     assert find_stacks(results) == [Stack("copies", (0, 1), (1,))]
 
 
+def test_without_detail_the_cameras_own_size_counts_and_then_rank() -> None:
+    """By a model that does not look at 100 %."""
+    pixels = scene("china.jpg")
+    small = cv2.resize(pixels, (320, 213), interpolation=cv2.INTER_AREA)
+    files = (enlarged(pixels, 2), pixels, small)
+    told = [taken(file, 0.0, f"{at}.jpg", 4.0 - at / 10, size=(640, 427)) for at, file in enumerate(files)]
+    sizes = [{"width": file.shape[1], "height": file.shape[0]} for file in files]
+    told = [dataclasses.replace(result, **size) for result, size in zip(told, sizes, strict=True)]
+    assert find_stacks(told)[0].best == (1,)
+    assert find_stacks(told[::2])[0].best == (1,), "the small one: the other is larger than the camera made it"
+    untold = [said(result, size=None) for result in told]
+    assert find_stacks(untold)[0].best == (0,), "the first by rank"
+
+
 @pytest.mark.parametrize("is_exact", [True, False])
 def test_a_raw_and_its_jpeg_are_copies_and_the_raw_stays(is_exact: bool) -> None:
     """However differently they are developed."""

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from itertools import combinations, groupby
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int
@@ -61,16 +62,28 @@ def choose_copy(copies: Sequence[Shot]) -> Shot:
     """Chooses the best file of one exposure: the RAW, or the one that shows most, and never an enlarged one.
 
     What a file really shows is its longer side times the scale up to which it holds. Of files that show about as much,
-    the one with the fewest pixels has invented none; of those of one size, the first by rank. A link is not kept in
-    place of its file.
+    the one with the fewest pixels has invented none; of those of one size, the first by rank. Where that is not known,
+    the size that the camera gave it counts, and then rank. A link is not kept in place of its file.
     """
-    raws = [shot for shot in copies if shot.capture.is_raw]
-    shown = {shot.position: max(shot.size) * shot.holds for shot in copies if shot.holds is not None}
-    most = max(shown.values(), default=0.0)
-    full = [shot for shot in copies if shown.get(shot.position, most) >= LESS_REAL * most]
-    return min(
-        raws or full, key=lambda shot: (max(shot.size), -shot.rank, os.path.islink(shot.name), shot.natural_name)
+    candidates = (
+        [shot for shot in copies if shot.capture.is_raw]
+        or [shot for shot in copies if _size_by_camera(shot) <= 1 + SAME_SHAPE]
+        or copies
     )
+    shown = [max(shot.size) * shot.holds for shot in candidates if shot.holds is not None]
+    if len(shown) == len(candidates):
+        full = [shot for shot, much in zip(candidates, shown, strict=True) if much >= LESS_REAL * max(shown)]
+        return min(full, key=lambda shot: (max(shot.size), *_by_rank(shot)))
+    return min(candidates, key=lambda shot: (abs(_size_by_camera(shot) - 1), *_by_rank(shot)))
+
+
+def _size_by_camera(shot: Shot) -> float:
+    """The longer side as a share of the one that the camera gave it; 1 where that is not known."""
+    return max(shot.size) / max(shot.capture.size or shot.size)
+
+
+def _by_rank(shot: Shot) -> tuple[Any, ...]:
+    return -shot.rank, os.path.islink(shot.name), shot.natural_name
 
 
 def _copies_by_time(line: Sequence[Timed]) -> Iterator[tuple[Shot, Shot]]:
@@ -106,7 +119,7 @@ def _is_one_picture(first: Shot, second: Shot) -> bool:
     """Whether two files are of one exposure where their times do not say it."""
     if first.size == second.size and (first.capture.time is None) == (second.capture.time is None):
         difference = np.int16(first.sketch.grey) - second.sketch.grey
-        return float(np.abs(difference).mean()) <= IDENTICAL and first.sketch.grey.std() > 1
+        return float(np.abs(difference).mean()) <= IDENTICAL and float(first.sketch.grey.std()) > 1
     return _correlate(first, second, FINE_SIDE) >= SAME
 
 

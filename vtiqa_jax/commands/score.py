@@ -94,7 +94,7 @@ def score(
     _refuse_collisions(out, cache, report)
     has_stdout = out is not None and atomic.is_standard_output(out)
     if has_stdout and selection.prints_paths:
-        raise UserError("--list and the scores would both go to standard output; write the scores to a file")
+        raise UserError("paths and scores would both go to standard output; write the scores to a file")
     # Where nothing can lie beside the output, an interrupted run begins again.
     resumable = out is not None and not atomic.is_stream(out) and atomic.takes_files(out.parent)
     mosaics = Spread(spread, seed) if spread else None
