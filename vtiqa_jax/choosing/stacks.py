@@ -131,17 +131,23 @@ def _find_in_line(line: Sequence[Timed]) -> list[Found]:
     bridged = np.concatenate([pairs, _blank_neighbours(line)], axis=1)
     for scene in _members(line, connect(np.arange(len(line)), bridged)):
         found += [Found("exposure bracket", bracket) for bracket in find_brackets([timed.shot for timed in scene])]
-    taken = {shot.position for _, scene in found for shot in scene}
-    is_free = np.array([timed.shot.position not in taken for timed in line], bool)
-    free = pairs[:, is_free[pairs].all(0)]
-    for scene in _members(line, connect(np.arange(len(line)), free)):
+    rest = _without(line, found)
+    found += [Found("panorama", [timed.shot for timed in run]) for run in find_panoramas(rest)]
+    free = {timed.shot.position for timed in _without(line, found)}
+    is_free = np.array([timed.shot.position in free for timed in line], bool)
+    pairs = pairs[:, is_free[pairs].all(0)]
+    for scene in _members(line, connect(np.arange(len(line)), pairs)):
         if is_focus_stack([timed.shot for timed in scene]):
             found.append(Found("focus stack", [timed.shot for timed in scene]))
         else:
             found += [Found("burst", [timed.shot for timed in burst]) for burst in split_burst(scene)]
+    return found
+
+
+def _without(line: Sequence[Timed], found: Sequence[Found]) -> list[Timed]:
+    """Returns the shots that are in no stack yet."""
     taken = {shot.position for _, scene in found for shot in scene}
-    alone = [timed for timed in line if timed.shot.position not in taken]
-    return found + [Found("panorama", [timed.shot for timed in run]) for run in find_panoramas(alone)]
+    return [timed for timed in line if timed.shot.position not in taken]
 
 
 def _similar_neighbours(line: Sequence[Timed]) -> Int[np.ndarray, "2 pairs"]:
