@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Sequence
+from itertools import groupby, pairwise
 from typing import Literal, NamedTuple
 
 import cv2
@@ -35,9 +36,20 @@ SAME_LIGHT = 1.0
 LEAST_PAUSE = 0.4
 """Seconds between two pictures: who turns a camera while it shoots faster follows something that moves."""
 
+MOST_STILL = 0.02
+"""Share of what neighbours both show that does not move with the rest, at the median of a panorama: chance and what is
+near leave .00 in most, a bird of a third of the picture's width .08."""
+STILL = 0.5
+"""How well a place fits unmoved, to be still: its difference as a share of that when it moves with the rest."""
+LEAST_DIFFERENCE = 6.0
+"""Grey levels of the latter, below which both fit."""
+CELL = 5
+"""Pixels of a sketch over which differences are averaged."""
+
 Direction = Literal["right", "down", "left", "up"]
 """On which side of a picture the next one lies."""
-TURNS: dict[Direction, int] = {"right": 0, "down": 1, "left": 2, "up": 3}
+AXES: tuple[tuple[Direction, Direction], ...] = (("right", "left"), ("down", "up"))
+TURNS: dict[Direction, int] = {"right": 0, "down": 1}
 """Quarter turns, anticlockwise, after which a direction points to the right."""
 Grey = UInt8[np.ndarray, "rows columns"]
 View = Float32[np.ndarray, "rows columns"]
@@ -50,6 +62,8 @@ class Neighbour(NamedTuple):
     direction: Direction
     overlap: float
     """Share of the side that both show."""
+    still: float
+    """Share of what both show that has not moved with the rest: what the camera followed."""
 
 
 def find_panoramas(line: Sequence[Timed]) -> list[list[Timed]]:
@@ -58,27 +72,25 @@ def find_panoramas(line: Sequence[Timed]) -> list[list[Timed]]:
     Args:
         line: the shots in their order.
     """
-    runs: list[list[Timed]] = []
-    wider: list[float] = []
-    heading: Direction | None = None
-    for at in range(1, len(line)):
-        found = find_neighbour(line[at - 1], line[at])
-        if found is None:
-            heading = None
-            continue
-        if found.direction != heading:
-            runs.append([line[at - 1]])
-            wider.append(0.0)
-        runs[-1].append(line[at])
-        wider[-1] += 1 - found.overlap
-        heading = found.direction
+    found = [find_neighbour(before, after) for before, after in pairwise(line)]
     panoramas: list[list[Timed]] = []
-    for run, more in zip(runs, wider, strict=True):
-        if panoramas and panoramas[-1][-1] is run[0]:  # which turned back; no shot is in two
+    start = 0
+    for heading, pairs in groupby(found, key=lambda neighbour: neighbour and neighbour.direction):
+        neighbours = list(pairs)
+        run = line[start : start + len(neighbours) + 1]
+        start += len(neighbours)
+        if panoramas and panoramas[-1][-1] is run[0]:  # where it turned back; no shot is in two
             run = run[1:]
-        if len(run) >= LEAST and more >= LEAST_WIDER:
-            panoramas.append(run)
+        if heading is not None and len(run) >= LEAST and _is_wide_and_still(neighbours):
+            panoramas.append(list(run))
     return panoramas
+
+
+def _is_wide_and_still(neighbours: Sequence[Neighbour | None]) -> bool:
+    """Whether pictures show together much more than one of them, and nothing moved with the camera."""
+    known = [neighbour for neighbour in neighbours if neighbour is not None]
+    wider = sum(1 - neighbour.overlap for neighbour in known)
+    return wider >= LEAST_WIDER and float(np.median([neighbour.still for neighbour in known])) <= MOST_STILL
 
 
 def find_neighbour(before: Timed, after: Timed) -> Neighbour | None:
@@ -100,39 +112,70 @@ def match_edges(first: Grey, second: Grey) -> Neighbour | None:
 
     Turning a camera shears what a wide lens shows; unrolled from a cylinder, neighbours fit again.
     """
-    best, fit = None, 0.0
+    best, fit = None, RIGID
     for lens in LENSES:
-        for turns in (0, 1):  # along rows, and along columns
-            views = _view(first, turns, lens), _view(second, turns, lens)
-            for direction in (name for name, needed in TURNS.items() if needed % 2 == turns):
-                one, other = (view if TURNS[direction] < 2 else view[::-1, ::-1] for view in views)
-                overlap, same = _fit(np.ascontiguousarray(one), np.ascontiguousarray(other))
-                if same > max(fit, RIGID):
-                    best, fit = Neighbour(direction, overlap), same
+        for directions in AXES:
+            views = [_view(picture, TURNS[directions[0]], lens) for picture in (first, second)]
+            for direction in directions:
+                left, right = views if direction == directions[0] else (_turn_back(view) for view in views)
+                place = _find_strip(left, right)
+                if place is None:
+                    continue
+                shared = _Shared.cut(left, right, *place)
+                if (same := shared.correlation) > fit:
+                    best, fit = Neighbour(direction, place[0] / left.shape[1], shared.still), same
     return best
 
 
-def _fit(left: View, right: View) -> tuple[float, float]:
+class _Shared(NamedTuple):
+    """What two pictures both show, if the second lies to the right of the first."""
+
+    first: View
+    second: View
+    unmoved: View
+    """What the first shows at the places of the second."""
+
+    @classmethod
+    def cut(cls, left: View, right: View, overlap: int, down: int) -> "_Shared":
+        """Cuts it out of pictures that overlap by so many columns, the second so many rows below the first."""
+        rows, columns = left.shape
+        upper, lower = slice(max(0, down), rows + min(0, down)), slice(max(0, -down), rows + min(0, -down))
+        return cls(left[upper, columns - overlap :], right[lower, :overlap], left[lower, :overlap])
+
+    @property
+    def correlation(self) -> float:
+        """How well it is the same in both."""
+        return float(cv2.matchTemplate(self.first, self.second, cv2.TM_CCOEFF_NORMED)[0, 0])
+
+    @property
+    def still(self) -> float:
+        """The share that fits better where it was in the picture."""
+        moved, unmoved = (
+            cv2.blur(np.abs(picture - self.second), (CELL, CELL)) for picture in (self.first, self.unmoved)
+        )
+        is_still = (unmoved < STILL * moved) & (moved > LEAST_DIFFERENCE)
+        return float(cv2.morphologyEx(is_still.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)).mean())
+
+
+def _find_strip(left: View, right: View) -> tuple[int, int] | None:
     """Looks for the strip at the right picture's left edge in the left picture.
 
     Returns:
-        The share of the side that both show if the second lies to the right of the first, and how well all of that is
-        the same, as a correlation; 0 if the strip is nowhere.
+        By how many columns they overlap, and by how many rows the right one lies below; None if it is nowhere.
     """
     rows, columns = left.shape
     margin, width = round(TILT * rows), round(STRIP * columns)
     strip = right[margin : rows - margin, :width]
     if min(strip.shape) < 4 or float(strip.std()) < LEAST_CONTRAST:
-        return 0.0, 0.0
+        return None
     least, most = (round(share * columns) for share in OVERLAP)
     found = cv2.matchTemplate(left[:, columns - most : columns - least + width], strip, cv2.TM_CCOEFF_NORMED)
     row, column = (int(place) for place in np.unravel_index(int(np.argmax(found)), found.shape))
-    if found[row, column] < ALIKE:
-        return 0.0, 0.0
-    overlap, down = most - column, row - margin
-    shared = left[max(0, down) : rows + min(0, down), columns - overlap :]
-    same = right[max(0, -down) : rows + min(0, -down), :overlap]
-    return overlap / columns, float(cv2.matchTemplate(shared, same, cv2.TM_CCOEFF_NORMED)[0, 0])
+    return (most - column, row - margin) if found[row, column] >= ALIKE else None
+
+
+def _turn_back(view: View) -> View:
+    return np.ascontiguousarray(view[::-1, ::-1])
 
 
 def _view(grey: Grey, turns: int, lens: float | None) -> View:
