@@ -366,8 +366,8 @@ def test_what_is_no_panorama() -> None:
     assert kinds(zoomed) == []
     darker = [said(result, exposure_time=3.0**number / 500) for number, result in enumerate(panorama())]
     assert kinds(darker) == []
-    first, second, third, _ = panorama()
-    there_and_back = [said(result, time=START + at * 2.0) for at, result in enumerate((second, third, second, first))]
+    first, second, _, _ = panorama()
+    there_and_back = [said(result, time=START + at * 2.0) for at, result in enumerate((first, second, first, second))]
     assert "panorama" not in {kind for kind, _ in kinds(there_and_back)}
 
 
@@ -395,9 +395,9 @@ def enlarged(pixels: Rgb, factor: float) -> Rgb:
 
 
 @pytest.mark.parametrize("seconds", [0.0, None])
-@pytest.mark.parametrize("holds", [45.0, 55.0])
+@pytest.mark.parametrize("holds", [45.0, 69.0])
 def test_the_enlarged_copy_is_never_the_best(holds: float, seconds: float | None) -> None:
-    """Whatever its rank, whether its EXIF was kept, and though it seems to show a tenth more."""
+    """Whatever its rank, whether its EXIF was kept, and though it seems to show a third more."""
     pixels = scene("china.jpg")
     results = [
         taken(enlarged(pixels, 2), seconds, "a enlarged.jpg", 4.0, holds=holds, width=1280, height=854),
@@ -409,7 +409,7 @@ def test_the_enlarged_copy_is_never_the_best(holds: float, seconds: float | None
 def test_the_reduced_copy_is_not_the_best_where_it_shows_less() -> None:
     pixels = scene("china.jpg")
     small = cv2.resize(pixels, (200, 133), interpolation=cv2.INTER_AREA)
-    results = [taken(small, None, "a.jpg", 4.0, holds=100.0), taken(pixels, 0.0, "b.jpg", 3.0, holds=80.0)]
+    results = [taken(small, None, "a.jpg", 4.0, holds=100.0), taken(pixels, 0.0, "b.jpg", 3.0, holds=60.0)]
     assert find_stacks(results) == [Stack("copies", (0, 1), (1,))]
 
 
@@ -484,6 +484,7 @@ def test_frames_from_a_tripod_without_fractions_are_no_copies() -> None:
 # ---- Many, and words ----
 
 
+@pytest.mark.slow
 def test_twenty_thousand_photos_have_each_their_own_stack() -> None:
     """Bursts of five, a minute after each other, of eight scenes, by two cameras."""
     sketches = [[make_sketch(shaken(scene(name), seed)).pack() for seed in range(5)] for name in NAMES]
@@ -492,7 +493,7 @@ def test_twenty_thousand_photos_have_each_their_own_stack() -> None:
     results = []
     for number in range(20_000):
         group, shot = divmod(number, 5)
-        capture = dataclasses.replace(clock, time=START + 60.0 * group + 0.4 * shot, serial=str(group % 2))
+        capture = dataclasses.replace(clock, time=START + 60.0 * group + 0.25 * shot, serial=str(group % 2))
         results.append(
             ScoreResult(f"{number}.jpg", 3.0, capture=capture, sketch=sketches[group % 4][shot], width=640, height=427)
         )

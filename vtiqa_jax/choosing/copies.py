@@ -30,8 +30,8 @@ PARTNERS = 4
 """Photos that one without a time is compared with closely: those most like it."""
 BLOCK = 512
 """Photos that are looked for at a time: bounds the memory."""
-LESS_REAL = 0.87
-"""Share of the largest real side from which a copy shows as much: an enlarged one seems to show a tenth more."""
+LESS_REAL = 0.7
+"""Share of the largest real side from which a copy shows as much: an enlarged one seems to show up to 1.39 times more."""
 
 Vectors = Float32[np.ndarray, "shots features"]
 

@@ -23,6 +23,8 @@ TILT = 0.2
 """Share of the other side by which neighbours may be shifted against each other."""
 LENSES = (None, 0.78, 1.04)
 """Focal lengths of wide lenses, as shares of a picture's longer side: 28 and 37 mm on film; and none, for long ones."""
+STEADY = 0.5
+"""Correlation as they stand from which pictures show the same and lie on top of each other."""
 ALIKE = 0.7
 """Correlation of the strip where it fits best."""
 RIGID = 0.35
@@ -112,6 +114,8 @@ def match_edges(first: Grey, second: Grey) -> Neighbour | None:
 
     Turning a camera shears what a wide lens shows; unrolled from a cylinder, neighbours fit again.
     """
+    if _correlate(_view(first, 0, None), _view(second, 0, None)) >= STEADY:
+        return None
     best, fit = None, RIGID
     for lens in LENSES:
         for directions in AXES:
@@ -145,7 +149,7 @@ class _Shared(NamedTuple):
     @property
     def correlation(self) -> float:
         """How well it is the same in both."""
-        return float(cv2.matchTemplate(self.first, self.second, cv2.TM_CCOEFF_NORMED)[0, 0])
+        return _correlate(self.first, self.second)
 
     @property
     def still(self) -> float:
@@ -174,11 +178,15 @@ def _find_strip(left: View, right: View) -> tuple[int, int] | None:
     return (most - column, row - margin) if found[row, column] >= ALIKE else None
 
 
+def _correlate(first: View, second: View) -> float:
+    return float(cv2.matchTemplate(first, second, cv2.TM_CCOEFF_NORMED)[0, 0])
+
+
 def _turn_back(view: View) -> View:
     return np.ascontiguousarray(view[::-1, ::-1])
 
 
-def _view(grey: Grey, turns: int, lens: float | None) -> View:
+def _view(grey: Grey, turns: int, lens: float | None) -> Float32[np.ndarray, "down across"]:
     """Turns a picture, unrolls it from a cylinder around a lens of a focal length, and takes its brightness away."""
     turned = np.ascontiguousarray(np.rot90(grey, turns), np.float32)
     if lens is not None:
