@@ -31,7 +31,8 @@ PARTNERS = 4
 BLOCK = 512
 """Photos that are looked for at a time: bounds the memory."""
 LESS_REAL = 0.7
-"""Share of the largest real side from which a copy shows as much: an enlarged one seems to show up to 1.39 times more."""
+"""Share of the largest real side from which a copy shows as much: an enlarged one seems to show up to 1.39 times as
+much as its original, one of half the size at most .79 times (docs/choosing.md)."""
 
 Vectors = Float32[np.ndarray, "shots features"]
 
