@@ -55,8 +55,8 @@ def test_every_format_holds_the_same(tmp_path: Path, scale: LabelScale) -> None:
         pairs = zip(header, cells, strict=True)
         assert {name: numbers.get(name, str)(cell) if cell else None for name, cell in pairs} == row
     assert lines[0][1:] == [
-        "3.250000", "3.000000", "3.500000", "0.750000", "12.5", "above", "2.750000", "45.0", "3.200000", "7", "burst", "false",
-        "3.200000", "0.062500", "motion blur", "", "", "6000", "4000",
+        "3.250000", "3.000000", "3.500000", "0.750000", "12.5", "above", "2.750000", "45.0", "3.200000", "7", "burst",
+        "false", "3.200000", "0.062500", "motion blur", "", "", "6000", "4000",
     ]  # fmt: skip
     assert [json.loads(line) for line in (tmp_path / "s.jsonl").read_text().splitlines()] == rows
     told = json.loads((tmp_path / "s.json").read_text())

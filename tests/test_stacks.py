@@ -460,6 +460,16 @@ def test_a_photo_saved_again_without_exif_is_a_copy() -> None:
     assert stack == Stack("burst", (0, 1, 2, 3, 4), stack.best) and len(stack.best) == 1
 
 
+def test_a_copy_without_exif_may_be_the_best_of_a_burst() -> None:
+    """The only file of its size; its exposure is of the burst by the others."""
+    pictures = burst(count=3)
+    larger = enlarged(shaken(scene("china.jpg"), 1), 2)
+    results = [dataclasses.replace(result, holds=100.0) for result in pictures]
+    results.append(taken(larger, None, "original.jpg", 5.0, holds=100.0))
+    assert find_stacks(results) == [Stack("burst", (0, 1, 2, 3), (3,))]
+    assert find_stacks([results[1], results[3]]) == [Stack("copies", (0, 1), (1,))]
+
+
 def test_copies_of_a_bracket_are_kept_with_it() -> None:
     pictures = bracket((0, -2, 2))
     raws = [dataclasses.replace(said(result, is_raw=True), image=f"{at}.NEF") for at, result in enumerate(pictures)]

@@ -59,11 +59,15 @@ def find_stacks(results: Sequence[ScoreResult], *, higher_is_better: bool = True
     """
     shots = list_shots(results, higher_is_better=higher_is_better)
     lines, timeless = sort_by_time(shots)
-    exposures = find_copies(shots, lines, timeless)
-    files = {choose_copy(copies).position: copies for copies in exposures}
+    timed = {one.shot.position for line in lines for one in line}
+    # An exposure stands where one of its files has a time, whichever of them is kept.
+    files = {
+        next((copy for copy in copies if copy.position in timed), copies[0]).position: copies
+        for copies in find_copies(shots, lines, timeless)
+    }
     found: list[Found] = []
     for line in lines:
-        found += _find_in_line([timed for timed in line if timed.shot.position in files])
+        found += _find_in_line([one for one in line if one.shot.position in files])
     found += _find_by_look([shot for shot in timeless if shot.position in files])
     stacked = {shot.position for _, scene in found for shot in scene}
     alone = [shot for shot in shots if shot.position in files and shot.position not in stacked]
@@ -74,7 +78,8 @@ def find_stacks(results: Sequence[ScoreResult], *, higher_is_better: bool = True
 def _gather(found: Found, files: dict[int, list[Shot]]) -> Stack:
     """Makes a stack of all files of its exposures."""
     members = tuple(sorted(copy.position for shot in found.scene for copy in files[shot.position]))
-    best = min(found.scene, key=lambda shot: (-shot.rank, shot.natural_name))
+    kept = (choose_copy(files[shot.position]) for shot in found.scene)
+    best = min(kept, key=lambda shot: (-shot.rank, shot.natural_name))
     return Stack(found.kind, members, members if found.kind in KEPT_WHOLE else (best.position,))
 
 
