@@ -341,7 +341,7 @@ def test_photos_are_stacked(page: Page) -> None:
 
 
 def test_a_bracket_is_shown_as_one_picture(browser: Any, tmp_path: Path) -> None:
-    """No star, since none of them is to be rejected, and side by side as they were taken."""
+    """No star, since none of them is to be rejected, and in the order of their names."""
     with open_gallery(tmp_path / "report") as gallery:
         for name, score in (("a", 2.0), ("b", 4.0), ("c", 1.0), ("d", 3.0), ("e", 1.5), ("f", 2.5)):
             gallery.add(ScoreResult(Path(f"{name}.jpg"), score), previewed(noise(1)))

@@ -184,7 +184,7 @@
       if (photo.stack === undefined || present.get(photo.stack).length === 1) laid.push(photo);
       else if (tops.get(photo.stack) === photo) {
         const others = present.get(photo.stack).filter((member) => member !== photo);
-        if (isWhole(photo)) others.sort((a, b) => a.index - b.index); // side by side, as they were taken
+        if (isWhole(photo)) others.sort((a, b) => a.index - b.index); // by name, which is how cameras count
         hidden.set(photo, others.length);
         laid.push(photo);
         if (opened.has(photo.stack)) laid.push(...others);
