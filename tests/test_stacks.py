@@ -11,7 +11,7 @@ import pytest
 
 from tests.scenes import START, exposed, focused, panned, scene, shaken, taken
 from vtiqa_jax.choosing import bursts, shots
-from vtiqa_jax.choosing.stacks import Stack, find_stacks, mark_stacks, say_stack, say_stacks
+from vtiqa_jax.choosing.stacks import KEPT_WHOLE, Stack, find_stacks, mark_stacks, say_stack, say_stacks
 from vtiqa_jax.data import demo
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.photos.resize import Rgb
@@ -521,6 +521,33 @@ def test_the_order_of_the_results_makes_no_difference() -> None:
     mixed = find_stacks([results[at] for at in order])
     found = {(stack.kind, tuple(sorted(int(order[at]) for at in stack.members))) for stack in mixed}
     assert found == set(kinds(results))
+
+
+def test_stacks_of_any_photos_hold_together(rng: np.random.Generator) -> None:
+    """Whatever their files say, and however small, plain or long they are."""
+    pictures = [shaken(scene(name), seed) for name in NAMES[:2] for seed in range(2)]
+    pictures += [np.zeros((1, 1, 3), np.uint8), np.zeros((9, 400, 3), np.uint8), np.full((90, 90, 3), 255, np.uint8)]
+    says: dict[str, list[Any]] = {
+        "time": [None, 0.0, -1e11, 1e11, START, START + 1.0, START + 1.5], "has_fraction": [True, False],
+        "zone": [None, 0.0, 3600.0], "serial": ["", "1", "2"], "exposure_bias": [None, 0.0, -2.0, 2.0],
+        "exposure_time": [None, 1 / 60, 8.0, 1e5], "focus_distance": [None, 1.0, 2.0], "is_raw": [False, True],
+        "size": [None, (1, 1), (640, 427)], "focal_length": [None, 35.0],
+    }  # fmt: skip
+    for _ in range(60):
+        results = []
+        for number in range(int(rng.integers(12))):
+            chosen = {name: values[int(rng.integers(len(values)))] for name, values in says.items()}
+            result = taken(pictures[int(rng.integers(len(pictures)))], 0.0, f"{number}.jpg", **chosen)
+            nothing: dict[str, Any] = [{}, {}, {"capture": None}, {"sketch": None}, {"score": None}][rng.integers(5)]
+            results.append(dataclasses.replace(result, **nothing))
+        stacks = find_stacks(results)
+        members = [member for stack in stacks for member in stack.members]
+        assert len(set(members)) == len(members)
+        assert all(results[member].score is not None for member in members)
+        for stack in stacks:
+            assert len(stack.members) > 1
+            assert stack.best == stack.members if stack.kind in KEPT_WHOLE else len(stack.best) == 1
+            assert set(stack.best) <= set(stack.members)
 
 
 def test_stacks_in_words() -> None:

@@ -118,7 +118,8 @@ def is_one_exposure(first: Shot, second: Shot, apart: float) -> bool:
 
 def _is_one_picture(first: Shot, second: Shot) -> bool:
     """Whether two files are of one exposure where their times do not say it."""
-    if first.size == second.size and (first.capture.time is None) == (second.capture.time is None):
+    is_of_one_size = first.size == second.size and first.sketch.grey.shape == second.sketch.grey.shape
+    if is_of_one_size and (first.capture.time is None) == (second.capture.time is None):
         difference = np.int16(first.sketch.grey) - second.sketch.grey
         return float(np.abs(difference).mean()) <= IDENTICAL and float(first.sketch.grey.std()) > 1
     return _correlate(first, second, FINE_SIDE) >= SAME
