@@ -29,9 +29,10 @@ from ss01_series import read_series
 from tqdm import tqdm
 
 import vtiqa_jax
-from vtiqa_jax.gallery import fingerprints, preview
+from vtiqa_jax.choosing import fingerprints
 from vtiqa_jax.photos.decode import read
 from vtiqa_jax.photos.resize import prepare
+from vtiqa_jax.photos.sketch import make_sketch
 
 APART = range(1, 161)
 """Of ss02, different photos but for numbers 146 and 147, two shots of one scene."""
@@ -91,11 +92,9 @@ def class_tokens(paths: list[Path]) -> Float[np.ndarray, "photos photos"]:
 
 def fingerprinted(paths: list[Path]) -> Float[np.ndarray, "photos photos"]:
     """The best correlation of shifted fingerprints, as `fingerprints.group_similar` compares them."""
-    config = vtiqa_jax.load().config
 
     def of(path: Path) -> fingerprints.Fingerprint:
-        pixels = read(path).pixels
-        return preview.make_preview(pixels, pixels, config).fingerprint
+        return fingerprints.fingerprint(make_sketch(read(path).pixels).grey)
 
     with ThreadPoolExecutor() as pool:
         prints = np.stack([*pool.map(of, paths)])

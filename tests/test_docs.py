@@ -262,7 +262,7 @@ def test_the_walks_through_a_change(title: str, material: dict[str, Path], tmp_p
 
 # ---- the documents' Python ----
 
-RUN = ("scoring", "explain", "flax")
+RUN = ("scoring", "explain", "flax", "choosing")
 """Documents with Python."""
 
 

@@ -16,6 +16,7 @@ FLOORS = (
     {"models"},
     {"data"},
     {"evaluation", "xmp"},
+    {"choosing"},
     {"gallery"},
     {"training"},
     {"train", "heads", "convert", "bulk"},

@@ -16,6 +16,7 @@ from tyro.conf import Positional, arg
 
 import vtiqa_jax
 from vtiqa_jax import atomic
+from vtiqa_jax.choosing.stacks import find_stacks, mark_stacks
 from vtiqa_jax.commands.display import Display, Order
 from vtiqa_jax.commands.photos import find_photos
 from vtiqa_jax.commands.selection import Selection
@@ -99,7 +100,7 @@ def score(
     _refuse_collisions(out, cache, report)
     has_stdout = out is not None and atomic.is_standard_output(out)
     if has_stdout and selection.prints_paths:
-        raise UserError("--list and the scores would both go to standard output; write the scores to a file")
+        raise UserError("paths and scores would both go to standard output; write the scores to a file")
     # Where nothing can lie beside the output, an interrupted run begins again.
     resumable = out is not None and not atomic.is_stream(out) and atomic.takes_files(out.parent)
     mosaics = Spread(spread, seed) if spread else None
@@ -158,6 +159,8 @@ def score(
                 print(f"{memory.path} has the first {len(results)} photos; the same command goes on", file=sys.stderr)
             raise
         is_scored = any(result.score is not None for result in results)
+        stacks = find_stacks(results, higher_is_better=model.scale.higher_is_better)
+        results = mark_stacks(results, stacks)
         if out is not None and is_scored:
             columns = score_columns(spread=mosaics is not None, reasons=reasons)
             score_files.write_scores(out, ending, results, columns, model.scale)
@@ -172,9 +175,10 @@ def score(
                     model.scale,
                     command,
                     created,
-                )
+                ),
+                stacks,
             )
-    display.finish(results)
+    display.finish(results, stacks)
     if not is_scored and (unwritten := [str(path) for path in (out, report) if path is not None]):
         print(
             f"nothing was scored: {' and '.join(unwritten)} {'are' if len(unwritten) > 1 else 'is'} not written",

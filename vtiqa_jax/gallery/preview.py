@@ -5,7 +5,6 @@ import dataclasses
 import cv2
 import numpy as np
 
-from vtiqa_jax.gallery.fingerprints import Fingerprint, fingerprint
 from vtiqa_jax.models.vtiqa import ModelConfig
 from vtiqa_jax.photos.resize import Resized, Rgb, make_thumbnail, prepare
 
@@ -16,12 +15,11 @@ JPEG_QUALITY = 85
 
 @dataclasses.dataclass(frozen=True)
 class Preview:
-    """A photo's pictures on the page, as JPEG files, and what finds shots like it."""
+    """A photo's pictures on the page, as JPEG files."""
 
     thumbnail: bytes
     views: bytes
     """Global view and mosaic side by side."""
-    fingerprint: Fingerprint
 
 
 def encode_jpeg(pixels: Rgb) -> bytes:
@@ -40,4 +38,4 @@ def make_preview(pixels: Rgb, screen: Resized, config: ModelConfig) -> Preview:
     """
     thumbnail = make_thumbnail(pixels, THUMBNAIL_SIDE)
     views = np.concatenate(prepare(screen, config.screen_side, config.view_cuts[:2]), axis=1)
-    return Preview(encode_jpeg(thumbnail), encode_jpeg(views), fingerprint(thumbnail))
+    return Preview(encode_jpeg(thumbnail), encode_jpeg(views))
