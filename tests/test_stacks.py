@@ -69,6 +69,16 @@ def test_tries_at_one_picture_are_a_burst_and_the_first_by_rank_is_the_best(name
     assert lower[0].best == (0,)
 
 
+def test_in_one_light_detail_counts_for_more() -> None:
+    """A frame that is a little soft is as good on a screen; where light differs, people choose by light."""
+    pixels = scene("coffee.png")
+    for stops, best in ((0.2, (1,)), (1.0, (0,))):
+        other = shaken(exposed(pixels, -stops), 1)
+        pair = [taken(shaken(pixels, 0), 0, "a.jpg", 3.5, detail=3.0), taken(other, 1, "b.jpg", 3.4, detail=3.3)]
+        (stack,) = find_stacks(pair)
+        assert (stack.kind, stack.best) == ("burst", best)
+
+
 def test_equal_ranks_go_by_name_and_nine_comes_before_ten() -> None:
     pictures = [shaken(scene("coffee.png"), seed) for seed in (0, 1)]
     results = [taken(pictures[0], 0, "IMG_10.jpg"), taken(pictures[1], 0.5, "IMG_9.jpg")]

@@ -1,10 +1,11 @@
-"""Bursts: several tries at one picture. What goes on for long is none."""
+"""Bursts: several tries at one picture, of which one is kept. What goes on for long is none."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from vtiqa_jax.choosing.shots import Timed
+from vtiqa_jax.choosing.shots import Shot, Timed
+from vtiqa_jax.data.light import GAMMA
 
 LONGEST = 120.0
 """Seconds from the first to the last shot of a burst."""
@@ -16,6 +17,18 @@ DRIFT = 0.1
 """Share of an interval by which equal ones may differ."""
 TICK = 1.0
 """Seconds by which they may differ besides where the clock counts whole seconds."""
+SAME_LIGHT = 0.5
+"""Stops by which the light of shots differs at most, that more weight is on detail. Where it differs by more people choose
+by light, and detail would cost (docs/choosing.md)."""
+DARKEST = 1e-4
+"""Of the light of a picture, which is 0 to 1."""
+
+
+def choose_shot(burst: Sequence[Shot]) -> Shot:
+    """Chooses the shot to keep; of equal ones the first by name."""
+    means = [float(((shot.sketch.grey / 255.0) ** GAMMA).mean()) for shot in burst]
+    is_even = np.ptp(np.log2(np.maximum(means, DARKEST))) <= SAME_LIGHT
+    return min(burst, key=lambda shot: (-(shot.close_rank if is_even else shot.rank), shot.natural_name))
 
 
 def split_burst(scene: Sequence[Timed]) -> list[list[Timed]]:

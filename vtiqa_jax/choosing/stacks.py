@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from vtiqa_jax.choosing.brackets import find_brackets
-from vtiqa_jax.choosing.bursts import split_burst
+from vtiqa_jax.choosing.bursts import choose_shot, split_burst
 from vtiqa_jax.choosing.copies import choose_copy, find_copies
 from vtiqa_jax.choosing.fingerprints import SIMILAR, Fingerprints, connect, correlate, fingerprint, group_similar
 from vtiqa_jax.choosing.focus import is_focus_stack
@@ -78,9 +78,9 @@ def find_stacks(results: Sequence[ScoreResult], *, higher_is_better: bool = True
 def _gather(found: Found, files: dict[int, list[Shot]]) -> Stack:
     """Makes a stack of all files of its exposures."""
     members = tuple(sorted(copy.position for shot in found.scene for copy in files[shot.position]))
-    kept = (choose_copy(files[shot.position]) for shot in found.scene)
-    best = min(kept, key=lambda shot: (-shot.rank, shot.natural_name))
-    return Stack(found.kind, members, members if found.kind in KEPT_WHOLE else (best.position,))
+    kept = [choose_copy(files[shot.position]) for shot in found.scene]
+    best = members if found.kind in KEPT_WHOLE else (choose_shot(kept).position,)
+    return Stack(found.kind, members, best)
 
 
 def mark_stacks(results: Sequence[ScoreResult], stacks: Sequence[Stack]) -> list[ScoreResult]:
