@@ -1,0 +1,149 @@
+"""Fits a taste to a person's marks, and says what it is worth."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.gallery.fingerprints import group_similar
+from vtiqa_jax.models import params as parameters
+from vtiqa_jax.models.adapt import without_intervals
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.params import Params
+from vtiqa_jax.tuning.held_out import LEAST_SCENES, Verdict, hold_out
+from vtiqa_jax.tuning.kept import LOOKS, SeenPhoto
+from vtiqa_jax.tuning.marks import Marks
+from vtiqa_jax.tuning.opinions import Opinions, Standard
+from vtiqa_jax.tuning.ridge import fit_ridge
+
+LEAST = 10
+"""Opinions. Fewer say nothing that could be told from chance."""
+MOST = 1000
+"""Opinions that are learnt from; of more some are drawn, since the time grows with their cube."""
+LEAST_SLOPE = 0.05
+"""Of the score, in standard deviations of both: a taste may outweigh the score, and never turns it round."""
+NOTABLE = 0.3
+"""Correlation from which it is said what a taste goes with."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Tuned:
+    """A taste, and what it is worth."""
+
+    params: Params
+    """Of `models.taste.Taste`."""
+    opinions: int
+    """How many it was learnt from."""
+    verdict: Verdict
+    goes_with: Mapping[str, float]
+    """What of `kept.LOOKS` the taste goes with among the marked photos, by its correlation, the strongest first."""
+
+
+def read_scores(model: Checkpoint, features: Float[np.ndarray, "photos both"]) -> Float[np.ndarray, " photos"]:
+    """Scores photos by their features, before the ends of the scale bend scores."""
+    params = {name: jnp.asarray(array) for name, array in model.params.items()}
+    return np.asarray(jax.jit(lambda seen: parameters.merge_head(model.config, params)(seen))(features), np.float64)
+
+
+def find_scenes(fingerprints: Float[np.ndarray, "photos side side"]) -> Int[np.ndarray, " photos"]:
+    """Numbers scenes: shots of one scene have one number, from 0."""
+    groups = group_similar(fingerprints)
+    alone = groups < 0
+    groups[alone] = groups.max(initial=-1) + 1 + np.arange(np.count_nonzero(alone))
+    return groups
+
+
+def tune(model: Checkpoint, marks: Marks, seen: Mapping[Path, SeenPhoto], seed: int = 0) -> Tuned:
+    """Fits a taste.
+
+    Args:
+        model: a VT-IQA that scores, without a taste.
+        marks: a person's.
+        seen: of all photos that are marked.
+        seed: draws what is held out.
+
+    Raises:
+        UserError: the marks are too few, all alike, or of too few scenes.
+    """
+    assert model.scale is not None
+    rng, photos = np.random.default_rng(seed), marks.photos
+    opinions = Opinions.collect(marks, {photo: number for number, photo in enumerate(photos)})
+    if marks.count >= LEAST and not len(opinions):
+        raise UserError("all marks are alike, which tells no photo from another; mark some that you like less, too")
+    if len(opinions) < LEAST:
+        raise UserError(
+            f"a taste needs at least {LEAST} marks that differ, not {len(opinions)}; 50 to 100 are worth the effort"
+        )
+    opinions = opinions.take(np.sort(rng.permutation(len(opinions))[:MOST]))
+    scenes = find_scenes(np.stack([seen[photo].fingerprint for photo in photos]))
+    if scenes.max() + 1 < LEAST_SCENES:
+        raise UserError(
+            f"the marked photos are of {scenes.max() + 1} scenes, of which none can be held out; mark photos of at least"
+            f" {LEAST_SCENES}"
+        )
+    features = np.stack([seen[photo].features for photo in photos]).astype(np.float64)
+    sign = 1.0 if model.scale.higher_is_better else -1.0
+    scores = sign * read_scores(model, features.astype(np.float32))
+    standard = Standard.of(features)
+    rows = opinions.apply(standard.apply(features))
+    kernel = rows @ rows.T
+    verdict = hold_out(opinions, kernel, scores, scenes, rng)
+
+    columns = opinions.columns(scores)
+    fitted = fit_ridge(kernel, columns, opinions.targets[:, None])
+    direction = standard.precision * (rows.T @ fitted.dual[:, 0])
+    taste = (features - standard.mean) @ direction
+    slope = max(float(fitted.fixed[0, 0]), LEAST_SLOPE / max(float(scores.std()), np.finfo(np.float32).eps))
+    liking = slope * scores + taste
+    size = scores.std() / max(float(liking.std()), np.finfo(np.float32).eps)  # scores differ as much as before
+    intercept = scores.mean() - size * (liking.mean() + standard.mean @ direction)
+    params = {
+        "taste.slope": size * slope,
+        "taste.intercept": sign * intercept,
+        "taste.direction": sign * size * direction,
+    }
+    looks = np.stack([seen[photo].looks for photo in photos])
+    return Tuned(
+        {name: np.asarray(value, np.float32) for name, value in params.items()},
+        len(opinions),
+        verdict,
+        describe(taste, looks),
+    )
+
+
+def describe(taste: Float[np.ndarray, " photos"], looks: Float[np.ndarray, "photos looks"]) -> dict[str, float]:
+    """Returns what of `LOOKS` a taste goes with, by its correlation."""
+    if not taste.std():
+        return {}
+    varied = [(name, column) for name, column in zip(LOOKS, looks.T, strict=True) if column.std()]
+    found = {name: float(np.corrcoef(taste, column)[0, 1]) for name, column in varied}
+    notable = sorted(
+        (name for name, value in found.items() if abs(value) >= NOTABLE), key=lambda name: -abs(found[name])
+    )
+    return {name: found[name] for name in notable}
+
+
+def with_taste(model: Checkpoint, tuned: Tuned) -> Checkpoint:
+    """Returns the model with a taste.
+
+    What it says of people's opinions is left out: intervals, and the share of training photos that score worse.
+
+    Args:
+        model: that the taste was fitted for.
+        tuned: see `tune`.
+    """
+    bare = without_intervals(model)
+    trained = {name: value for name, value in model.provenance.get("trained", {}).items() if name != "percentiles"}
+    verdict = {name: round(value, 4) for name, value in dataclasses.asdict(tuned.verdict).items()}
+    provenance = model.provenance | {"trained": trained, "tuned": {"marks": tuned.opinions} | verdict}
+    return dataclasses.replace(
+        bare,
+        config=bare.config.replace(taste=True),
+        params=bare.params | tuned.params,
+        provenance=provenance,
+    )
