@@ -41,10 +41,10 @@ def tune(
         marks: CSVs: with the columns image and stars (1 to 5) or mark (keep, reject), as the page of `vtiqa score
             --report` makes them, or better and worse, a pair a line.
         out: the model, a folder: `vtiqa score --checkpoint OUT` scores by it.
-        images: the folder that the CSVs name photos relative to. When not given, they are looked for from here, and then
-            from the CSV's own folder.
+        images: the folder that the CSVs name photos relative to. When not given, they are looked for from here, and
+            then from the CSV's own folder.
         from_xmp: folders of photos with ratings by other programs, in sidecars or inside JPEG files.
-        checkpoint: the model to begin with: a checkpoint's folder, or "default" for the one that comes with the package.
+        checkpoint: the model to begin with: a checkpoint's folder, or "default" for the packaged one.
         cache: a folder for what the model sees of photos, which takes the time; OUT.kept when not given. Stopped, the
             same command goes on; with more marks only new photos are looked at.
         seed: draws which marks are held out.
@@ -56,9 +56,7 @@ def tune(
     model = without_taste(catalog.load(checkpoint))
     if model.scale is None or model.config.kind != "vtiqa":
         raise UserError(f"{checkpoint} is no VT-IQA that scores photos; a taste needs one")
-    given = join_marks(
-        [*(read_ratings([folder]) for folder in from_xmp), *(read_marks(table, images) for table in marks)]
-    )
+    given = join_marks([read_ratings(from_xmp), *(read_marks(table, images) for table in marks)])
     if given.count < LEAST:
         raise UserError(f"a taste needs at least {LEAST} marks, not {given.count}; 50 to 100 are worth the effort")
     with raise_on_sigterm(), quiet_decoders():

@@ -83,8 +83,8 @@ def tune(model: Checkpoint, marks: Marks, seen: Mapping[Path, SeenPhoto], seed: 
     scenes = find_scenes(np.stack([seen[photo].fingerprint for photo in photos]))
     if scenes.max() + 1 < LEAST_SCENES:
         raise UserError(
-            f"the marked photos are of {scenes.max() + 1} scenes, of which none can be held out; mark photos of at least"
-            f" {LEAST_SCENES}"
+            f"the marked photos are of {scenes.max() + 1} scenes, too few to hold some out;"
+            f" mark photos of at least {LEAST_SCENES}"
         )
     features = np.stack([seen[photo].features for photo in photos]).astype(np.float64)
     sign = 1.0 if model.scale.higher_is_better else -1.0

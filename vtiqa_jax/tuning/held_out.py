@@ -25,8 +25,8 @@ INSIDE = 0.9
 
 
 Comparisons = Float[np.ndarray, "opinions opinions"]
-"""1 where two ratings are in the right order, -1 in the wrong one, 0 where nothing is to be told; a pair's stands on the
-diagonal. What stands below it would say the same again, and is 0."""
+"""1 where two ratings are in the right order, -1 in the wrong one, 0 where nothing is to be told; a pair's stands on
+the diagonal. What stands below it would say the same again, and is 0."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,6 +13,9 @@ LEAST_DEVIATION = 0.05
 """Of the median: features that hardly vary among the photos have no larger weight than this."""
 NO_OTHER = -1
 
+PerPhoto = Float[np.ndarray, "photos *more"]
+PerOpinion = Float[np.ndarray, "opinions *more"]
+
 
 @dataclasses.dataclass(frozen=True)
 class Opinions:
@@ -58,7 +61,7 @@ class Opinions:
         """Which rows are of two photos."""
         return self.second != NO_OTHER
 
-    def apply(self, values: Float[np.ndarray, "photos *more"]) -> Float[np.ndarray, "opinions *more"]:
+    def apply(self, values: PerPhoto) -> PerOpinion:
         """Makes what is known of photos what is known of opinions: itself, or the difference of two photos."""
         made = values[self.first]
         made[self.is_pair] -= values[self.second[self.is_pair]]
