@@ -4,8 +4,10 @@ import dataclasses
 
 import cv2
 import numpy as np
+from jaxtyping import Float32
 
 from vtiqa_jax.gallery.fingerprints import Fingerprint, fingerprint
+from vtiqa_jax.gallery.looks import measure_looks
 from vtiqa_jax.models.vtiqa import ModelConfig
 from vtiqa_jax.photos.resize import Resized, Rgb, make_thumbnail, prepare
 
@@ -22,6 +24,8 @@ class Preview:
     views: bytes
     """Global view and mosaic side by side."""
     fingerprint: Fingerprint
+    looks: Float32[np.ndarray, " looks"]
+    """See `gallery.looks`."""
 
 
 def encode_jpeg(pixels: Rgb) -> bytes:
@@ -40,4 +44,4 @@ def make_preview(pixels: Rgb, screen: Resized, config: ModelConfig) -> Preview:
     """
     thumbnail = make_thumbnail(pixels, THUMBNAIL_SIDE)
     views = np.concatenate(prepare(screen, config.screen_side, config.view_cuts[:2]), axis=1)
-    return Preview(encode_jpeg(thumbnail), encode_jpeg(views), fingerprint(thumbnail))
+    return Preview(encode_jpeg(thumbnail), encode_jpeg(views), fingerprint(thumbnail), measure_looks(thumbnail))

@@ -11,12 +11,13 @@ from jaxtyping import Float, Int
 
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.gallery.fingerprints import group_similar
+from vtiqa_jax.gallery.looks import LOOKS
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.adapt import without_intervals
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.tuning.held_out import LEAST_SCENES, Verdict, hold_out
-from vtiqa_jax.tuning.kept import LOOKS, SeenPhoto
+from vtiqa_jax.tuning.kept import SeenPhoto
 from vtiqa_jax.tuning.marks import Marks
 from vtiqa_jax.tuning.opinions import Opinions, Standard
 from vtiqa_jax.tuning.ridge import fit_ridge
@@ -41,7 +42,7 @@ class Tuned:
     """How many it was learnt from."""
     verdict: Verdict
     goes_with: Mapping[str, float]
-    """What of `kept.LOOKS` the taste goes with among the marked photos, by its correlation, the strongest first."""
+    """What of `gallery.looks` the taste goes with among the marked photos, by its correlation, the strongest first."""
 
 
 def read_scores(model: Checkpoint, features: Float[np.ndarray, "photos both"]) -> Float[np.ndarray, " photos"]:

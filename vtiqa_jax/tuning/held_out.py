@@ -71,7 +71,7 @@ def hold_out(
     signs = rng.choice([-1.0, 1.0], (len(opinions), SHUFFLES))
     targets = np.concatenate([opinions.targets[:, None], explained + signs * left], axis=1)
     alone, tuned = np.zeros_like(targets), np.zeros_like(targets)
-    for held, others in _part(opinions, scenes, rng):
+    for held, others in cut_into_parts(opinions, scenes, rng):
         alone[held] = columns[held] @ fit_score(columns[others], targets[others])
         tuned[held] = alone[held]
         if len(others) > columns.shape[1]:
@@ -79,11 +79,11 @@ def hold_out(
             tuned[held] = fitted.predict(kernel[np.ix_(held, others)], columns[held])
     gains = np.square(targets - alone).sum(0) - np.square(targets - tuned).sum(0)
     gains /= np.square(targets - alone).sum(0)
-    chance = (1 + np.count_nonzero(gains[1:] >= gains[0])) / (1 + SHUFFLES)
+    chance = float((1 + np.count_nonzero(gains[1:] >= gains[0])) / (1 + SHUFFLES))
     return Verdict(*_agree(opinions, opinions.apply(scores), tuned[:, 0], scenes, rng), chance)
 
 
-def _part(
+def cut_into_parts(
     opinions: Opinions, scenes: Int[np.ndarray, " photos"], rng: np.random.Generator
 ) -> list[tuple[Int[np.ndarray, " held"], Int[np.ndarray, " others"]]]:
     """Cuts opinions into parts: each with all others that share no scene with it."""
@@ -119,7 +119,7 @@ def _agree(
     before, gained = _compare(opinions, alone), _compare(opinions, tuned) - _compare(opinions, alone)
     counted = np.abs(_compare(opinions, np.arange(len(opinions)) + 1.0))
     scene, count = scenes[opinions.first], scenes.max() + 1
-    drawn = rng.multinomial(count, np.full(count, 1 / count), DRAWS)[:, scene]
+    drawn = rng.multinomial(count, np.full(count, 1 / count), DRAWS)[:, scene].astype(float)
 
     def total(matrix: Comparisons, weights: Float[np.ndarray, "draws opinions"]) -> Float[np.ndarray, " draws"]:
         """Adds up comparisons of two ratings, each as often as both were drawn, and pairs."""

@@ -5,15 +5,16 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import cv2
 import jax
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32
 from tqdm import tqdm
 
 from vtiqa_jax.errors import ImageError
 from vtiqa_jax.evaluation.scorer import CPU_BATCH
 from vtiqa_jax.gallery.fingerprints import Fingerprint, fingerprint
+from vtiqa_jax.gallery.looks import LOOKS, measure_looks
+from vtiqa_jax.gallery.preview import THUMBNAIL_SIDE
 from vtiqa_jax.heads.kept import keep, read_kept, without_heads
 from vtiqa_jax.models.adapt import without_detail
 from vtiqa_jax.models.checkpoint import Checkpoint
@@ -21,11 +22,6 @@ from vtiqa_jax.models.fingerprint import identify
 from vtiqa_jax.photos import decode
 from vtiqa_jax.photos.resize import Rgb, make_thumbnail
 from vtiqa_jax.training.novelty import read_features
-
-LOOKS = ("bright", "rich in contrast", "colourful", "finely structured")
-"""What is measured of a photo as a screen shows it."""
-THUMBNAIL_SIDE = 320
-"""Longer side of what that is measured on, pixels."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,15 +33,7 @@ class SeenPhoto:
     fingerprint: Fingerprint
     """Finds shots of one scene."""
     looks: Float32[np.ndarray, " looks"]
-    """See `LOOKS`."""
-
-
-def measure_looks(pixels: UInt8[np.ndarray, "height width 3"]) -> Float32[np.ndarray, " looks"]:
-    """Measures `LOOKS`: mean and deviation of grey, mean chroma, and the logarithm of the Laplacian's deviation."""
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    chroma = pixels.max(-1).astype(np.float32) - pixels.min(-1)
-    fine = np.log1p(cv2.Laplacian(grey, cv2.CV_32F).std())
-    return np.array([grey.mean(), grey.std(), chroma.mean(), fine], np.float32)
+    """See `gallery.looks`."""
 
 
 class KeptPhotos:

@@ -29,7 +29,9 @@ class Ridge:
     dual: Targets
     """The taste is each opinion's features times this, added up."""
 
-    def predict(self, kernel: Float[np.ndarray, "others opinions"], columns: Columns) -> Targets:
+    def predict(
+        self, kernel: Float[np.ndarray, "others opinions"], columns: Float[np.ndarray, "others columns"]
+    ) -> Float[np.ndarray, "others many"]:
         """Predicts other opinions, by the products of their features with those of the fit."""
         return kernel @ self.dual + columns @ self.fixed
 
