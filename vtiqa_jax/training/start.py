@@ -27,11 +27,8 @@ def shape_start(start: Checkpoint, options: TrainOptions) -> Checkpoint:
     Raises:
         UserError: it cannot be brought into that shape.
     """
-    for without in (
-        adapt.without_detail, adapt.without_soft_ends, adapt.without_novelty, adapt.without_intervals,
-        adapt.without_taste,
-    ):  # fmt: skip
-        start = without(start)
+    start = adapt.without_intervals(adapt.without_novelty(adapt.without_soft_ends(adapt.without_detail(start))))
+    start = adapt.without_taste(start)
     config = start.config
     if config.kind == "original":
         raise UserError(
