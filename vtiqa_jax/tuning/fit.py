@@ -28,8 +28,20 @@ MOST = 1000
 """Opinions that are learnt from; of more some are drawn, since the time grows with their cube."""
 LEAST_SLOPE = 0.05
 """Of the score, in standard deviations of both: a taste may outweigh the score, and never turns it round."""
+TINY = float(np.finfo(np.float32).eps)
+"""Deviations below it are none."""
 NOTABLE = 0.3
 """Correlation from which it is said what a taste goes with."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Learnt:
+    """Liking as slope * score + features @ direction + intercept, and what that is worth."""
+
+    slope: float
+    intercept: float
+    direction: Float[np.ndarray, " both"]
+    verdict: Verdict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +60,8 @@ class Tuned:
 def read_scores(model: Checkpoint, features: Float[np.ndarray, "photos both"]) -> Float[np.ndarray, " photos"]:
     """Scores photos by their features, before the ends of the scale bend scores."""
     params = {name: jnp.asarray(array) for name, array in model.params.items()}
-    return np.asarray(jax.jit(lambda seen: parameters.merge_head(model.config, params)(seen))(features), np.float64)
+    head = parameters.merge_head(model.config, params)
+    return np.asarray(jax.jit(head)(jnp.asarray(features, jnp.float32)), np.float64)
 
 
 def find_scenes(fingerprints: Float[np.ndarray, "photos side side"]) -> Int[np.ndarray, " photos"]:
@@ -87,34 +100,50 @@ def tune(model: Checkpoint, marks: Marks, seen: Mapping[Path, SeenPhoto], seed: 
             f"the marked photos are of {scenes.max() + 1} scenes, too few to hold some out;"
             f" mark photos of at least {LEAST_SCENES}"
         )
-    features = np.stack([seen[photo].features for photo in photos]).astype(np.float64)
+    features = np.stack([seen[photo].features for photo in photos])
     sign = 1.0 if model.scale.higher_is_better else -1.0
-    scores = sign * read_scores(model, features.astype(np.float32))
+    learnt = learn(opinions, features, sign * read_scores(model, features), scenes, rng)
+    params = {
+        "taste.slope": learnt.slope,
+        "taste.intercept": sign * learnt.intercept,
+        "taste.direction": sign * learnt.direction,
+    }
+    return Tuned(
+        {name: np.asarray(value, np.float32) for name, value in params.items()},
+        len(opinions),
+        learnt.verdict,
+        describe(features @ learnt.direction, np.stack([seen[photo].looks for photo in photos])),
+    )
+
+
+def learn(
+    opinions: Opinions,
+    features: Float[np.ndarray, "photos both"],
+    scores: Float[np.ndarray, " photos"],
+    scenes: Int[np.ndarray, " photos"],
+    rng: np.random.Generator,
+) -> Learnt:
+    """Learns a taste from opinions, and measures it on held-out ones.
+
+    Args:
+        opinions: of photos.
+        features: of all of them.
+        scores: the same, more is better.
+        scenes: of each, see `find_scenes`.
+        rng: draws what is held out.
+    """
+    features = features.astype(np.float64)
     standard = Standard.of(features)
     rows = opinions.apply(standard.apply(features))
     kernel = rows @ rows.T
     verdict = hold_out(opinions, kernel, scores, scenes, rng)
-
-    columns = opinions.columns(scores)
-    fitted = fit_ridge(kernel, columns, opinions.targets[:, None])
+    fitted = fit_ridge(kernel, opinions.columns(scores), opinions.targets[:, None])
     direction = standard.precision * (rows.T @ fitted.dual[:, 0])
-    taste = (features - standard.mean) @ direction
-    slope = max(float(fitted.fixed[0, 0]), LEAST_SLOPE / max(float(scores.std()), np.finfo(np.float32).eps))
-    liking = slope * scores + taste
-    size = scores.std() / max(float(liking.std()), np.finfo(np.float32).eps)  # scores differ as much as before
-    intercept = scores.mean() - size * (liking.mean() + standard.mean @ direction)
-    params = {
-        "taste.slope": size * slope,
-        "taste.intercept": sign * intercept,
-        "taste.direction": sign * size * direction,
-    }
-    looks = np.stack([seen[photo].looks for photo in photos])
-    return Tuned(
-        {name: np.asarray(value, np.float32) for name, value in params.items()},
-        len(opinions),
-        verdict,
-        describe(taste, looks),
-    )
+    slope = max(float(fitted.fixed[0, 0]), LEAST_SLOPE / max(float(scores.std()), TINY))
+    liking = slope * scores + features @ direction
+    size = float(scores.std()) / max(float(liking.std()), TINY)  # scores differ as much as before
+    intercept = float(scores.mean() - size * liking.mean())
+    return Learnt(size * slope, intercept, size * direction, verdict)
 
 
 def describe(taste: Float[np.ndarray, " photos"], looks: Float[np.ndarray, "photos looks"]) -> dict[str, float]:
