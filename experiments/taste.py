@@ -3,8 +3,8 @@
     python experiments/taste.py --release image_quality_test/test_1 --biq2021 BIQ2021 --cache kept [--draws 15]
 
 Raters are the 21 people whose votes on frames of videos are public (github.com/Telecommunication-Telemedia-Assessment/
-image_quality_test), and persons made of BIQ2021's official test photos, which did not train the packaged model: people's
-mean opinion, with a liking of one look for half of them, and noise. What is held out is never marked.
+image_quality_test), and persons made of BIQ2021's official test photos, which did not train the packaged model:
+people's mean opinion, of some with a liking of one look, and noise. What is held out is never marked.
 """
 
 import csv
@@ -70,8 +70,9 @@ class Photos:
     """Of `gallery.looks`: what the page chooses pairs by."""
 
     def take(self, rows: np.ndarray) -> "Photos":
-        """Returns some of them."""
-        return Photos(*(getattr(self, field.name)[rows] for field in dataclasses.fields(self)))
+        """Returns some of them, whose scenes are numbered from 0."""
+        scenes = np.unique(self.scenes[rows], return_inverse=True)[1]
+        return Photos(self.features[rows], self.scores[rows], scenes, self.looks[rows])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,7 +224,7 @@ def compare(raters: list[Rater], draws: int, rng: np.random.Generator) -> dict[t
         for count in COUNTS:
             outcomes = [try_marks(rater, count, rng) for _ in range(draws)]
             found[rater.kind, count] += [outcome for outcome in outcomes if outcome]
-    return found
+    return {group: outcomes for group, outcomes in found.items() if outcomes}
 
 
 def print_marks(found: dict[tuple[str, int], list[Outcome]]) -> None:
@@ -373,10 +374,9 @@ def main(arguments: Arguments) -> None:
     print_marks(found)
     if arguments.curves:
         draw_curves(found, arguments.curves)
-    tasting = [rater for rater in (*real, *made) if rater.kind in ("people's votes", "made: a look")]
-    print_pairs(
-        [*tasting, *(rater for rater in made if rater.kind == "made: people's mean")], max(1, arguments.draws // 5), rng
-    )
+    kinds = ("people's votes", "made: a look", "made: people's mean")
+    asked = [rater for rater in (*real, *made) if rater.kind in kinds]
+    print_pairs(asked, max(1, arguments.draws // 5), rng)
 
 
 if __name__ == "__main__":
