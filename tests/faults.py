@@ -1990,8 +1990,8 @@ FAULTS = (
     Fault(
         "a taste turns round where less is better",
         "vtiqa_jax/tuning/fit.py",
-        '"taste.direction": sign * size * direction',
-        '"taste.direction": size * direction',
+        '"taste.direction": sign * learnt.direction',
+        '"taste.direction": learnt.direction',
         "tests/test_tune.py::test_a_scale_on_which_less_is_better_is_tuned_as_well",
     ),
     Fault(
