@@ -2037,6 +2037,13 @@ FAULTS = (
         "tests/test_pairs_browser.py::test_every_pair_is_asked_once_and_no_two_shots_of_a_scene",
     ),
     Fault(
+        "the page asks for the same few photos",
+        "vtiqa_jax/gallery/pairs.js",
+        "for (const some of [fresh, photos])",
+        "for (const some of [photos])",
+        "tests/test_pairs_browser.py::test_every_pair_is_asked_once_and_no_two_shots_of_a_scene",
+    ),
+    Fault(
         "the next pair is the surest",
         "vtiqa_jax/gallery/pairs.js",
         "chance * (1 - chance) * variance",

@@ -107,8 +107,8 @@ def test_every_pair_is_asked_once_and_no_two_shots_of_a_scene(page: Page) -> Non
         page.keyboard.press("ArrowDown" if len(seen) % 3 == 0 else "ArrowLeft")
     assert len(set(seen)) == len(seen) == COUNT * (COUNT - 1) // 2 - 1
     assert frozenset({"3.jpg", "4.jpg"}) not in seen and not any("broken.jpg" in pair for pair in seen)
-    early = Counter(name for pair in seen[: COUNT - 1] for name in pair)
-    assert max(early.values()) <= 3 and len(early) == COUNT
+    early = Counter(name for pair in seen[: COUNT // 2] for name in pair)
+    assert max(early.values()) <= 2, "while there are others"
     for key in ("ArrowLeft", "ArrowRight", "ArrowDown"):  # none of which has a pair to act on
         page.keyboard.press(key)
     expect(page.locator("#pairs-skip")).to_be_disabled()

@@ -144,7 +144,7 @@ def test_ratings_lie_in_sidecars_and_inside_jpegs(tmp_path: Path) -> None:
     }  # fmt: skip
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
-    assert read_ratings([tmp_path]).ratings["stars"] == {
+    assert read_ratings(sorted(tmp_path.glob("*.[jp][pn]g"))).ratings["stars"] == {
         tmp_path / f"{name}.jpg": stars
         for name, stars in {"adobe": 2.0, "both": 4.0, "darktable": 1.0, "inside": 3.0, "unrated": 3.0}.items()
     }
@@ -433,6 +433,8 @@ def test_mistakes_are_told_before_any_photo_is_read(
     for arguments, said in (
         (("tune", "--out", tmp_path / "mine"), "no marks are given"),
         (("tune", table, "--out", tmp_path / "there", "--checkpoint", start), "exists already"),
+        (("tune", table, "--out", tmp_path / "mine.npz"), "must not end in .npz"),
+        (("tune", "--from-xmp", tmp_path / "no", "--out", tmp_path / "mine", "--checkpoint", start), "no such file"),
         (("tune", tmp_path / "no.csv", "--out", tmp_path / "mine", "--checkpoint", start), "cannot be read"),
         (("tune", table, "--out", tmp_path / "mine", "--checkpoint", tmp_path), "is not a checkpoint"),
     ):
@@ -458,4 +460,4 @@ def test_scenes_are_numbered_from_0_each_once(rng: np.random.Generator) -> None:
 def test_it_is_said_what_a_taste_goes_with(rng: np.random.Generator) -> None:
     taste, noise = rng.normal(0, 1, (2, 50))
     said = fit.describe(taste, np.column_stack([-2 * taste, noise, taste + noise, np.ones(50)]))
-    assert list(said) == ["bright", "colourful"] and said["bright"] == pytest.approx(-1) and said["colourful"] > 0.5
+    assert list(said) == ["brightness", "colour"] and said["brightness"] == pytest.approx(-1) and said["colour"] > 0.5

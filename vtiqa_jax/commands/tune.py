@@ -6,6 +6,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from vtiqa_jax import atomic
+from vtiqa_jax.commands.photos import find_photos
 from vtiqa_jax.commands.sigterm import raise_on_sigterm
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import catalog
@@ -50,13 +51,16 @@ def tune(
         seed: draws which marks are held out.
         force: replace OUT if it exists.
     """
+    if out.suffix == ".npz":
+        raise UserError(f"{out} would be a folder, whose name must not end in .npz; `vtiqa convert quantize` packs one")
     checkpoints.check_overwrite(out, force=force)
     if not marks and not from_xmp:
         raise UserError("no marks are given: name a CSV, or folders with --from-xmp; docs/tune.md shows how to mark")
     model = without_taste(catalog.load(checkpoint))
     if model.scale is None or model.config.kind != "vtiqa":
         raise UserError(f"{checkpoint} is no VT-IQA that scores photos; a taste needs one")
-    given = join_marks([read_ratings(from_xmp), *(read_marks(table, images) for table in marks)])
+    rated = find_photos(from_xmp) if from_xmp else []
+    given = join_marks([read_ratings(rated), *(read_marks(table, images) for table in marks)])
     if given.count < LEAST:
         raise UserError(f"a taste needs at least {LEAST} marks, not {given.count}; 50 to 100 are worth the effort")
     with raise_on_sigterm(), quiet_decoders():
@@ -93,5 +97,5 @@ def describe(tuned: Tuned) -> list[str]:
         words = ", ".join(
             f"{'more' if value > 0 else 'less'} {name} ({value:+.2f})" for name, value in tuned.goes_with.items()
         )
-        lines.append(f"it prefers what is {words}; in parentheses correlations among the marked photos")
+        lines.append(f"it goes with {words}: correlations among the marked photos")
     return lines

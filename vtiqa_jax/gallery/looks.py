@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-LOOKS = ("bright", "rich in contrast", "colourful", "finely structured")
+LOOKS = ("brightness", "contrast", "colour", "fine structure")
 """What is measured."""
 
 

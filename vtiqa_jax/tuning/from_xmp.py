@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.parsers import expat
 
-from vtiqa_jax.photos import files, formats
+from vtiqa_jax.photos import formats
 from vtiqa_jax.photos.metadata import jpeg_segments
 from vtiqa_jax.tuning.marks import MOST_STARS, Marks
 
@@ -92,9 +92,9 @@ def _read_jpeg(photo: Path) -> float | None:
     return None
 
 
-def read_ratings(folders: Sequence[Path]) -> Marks:
-    """Reads the stars of all photos in folders, at any depth. A sidecar counts before what is inside a JPEG."""
-    photos = [Path(os.path.abspath(found)) for found in files.find(folders)]
+def read_ratings(found: Sequence[Path]) -> Marks:
+    """Reads the stars of photos. A sidecar counts before what is inside a JPEG."""
+    photos = [Path(os.path.abspath(photo)) for photo in found]
     stems = Counter(photo.with_suffix("") for photo in photos)
     stars: dict[Path, float] = {}
     for photo in photos:

@@ -12,8 +12,9 @@ from tqdm import tqdm
 
 from vtiqa_jax.errors import ImageError
 from vtiqa_jax.evaluation.scorer import CPU_BATCH
+from vtiqa_jax.gallery import fingerprints, looks
 from vtiqa_jax.gallery.fingerprints import Fingerprint, fingerprint
-from vtiqa_jax.gallery.looks import LOOKS, measure_looks
+from vtiqa_jax.gallery.looks import measure_looks
 from vtiqa_jax.gallery.preview import THUMBNAIL_SIDE
 from vtiqa_jax.heads.kept import keep, read_kept, without_heads
 from vtiqa_jax.models.adapt import without_detail
@@ -22,6 +23,9 @@ from vtiqa_jax.models.fingerprint import identify
 from vtiqa_jax.photos import decode
 from vtiqa_jax.photos.resize import Rgb, make_thumbnail
 from vtiqa_jax.training.novelty import read_features
+
+_CODE = hashlib.sha256(b"".join(Path(str(part.__file__)).read_bytes() for part in (fingerprints, looks))).hexdigest()
+"""What other code measured is not the same."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +53,7 @@ class KeptPhotos:
         bare = without_detail(model)
         backbone = {name: array for name, array in bare.params.items() if name.startswith("backbone.")}
         seeing = Checkpoint(without_heads(bare.config), backbone, None, {})
-        self._key = hashlib.sha256(f"tune {identify(seeing, 'float32')} {LOOKS}".encode()).hexdigest()
+        self._key = hashlib.sha256(f"tune {identify(seeing, 'float32')} {_CODE}".encode()).hexdigest()
         # Heads are kept only because a VT-IQA has one; on the device once, and not for each photo.
         config = seeing.config
         used = {name: array for name, array in bare.params.items() if name.startswith(("backbone.", "head."))}
