@@ -217,6 +217,7 @@ def test_a_person_without_a_taste_keeps_the_score(kind: str) -> None:
     """Chance is taken for a taste of none of them, and called chance."""
     found = [Person.draw(seed, taste=0.0, count=40).verdict(kind) for seed in range(8)]
     assert not any(verdict.is_better for verdict in found)
+    assert kind != "mark" or any(verdict.after > verdict.before for verdict in found), "as chance would have it"
     assert np.median([verdict.chance for verdict in found]) > 0.2
 
 
