@@ -14,6 +14,7 @@ import pytest
 
 from tests.conftest import Command
 from vtiqa_jax import __main__
+from vtiqa_jax.commands import tune as tune_command
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.scorer import CPU_BATCH, Scorer
 from vtiqa_jax.models import checkpoint
@@ -443,13 +444,23 @@ def test_mistakes_are_told_before_any_photo_is_read(
         assert status == 2 and said in wrong and len(wrong.splitlines()) == 1
 
 
-def test_of_very_many_marks_some_are_drawn(
-    table: Path, photos: Path, start: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_of_very_many_marks_some_are_drawn_before_photos_are_looked_at(
+    table: Path, photos: Path, start: Path, command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    marks, model = read_marks(table, photos), checkpoint.load(start)
-    seen, _ = KeptPhotos(tmp_path / "kept", model).read(marks.photos)
-    monkeypatch.setattr(fit, "MOST", 25)
-    assert tune(model, marks, seen).opinions == 25
+    monkeypatch.setattr(tune_command, "MOST", 25)
+    given = ("--out", tmp_path / "mine", "--images", photos, "--checkpoint", start, "--cache", tmp_path / "kept")
+    status, said, _ = command(__main__.main, "tune", table, *given)
+    assert status in (0, 1) and said.startswith("25 of 40 marks are drawn") and "\n25 marks\n" in said
+    assert len(list((tmp_path / "kept").iterdir())) == 25
+
+
+def test_drawn_marks_are_some_of_all_kinds(rng: np.random.Generator) -> None:
+    a, b, c = (Path(name) for name in "abc")
+    marks = Marks({"stars": {a: 1.0, b: 2.0}, "mark": {a: 1.0}}, ((a, b), (b, c)))
+    assert marks.draw(5, rng) == marks
+    drawn = [marks.draw(2, rng) for _ in range(60)]
+    assert {some.count for some in drawn} == {2} and len({str(some) for some in drawn}) == 10
+    assert all(marks.ratings["stars"].items() >= some.ratings["stars"].items() for some in drawn)
 
 
 def test_scenes_are_numbered_from_0_each_once(rng: np.random.Generator) -> None:

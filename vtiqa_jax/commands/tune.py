@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 from tyro.conf import Positional, arg
 
 from vtiqa_jax import atomic
@@ -13,7 +14,7 @@ from vtiqa_jax.models import catalog
 from vtiqa_jax.models import checkpoint as checkpoints
 from vtiqa_jax.models.adapt import without_taste
 from vtiqa_jax.photos.stderr import quiet_decoders
-from vtiqa_jax.tuning.fit import LEAST, Tuned, with_taste
+from vtiqa_jax.tuning.fit import LEAST, MOST, Tuned, with_taste
 from vtiqa_jax.tuning.fit import tune as fit_taste
 from vtiqa_jax.tuning.from_xmp import read_ratings
 from vtiqa_jax.tuning.held_out import LEVEL
@@ -48,7 +49,7 @@ def tune(
         checkpoint: the model to begin with: a checkpoint's folder, or "default" for the packaged one.
         cache: a folder for what the model sees of photos, which takes the time; OUT.kept when not given. Stopped, the
             same command goes on; with more marks only new photos are looked at.
-        seed: draws which marks are held out.
+        seed: draws which marks are held out, and of more than 1,000 those that are learnt from.
         force: replace OUT if it exists.
     """
     if out.suffix == ".npz":
@@ -63,6 +64,9 @@ def tune(
     given = join_marks([read_ratings(rated), *(read_marks(table, images) for table in marks)])
     if given.count < LEAST:
         raise UserError(f"a taste needs at least {LEAST} marks, not {given.count}; 50 to 100 are worth the effort")
+    if given.count > MOST:
+        print(f"{MOST} of {given.count} marks are drawn: more take long and teach little")
+        given = given.draw(MOST, np.random.default_rng(seed))
     with raise_on_sigterm(), quiet_decoders():
         seen, left_out = KeptPhotos(cache or Path(f"{atomic.resolve(out)}.kept"), model).read(given.photos)
     used = given.only(seen)

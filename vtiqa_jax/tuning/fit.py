@@ -25,7 +25,7 @@ from vtiqa_jax.tuning.ridge import fit_ridge
 LEAST = 10
 """Opinions. Fewer say nothing that could be told from chance."""
 MOST = 1000
-"""Opinions that are learnt from; of more some are drawn, since the time grows with their cube."""
+"""Opinions that are worth their time, which grows with their cube."""
 LEAST_SLOPE = 0.05
 """Of the score, in standard deviations of both: a taste may outweigh the score, and never turns it round."""
 TINY = float(np.finfo(np.float32).eps)
@@ -77,7 +77,7 @@ def tune(model: Checkpoint, marks: Marks, seen: Mapping[Path, SeenPhoto], seed: 
 
     Args:
         model: a VT-IQA that scores, without a taste.
-        marks: a person's.
+        marks: a person's, at most `MOST`.
         seen: of all photos that are marked.
         seed: draws what is held out.
 
@@ -93,7 +93,6 @@ def tune(model: Checkpoint, marks: Marks, seen: Mapping[Path, SeenPhoto], seed: 
         raise UserError(
             f"a taste needs at least {LEAST} marks that differ, not {len(opinions)}; 50 to 100 are worth the effort"
         )
-    opinions = opinions.take(np.sort(rng.permutation(len(opinions))[:MOST]))
     scenes = find_scenes(np.stack([seen[photo].fingerprint for photo in photos]))
     if scenes.max() + 1 < LEAST_SCENES:
         raise UserError(

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from vtiqa_jax.data.csv_table import CsvTable, read_table, refuse
 from vtiqa_jax.errors import UserError
 
@@ -35,6 +37,16 @@ class Marks:
     def count(self) -> int:
         """How many opinions there are."""
         return sum(map(len, self.ratings.values())) + len(self.pairs)
+
+    def draw(self, most: int, rng: np.random.Generator) -> "Marks":
+        """Returns so many of the opinions, drawn at random; all of them where they are no more."""
+        chosen = set(rng.permutation(self.count)[:most].tolist())
+        numbers = itertools.count()
+        ratings: dict[Kind, dict[Path, float]] = {
+            kind: {photo: value for photo, value in rated.items() if next(numbers) in chosen}
+            for kind, rated in self.ratings.items()
+        }
+        return Marks(ratings, tuple(pair for pair in self.pairs if next(numbers) in chosen))
 
     def only(self, photos: Iterable[Path]) -> "Marks":
         """Returns the opinions of some photos."""

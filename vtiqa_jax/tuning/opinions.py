@@ -52,10 +52,6 @@ class Opinions:
     def __len__(self) -> int:
         return len(self.targets)
 
-    def take(self, rows: Int[np.ndarray, " some"]) -> "Opinions":
-        """Returns some of the rows."""
-        return Opinions(*(getattr(self, field.name)[rows] for field in dataclasses.fields(self)))
-
     @property
     def is_pair(self) -> np.ndarray:
         """Which rows are of two photos."""
