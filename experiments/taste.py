@@ -13,6 +13,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -54,7 +55,9 @@ class Arguments:
     """A folder for what the model sees of photos."""
     checkpoint: str = "default"
     draws: int = 15
-    """Of marks, of each rater."""
+    """Of marks, of each rater; of pairs a fifth of them."""
+    parts: tuple[Literal["marks", "scenes", "pairs"], ...] = ("marks", "scenes", "pairs")
+    """Which tables to print."""
     curves: Path | None = None
     """A picture of the agreement by the number of marks."""
 
@@ -84,6 +87,8 @@ class Rater:
     marks: np.ndarray
     liking: np.ndarray
     """Finer than marks, by which a made person answers pairs; of real ones their votes."""
+    is_apart: bool = False
+    """Whether marks are given of half of the scenes, and held out of the others."""
 
 
 def see(kept: KeptPhotos, paths: list[Path], model: catalog.Checkpoint) -> Photos:
@@ -192,7 +197,11 @@ def try_marks(rater: Rater, count: int, rng: np.random.Generator) -> Outcome | N
     """Gives some of a rater's marks and measures on others; None where there are too few, or all are alike."""
     order = rng.permutation(len(rater.marks))
     given, others = order[:count], order[count:][:HELD_OUT]
-    if len(others) < 100 or not rater.marks[given].std():
+    if rater.is_apart:
+        scenes = rng.permutation(rater.photos.scenes.max() + 1)
+        is_first = np.isin(rater.photos.scenes[order], scenes[: len(scenes) // 2])
+        given, others = order[is_first][:count], order[~is_first]
+    if len(given) < count or len(others) < 100 or not rater.marks[given].std():
         return None
     rated = {Path(str(number)): float(mark) for number, mark in enumerate(rater.marks[given])}
     opinions = Opinions.collect(Marks({"stars": rated}), {path: number for number, path in enumerate(rated)})
@@ -261,10 +270,11 @@ class Asker:
         self.covariance = np.diag([0.5, *[0.36] * (columns.shape[1] - 1)])
 
     def choose(self, times: np.ndarray, asked: set[frozenset[int]], rng: np.random.Generator) -> tuple[int, int]:
-        """Chooses the pair that teaches most."""
-        fresh = np.flatnonzero(times < 2)
-        pairs = rng.choice(fresh if len(fresh) > 1 else len(times), (600, 2))
-        new = [pair for pair in pairs.tolist() if pair[0] != pair[1] and frozenset(pair) not in asked]
+        """Chooses the pair that teaches most, of photos that were seldom shown while there are some."""
+        new: list[list[int]] = []
+        for photos in (np.flatnonzero(times < 2), np.arange(len(times))):
+            pairs = rng.choice(photos, (600, 2)).tolist() if len(photos) and not new else []
+            new += [pair for pair in pairs if pair[0] != pair[1] and frozenset(pair) not in asked]
         first, second = np.array(new).T
         apart = self.vectors[first] - self.vectors[second]
         variance = np.einsum("pi,ij,pj->p", apart, self.covariance, apart)
@@ -370,13 +380,18 @@ def main(arguments: Arguments) -> None:
     photos, subsets = see(kept, paths, model), np.array([name[:4] for name, _ in rows])
     looks = np.array([measure_made_looks(path) for path in paths])
     made = list(made_raters(photos, np.array([mos for _, mos in rows]), looks, subsets, rng))
-    found = compare([*real, *made], arguments.draws, rng)
-    print_marks(found)
-    if arguments.curves:
-        draw_curves(found, arguments.curves)
+    if "marks" in arguments.parts:
+        found = compare([*real, *made], arguments.draws, rng)
+        print_marks(found)
+        if arguments.curves:
+            draw_curves(found, arguments.curves)
     kinds = ("people's votes", "made: a look", "made: people's mean")
     asked = [rater for rater in (*real, *made) if rater.kind in kinds]
-    print_pairs(asked, max(1, arguments.draws // 5), rng)
+    if "scenes" in arguments.parts:
+        apart = [dataclasses.replace(rater, kind=f"{rater.kind}, other scenes", is_apart=True) for rater in real]
+        print_marks(compare(apart, arguments.draws, np.random.default_rng(2)))
+    if "pairs" in arguments.parts:
+        print_pairs(asked, max(1, arguments.draws // 5), np.random.default_rng(1))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
 from vtiqa_jax.models.params import Params, rescale_head
 from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.photos import decode
 from vtiqa_jax.tuning import fit, held_out, kept
 from vtiqa_jax.tuning.fit import LEAST, find_scenes, tune, with_taste
 from vtiqa_jax.tuning.from_xmp import APP1, read_rating, read_ratings
@@ -291,8 +292,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def redness(photos: Path) -> np.ndarray:
-    means = [cv2.imread(str(path)).mean((0, 1)) for path in sorted(photos.iterdir())]
-    return np.array([red - (blue + green) / 2 for blue, green, red in means])
+    means = [decode.read(path).pixels.mean((0, 1)) for path in sorted(photos.iterdir())]
+    return np.array([red - (blue + green) / 2 for red, green, blue in means])
 
 
 def stars_by(values: np.ndarray) -> list[int]:
