@@ -339,6 +339,11 @@ def print_pairs(raters: list[Rater], draws: int, rng: np.random.Generator) -> No
             f"{100 * np.mean([gain > MUCH for gain in gains]):.0f} %",
         ]
         print(f"| {kind} | {count} | {'chosen' if chosen else 'random'} | {' | '.join(cells)} |")
+    for kind, chosen, count in sorted(found):
+        if chosen:
+            both = zip(found[kind, True, count], found[kind, False, count], strict=True)
+            differences = [one.tuned - other.tuned for one, other in both]
+            print(f"{kind}, {count} pairs: chosen over random {interval(differences)}")
 
 
 def draw_curves(found: dict[tuple[str, int], list[Outcome]], path: Path) -> None:

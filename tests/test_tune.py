@@ -239,6 +239,14 @@ def test_shots_of_one_scene_do_not_vouch_for_each_other() -> None:
     assert dataclasses.replace(twice, scenes=np.arange(80)).verdict().is_better, "the scenes are what tells them"
 
 
+def test_a_handful_of_scenes_is_never_enough() -> None:
+    """However many shots there are of each: chance has but few ways to shuffle five scenes."""
+    person = Person.draw(1, taste=1.5)
+    assert person.verdict().is_better
+    five = dataclasses.replace(person, scenes=np.arange(60) % 5).verdict()
+    assert five.after > five.before + 0.05 and five.chance > 0.03 and not five.is_better
+
+
 def test_pairs_are_never_predicted_by_pairs_with_the_same_photos(rng: np.random.Generator) -> None:
     photos = [Path(str(number)) for number in range(30)]
     pairs = tuple(tuple(photos[at] for at in rng.choice(30, 2, replace=False)) for _ in range(50))

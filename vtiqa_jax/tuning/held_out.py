@@ -18,6 +18,8 @@ LEAST_SCENES = 5
 SHUFFLES = 999
 LEVEL = 0.002
 """Share of the shuffles that may gain as much as the marks themselves. How it was chosen: docs/tune.md."""
+TIE = 1e-9
+"""Of gains: the same signs everywhere are among the shuffles of few scenes."""
 DRAWS = 500
 """Of scenes, for the interval."""
 INSIDE = 0.9
@@ -68,7 +70,8 @@ def hold_out(
     columns = opinions.columns(scores)
     explained = columns @ fit_score(columns, opinions.targets[:, None])
     left = opinions.targets[:, None] - explained
-    signs = rng.choice([-1.0, 1.0], (len(opinions), SHUFFLES))
+    # One sign for a scene: shots of it are liked alike for reasons that tell nothing of other photos.
+    signs = rng.choice([-1.0, 1.0], (scenes.max() + 1, SHUFFLES))[scenes[opinions.first]]
     targets = np.concatenate([opinions.targets[:, None], explained + signs * left], axis=1)
     alone, tuned = np.zeros_like(targets), np.zeros_like(targets)
     for held, others in cut_into_parts(opinions, scenes, rng):
@@ -79,7 +82,7 @@ def hold_out(
             tuned[held] = fitted.predict(kernel[np.ix_(held, others)], columns[held])
     gains = np.square(targets - alone).sum(0) - np.square(targets - tuned).sum(0)
     gains /= np.square(targets - alone).sum(0)
-    chance = float((1 + np.count_nonzero(gains[1:] >= gains[0])) / (1 + SHUFFLES))
+    chance = float((1 + np.count_nonzero(gains[1:] > gains[0] - TIE)) / (1 + SHUFFLES))
     return Verdict(*_agree(opinions, opinions.apply(scores), tuned[:, 0], scenes, rng), chance)
 
 
