@@ -1969,7 +1969,7 @@ FAULTS = (
     Fault(
         "each shot of a scene vouches for itself",
         "vtiqa_jax/tuning/held_out.py",
-        "(witness.max() + 1, SHUFFLES))[witness]",
+        "(scenes.max() + 1, SHUFFLES))[scenes[opinions.first]]",
         "(len(opinions), SHUFFLES))",
         "tests/test_tune.py::test_a_handful_of_scenes_is_never_enough",
     ),

@@ -70,9 +70,9 @@ def hold_out(
     columns = opinions.columns(scores)
     explained = columns @ fit_score(columns, opinions.targets[:, None])
     left = opinions.targets[:, None] - explained
-    # One sign for all ratings of a scene: its shots are liked alike for reasons that tell nothing of other photos.
-    witness = np.where(opinions.is_pair, scenes.max() + 1 + np.arange(len(opinions)), scenes[opinions.first])
-    signs = rng.choice([-1.0, 1.0], (witness.max() + 1, SHUFFLES))[witness]
+    # One sign for a scene: its shots are liked alike for reasons that tell nothing of other photos. Of a pair, that of
+    # the better photo; with a sign for each pair, 1.5 % of tastes did harm (docs/tune.md).
+    signs = rng.choice([-1.0, 1.0], (scenes.max() + 1, SHUFFLES))[scenes[opinions.first]]
     targets = np.concatenate([opinions.targets[:, None], explained + signs * left], axis=1)
     alone, tuned = np.zeros_like(targets), np.zeros_like(targets)
     for held, others in cut_into_parts(opinions, scenes, rng):
