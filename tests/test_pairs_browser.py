@@ -68,6 +68,7 @@ def exported(page: Page, tmp_path: Path) -> list[list[str]]:
 
 
 def test_answers_are_exported_as_vtiqa_tune_takes_them(page: Page, report: Path, tmp_path: Path) -> None:
+    page.keyboard.press("Enter")
     expect(page.locator("#pairs")).to_be_visible()
     expect(page.locator("#pairs-download")).to_be_disabled()
     wanted = []

@@ -167,6 +167,7 @@
     relearn();
     show(choose());
     dialog.showModal();
+    dialog.focus(); // not its button, which Enter would press
   });
   byId("pairs-button").hidden = photos.length < 2;
 }
