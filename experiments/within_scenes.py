@@ -8,7 +8,7 @@
         --scores scores.csv --out pairs.csv
 
 Photos of one scene are those of one series of `ss01_series.py` and, of the photos of ss01 that are in none, those that
-`gallery/fingerprints.py` groups. The packaged model has learnt from the other photos of these scenes. So heads are
+`choosing/fingerprints.py` groups. The packaged model has learnt from the other photos of these scenes. So heads are
 fitted without them: ridge regressions on frozen features, in five folds of groups. A group holds what is of one
 scene, in any framing, what fingerprints connect, and what `heads.py` takes for near-duplicates. Only the official
 training split trains. The penalty is the one that predicts a second fold best. "With siblings" folds single photos
@@ -36,12 +36,12 @@ from scipy.sparse.csgraph import connected_components
 from ss01_series import read_series
 from tqdm import tqdm
 
+from vtiqa_jax.choosing import fingerprints
 from vtiqa_jax.data import datasets
 from vtiqa_jax.evaluation import metrics
-from vtiqa_jax.gallery import fingerprints, preview
 from vtiqa_jax.models import adapt, catalog, params
 from vtiqa_jax.photos.decode import read
-from vtiqa_jax.photos.resize import make_thumbnail
+from vtiqa_jax.photos.sketch import make_sketch
 from vtiqa_jax.training.novelty import read_features
 
 app = tyro.extras.SubcommandApp()
@@ -169,8 +169,8 @@ def head(features: str, how: str = HELD_OUT) -> str:
 
 
 def take_fingerprint(path: Path) -> fingerprints.Fingerprint:
-    """The fingerprint of a photo's thumbnail."""
-    return fingerprints.fingerprint(make_thumbnail(read(path).pixels, preview.THUMBNAIL_SIDE))
+    """The fingerprint of a photo."""
+    return fingerprints.fingerprint(make_sketch(read(path).pixels).grey)
 
 
 def find_scenes(

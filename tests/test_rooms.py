@@ -20,6 +20,7 @@ FLOORS = (
     {"gallery"},
     {"training"},
     {"train", "heads", "convert", "bulk"},
+    {"tuning"},
     {"commands"},
     {"cli"},
     {"__main__"},

@@ -18,8 +18,8 @@ DRIFT = 0.1
 TICK = 1.0
 """Seconds by which they may differ besides where the clock counts whole seconds."""
 SAME_LIGHT = 0.5
-"""Stops by which the light of shots differs at most, that more weight is on detail. Where it differs by more people choose
-by light, and detail would cost (docs/choosing.md)."""
+"""Stops by which the light of shots differs at most, that more weight is on detail. Where it differs by more, people
+choose by light (docs/choosing.md)."""
 DARKEST = 1e-4
 """Of the light of a picture, which is 0 to 1."""
 

@@ -96,6 +96,7 @@ class GalleryWriter:
             value = column.value(result)
             row[column.name] = replace_undecodable(value) if isinstance(value, str) else value
         if preview is not None:
+            row["looks"] = [round(float(look), 2) for look in preview.looks]
             with _explain_write_errors(self._target):
                 for name, data in zip(PICTURES, (preview.thumbnail, preview.views), strict=True):
                     (self._folder / name / f"{number:05}.jpg").write_bytes(data)
@@ -253,7 +254,9 @@ def _render(header: GalleryHeader, data: dict[str, Any], maps: dict[str, Any]) -
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style, script = (Path(__file__).with_name(f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
+    style, *scripts = (
+        Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("page.css", "page.js", "pairs.js")
+    )
     scores = [row["score"] for row in data["photos"] if "score" in row]
     return environment.get_template("page.html.jinja").render(
         generator=Markup(GENERATOR),
@@ -261,9 +264,8 @@ def _render(header: GalleryHeader, data: dict[str, Any], maps: dict[str, Any]) -
         count=len(data["photos"]),
         mean=float(np.mean(scores)) if scores else None,
         style=Markup(style),
-        script=Markup(script),
         style_hash=_source_hash(style),
-        script_hash=_source_hash(script),
+        scripts=[{"source": Markup(script), "hash": _source_hash(script)} for script in scripts],
         data=data,
         maps=maps,
     )

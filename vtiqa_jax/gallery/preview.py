@@ -4,7 +4,9 @@ import dataclasses
 
 import cv2
 import numpy as np
+from jaxtyping import Float32
 
+from vtiqa_jax.gallery.looks import measure_looks
 from vtiqa_jax.models.vtiqa import ModelConfig
 from vtiqa_jax.photos.resize import Resized, Rgb, make_thumbnail, prepare
 
@@ -20,6 +22,8 @@ class Preview:
     thumbnail: bytes
     views: bytes
     """Global view and mosaic side by side."""
+    looks: Float32[np.ndarray, " looks"]
+    """See `gallery.looks`."""
 
 
 def encode_jpeg(pixels: Rgb) -> bytes:
@@ -38,4 +42,4 @@ def make_preview(pixels: Rgb, screen: Resized, config: ModelConfig) -> Preview:
     """
     thumbnail = make_thumbnail(pixels, THUMBNAIL_SIDE)
     views = np.concatenate(prepare(screen, config.screen_side, config.view_cuts[:2]), axis=1)
-    return Preview(encode_jpeg(thumbnail), encode_jpeg(views))
+    return Preview(encode_jpeg(thumbnail), encode_jpeg(views), measure_looks(thumbnail))
