@@ -1481,9 +1481,16 @@ FAULTS = (
         "tests/test_stacks.py::test_a_link_is_not_kept_in_place_of_its_file",
     ),
     Fault(
+        "shots in one light are compared on a screen alone",
+        "vtiqa_jax/choosing/bursts.py",
+        "shot.close_rank if is_even",
+        "shot.rank if is_even",
+        "tests/test_stacks.py::test_in_one_light_detail_counts_for_more",
+    ),
+    Fault(
         "of a bracket all but one are rejected",
         "vtiqa_jax/choosing/stacks.py",
-        "members if found.kind in KEPT_WHOLE else (best.position,)",
+        "members if found.kind in KEPT_WHOLE else (choose_shot(kept).position,)",
         "(best.position,)",
         "tests/test_stack_command.py::test_the_best_and_the_rejects_are_all_photos",
     ),
@@ -1576,7 +1583,7 @@ FAULTS = (
     Fault(
         "detail counts for nothing in the order of photos",
         "vtiqa_jax/evaluation/rank.py",
-        "return score if detail is None else score + DETAIL_WEIGHT * (detail - score)",
+        "return score if detail is None else score + weight * (detail - score)",
         "return score",
         "tests/test_words.py::test_what_is_better_in_either_ranks_higher",
     ),
