@@ -13,6 +13,7 @@
   const SCORE_WEIGHT = 1.5; // of a standard deviation of the score, as a logit, before the first answer
   const VARIANCES = { score: 0.5, look: 0.36 }; // of the weights, before the first answer
   const CANDIDATES = 600; // pairs that the next one is chosen from
+  const MOST = 2; // standard deviations that count: a black frame is no matter of taste
   const OFTEN = 2; // a photo is not shown again after so many pairs, while there are others
   let mean, covariance;
 
@@ -21,7 +22,7 @@
     const values = photos.map(read);
     const middle = values.reduce((sum, value) => sum + value, 0) / values.length;
     const deviation = Math.sqrt(values.reduce((sum, value) => sum + (value - middle) ** 2, 0) / values.length) || 1;
-    for (const photo of photos) vectors.get(photo).push((read(photo) - middle) / deviation);
+    for (const photo of photos) vectors.get(photo).push(Math.max(-MOST, Math.min(MOST, (read(photo) - middle) / deviation)));
   }
   const dot = (a, b) => a.reduce((sum, value, at) => sum + value * b[at], 0);
   const apart = (a, b) => vectors.get(a).map((value, at) => value - vectors.get(b)[at]);
