@@ -14,6 +14,7 @@ import pytest
 
 from tests.test_gallery import HEADER, noise, previewed
 from tests.test_gallery_browser import Page, browser, playwright, pytestmark, watched
+from vtiqa_jax.choosing.stacks import Stack
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.gallery.page import open_gallery
 from vtiqa_jax.tuning.marks import read_marks
@@ -22,7 +23,7 @@ expect = playwright.expect
 __all__ = ["browser", "pytestmark"]  # of the page's other tests
 
 COUNT = 14
-SHOTS = {3, 4}
+SHOTS = (3, 4)
 """Two of one scene."""
 
 
@@ -41,7 +42,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
             result = dataclasses.replace(result, width=pixels.shape[1], height=pixels.shape[0])
             gallery.add(result, previewed(np.ascontiguousarray(pixels)))
         gallery.add(ScoreResult(root / "broken.jpg", None, error="broken"), None)
-        gallery.finish(HEADER)
+        gallery.finish(HEADER, [Stack("burst", SHOTS, SHOTS[:1])])
     return root / "report"
 
 
