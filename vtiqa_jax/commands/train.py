@@ -16,8 +16,9 @@ from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation import report
 from vtiqa_jax.models import catalog
 from vtiqa_jax.models.checkpoint import LabelScale
-from vtiqa_jax.train import say, train
+from vtiqa_jax.train import train
 from vtiqa_jax.training.finetune import FinetuneRecipe
+from vtiqa_jax.training.logger import say
 from vtiqa_jax.training.options import SplitOptions, TrainOptions
 from vtiqa_jax.training.run_checkpointer import lock_workdir
 from vtiqa_jax.training.start import shape_start

@@ -28,7 +28,7 @@ JITTER = 0.08
 HARD = ("overexposed", "brightened", "sharpened", "lost_blocks", "striped")
 """Distortions that get three times as many chains: their lowest levels are noticed last."""
 UNTOUCHED = "untouched"
-CHAIN_COLUMNS = ("mask", "chains", "places")
+CHAIN_COLUMNS = ("mask", "chains", "places", "signs")
 """What `chain_columns` gives."""
 LARGEST = 768
 """Longer side, pixels, that photos are shrunk to before they are distorted: the distortions are meant for such."""
@@ -111,30 +111,22 @@ def add_chains(
         photo = photos.names[good[number % len(good)]]
         levels = np.clip(np.array(LEVELS) + rng.uniform(-JITTER, JITTER, len(LEVELS)), 0, 1)
         names += [f"{photo}|{UNTOUCHED}|0.000", *(f"{photo}|{kinds[number]}|{level:.3f}" for level in levels)]
-    first, added = len(photos.names), len(names)
-
-    def extend(column: tuple[str, ...]) -> tuple[str, ...]:
-        return (*column, *[""] * added) if column else ()
-
-    longer = Manifest(
-        (*photos.names, *names),
-        np.concatenate([photos.mos, np.zeros(added, np.float32)]),
-        DistortedImages(photos.images),
-        extend(photos.groups),
-        extend(photos.scenes),
-        {name: np.concatenate([values, np.zeros(added, np.float32)]) for name, values in photos.targets.items()},
-    )
-    return longer, np.arange(first, first + added).reshape(count, 1 + len(LEVELS))[kept]
+    rows_of_chains = np.arange(len(photos.names), len(photos.names) + len(names)).reshape(count, 1 + len(LEVELS))
+    return photos.extend(names, DistortedImages(photos.images)), rows_of_chains[kept]
 
 
-def chain_columns(chains: Int[np.ndarray, "chains levels"], count: int) -> dict[str, Float[np.ndarray, " n"]]:
+def chain_columns(
+    chains: Int[np.ndarray, "chains levels"], count: int, *, higher_is_better: bool = True
+) -> dict[str, Float[np.ndarray, " n"]]:
     """What the loss has to know of `count` photos with these chains among them.
 
     Returns:
         `mask`, 0 for photos of chains, which nobody scored; `chains`, the number of the chain, -1 for none; `places`,
-        the place in it, from 0.
+        the place in it, from 0; `signs`, 1 where higher scores are better and -1 otherwise, of all photos the same.
     """
-    columns = dict(zip(CHAIN_COLUMNS, (np.ones(count), np.full(count, -1.0), np.zeros(count)), strict=True))
+    sign = 1.0 if higher_is_better else -1.0
+    values = np.ones(count), np.full(count, -1.0), np.zeros(count), np.full(count, sign)
+    columns = dict(zip(CHAIN_COLUMNS, values, strict=True))
     columns["mask"][chains] = 0
     columns["chains"][chains] = np.arange(len(chains))[:, None]
     columns["places"][chains] = np.arange(chains.shape[1])

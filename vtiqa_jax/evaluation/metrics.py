@@ -49,6 +49,13 @@ def correlations(scores: Scores, mos: Scores) -> Correlations:
     return Correlations(plcc, srcc, krcc, rmse, len(scores))
 
 
+def correlations_if_any(scores: Scores, mos: Scores) -> Correlations:
+    """The same; NaN for all of them where there are fewer than two photos or scores that are not finite."""
+    if len(scores) < 2 or not np.isfinite(scores).all():
+        return Correlations(np.nan, np.nan, np.nan, np.nan, len(scores))
+    return correlations(scores, mos)
+
+
 def within_groups(scores: Scores, mos: Scores, groups: list[str]) -> dict[str, Correlations]:
     """The metrics within each group of photos, for groups in which the MOS differ.
 

@@ -23,6 +23,12 @@ last two differ between runs of the same settings."""
 HEADER = f"{'epoch':>6}{'loss':>9}{'PLCC':>9}{'SRCC':>9}{'lr':>10}{'photos/s':>10}{'left':>9}"
 
 
+def say(text: str) -> None:
+    """Prints in one process of a run."""
+    if sharding.is_main_process():
+        print(text, flush=True)
+
+
 def format_duration(seconds: float) -> str:
     """Hours and minutes, or minutes and seconds when below an hour."""
     minutes, rest = divmod(round(seconds), 60)
@@ -108,18 +114,18 @@ class MetricLogger:
             file.write(json.dumps(entry) + "\n")
         self._add(entry)
 
-    def log_epoch(self, history: History, scores: Float[np.ndarray, " n"] | None, mos: Float[np.ndarray, " n"]) -> None:
+    def log_epoch(self, history: History, scores: Float[np.ndarray, " n"], mos: Float[np.ndarray, " n"]) -> None:
         """Refreshes everything after an epoch.
 
         Args:
             history: its last entry is the epoch's.
-            scores: of the selection photos, when the epoch is the best so far.
+            scores: of the selection photos when the epoch is the best so far; none otherwise.
             mos: theirs.
         """
         if not self._enabled:
             return
         self._refresh(history)
         self._add(history[-1])
-        if self._events is not None and scores is not None and np.isfinite(scores).all():
+        if self._events is not None and len(scores) and np.isfinite(scores).all():
             found = metrics.correlations(scores, mos)
             plots.scatter(self._workdir / f"scatter-{self._selection_part}.png", scores, mos, found, self._scale)

@@ -29,6 +29,16 @@ class RunState:
     history: History = dataclasses.field(default_factory=list)
     seconds: float = 0.0
 
+    def add(self, values: dict[str, float]) -> None:
+        """Counts a batch of the present epoch, and adds its metrics up."""
+        self.batches_done += 1
+        self.totals = {name: self.totals.get(name, 0.0) + value for name, value in values.items()}
+
+    def end_epoch(self, following: ScheduleState, entry: dict[str, Any]) -> None:
+        """Goes on to the next epoch; the entry is of the one that ends."""
+        self.schedule, self.batches_done, self.totals = following, 0, {}
+        self.history.append(entry)
+
     def to_json(self) -> dict[str, Any]:
         """As JSON."""
         return dataclasses.asdict(self)
