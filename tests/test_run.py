@@ -484,7 +484,7 @@ def test_pictures_can_be_left_out(plots: bool, tmp_path: Path) -> None:
     epoch = {**step, "step": 2, "plcc": 0.9, "srcc": 0.8, "note": "", "photos_per_second": 9.0, "seconds": 1.0}
     with MetricLogger(tmp_path, LabelScale("test", 1.0, 5.0), "validation", [], plots) as logger:
         logger.log_step(step)
-        logger.log_epoch([step, epoch], np.float32([1, 2, 4]), np.float32([1, 3, 4]))
+        logger.log_epoch([step, epoch], np.float32([1, 2, 4]), np.float32([1, 3, 4]), best=True)
     assert lasting(tmp_path) == [step, {name: value for name, value in epoch.items() if name not in TIMES}]
     pictures = {"curve.png", "scatter-validation.png", "tensorboard"}
     assert {path.name for path in tmp_path.iterdir()} == {"metrics.jsonl"} | (pictures if plots else set())

@@ -169,7 +169,7 @@ def train(
                 if following.improved:
                     save_model(best_model(state))
                 save_state(state, end)
-                logger.log_epoch(run.history, scores if following.improved else scores[:0], data.selection_mos)
+                logger.log_epoch(run.history, scores, data.selection_mos, best=following.improved)
                 left = recipe.remaining_epochs(following)
                 say(format_epoch(entry, None if left is None else left * entry["seconds"] / entry["epoch"]))
                 if not following.done and should_stop(end):

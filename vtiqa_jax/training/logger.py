@@ -114,18 +114,21 @@ class MetricLogger:
             file.write(json.dumps(entry) + "\n")
         self._add(entry)
 
-    def log_epoch(self, history: History, scores: Float[np.ndarray, " n"], mos: Float[np.ndarray, " n"]) -> None:
+    def log_epoch(
+        self, history: History, scores: Float[np.ndarray, " n"], mos: Float[np.ndarray, " n"], *, best: bool
+    ) -> None:
         """Refreshes everything after an epoch.
 
         Args:
             history: its last entry is the epoch's.
-            scores: of the selection photos when the epoch is the best so far; none otherwise.
+            scores: of the selection photos.
             mos: theirs.
+            best: whether the epoch is the best so far, whose scores are drawn.
         """
         if not self._enabled:
             return
         self._refresh(history)
         self._add(history[-1])
-        if self._events is not None and len(scores) and np.isfinite(scores).all():
+        if self._events is not None and best and len(scores) and np.isfinite(scores).all():
             found = metrics.correlations(scores, mos)
             plots.scatter(self._workdir / f"scatter-{self._selection_part}.png", scores, mos, found, self._scale)
