@@ -259,9 +259,7 @@ def _settings(own: Mapping[str, type] = MappingProxyType({})) -> dict[str, Any]:
         spec = registry.get_struct_spec(info)
         is_inside = False
         assert isinstance(spec, StructConstructorSpec)
-        shown = tuple(
-            dataclasses.replace(field, type=_shown(opened(field.name, field.type))) for field in spec.fields
-        )
+        shown = tuple(dataclasses.replace(field, type=_shown(opened(field.name, field.type))) for field in spec.fields)
         return dataclasses.replace(spec, fields=shown)
 
     return {"config": (tyro.conf.DisallowNone, tyro.conf.CascadeSubcommandArgs), "registry": registry}

@@ -4,8 +4,10 @@ It is run, as `python FILE.py` would run it. Nothing that comes with a model's w
 """
 
 import contextlib
+import hashlib
 import importlib
 import importlib.util
+import inspect
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,4 +77,11 @@ def load_class(where: str, base: type[Class]) -> type[Class]:
         raise UserError(f"{name} has no {wanted}; {hint}")
     if wanted not in own:
         raise UserError(f"{wanted} in {name} is no subclass of {base.__module__}.{base.__name__}")
+    if inspect.isabstract(found):
+        raise UserError(f"{wanted} in {name} lacks {', '.join(sorted(found.__abstractmethods__))}")
     return found
+
+
+def source_hash(found: type) -> str:
+    """SHA-256 of the source of a class; of code that changes so does its hash."""
+    return hashlib.sha256(inspect.getsource(found).encode()).hexdigest()

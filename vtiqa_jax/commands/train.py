@@ -189,7 +189,7 @@ def train_dataset(
     """A public data set, as its owners distribute it; labels are mapped to the scale from 1 to 5 common to all.
 
     Args:
-        name: koniq10k, spaq, livew, rbid, cid2013 or biq2021.
+        name: koniq10k, spaq, livew, rbid, cid2013, biq2021, or FILE.py that reads a data set of your own.
         release: the folder it was unpacked into; with --from tfds the folder that its builder prepared it in.
         options: see `TrainOptions`.
         protocol: clean: train, validation, test, scenes kept together; paper: the authors' splits, the best epoch

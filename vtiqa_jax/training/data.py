@@ -74,6 +74,7 @@ def prepare_data(
         UserError: a photo cannot be read, or too few are left to learn from.
     """
     auxiliary = recipe.auxiliary_photos(photos, split.train, scale)
+    preflight.check_targets(photos, auxiliary.columns)
     cache = image_cache.build_image_cache(auxiliary.photos, folder, config, leave_out_broken=partial)
     readable, shown = split.without(cache.broken), auxiliary.without(cache.broken)
     preflight.check_labels(photos, readable, recipe)

@@ -2,7 +2,8 @@
 
 import dataclasses
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ from jaxtyping import Array, Float, Int
 
 from vtiqa_jax.data import distorted
 from vtiqa_jax.data.batches import AuxiliaryPhotos
-from vtiqa_jax.data.distortions import DISTORTIONS
+from vtiqa_jax.data.distortions import DISTORTIONS, Distortion
 from vtiqa_jax.data.loader import Batch
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import UserError
@@ -31,6 +32,9 @@ from vtiqa_jax.training.recipe import Recipe, ScheduleState
 @dataclasses.dataclass(frozen=True)
 class FinetuneRecipe(Recipe):
     """AdamW with warm-up and cosine, a learning rate per depth, L1 and PLCC loss."""
+
+    distortions: ClassVar[Mapping[str, Distortion]] = DISTORTIONS
+    """What the series of `chains` show, by name."""
 
     epochs: int = 8
     """Passes over the training photos."""
@@ -83,11 +87,11 @@ class FinetuneRecipe(Recipe):
             raise UserError("learning rates must be above 0 and --recipe.freeze-blocks at least 0")
         if not all(0 <= rate < 1 for rate in (self.drop_path, self.head_dropout, self.ema)):
             raise UserError("--recipe.drop-path, --recipe.head-dropout and --recipe.ema must be at least 0 and below 1")
-        if unknown := set(self.leave_out) - set(DISTORTIONS):
+        if unknown := set(self.leave_out) - set(self.distortions):
             raise UserError(
-                f"--recipe.leave-out: no distortion {sorted(unknown)[0]}; they are {', '.join(DISTORTIONS)}"
+                f"--recipe.leave-out: no distortion {sorted(unknown)[0]}; they are {', '.join(self.distortions)}"
             )
-        if set(self.leave_out) >= set(DISTORTIONS):
+        if set(self.leave_out) >= set(self.distortions):
             raise UserError("--recipe.leave-out leaves no distortion; leave out --recipe.chains instead")
         if self.leave_out and not self.chains:
             raise UserError("--recipe.leave-out needs --recipe.chains")
@@ -107,7 +111,9 @@ class FinetuneRecipe(Recipe):
         if not self.chains:
             return AuxiliaryPhotos(photos)
         better = scale.higher_is_better
-        longer, chains = distorted.add_chains(photos, rows, self.chains, self.leave_out, higher_is_better=better)
+        longer, chains = distorted.add_chains(
+            photos, rows, self.chains, self.leave_out, higher_is_better=better, distortions=self.distortions
+        )
         columns = distorted.chain_columns(chains, len(longer.names), higher_is_better=better)
         return AuxiliaryPhotos(longer, chains, self.chains_per_batch, columns)
 

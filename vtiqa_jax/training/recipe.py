@@ -67,6 +67,13 @@ class Recipe(abc.ABC):
     head_dropout: float = HEAD_DROPOUT
     """Rate at which the head's inputs are dropped."""
 
+    def model_config(self, config: ModelConfig) -> ModelConfig:
+        """The model that is trained, by the config of the one that it starts from; the same by default.
+
+        What it has beside that one's parameters is freshly initialised.
+        """
+        return config
+
     def init_head(self, params: Params) -> Params:
         """The parameters of a freshly initialised model, with the head as this recipe initialises it."""
         return params

@@ -13,6 +13,7 @@ from vtiqa_jax.errors import UserError
 from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.models.params import Params, hash_params
 from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.own_code import source_hash
 from vtiqa_jax.training.logger import History
 from vtiqa_jax.training.recipe import Recipe, ScheduleState
 
@@ -71,6 +72,8 @@ def run_identity(
         "labels": hashlib.sha256(photos.mos.tobytes()).hexdigest(),
         "photos": image_cache.fingerprint(photos),
     }
+    if type(recipe).__module__.split(".")[0] != "vtiqa_jax":
+        identity["code of the recipe"] = source_hash(type(recipe))
     if not scale.higher_is_better:
         identity["lower is better"] = True
     if len(split.selection) > len(recipe.selection(split)):

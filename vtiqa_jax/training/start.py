@@ -53,6 +53,7 @@ def shape_start(start: Checkpoint, options: TrainOptions) -> Checkpoint:
         if options.screen_side < start.config.view_size:
             raise UserError(f"--screen-side {options.screen_side} is below the views' {start.config.view_size} px")
         start = dataclasses.replace(start, config=start.config.replace(screen_side=options.screen_side))
+    start = dataclasses.replace(start, config=options.recipe.model_config(start.config))
     options.recipe.optimizer(start.config)  # what does not fit is said before an hour of decoding
     return start
 
