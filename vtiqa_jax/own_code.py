@@ -50,7 +50,7 @@ def load_module(name: str) -> ModuleType:
         with _importing_from(file.resolve().parent):
             spec.loader.exec_module(module)
         return module
-    except Exception as error:  # whatever a person's code may raise
+    except (Exception, SystemExit) as error:  # whatever a person's code may raise
         said = " ".join(str(error).split())
         raise UserError(f"{name} cannot be imported: {type(error).__name__}: {said}") from error
 

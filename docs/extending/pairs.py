@@ -68,7 +68,9 @@ class PairsRecipe(FinetuneRecipe):
         """The usual loss and a hinge loss over the pairs."""
         usual, logged = super().loss(outputs, batch)
         pairs, is_copy = batch["pairs"], batch["copies"] == 1
-        shown = (pairs[:, None] == pairs) & (batch["mask"] == 1)[:, None] & is_copy  # what only pads has no mask either
-        missing = jax.nn.relu(self.pair_margin - (outputs[:, None] - outputs))
+        shown = (
+            (pairs[:, None] == pairs[None]) & (batch["mask"] == 1)[:, None] & is_copy[None]
+        )  # what only pads has no mask either
+        missing = jax.nn.relu(self.pair_margin - (outputs[:, None] - outputs[None]))
         loss = jnp.where(shown, missing, 0).sum() / jnp.maximum(shown.sum(dtype=jnp.float32), 1)
         return usual + loss, logged | {"pairs": loss}

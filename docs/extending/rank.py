@@ -21,8 +21,8 @@ class RankRecipe(FinetuneRecipe):
         """The usual loss and the rank term."""
         usual, logged = super().loss(outputs, batch)
         weights = batch["mask"] / jnp.maximum(batch["std"], 1e-3)
-        order = jnp.sign(batch["labels"][:, None] - batch["labels"])
-        pairs = weights[:, None] * weights * jnp.abs(order)  # photos that only pad, and ties, weigh 0
-        wrong = jax.nn.softplus(-order * (outputs[:, None] - outputs))
+        order = jnp.sign(batch["labels"][:, None] - batch["labels"][None])
+        pairs = weights[:, None] * weights[None] * jnp.abs(order)  # photos that only pad, and ties, weigh 0
+        wrong = jax.nn.softplus(-order * (outputs[:, None] - outputs[None]))
         rank = (pairs * wrong).sum() / (pairs.sum() + 1e-6)
         return usual + self.rank_weight * rank, logged | {"rank": rank}

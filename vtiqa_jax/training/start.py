@@ -70,13 +70,14 @@ def initial_params(
     start: Checkpoint, recipe: Recipe, scale: LabelScale, stats: tuple[float, float], keep_head: bool
 ) -> Params:
     """The start's backbone with a fresh head, or with its own head moved to the standardised labels of `scale`."""
+    fresh = parameters.init_params(start.config, recipe.seed)
     if not keep_head:
-        fresh = recipe.init_head(parameters.init_params(start.config, recipe.seed))
-        return fresh | {k: v for k, v in start.params.items() if parameters.param_group(k)[0] != "head"}
+        kept = {k: v for k, v in start.params.items() if parameters.param_group(k)[0] != "head"}
+        return recipe.init_head(fresh) | kept
     assert start.scale is not None
     mean, std = stats
     slope, intercept = map_scale(start.scale, scale)
-    return parameters.rescale_head(start.config, start.params, slope / std, (intercept - mean) / std)
+    return parameters.rescale_head(start.config, fresh | start.params, slope / std, (intercept - mean) / std)
 
 
 def score_before(
