@@ -74,7 +74,7 @@ def test_its_commands_do_what_it_says(
     for name, path in {**material, "WORKDIR": tmp_path}.items():
         block = block.replace(f'"${name}"', str(path))
     monkeypatch.chdir(REPOSITORY)
-    program, *words = shlex.split(block)
+    program, *words = shlex.split(block.replace("\\\n", " "))
     if program == "python":
         load_module(words[0]).main(material["PHOTOS"], tmp_path)
         assert np.load(tmp_path / "features.npy").shape == (40, 2304)

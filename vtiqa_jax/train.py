@@ -32,7 +32,7 @@ from vtiqa_jax.models.params import Params
 from vtiqa_jax.training import preflight
 from vtiqa_jax.training.data import prepare_data
 from vtiqa_jax.training.features import features_key
-from vtiqa_jax.training.logger import HEADER, MetricLogger, epochs_of, format_epoch, say
+from vtiqa_jax.training.logger import MetricLogger, epochs_of, format_epoch, format_header, say
 from vtiqa_jax.training.loop import train_epoch
 from vtiqa_jax.training.options import TrainOptions
 from vtiqa_jax.training.recorder import EpochRecorder
@@ -138,7 +138,7 @@ def train(
             atomic.write_text(workdir / "split.json", json.dumps(splits.to_json(split, photos.names), indent=1) + "\n")
         with MetricLogger(workdir, scale, split.selection_part, run.history, machine.plots) as logger:
             if not run.schedule.done:
-                say(HEADER)
+                say(format_header())
             while not run.schedule.done:
                 schedule, end = run.schedule, (run.schedule.epoch + 1) * data.plan.steps
                 step = make_train_step(recipe, config, mesh, schedule.head_only)
@@ -153,12 +153,12 @@ def train(
                 selected_by = getattr(found, recipe.selection_metric) if len(data.selection) else None
                 following = recipe.update_schedule(schedule, selected_by)
                 state = state.after_epoch(following)
+                logged = {name: getattr(found, name) for name in metrics.logged_names(recipe.selection_metric)}
                 entry = {
                     "step": end,
                     "epoch": schedule.epoch + 1,
                     **{name: total / data.plan.steps for name, total in run.totals.items()},
-                    "plcc": found.plcc if math.isfinite(found.plcc) else None,
-                    "srcc": found.srcc if math.isfinite(found.srcc) else None,
+                    **{name: value if math.isfinite(value) else None for name, value in logged.items()},
                     "lr": recipe.learning_rate(schedule, end - 1, data.plan.steps),
                     "note": following.note,
                     "photos_per_second": recorder.photos_per_second,
@@ -177,7 +177,7 @@ def train(
 
         # ---- results: the test photos of a clean split are scored once, here, in float32 ----
         epochs, best = epochs_of(run.history), best_model(state)
-        if len(data.selection) and all(entry["srcc"] is None for entry in epochs):
+        if len(data.selection) and all(entry[recipe.selection_metric] is None for entry in epochs):
             raise UserError(
                 f"in no epoch did the scores of the {split.selection_part} photos differ, so no best model was found;"
                 " lower the learning rates of --recipe"

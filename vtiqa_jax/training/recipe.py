@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 import math
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import optax
@@ -50,8 +50,8 @@ class ScheduleState:
 class Recipe(abc.ABC):
     """How a model is trained. A recipe is a frozen dataclass whose fields are its settings."""
 
-    selection_metric: ClassVar[Literal["plcc", "srcc"]] = "srcc"
-    """The metric by which the best epoch is selected."""
+    selection_metric: ClassVar[str] = "srcc"
+    """The one of `metrics.METRICS` by which the best epoch is selected, the highest value."""
     must_select: ClassVar[bool] = False
     """Whether the recipe's course depends on that metric: it then takes however few photos there are to select on."""
     batch_size: int
