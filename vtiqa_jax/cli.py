@@ -152,13 +152,14 @@ def _own_classes(words: list[str]) -> tuple[list[str], dict[str, type]]:
         UserError: there is no such class.
     """
     own: dict[str, type] = {}
-    given = iter(words)
     left: list[str] = []
+    given = iter(words)
     for word in given:
-        name, _, choice = word.removeprefix("--").partition("=" if "=" in word else ":")
-        if word.startswith("--") and name in OPEN_CHOICES:
-            choice = choice or next(given, "")
-        elif word.startswith("--") or name not in OPEN_CHOICES:
+        option, equals, value = word.partition("=")
+        name, colon, choice = word.partition(":")
+        if option.removeprefix("--") in OPEN_CHOICES and option.startswith("--"):
+            name, choice = option.removeprefix("--"), value if equals else next(given, "")
+        elif not colon or name not in OPEN_CHOICES:
             left.append(word)
             continue
         if ":" in choice or choice.endswith(".py"):

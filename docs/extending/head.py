@@ -45,7 +45,7 @@ def train_step(head: GaussianHead, optimizer: nnx.Optimizer, features: Array, mo
 
 def main(photos: Path, workdir: Path, steps: int = 200) -> None:
     """Trains on scores.csv in the folder of photos; keeps features and predictions."""
-    rows = list(csv.DictReader((photos / "scores.csv").open()))
+    rows = list(csv.DictReader((photos / "scores.csv").read_text().splitlines()))
     features = vtiqa_jax.load().embed([photos / row["image"] for row in rows])
     np.save(workdir / "features.npy", features)
     mos = np.array([row["mos"] for row in rows], np.float32)
