@@ -129,6 +129,23 @@ def test_every_chain_takes_its_turn() -> None:
     assert any((one != two).any() for one, two in zip(longer, other, strict=True))
 
 
+def test_a_group_is_shown_whole_or_not_at_all(photos: Manifest) -> None:
+    added = batches.AuxiliaryPhotos(photos, np.arange(6).reshape(3, 2), 1)
+    assert added.without([]).groups.tolist() == [[0, 1], [2, 3], [4, 5]]
+    assert added.without([3, 9]).groups.tolist() == [[0, 1], [4, 5]]
+    with pytest.raises(UserError, match="none of the 3 groups of photos that the recipe adds can be read"):
+        added.without([0, 2, 5])
+    assert batches.AuxiliaryPhotos(photos).without([1]).groups.size == 0, "a recipe that adds none misses none"
+
+
+def test_a_plan_holds_its_batches(photos: Manifest) -> None:
+    plan = batches.BatchPlan(np.arange(5), 2, 0, {}, np.arange(5, 11).reshape(2, 3), 1)
+    assert (plan.steps, plan.size) == (3, 5)
+    assert [len(rows) for rows in plan.epoch(0)] == [5, 5, 4]
+    few = batches.BatchPlan(np.arange(3), 8, 0, {})
+    assert (few.steps, few.size, sorted(few.epoch(1)[0])) == (1, 3, [0, 1, 2])
+
+
 def test_the_order_loss_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two chains of three, and two photos of none, whose scores do not count."""
     monkeypatch.setattr(order, "LEVELS", (0.25, 1.0))

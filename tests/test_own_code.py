@@ -2,17 +2,24 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.conftest import Command
 from vtiqa_jax import __main__, cli
+from vtiqa_jax.data.manifest import ImageFolder, Manifest
+from vtiqa_jax.data.splits import Split
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.vtiqa import ModelConfig
 from vtiqa_jax.own_code import load_class, load_module
 from vtiqa_jax.training.finetune import FinetuneRecipe
 from vtiqa_jax.training.options import TrainOptions
 from vtiqa_jax.training.published import PublishedRecipe
 from vtiqa_jax.training.recipe import Recipe
+from vtiqa_jax.training.run_state import diff_settings, run_identity
 
 RECIPE = '''
 import dataclasses
@@ -28,6 +35,9 @@ class Mine(FinetuneRecipe):
 
 class Half(Recipe):
     """Lacks everything."""
+
+class Alone:
+    """No recipe."""
 '''
 
 
@@ -71,6 +81,7 @@ def test_the_packages_recipes_are_chosen_alike() -> None:
         ("mine.py:", "name a class as FILE.py:CLASS"),
         ("mine.py:Other", "mine.py has no Other; it has Mine, Half"),
         ("mine.py:beside", "beside in mine.py is no subclass of vtiqa_jax.training.recipe.Recipe"),
+        ("mine.py:Alone", "Alone in mine.py is no subclass of vtiqa_jax.training.recipe.Recipe"),
         ("mine.py:Half", "Half in mine.py lacks augment, learning_rate, loss, optimizer, update_schedule"),
         ("broken.py:Mine", "broken.py cannot be imported: ZeroDivisionError: division by zero"),
         ("wrong.py:Mine", "wrong.py cannot be imported: SyntaxError"),
@@ -106,3 +117,20 @@ def test_a_file_that_leaves_the_program_is_a_mistake_too(folder: Path) -> None:
     (folder / "leaves.py").write_text("import sys\nsys.exit(3)\n")
     with pytest.raises(UserError, match=r"leaves.py cannot be imported: SystemExit: 3"):
         load_module("leaves.py")
+
+
+def test_a_run_is_not_gone_on_with_after_its_file_has_changed(folder: Path, config: ModelConfig) -> None:
+    photos = Manifest(("a", "b"), np.float32([1, 2]), ImageFolder(folder))
+    for name in photos.names:
+        (folder / name).touch()
+    split, scale = Split(np.arange(2), np.arange(0), np.arange(0)), LabelScale("test", 1.0, 5.0)
+
+    def identity(recipe: Recipe) -> dict[str, Any]:
+        return run_identity(recipe, config, {}, photos, split, scale, keep_head=False)
+
+    first, again = (identity(load_class("mine.py:Mine", Recipe)()) for _ in range(2))
+    (folder / "mine.py").write_text(RECIPE + "# another loss\n")
+    other = identity(load_class("mine.py:Mine", Recipe)())
+    assert first == again
+    assert diff_settings(first, other) == "code of the recipe differ"
+    assert "code of the recipe" not in identity(FinetuneRecipe())

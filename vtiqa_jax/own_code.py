@@ -83,5 +83,8 @@ def load_class(where: str, base: type[Class]) -> type[Class]:
 
 
 def source_hash(found: type) -> str:
-    """SHA-256 of the source of a class; of code that changes so does its hash."""
-    return hashlib.sha256(inspect.getsource(found).encode()).hexdigest()
+    """SHA-256 of the file that a class is in; empty for one that was typed in."""
+    try:
+        return hashlib.sha256(Path(inspect.getfile(found)).read_bytes()).hexdigest()
+    except (OSError, TypeError):
+        return ""
