@@ -105,6 +105,13 @@ def test_its_options_are_in_the_help_and_misspelt_ones_are_told(folder: Path, co
     assert (status, "did you mean --recipe.strength?" in error) == (2, True)
 
 
+@pytest.mark.parametrize("decorator", ["", "@dataclasses.dataclass"])
+def test_a_class_that_is_no_frozen_dataclass_is_told_so(folder: Path, decorator: str) -> None:
+    (folder / "bare.py").write_text(f"import dataclasses\n{decorator}\nclass Bare:\n    pass\n")
+    with pytest.raises(UserError, match=r"Bare in bare.py is no frozen dataclass; put @dataclasses"):
+        load_class("bare.py:Bare", object)
+
+
 def test_two_files_of_one_name_are_two_modules(folder: Path) -> None:
     first = load_class("mine.py:Mine", Recipe)
     (folder / "other").mkdir()

@@ -4,6 +4,7 @@ It is run, as `python FILE.py` would run it. Nothing that comes with a model's w
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import importlib
 import importlib.util
@@ -56,7 +57,7 @@ def load_module(name: str) -> ModuleType:
 
 
 def load_class(where: str, base: type[Class]) -> type[Class]:
-    """A class by FILE.py:CLASS or MODULE:CLASS.
+    """A frozen dataclass, whose fields become options, by FILE.py:CLASS or MODULE:CLASS.
 
     Args:
         where: its place.
@@ -79,6 +80,8 @@ def load_class(where: str, base: type[Class]) -> type[Class]:
         raise UserError(f"{wanted} in {name} is no subclass of {base.__module__}.{base.__name__}")
     if inspect.isabstract(found):
         raise UserError(f"{wanted} in {name} lacks {', '.join(sorted(found.__abstractmethods__))}")
+    if not dataclasses.is_dataclass(found) or found.__hash__ is None:
+        raise UserError(f"{wanted} in {name} is no frozen dataclass; put @dataclasses.dataclass(frozen=True) above it")
     return found
 
 
