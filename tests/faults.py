@@ -107,7 +107,7 @@ FAULTS = (
         "vtiqa_jax/evaluation/scorer.py",
         "features[1:].mean(0)], axis=1)}",
         "features[1]], axis=1)}",
-        "tests/test_extending.py::test_features_are_what_the_head_scores_by",
+        "tests/test_embed.py::test_features_are_what_the_head_scores_by",
     ),
     Fault(
         "a metric in units of the MOS is told on another scale",

@@ -15,7 +15,6 @@ from tests.conftest import Command
 from vtiqa_jax import __main__
 from vtiqa_jax.data.distorted import UNTOUCHED
 from vtiqa_jax.data.manifest import ImageFolder, Manifest
-from vtiqa_jax.errors import ImageError
 from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
@@ -177,30 +176,3 @@ def test_a_data_set_is_read_and_checked(material: dict[str, Path], command: Comm
     assert "lists 40 photos, My photographs has 5000" in error
     status, _, error = command(__main__.main, "train", "dataset", REPOSITORY / "train.py", "--release", ".")
     assert status == 2 and "is no data set: it needs INFO" in error
-
-
-def test_features_are_what_the_head_scores_by(material: dict[str, Path], model: Path) -> None:
-    loaded = checkpoint.load(model)
-    assert loaded.scale is not None
-    config = loaded.config.replace(eval_mosaics=3)
-    scorer = Scorer(config, loaded.params, loaded.scale)
-    paths = [material["PHOTOS"] / f"{row}.png" for row in range(11)]
-    features = scorer.embed(paths, batch_size=4)
-    assert features.dtype == np.float32
-    halves = jnp.split(jnp.asarray(features), 2, axis=1)
-    whole: Any = Checkpoint(config, loaded.params, loaded.scale, {}).model()
-    np.testing.assert_allclose(whole.score_features(*halves), scorer.score(paths), rtol=1e-4)
-    np.testing.assert_allclose(scorer.embed(paths[3]), features[3:4], rtol=1e-4, atol=1e-5)
-    streamed = scorer.stream_features(paths, batch_size=4)
-    np.testing.assert_array_equal(next(streamed), features[0])
-    assert len(list(streamed)) == 10
-    assert scorer.embed([]).shape == (0, features.shape[1])
-
-
-def test_a_photo_without_features_is_named(material: dict[str, Path], model: Path, tmp_path: Path) -> None:
-    scorer, broken = Scorer.load(model), tmp_path / "broken.png"
-    broken.write_bytes(b"no picture")
-    with pytest.raises(ImageError, match=r"broken\.png: "):
-        scorer.embed([material["PHOTOS"] / "0.png", broken])
-    with pytest.raises(ImageError, match="photo 1: "):
-        scorer.embed([np.zeros((50, 60, 3), np.uint8), np.zeros((50, 60), np.float32)])
