@@ -20,6 +20,7 @@ import tyro
 from playwright.sync_api import sync_playwright
 from timing import device
 
+from vtiqa_jax.choosing.stacks import Stack
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.gallery.page import GalleryHeader, open_gallery
 from vtiqa_jax.gallery.preview import make_preview
@@ -80,8 +81,10 @@ def write(folder: Path, count: int) -> None:
             result = ScoreResult(path, score, percentile=50.0, spread=0.2, width=320, height=213)
             gallery.add(result, preview, quality)
         finishing = time.perf_counter()
-        gallery.finish(GalleryHeader("a benchmark", "no model", LabelScale("made up", 1.0, 5.0), "none", "today"))
-        print(f"groups and page: {time.perf_counter() - finishing:.1f} s")
+        stacks = [Stack("burst", (number - 1, number), (number,)) for number in range(1, count, 10)]
+        header = GalleryHeader("a benchmark", "no model", LabelScale("made up", 1.0, 5.0), "none", "today")
+        gallery.finish(header, stacks)
+        print(f"the page: {time.perf_counter() - finishing:.1f} s")
     size = (folder / "index.html").stat().st_size
     print(f"{count} photos: {time.perf_counter() - start:.1f} s, index.html {size / 1e6:.1f} MB")
 

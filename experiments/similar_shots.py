@@ -2,10 +2,9 @@
 
     pip install imagehash && python experiments/similar_shots.py --images DIR
 
-DIR holds BIQ2021's photos. The photos of SERIES, by their file's number in its subset, were sorted by eye on contact
-sheets: each of ss01's scenes was photographed several times, at different exposures, colours and focus. `scene/a`
-and `scene/b` show one scene in different framing; pairs of them count neither way. So do pairs within a set of
-UNCLEAR, photos of ss02 of one subject; all other pairs of different scenes are to be kept apart.
+DIR holds BIQ2021's photos. Those of `ss01_series.py` were sorted by eye. `scene/a` and `scene/b` show one scene in
+different framing; pairs of them count neither way. So do pairs within a set of UNCLEAR, photos of ss02 of one subject;
+all other pairs of different scenes are to be kept apart.
 
 Photos are grouped by single linkage (pairs at a threshold are linked, and what is linked is one group) and, by the
 class tokens, also by average linkage, as in `experiments/near_duplicates.py`. The table gives, at several
@@ -26,29 +25,15 @@ import tyro
 from jaxtyping import Bool, Float, Int
 from PIL import Image
 from scipy.cluster.hierarchy import fcluster, linkage
+from ss01_series import read_series
 from tqdm import tqdm
 
 import vtiqa_jax
-from vtiqa_jax.gallery import fingerprints, preview
+from vtiqa_jax.choosing import fingerprints
 from vtiqa_jax.photos.decode import read
 from vtiqa_jax.photos.resize import prepare
+from vtiqa_jax.photos.sketch import make_sketch
 
-SERIES = {
-    "ball": "1-9", "massager": "10-16", "smiley": "17-25", "elephant": "26-34", "helicopter": "35-41",
-    "truck": "42-50", "cat": "51-57", "rabbit": "58-65", "banner/a": "66-70", "banner/b": "71-72", "cup": "73-78",
-    "remotes/a": "79-80", "remotes/b": "81-87", "mug": "88-95", "leaves/a": "96", "leaves/b": "97-103",
-    "peas/a": "104,106-114", "peas/b": "105", "hexagons/a": "115-117", "hexagons/b": "118-119", "park": "120-125",
-    "sphere": "126-129", "butterfly": "130-135", "cloth": "136-145", "sharpener": "146-148", "handset/a": "149",
-    "handset/b": "150-155", "pomegranate/a": "156", "pomegranate/b": "157-163", "pomegranate/c": "164",
-    "tree": "165-177", "overpass": "178-190", "skyline": "191-202", "car park": "203-215", "street": "216-226",
-    "plate/a": "227-245", "plate/b": "246", "keyboard/a": "247-251", "keyboard/b": "252-265", "almonds/a": "266-271",
-    "almonds/b": "272-274", "almonds/c": "275-282", "rescue/a": "700-708", "rescue/b": "709-721", "car": "722-733",
-    "train": "734-745", "piano": "746-757", "toy": "758-767", "make-up": "768-781", "curler": "782-790",
-    "shelf": "791-804", "house": "805-819", "pig": "820-827", "road": "1300-1303", "umbrella": "1304-1318",
-    "square": "1319-1332", "door": "1333", "boards": "1334-1349", "seat/a": "1350-1369", "seat/b": "1370-1384",
-    "leaf": "1385-1404", "floor": "1405-1420", "children": "1422-1431", "pot": "1432-1446",
-}  # fmt: skip
-"""Of ss01."""
 APART = range(1, 161)
 """Of ss02, different photos but for numbers 146 and 147, two shots of one scene."""
 UNCLEAR = (
@@ -70,12 +55,7 @@ class Arguments:
 def labels() -> tuple[list[str], list[str], list[str]]:
     """The names of the sorted photos, the series of each and its scene."""
     unclear = {number: f"unclear {group[0]}" for group in UNCLEAR for number in group} | {146: "pair", 147: "pair"}
-    rows = []
-    for series, ranges in SERIES.items():
-        for part in ranges.split(","):
-            first, _, last = part.partition("-")
-            numbers = range(int(first), int(last or first) + 1)
-            rows += [(f"ss01 ({number}).jpg", series, series.split("/")[0]) for number in numbers]
+    rows = [(name, series, series.split("/")[0]) for name, series in read_series().items()]
     for number in APART:
         series = "pair" if number in (146, 147) else f"alone {number}"
         rows.append((f"ss02 ({number}).jpg", series, unclear.get(number, series)))
@@ -112,11 +92,9 @@ def class_tokens(paths: list[Path]) -> Float[np.ndarray, "photos photos"]:
 
 def fingerprinted(paths: list[Path]) -> Float[np.ndarray, "photos photos"]:
     """The best correlation of shifted fingerprints, as `fingerprints.group_similar` compares them."""
-    config = vtiqa_jax.load().config
 
     def of(path: Path) -> fingerprints.Fingerprint:
-        pixels = read(path).pixels
-        return preview.make_preview(pixels, pixels, config).fingerprint
+        return fingerprints.fingerprint(make_sketch(read(path).pixels).grey)
 
     with ThreadPoolExecutor() as pool:
         prints = np.stack([*pool.map(of, paths)])

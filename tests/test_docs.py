@@ -211,7 +211,7 @@ def test_the_citation_is_of_this_version() -> None:
 
 # ---- the documents' Python ----
 
-RUN = ("scoring", "explain", "flax")
+RUN = ("scoring", "explain", "flax", "choosing")
 """Documents with Python."""
 
 

@@ -49,6 +49,6 @@ def test_a_photo_without_features_is_named(photos: list[np.ndarray], model: Path
 
 
 def test_the_papers_model_has_none(photos: list[np.ndarray], scale: Any) -> None:
-    config = tiny_config(kind="original")
+    config = tiny_config(kind="original", patch_size=32, mosaic_patch=32, global_resize=244, local_resize=768)
     with pytest.raises(UserError, match="the paper's model has no features to give"):
         Scorer(config, init_params(config, 0), scale).embed(photos)

@@ -1,4 +1,4 @@
-"""The page of `vtiqa score --report`: previews, groups of similar shots, files and text that nobody vouches for."""
+"""The page of `vtiqa score --report`: previews, files and text that nobody vouches for."""
 
 import base64
 import dataclasses
@@ -19,11 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vtiqa_jax import atomic
-from vtiqa_jax.data import demo, distortions
+from vtiqa_jax.choosing.stacks import Stack
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.gallery import fingerprints, page, preview
-from vtiqa_jax.gallery.fingerprints import fingerprint, group_similar
+from vtiqa_jax.gallery import page, preview
 from vtiqa_jax.gallery.page import GalleryHeader, open_gallery
 from vtiqa_jax.gallery.preview import make_preview
 from vtiqa_jax.models.checkpoint import LabelScale
@@ -67,72 +66,11 @@ def test_a_thumbnail_keeps_the_shape_and_is_never_enlarged(size: tuple[int, int]
     shown = decode("", made.thumbnail).pixels
     assert shown.shape[:2] == thumbnail
     assert decode("", made.views).pixels.shape == (TINY.view_size, 2 * TINY.view_size, 3)
-    assert np.isfinite(made.fingerprint).all()
 
 
 def test_a_thumbnail_has_the_colours_of_the_photo() -> None:
     red = np.full((40, 40, 3), (250, 10, 10), np.uint8)
     np.testing.assert_allclose(decode("", previewed(red).thumbnail).pixels.mean((0, 1)), (250, 10, 10), atol=3)
-
-
-# ---- Near-identical shots ----
-
-
-def test_a_series_is_found_and_other_photos_stay_apart() -> None:
-    rng = np.random.default_rng(0)
-    found, expected = [], []
-    for scene, original in enumerate(demo.originals().values()):
-        height, width = original.shape[:2]
-        shot = original[: height - height // 21, : width - width // 21]
-        shifted = original[height // 21 :, width // 21 :]  # by a twentieth of the shot
-        series = [shot, shifted, np.uint8(shot * 0.35), 255 - np.uint8((255 - shot) * 0.5)]
-        series += [distort(shot, 0.4, rng) for distort in (distortions.defocus, distortions.noise)]
-        found += [previewed(np.ascontiguousarray(pixels)).fingerprint for pixels in series]
-        expected += [scene] * len(series)
-    groups = group_similar(np.stack(found))
-    np.testing.assert_array_equal(groups, expected)
-
-
-def horizon(seed: int) -> Rgb:
-    rng = np.random.default_rng(seed)
-    rows = np.where(np.arange(200) < rng.integers(95, 105), rng.integers(150, 250), rng.integers(10, 90))
-    return np.clip(rows[:, None, None] + rng.normal(0, 6, (200, 300, 3)), 0, 255).astype(np.uint8)
-
-
-def test_a_horizon_alone_makes_no_series(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = np.stack([fingerprint(horizon(seed)) for seed in range(20)])
-    assert (group_similar(found) == -1).all()
-
-    def whole(prints: np.ndarray, top: int, left: int) -> np.ndarray:
-        vectors = prints[:, top : top + 16, left : left + 16].reshape(len(prints), -1)
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-    monkeypatch.setattr(fingerprints, "_windows", whole)  # the means of rows and columns left in
-    assert (group_similar(found) >= 0).sum() > 10
-
-
-def test_frames_of_one_colour_are_no_series() -> None:
-    black = fingerprint(np.zeros((50, 50, 3), np.uint8))
-    assert (group_similar(np.stack([black, black])) == -1).all()
-
-
-def test_no_photos_and_one() -> None:
-    assert len(group_similar(np.empty((0, fingerprints.SIDE, fingerprints.SIDE), np.float32))) == 0
-    assert group_similar(fingerprint(noise(0))[None]).tolist() == [-1]
-
-
-@pytest.mark.parametrize("block", [1, 3, 1024])
-def test_groups_do_not_depend_on_how_the_work_is_cut(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fingerprints, "BLOCK", block)
-    a, b, c = (fingerprint(noise(seed)) for seed in range(3))
-    assert group_similar(np.stack([c, a, b, a, b, b])).tolist() == [-1, 0, 1, 0, 1, 1]
-
-
-def test_shots_connected_by_a_third_are_one_group() -> None:
-    a, b = fingerprint(noise(1)), fingerprint(noise(2))
-    middle = a / np.linalg.norm(a) + np.float32(1.15) * b / np.linalg.norm(b)
-    assert group_similar(np.stack([a, b])).tolist() == [-1, -1]
-    assert group_similar(np.stack([a, b, middle])).tolist() == [0, 0, 0]
 
 
 # ---- Files ----
@@ -345,10 +283,10 @@ def test_only_the_page_s_own_style_and_script_are_allowed(tmp_path: Path) -> Non
     (policy,) = (a["content"] for a, _ in elements.of("meta") if a.get("http-equiv") == "Content-Security-Policy")
     assert policy is not None
     (style,) = (text for _, text in elements.of("style"))
-    (script,) = (text for attributes, text in elements.of("script") if "type" not in attributes)
-    for kind, text in (("style", style), ("script", script)):
-        hashed = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-        assert f"{kind}-src 'sha256-{hashed}';" in policy
+    scripts = [text for attributes, text in elements.of("script") if "type" not in attributes]
+    for kind, texts in (("style", [style]), ("script", scripts)):
+        hashed = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts]
+        assert f"{kind}-src 'sha256-" + "' 'sha256-".join(hashed) + "';" in policy
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     text = (tmp_path / "report" / "index.html").read_text()
@@ -367,19 +305,20 @@ def test_a_photo_s_data(tmp_path: Path) -> None:
         gallery.add(ScoreResult(Path("1.jpg"), None, error="broken"), None)
         gallery.add(ScoreResult(Path("2.jpg"), 2.0), previewed(noise(1)))
         gallery.add(ScoreResult(Path("3.jpg"), 2.5), twins)
-        gallery.finish(HEADER)
+        gallery.finish(HEADER, [Stack("burst", (0, 3), (0,))])
     elements = read(tmp_path / "report")
     first, second, third, fourth = elements.data("data")["photos"]
-    link = first.pop("link")
+    link, looks = first.pop("link"), first.pop("looks")
+    np.testing.assert_allclose(looks, twins.looks, atol=0.005)
     assert first == {
         "name": "0.jpg", "folder": "a", "score": 3.5, "percentile": 83.0, "out_of_range": "above", "spread": 0.25,
         "warning": "small", "remarks": "above the scores of all training photos; small",
-        "rank": 3.5, "width": 90, "height": 60, "group": 0,
+        "rank": 3.5, "width": 90, "height": 60, "stack": 1, "stack_kind": "burst", "best": True,
     }  # fmt: skip
     assert link == os.path.relpath("a/0.jpg", tmp_path / "report")
     assert second.keys() == {"name", "folder", "link", "error"}
-    assert "group" not in third
-    assert fourth["group"] == 0
+    assert "stack" not in third and third["best"]
+    assert (fourth["stack"], fourth["best"]) == (1, False)
     maps = elements.data("maps")
     (columns, encoded), *others = maps["maps"]
     assert others == [None] * 3

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.test_gallery import HEADER, noise, previewed
+from vtiqa_jax.choosing.stacks import Stack
 from vtiqa_jax.evaluation import columns
 from vtiqa_jax.evaluation.columns import Column
 from vtiqa_jax.evaluation.detail_map import DetailMap
@@ -59,7 +60,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
             result = dataclasses.replace(result, width=pixels.shape[1], height=pixels.shape[0])
             gallery.add(result, previewed(np.ascontiguousarray(pixels)), quality)
         gallery.add(ScoreResult(root / "a" / "broken.jpg", None, error=BROKEN), None)
-        gallery.finish(HEADER)
+        gallery.finish(HEADER, [Stack("burst", tuple(sorted(SERIES)), (8,))])
     return root / "report"
 
 
@@ -315,7 +316,7 @@ def test_marking_what_is_not_marked_goes_on_to_the_next(page: Page) -> None:
     expect(page.locator("#viewer-name")).to_have_text(before[0])
 
 
-def test_similar_shots_are_stacked(page: Page) -> None:
+def test_photos_are_stacked(page: Page) -> None:
     everything = numbers(page)
     assert page.locator(".card", has_text="★").locator(".name").all_inner_texts() == [NAMES[8]]
     page.locator("#grid .card").first.focus()
@@ -323,6 +324,7 @@ def test_similar_shots_are_stacked(page: Page) -> None:
     assert numbers(page) == [number for number in everything if number not in SERIES - {8}]
     expect(page.locator("#shown")).to_have_text("16 photos, 1 stack")
     expect(page.locator(".expand")).to_have_text("+2")
+    expect(page.locator(".kind")).to_have_text("burst of 3")
     page.click(".expand")
     opened = numbers(page)
     assert opened[opened.index(8) :][:3] == [8, 5, 4]
@@ -336,6 +338,31 @@ def test_similar_shots_are_stacked(page: Page) -> None:
     page.click("#reset")
     page.uncheck("#stack")
     assert numbers(page) == everything
+
+
+def test_a_bracket_is_shown_as_one_picture(browser: Any, tmp_path: Path) -> None:
+    """No star, since none of them is to be rejected, and in the order of their names."""
+    with open_gallery(tmp_path / "report") as gallery:
+        for name, score in (("a", 2.0), ("b", 4.0), ("c", 1.0), ("d", 3.0), ("e", 1.5), ("f", 2.5)):
+            gallery.add(ScoreResult(Path(f"{name}.jpg"), score), previewed(noise(1)))
+        stacks = [Stack("exposure bracket", (0, 1, 2, 3), (0, 1, 2, 3)), Stack("copies", (4, 5), (4,))]
+        gallery.finish(HEADER, stacks)
+    page, wrong = watched(browser)
+    page.goto((tmp_path / "report" / "index.html").as_uri())
+    assert page.locator(".card", has_text="★").locator(".name").all_inner_texts() == ["e.jpg"]
+    page.check("#stack")
+    assert page.locator(".kind").all_inner_texts() == ["exposure bracket of 4: kept whole", "2 copies"]
+    assert names(page) == ["b.jpg", "e.jpg"]  # the best copy, which is not the first by rank
+    page.locator(".expand").first.click()
+    assert names(page) == ["b.jpg", "a.jpg", "c.jpg", "d.jpg", "e.jpg"]
+    page.locator("#grid .card").first.focus()
+    page.keyboard.press("x")
+    expect(page.locator("#toast")).to_have_text("Rejected, though its exposure bracket is one picture")
+    page.keyboard.press("Enter")
+    facts = dict(zip(*(page.locator(f"#facts {tag}").all_inner_texts() for tag in ("dt", "dd")), strict=True))
+    assert facts["stack"] == "in exposure bracket of 4: kept whole"
+    page.context.close()
+    assert wrong == []
 
 
 def test_names_and_reasons_are_shown_as_they_are(page: Page) -> None:
@@ -354,14 +381,14 @@ def test_what_a_screen_reader_hears(page: Page) -> None:
     cards = page.get_by_role("list", name="Photos").get_by_role("button")
     labels = [cards.nth(number).get_attribute("aria-label") for number in range(16)]
     assert labels[0] == "IMG_0011.jpg, score 4.70"
-    assert "IMG_0008.jpg, score 3.60, best of 3 similar shots" in labels
+    assert "IMG_0008.jpg, score 3.60, best of burst of 3" in labels
     assert "IMG_0007.jpg, score 3.30, warning: much smaller than a photo of a camera" in labels
     assert labels[-1] == f"broken.jpg, not scored: {BROKEN}"
     item = page.get_by_role("listitem").nth(3)
     assert (item.get_attribute("aria-posinset"), item.get_attribute("aria-setsize")) == ("4", "16")
     assert page.locator("#grid [tabindex='0']").count() == 1
     assert page.get_by_role("status").first.get_attribute("id") == "shown"
-    fields = {"Find": "searchbox", "from": "spinbutton", "to": "spinbutton", "Stack similar shots": "switch"}
+    fields = {"Find": "searchbox", "from": "spinbutton", "to": "spinbutton", "Stacks": "switch"}
     for name, role in (fields | dict.fromkeys(("Order", "Show", "Folder"), "combobox")).items():
         assert page.get_by_role(role, name=name, exact=True).count() == 1, name
     unnamed = "e => !(e.getAttribute('aria-label') || e.innerText.trim() || e.closest('dialog:not([open])'))"
@@ -405,7 +432,7 @@ def test_a_scale_on_which_lower_is_better(browser: Any, tmp_path: Path) -> None:
     with open_gallery(tmp_path / "report") as gallery:
         for name, score in (("bad", 90.0), ("good", 5.0), ("fair", 40.0)):
             gallery.add(ScoreResult(Path(f"{name}.jpg"), score), previewed(noise(1)))
-        gallery.finish(header)
+        gallery.finish(header, [Stack("burst", (0, 1, 2), (1,))])
     page, wrong = watched(browser)
     page.goto((tmp_path / "report" / "index.html").as_uri())
     assert names(page) == ["good.jpg", "fair.jpg", "bad.jpg"]
@@ -440,7 +467,7 @@ def test_a_column_that_comes_later_is_shown_and_downloaded(
         page.click("#download")
     with Path(download.value.path()).open(newline="", encoding="utf-8") as file:
         first, second = csv.DictReader(file)
-    assert list(first) == ["image", "score", "rank", "fine_detail", "is_sharp", "mark", "group"]
+    assert list(first) == ["image", "score", "rank", "best", "fine_detail", "is_sharp", "mark"]
     assert (first["fine_detail"], first["is_sharp"], second["is_sharp"]) == ("0.25", "false", "")
     page.context.close()
     assert wrong == []

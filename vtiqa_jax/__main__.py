@@ -38,6 +38,7 @@ COMMANDS = {
     "explain": "vtiqa_jax.commands.explain:explain",
     "compare": "vtiqa_jax.commands.compare:compare",
     "train": TRAIN,
+    "tune": "vtiqa_jax.commands.tune:tune",
     "heads": "vtiqa_jax.commands.heads:heads",
     "eval": EVAL,
     "convert": CONVERT,

@@ -249,7 +249,7 @@ def _take_place(complete: Path, path: Path, old: Path) -> None:
     if path.is_dir() and not complete.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if path.exists():
-        _keep_attributes(path, complete)
+        keep_attributes(path, complete)
     try:
         if path.is_dir():  # only a file can be renamed onto another
             if complete.parent == path:
@@ -262,7 +262,7 @@ def _take_place(complete: Path, path: Path, old: Path) -> None:
         (_refill if path.is_dir() else _overwrite)(path, complete)
 
 
-def _keep_attributes(path: Path, new: Path) -> None:
+def keep_attributes(path: Path, new: Path) -> None:
     """Gives a new file or folder the owner, mode and extended attributes (ACLs on Linux) of `path`, where one may."""
     status = path.stat()
     if hasattr(os, "chown"):

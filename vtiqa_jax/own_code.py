@@ -80,7 +80,8 @@ def load_class(where: str, base: type[Class]) -> type[Class]:
         raise UserError(f"{wanted} in {name} is no subclass of {base.__module__}.{base.__name__}")
     if inspect.isabstract(found):
         raise UserError(f"{wanted} in {name} lacks {', '.join(sorted(found.__abstractmethods__))}")
-    if not dataclasses.is_dataclass(found) or found.__hash__ is None:
+    is_frozen = dataclasses.is_dataclass(found) and found.__hash__ is not None
+    if not is_frozen:
         raise UserError(f"{wanted} in {name} is no frozen dataclass; put @dataclasses.dataclass(frozen=True) above it")
     return found
 

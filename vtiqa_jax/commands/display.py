@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from tqdm import tqdm
 
+from vtiqa_jax.choosing.stacks import Stack, say_stack, say_stacks
 from vtiqa_jax.evaluation.columns import score_columns
 from vtiqa_jax.evaluation.reasons import say_reasons
 from vtiqa_jax.evaluation.results import ScoreResult
@@ -69,7 +70,7 @@ class Display:
         score, *others = [column.show(result) for column in self._columns]
         shown = "failed".rjust(len(score)) if result.score is None else score
         reasons = say_reasons([fault for fault in result.reasons if fault.level != "slight"])
-        said = "; ".join(filter(None, [reasons, result.remarks]))
+        said = "; ".join(filter(None, [reasons, result.remarks, say_stack(result)]))
         return f"{shown}{''.join(others)}  {result.image}{f': {said}' if said else ''}"
 
     def add(self, result: ScoreResult) -> None:
@@ -77,10 +78,15 @@ class Display:
         if self._is_live:
             tqdm.write(self.line(result), file=sys.stdout)
 
-    def finish(self, results: Sequence[ScoreResult]) -> None:
-        """Prints what is printed when all results are there."""
+    def finish(self, results: Sequence[ScoreResult], stacks: Sequence[Stack] = ()) -> None:
+        """Prints what is printed when all results are there, and how many stacks there are among them."""
         if self._silent or self._is_live:
             return
+        self._print_results(results)
+        if stacks:
+            print(f"\nstacks: {say_stacks(stacks)}")
+
+    def _print_results(self, results: Sequence[ScoreResult]) -> None:
         ordered = sort_results(results, self._order, self._model.scale)
         scored = [result for result in ordered if result.score is not None]
         failed = [result for result in ordered if result.score is None]

@@ -41,6 +41,7 @@ def info(model: Positional[str] = "default") -> None:
             "reasons": config.reasons,
             "intervals": config.intervals,
             "novelty": config.novelty,
+            "one person's taste": config.taste,
         }
         lines["says"] = ", ".join(["score", *(name for name, is_known in known.items() if is_known)])
     lines["fingerprint"] = fingerprint(identify(loaded, "float32"))

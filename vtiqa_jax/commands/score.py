@@ -16,10 +16,12 @@ from tyro.conf import Positional, arg
 
 import vtiqa_jax
 from vtiqa_jax import atomic
+from vtiqa_jax.choosing.stacks import find_stacks, mark_stacks
 from vtiqa_jax.commands.display import Display, Order
 from vtiqa_jax.commands.photos import find_photos
 from vtiqa_jax.commands.selection import Selection
 from vtiqa_jax.commands.sigterm import raise_on_sigterm
+from vtiqa_jax.commands.stars import Stars, take_all_back
 from vtiqa_jax.errors import Terminated, UserError
 from vtiqa_jax.evaluation import score_files
 from vtiqa_jax.evaluation.columns import score_columns
@@ -52,6 +54,7 @@ def score(
     reasons: bool = False,
     false_alarms: float = DEFAULT_RATE,
     selection: Annotated[Selection, arg(name="")] = Selection(),
+    stars: Annotated[Stars, arg(name="")] = Stars(),
     sort: Annotated[Order | None, arg(metavar="{best,worst,name,given}")] = None,
     cache: Path | None = None,
     quiet: bool = False,
@@ -59,7 +62,7 @@ def score(
     compute_dtype: ComputeDtype = "float32",
     max_pixels: int = decode.MAX_PIXELS,
 ) -> int:
-    """Scores photos. Exit status: 0 all scored, 1 some could not be read or copied, 2 bad arguments.
+    """Scores photos. Exit status: 0 all done, 1 some could not be read, copied or given stars, 2 bad arguments.
 
     Args:
         paths: photos, and folders that are searched for photos at any depth.
@@ -73,6 +76,7 @@ def score(
         reasons: write how probable each fault is, too, as columns of --out.
         false_alarms: share of good photos of which any reason is named, 0.005 to 0.1.
         selection: choose photos by their score.
+        stars: ratings for other programs.
         sort: print the best or the worst photos first, or by name; when not given, the best come first on a terminal,
             and elsewhere photos are printed as they are found.
         cache: keep scores in this file, or folder: only new and changed photos are read the next time.
@@ -86,6 +90,9 @@ def score(
     if report is not None:
         check_folder(atomic.resolve(report))
     photos = find_photos(paths, [selection.folder] if selection.folder else [])
+    if stars.undo:
+        return 0 if take_all_back(photos) else 1
+    stars.check(photos, moves=selection.move_to is not None)
     targets = selection.plan(paths, photos)
     ending = "" if out is None else score_files.check_writable(out)
     if out is not None and out.is_file() and any(photo.exists() and out.samefile(photo) for photo in photos):
@@ -93,7 +100,7 @@ def score(
     _refuse_collisions(out, cache, report)
     has_stdout = out is not None and atomic.is_standard_output(out)
     if has_stdout and selection.prints_paths:
-        raise UserError("--list and the scores would both go to standard output; write the scores to a file")
+        raise UserError("paths and scores would both go to standard output; write the scores to a file")
     # Where nothing can lie beside the output, an interrupted run begins again.
     resumable = out is not None and not atomic.is_stream(out) and atomic.takes_files(out.parent)
     mosaics = Spread(spread, seed) if spread else None
@@ -102,6 +109,8 @@ def score(
     model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype, false_alarms=false_alarms)
     if reasons and not model.config.reasons:
         raise UserError(f"--reasons: {checkpoint} names none; `vtiqa info` tells what a model says")
+    if stars.xmp_reasons and not model.config.reasons:
+        raise UserError(f"--xmp-reasons: {checkpoint} names none; `vtiqa info` tells what a model says")
     if note := slow_dtype_note(compute_dtype, model.mesh.devices.flat[0].platform):
         print(note, file=sys.stderr)
     size = pass_size(model.mesh, len(photos), batch_size)
@@ -150,6 +159,8 @@ def score(
                 print(f"{memory.path} has the first {len(results)} photos; the same command goes on", file=sys.stderr)
             raise
         is_scored = any(result.score is not None for result in results)
+        stacks = find_stacks(results, higher_is_better=model.scale.higher_is_better)
+        results = mark_stacks(results, stacks)
         if out is not None and is_scored:
             columns = score_columns(spread=mosaics is not None, reasons=reasons)
             score_files.write_scores(out, ending, results, columns, model.scale)
@@ -164,9 +175,10 @@ def score(
                     model.scale,
                     command,
                     created,
-                )
+                ),
+                stacks,
             )
-    display.finish(results)
+    display.finish(results, stacks)
     if not is_scored and (unwritten := [str(path) for path in (out, report) if path is not None]):
         print(
             f"nothing was scored: {' and '.join(unwritten)} {'are' if len(unwritten) > 1 else 'is'} not written",
@@ -181,7 +193,10 @@ def score(
                 print(f"{result.image}: {result.error}", file=sys.stderr)
     if failed:
         print(f"{failed} of {len(photos)} photos could not be read", file=sys.stderr)
-    all_done = selection.apply(results, targets, paths)
+    has_stars = not stars.xmp or stars.apply(
+        results, model.scale, quiet=quiet
+    )  # first: what is copied then has them inside
+    all_done = selection.apply(results, targets, paths) and has_stars
     return 1 if failed or not all_done else 0
 
 

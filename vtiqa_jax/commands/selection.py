@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import errno
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,10 +14,7 @@ from vtiqa_jax import atomic
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.photos import own
-from vtiqa_jax.photos.transfer import plan_targets, transfer
-
-DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
-"""What no further photo would escape."""
+from vtiqa_jax.photos.transfer import DISK_FULL, plan_targets, transfer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +25,10 @@ class Selection:
     """Choose photos with this score or a higher one."""
     max_score: float | None = None
     """Choose photos with this score or a lower one."""
+    best_of_stacks: bool = False
+    """Choose the best of each stack, all of brackets, focus stacks and panoramas, and photos that are in no stack."""
+    list_rejects: bool = False
+    """Print the paths that --best-of-stacks leaves out, one a line, and nothing else; never of stacks kept whole."""
     paths_only: Annotated[bool, arg(name="list")] = False
     """Print the paths of the chosen photos, one a line, and nothing else."""
     print0: bool = False
@@ -42,9 +42,13 @@ class Selection:
 
     def __post_init__(self) -> None:
         low, high = self.min_score, self.max_score
-        if (low is not None or high is not None) and not (self.prints_paths or self.folder):
+        chooses = low is not None or high is not None or self.best_of_stacks
+        if self.list_rejects and (chooses or self.paths_only or self.folder):
+            raise UserError("--list-rejects prints what --best-of-stacks leaves out: only --print0 goes with it")
+        if chooses and not (self.prints_paths or self.folder):
             raise UserError(
-                "--min-score and --max-score choose photos for --list, --print0, --copy-to or --move-to: name one"
+                "--min-score, --max-score and --best-of-stacks choose photos for --list, --print0, --copy-to or"
+                " --move-to: name one"
             )
         if (low is not None and low != low) or (high is not None and high != high):
             raise UserError("--min-score and --max-score take numbers")
@@ -58,7 +62,7 @@ class Selection:
     @property
     def prints_paths(self) -> bool:
         """Whether standard output is for the chosen paths alone."""
-        return self.paths_only or self.print0
+        return self.paths_only or self.print0 or self.list_rejects
 
     @property
     def folder(self) -> Path | None:
@@ -77,7 +81,11 @@ class Selection:
         return plan_targets(paths, photos, self.folder)
 
     def is_chosen(self, result: ScoreResult) -> bool:
-        """Whether a result lies between the scores."""
+        """Whether a result is one that was asked for."""
+        if self.list_rejects:
+            return result.best is False
+        if self.best_of_stacks and not result.best:
+            return False
         low = -float("inf") if self.min_score is None else self.min_score
         high = float("inf") if self.max_score is None else self.max_score
         return result.score is not None and low <= result.score <= high

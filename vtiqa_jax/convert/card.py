@@ -14,6 +14,7 @@ from vtiqa_jax.models.params import Params, hash_params
 from vtiqa_jax.models.reasons import FALSE_ALARMS
 
 SCORE = "score: float32, on the scale"
+TASTE = "score: float32, on the scale, by one person's taste"
 DETAIL = (
     "detail: float32, what a photo shows at 100 %, on the scale; holds: float32, the largest scale at which it is"
     " sharp, clean and real, percent of its width; both NaN where nothing in it has structure"
@@ -54,7 +55,7 @@ def make_card(name: str, checkpoint: Checkpoint, scale: LabelScale, inputs: str)
     """
     config = checkpoint.config
     known = {
-        SCORE: True,
+        TASTE if config.taste else SCORE: True,
         DETAIL: config.native is not None,
         REASONS: config.reasons,
         INTERVALS: config.intervals,

@@ -164,6 +164,9 @@ def _soften_ends(op: ModelGraph, scores: Value) -> Value:
 def _head(op: ModelGraph, config: ModelConfig, features: Value) -> Value:
     x = op.Relu(linear(op, features, "head.fc1"))
     scores = linear(op, op.Relu(linear(op, x, "head.fc2")), "head.fc3")
+    if config.taste:
+        along = op.ReduceSum(op.Mul(features, op.param("taste.direction")), np.array([1]), keepdims=1)
+        scores = op.Add(op.Mul(op.param("taste.slope"), scores), op.Add(along, op.param("taste.intercept")))
     return _soften_ends(op, scores) if config.soft_ends else scores
 
 

@@ -101,6 +101,12 @@ COLUMNS = (
         heading="  holds up to", shown=f"  {{:<{LONGEST}}}", words=say_scale,
     ),
     Column("rank", float, "by which photos are ordered: the score, and detail for a tenth"),
+    Column("stack", int, "the number of its stack; empty for a photo like no other", where="score"),
+    Column("stack_kind", str, "`burst`, `copies`, `exposure bracket`, `focus stack` or `panorama`", where="score"),
+    Column(
+        "best", bool, "whether to keep it: the best of its stack, one of a stack kept whole, or like no other",
+        where="score",
+    ),
     Column("mean", float, "mean of the scores by drawn mosaics", where="spread", heading="  mean", shown="{:10.4f}"),
     Column(
         "spread", float, "standard deviation of the scores by drawn mosaics", where="spread",

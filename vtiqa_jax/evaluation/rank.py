@@ -6,11 +6,12 @@ DETAIL_WEIGHT = 0.1
 as a whole, detail decides."""
 
 
-def rank_photo(score: float, detail: float | None) -> float:
-    """Ranks a photo by its score and, for a tenth, by its detail.
+def rank_photo(score: float, detail: float | None, weight: float = DETAIL_WEIGHT) -> float:
+    """Ranks a photo by its score and, for a part, by its detail.
 
     Args:
         score: of the photo as a screen shows it.
         detail: of the photo at 100 %, on the score's scale. Without it, the score alone ranks.
+        weight: of detail.
     """
-    return score if detail is None else score + DETAIL_WEIGHT * (detail - score)
+    return score if detail is None else score + weight * (detail - score)

@@ -5,6 +5,7 @@ from typing import Any
 
 from vtiqa_jax.evaluation.rank import rank_photo
 from vtiqa_jax.evaluation.reasons import Fault
+from vtiqa_jax.photos.capture import Capture
 
 OUT_OF_RANGE = {"below": "below the scores of all training photos", "above": "above the scores of all training photos"}
 
@@ -49,6 +50,16 @@ class ScoreResult:
     """The standard deviation of their mean around the score, wherever the scale ends."""
     opinion_spread: float | None = None
     """The standard deviation of single people's opinions."""
+    capture: Capture | None = None
+    """When and how it was taken, as its file says; None of a photo that could not be read."""
+    sketch: bytes | None = dataclasses.field(default=None, repr=False)
+    """What stacks are found by, see `photos.sketch`."""
+    stack: int | None = None
+    """The number of its stack, see `choosing.stacks`; None of a photo like no other."""
+    stack_kind: str | None = None
+    """What its stack is."""
+    best: bool | None = None
+    """Whether it is one to keep; None where that was not asked."""
 
     def warned(self, warning: str | None) -> "ScoreResult":
         """Returns the result with one more warning, if there is one."""

@@ -4,6 +4,7 @@ A score belongs to the SHA-256 of a file's content and ending and to the setting
 renamed, moved or copied. A file whose size, times and place are as they were is not read again to find its hash.
 """
 
+import base64
 import contextlib
 import dataclasses
 import hashlib
@@ -23,6 +24,7 @@ from vtiqa_jax.evaluation.network_disks import is_on_network_disk
 from vtiqa_jax.evaluation.reasons import Fault
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.models.fingerprint import differences
+from vtiqa_jax.photos.capture import Capture
 from vtiqa_jax.photos.stamps import file_stamp
 
 APPLICATION_ID = 0x56544941
@@ -37,8 +39,10 @@ SETTLED_SECONDS = 2.0
 """A file that changed later than so long ago may change again without a new time: it is read the next time, too."""
 NAME_BYTES = 240
 """Longest name of an output whose part has the same one, with `.part` and SQLite's `-journal` after it."""
-NOT_KEPT = ("image", "inspected")
+NOT_KEPT = ("image", "inspected", "stack", "stack_kind", "best")
+"""What is of this run, or of the photo among others."""
 KEPT = tuple(field.name for field in dataclasses.fields(ScoreResult) if field.name not in NOT_KEPT)
+CAPTURED = tuple(field.name for field in dataclasses.fields(Capture))
 SCHEMA = f"""
 BEGIN IMMEDIATE;
 PRAGMA application_id = {APPLICATION_ID};
@@ -58,6 +62,25 @@ class NotOurs(Exception):
 def _code(error: sqlite3.Error) -> int:
     """SQLite's primary code of an error; 0 for one of Python's module."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _pack(result: ScoreResult) -> str:
+    """Returns what is kept of a result, as JSON."""
+    values = {name: getattr(result, name) for name in KEPT}
+    values["capture"] = result.capture and dataclasses.asdict(result.capture)
+    values["sketch"] = result.sketch and base64.b64encode(result.sketch).decode()
+    return json.dumps(values)
+
+
+def _unpack(packed: str) -> dict[str, Any]:
+    """Returns the fields of a result that `_pack` made JSON of."""
+    values = json.loads(packed)
+    values["draws"] = tuple(values["draws"])
+    values["faults"] = tuple(Fault(*fault) for fault in values["faults"])
+    if taken := values["capture"]:
+        values["capture"] = Capture(**taken | {"size": taken["size"] and tuple(taken["size"])})
+    values["sketch"] = values["sketch"] and base64.b64decode(values["sketch"])
+    return values
 
 
 class ScoreCache:
@@ -113,7 +136,7 @@ class ScoreCache:
 
     def _settings_id(self, settings: Mapping[str, Any], *, alone: bool) -> int:
         # The fields, too: a result without those that came later is not what is asked for.
-        wanted: dict[str, Any] = json.loads(json.dumps({**settings, "fields": KEPT}))
+        wanted: dict[str, Any] = json.loads(json.dumps({**settings, "fields": KEPT, "capture": CAPTURED}))
         content = json.dumps(wanted, sort_keys=True)
         stored = [json.loads(text) for (text,) in self._database.execute("SELECT content FROM settings")]
         if alone and (differ := sorted({name for other in stored for name in differences(other, wanted)})):
@@ -153,17 +176,14 @@ class ScoreCache:
             if not found:
                 self._looked_up[photo] = digest, stamp
                 return None
-        values = json.loads(found[0])
-        faults = tuple(Fault(*fault) for fault in values["faults"])
-        return ScoreResult(photo, **values | {"draws": tuple(values["draws"]), "faults": faults})
+        return ScoreResult(photo, **_unpack(found[0]))
 
     def add(self, result: ScoreResult) -> None:
         """Stores a result of a photo that was looked for, unless it failed or the file has changed since."""
         digest, stamp = self._looked_up.pop(result.image, (b"", ""))
         with contextlib.suppress(OSError):
             if digest and not result.error and file_stamp(result.image) == stamp:
-                values = {name: getattr(result, name) for name in KEPT}
-                self._scores.append((digest, self._settings, json.dumps(values)))
+                self._scores.append((digest, self._settings, _pack(result)))
         if time.monotonic() >= self._due:
             self.commit()
 

@@ -36,8 +36,10 @@ from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.reasons import NATIVE_FAULTS
 from vtiqa_jax.models.vtiqa import ComputeDtype, ModelConfig, select_implementation
 from vtiqa_jax.photos import decode, formats
+from vtiqa_jax.photos.capture import Capture
 from vtiqa_jax.photos.place_grid import Arrangement, Region
 from vtiqa_jax.photos.resize import Resized, Rgb, prepare, shrink
+from vtiqa_jax.photos.sketch import make_sketch
 
 CPU_BATCH = 4
 """Photos that a CPU computes together at most: more of them leave its caches (docs/performance.md)."""
@@ -200,6 +202,8 @@ class _Loaded:
     """Height and width of a photo that could be read, pixels."""
     warning: str | None = None
     inspected: Any = None
+    capture: Capture | None = None
+    sketch: bytes | None = None
 
 
 def _name(photo: Any, position: int) -> str:
@@ -451,7 +455,8 @@ class Scorer:
             screen = shrink(opened.pixels, self.config.screen_side)  # once: of a large photo it takes most of the time
             prepared = None if result else preparation.make(opened.pixels, screen)
             seen = inspect and inspect(opened.pixels, screen)
-            return _Loaded(result, prepared, opened.pixels.shape[:2], opened.warning, seen)
+            sketch = make_sketch(screen).pack()
+            return _Loaded(result, prepared, opened.pixels.shape[:2], opened.warning, seen, opened.capture, sketch)
 
         def finish() -> Iterator[ScoreResult]:
             rows, judgements = running.popleft()
@@ -459,7 +464,10 @@ class Scorer:
             for photo, loaded in rows:
                 result = loaded.result or next(results).warned(loaded.warning)
                 if loaded.size:
-                    result = dataclasses.replace(result, height=loaded.size[0], width=loaded.size[1])
+                    height, width = loaded.size
+                    result = dataclasses.replace(
+                        result, height=height, width=width, capture=loaded.capture, sketch=loaded.sketch
+                    )
                 yield dataclasses.replace(result, image=photo, inspected=loaded.inspected)
 
         with ThreadPoolExecutor(available_cpus()) as pool:

@@ -5,7 +5,7 @@
   const data = JSON.parse(byId("data").textContent);
   const { low: LOW, high: HIGH, higher_is_better: HIGHER } = data.scale;
   const photos = data.photos;
-  const PLACED = new Set(["score", "percentile", "out_of_range", "low", "high", "opinion_spread", "detail", "holds", "rank", "mean", "spread", "reasons", "error", "warning", "width", "height", ...Object.keys(data.faults).map((name) => `p_${name}`)]); // by hand
+  const PLACED = new Set(["score", "percentile", "out_of_range", "low", "high", "opinion_spread", "detail", "holds", "rank", "stack", "stack_kind", "best", "mean", "spread", "reasons", "error", "warning", "width", "height", ...Object.keys(data.faults).map((name) => `p_${name}`)]); // by hand
   const number = (value) => value.toLocaleString("en");
   const plural = (count, word) => `${number(count)} ${word}${count === 1 ? "" : "s"}`;
   const picture = (kind, photo) => `${kind}/${String(photo.index).padStart(5, "0")}.jpg`;
@@ -25,19 +25,28 @@
   });
   const hasReasons = photos.some((photo) => photo.named);
   const better = HIGHER ? (a, b) => b.rank - a.rank : (a, b) => a.rank - b.rank;
-  /** Groups of near-identical shots among some photos: their number to their members. */
+  /** Stacks among some photos: their number to their members. */
   function grouped(some) {
     const members = new Map();
     for (const photo of some) {
-      if (photo.group === undefined) continue;
-      if (!members.has(photo.group)) members.set(photo.group, []);
-      members.get(photo.group).push(photo);
+      if (photo.stack === undefined) continue;
+      if (!members.has(photo.stack)) members.set(photo.stack, []);
+      members.get(photo.stack).push(photo);
     }
     return members;
   }
-  const bestOf = (members) => members.reduce((best, photo) => (photo.scored && (!best.scored || better(photo, best) < 0) ? photo : best));
-  const groups = grouped(photos);
-  for (const members of groups.values()) bestOf(members).best = true;
+  /** What lies on top: the best, or of those that are left the first by rank. */
+  const topOf = (members) => members.reduce((top, photo) => ((photo.best === top.best ? better(photo, top) < 0 : photo.best) ? photo : top));
+  const stacks = grouped(photos);
+  const isWhole = (photo) => data.kept_whole.includes(photo.stack_kind);
+  /** "burst of 5", "exposure bracket of 3: kept whole", "3 copies". */
+  function stackWords(photo) {
+    const count = number(stacks.get(photo.stack).length);
+    if (photo.stack_kind === "copies") return `${count} copies`;
+    return `${photo.stack_kind} of ${count}${isWhole(photo) ? ": kept whole" : ""}`;
+  }
+  /** The same of one photo: "best of burst of 5". */
+  const placeWords = (photo) => (isWhole(photo) ? `in ${stackWords(photo)}` : `${photo.best ? "best" : "one"} of ${stackWords(photo)}`);
 
   // ---- Colour of a score: the ramp of the style sheet ----
 
@@ -82,7 +91,8 @@
     } catch {
       saved = " (for this visit only: the browser keeps nothing)";
     }
-    say((markOf(photo) ? { keep: "Kept", reject: "Rejected" }[mark] : "No mark") + saved);
+    const split = markOf(photo) === "reject" && isWhole(photo) ? `, though its ${photo.stack_kind} is one picture` : "";
+    say((markOf(photo) ? { keep: "Kept", reject: "Rejected" }[mark] : "No mark") + split + saved);
     showMarks();
     if (["keep", "reject", "unmarked"].includes(byId("status").value)) {
       const at = shown.indexOf(photo);
@@ -117,8 +127,8 @@
   function download() {
     const quoted = (value) => (/[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
     const columns = data.columns.filter((column) => photos.some((photo) => photo[column] !== undefined));
-    const lines = photos.map((photo) => [path(photo), ...columns.map((column) => photo[column] ?? ""), markOf(photo) ?? "", photo.group ?? ""]);
-    const text = [["image", ...columns, "mark", "group"], ...lines]
+    const lines = photos.map((photo) => [path(photo), ...columns.map((column) => photo[column] ?? ""), markOf(photo) ?? ""]);
+    const text = [["image", ...columns, "mark"], ...lines]
       .map((line) => line.map((value) => quoted(String(value))).join(",") + "\r\n").join("");
     const link = element("a");
     link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
@@ -140,7 +150,7 @@
   let range = EVERYTHING;
   let shown = []; // photos, as laid out
   let hidden = new Map(); // of a closed stack: its first photo to the number of others
-  let opened = new Set(); // groups laid out though stacked
+  let opened = new Set(); // numbers of stacks that are laid out
 
   function matches() {
     const words = byId("search").value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -167,16 +177,17 @@
   function stacked(found) {
     hidden = new Map();
     if (!byId("stack").checked) return found;
-    const stacks = grouped(found);
-    const first = new Map([...stacks].map(([group, members]) => [group, bestOf(members)]));
+    const present = grouped(found);
+    const tops = new Map([...present].map(([stack, members]) => [stack, topOf(members)]));
     const laid = [];
     for (const photo of found) {
-      if (photo.group === undefined || stacks.get(photo.group).length === 1) laid.push(photo);
-      else if (first.get(photo.group) === photo) {
-        const others = stacks.get(photo.group).filter((member) => member !== photo);
+      if (photo.stack === undefined || present.get(photo.stack).length === 1) laid.push(photo);
+      else if (tops.get(photo.stack) === photo) {
+        const others = present.get(photo.stack).filter((member) => member !== photo);
+        if (isWhole(photo)) others.sort((a, b) => a.index - b.index); // by name, which is how cameras count
         hidden.set(photo, others.length);
         laid.push(photo);
-        if (opened.has(photo.group)) laid.push(...others);
+        if (opened.has(photo.stack)) laid.push(...others);
       }
     }
     return laid;
@@ -190,8 +201,7 @@
     for (const photo of cards.keys()) drop(photo);
     if (!shown.includes(active)) active = shown[0];
     const all = inRange.length === photos.length ? plural(photos.length, "photo") : `${number(inRange.length)} of ${plural(photos.length, "photo")}`;
-    const stacks = hidden.size ? `, ${plural(hidden.size, "stack")}` : "";
-    byId("shown").textContent = all + stacks;
+    byId("shown").textContent = all + (hidden.size ? `, ${plural(hidden.size, "stack")}` : "");
     byId("empty").hidden = shown.length > 0;
     byId("reset").hidden = inRange.length === photos.length;
     layOut();
@@ -373,7 +383,6 @@
   }
 
   function describe(photo) {
-    const group = groups.get(photo.group);
     return [
       photo.name,
       photo.scored ? `score ${photo.score.toFixed(2)}` : `not scored: ${photo.error ?? "no reason known"}`,
@@ -381,7 +390,7 @@
       photo.reasons && `reasons: ${photo.reasons}`,
       photo.remarks && `warning: ${photo.remarks}`,
       { keep: "kept", reject: "rejected" }[markOf(photo)],
-      group && (photo.best ? `best of ${group.length} similar shots` : `one of ${group.length} similar shots`),
+      photo.stack !== undefined && placeWords(photo),
     ].filter(Boolean).join(", ");
   }
 
@@ -417,7 +426,7 @@
         caption.title = photo.holds_words;
       }
     }
-    if (photo.best) caption.append(element("span", "star", "★"));
+    if (photo.stack !== undefined && photo.best && !isWhole(photo)) caption.append(element("span", "star", "★"));
     caption.append(element("span", "name", photo.name));
     if (photo.remarks) caption.append(element("span", "caution", "⚠"));
     card.append(frame, bar, caption);
@@ -431,17 +440,18 @@
     item.append(card);
     const others = hidden.get(photo);
     if (others) {
-      const open = opened.has(photo.group);
+      const open = opened.has(photo.stack);
+      frame.append(element("span", "kind", stackWords(photo)));
       card.classList.toggle("stacked", !open);
       const expand = element("button", "expand", open ? "close" : `+${others}`);
       expand.type = "button";
       expand.tabIndex = -1; // the key E does the same
       expand.setAttribute("aria-expanded", open);
-      expand.setAttribute("aria-label", `${plural(others, "similar shot")} of ${photo.name}`);
+      expand.setAttribute("aria-label", `${plural(others, "other")} of the ${stackWords(photo)}, ${photo.name}`);
       expand.addEventListener("click", () => toggleStack(photo));
       item.append(expand);
     }
-    if (byId("stack").checked && opened.has(photo.group)) card.classList.add("member");
+    if (byId("stack").checked && opened.has(photo.stack)) card.classList.add("member");
     return item;
   }
 
@@ -469,10 +479,10 @@
   const focusActive = () => cards.get(active)?.firstChild.focus({ preventScroll: true });
 
   function toggleStack(photo) {
-    if (photo.group === undefined || !byId("stack").checked) return;
-    if (!opened.delete(photo.group)) opened.add(photo.group);
+    if (photo.stack === undefined || !byId("stack").checked) return;
+    if (!opened.delete(photo.stack)) opened.add(photo.stack);
     update();
-    const first = shown.includes(photo) ? photo : shown.find((other) => other.group === photo.group);
+    const first = shown.includes(photo) ? photo : shown.find((other) => other.stack === photo.stack);
     if (first) focusPhoto(first);
   }
 
@@ -532,13 +542,12 @@
       byId(kind).textContent = text ?? "";
     }
     showReasons(photo);
-    const group = groups.get(photo.group);
     const facts = {
       size: photo.width && `${number(photo.width)} × ${number(photo.height)} px`,
       scale: `${data.scale.low} to ${data.scale.high}, ${HIGHER ? "higher" : "lower"} is better`,
       "people say": photo.low !== undefined && `${photo.low.toFixed(1)} to ${photo.high.toFixed(1)}${photo.opinion_spread === undefined ? "" : `, one by one ± ${photo.opinion_spread.toFixed(1)}`}`,
       "by both": photo.detail !== undefined && photo.rank.toFixed(2),
-      "similar shots": group && `${group.length}${photo.best ? ", of which this is the best" : ""}`,
+      stack: photo.stack !== undefined && placeWords(photo),
     };
     for (const column of data.columns) {
       const value = photo[column];
@@ -746,7 +755,7 @@
     else if (key === "m" && viewer.open && layers.quality) byId("map-shown").click();
     else if (key === "d" && viewer.open && layers.detail) byId(zoomed >= 0 ? "zoom-map-shown" : "detail-shown").click();
     else if (key === "z" && viewer.open && layers.detail?.zooms.length) showZoom((zoomed + 1) % layers.detail.zooms.length);
-    else if (key === "g" && !viewer.open && groups.size) byId("stack").click();
+    else if (key === "g" && !viewer.open && stacks.size) byId("stack").click();
     else if (key === "e" && inGrid) toggleStack(photo);
     else if (key === "/" && !viewer.open) byId("search").select();
     else if (key === "?") byId("help").showModal();
@@ -828,7 +837,7 @@
     return [option];
   }));
   if (!hasReasons) for (const part of document.querySelectorAll(".of-reasons")) part.hidden = true;
-  byId("stacking").hidden = !groups.size;
+  byId("stacking").hidden = !stacks.size;
   if (!photos.some((photo) => photo.detail !== undefined)) {
     for (const part of document.querySelectorAll(".of-detail")) {
       if (part.tagName === "OPTION") part.remove();

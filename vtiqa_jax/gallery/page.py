@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,13 @@ from jaxtyping import Float
 from markupsafe import Markup
 
 from vtiqa_jax import atomic
+from vtiqa_jax.choosing.stacks import KEPT_WHOLE, Stack
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.columns import replace_undecodable, score_columns
 from vtiqa_jax.evaluation.detail_map import MOST_OCTAVES, DetailMap
 from vtiqa_jax.evaluation.reasons import WORDS
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.evaluation.words import say_holds, say_place
-from vtiqa_jax.gallery.fingerprints import Fingerprint, group_similar
 from vtiqa_jax.gallery.preview import Preview
 from vtiqa_jax.gallery.zooms import ZoomedMap
 from vtiqa_jax.models.checkpoint import LabelScale
@@ -62,7 +62,6 @@ class GalleryWriter:
         self._rows: list[dict[str, Any]] = []
         self._maps: list[Float[np.ndarray, "rows columns"] | None] = []
         self._details: list[dict[str, Any] | None] = []
-        self._fingerprints: dict[int, Fingerprint] = {}
         for name in PICTURES:
             (folder / name).mkdir(parents=True)
 
@@ -97,7 +96,7 @@ class GalleryWriter:
             value = column.value(result)
             row[column.name] = replace_undecodable(value) if isinstance(value, str) else value
         if preview is not None:
-            self._fingerprints[number] = preview.fingerprint
+            row["looks"] = [round(float(look), 2) for look in preview.looks]
             with _explain_write_errors(self._target):
                 for name, data in zip(PICTURES, (preview.thumbnail, preview.views), strict=True):
                     (self._folder / name / f"{number:05}.jpg").write_bytes(data)
@@ -109,21 +108,27 @@ class GalleryWriter:
         self._maps.append(quality_map)
         self._details.append(None if detail_map is None else _encode_zoomed_map(detail_map))
 
-    def finish(self, header: GalleryHeader) -> None:
-        """Finds the near-identical shots and writes the page.
+    def finish(self, header: GalleryHeader, stacks: Sequence[Stack] = ()) -> None:
+        """Writes the page.
+
+        Args:
+            header: what it says at its top.
+            stacks: of the photos, in the order in which they were added.
 
         Raises:
             UserError: it cannot be written.
         """
-        rows = list(self._fingerprints)
-        groups = group_similar(np.stack([*self._fingerprints.values()])) if rows else []
-        for row, group in zip(rows, groups, strict=True):
-            if group >= 0:
-                self._rows[row]["group"] = int(group)
+        for row in self._rows:
+            if "score" in row:
+                row["best"] = True
+        for number, stack in enumerate(stacks, 1):
+            for member in stack.members:
+                self._rows[member] |= {"stack": number, "stack_kind": stack.kind, "best": member in stack.best}
         data = {
             "report": report_id(self._target),
             "scale": dataclasses.asdict(header.scale),
             "separator": os.sep,
+            "kept_whole": KEPT_WHOLE,
             "faults": {name: plain for name, (_, plain, _) in WORDS.items()},
             "columns": [column.name for column in self._columns],
             "photos": self._rows,
@@ -249,7 +254,9 @@ def _render(header: GalleryHeader, data: dict[str, Any], maps: dict[str, Any]) -
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style, script = (Path(__file__).with_name(f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
+    style, *scripts = (
+        Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("page.css", "page.js", "pairs.js")
+    )
     scores = [row["score"] for row in data["photos"] if "score" in row]
     return environment.get_template("page.html.jinja").render(
         generator=Markup(GENERATOR),
@@ -257,9 +264,8 @@ def _render(header: GalleryHeader, data: dict[str, Any], maps: dict[str, Any]) -
         count=len(data["photos"]),
         mean=float(np.mean(scores)) if scores else None,
         style=Markup(style),
-        script=Markup(script),
         style_hash=_source_hash(style),
-        script_hash=_source_hash(script),
+        scripts=[{"source": Markup(script), "hash": _source_hash(script)} for script in scripts],
         data=data,
         maps=maps,
     )

@@ -4,8 +4,9 @@ import dataclasses
 
 import cv2
 import numpy as np
+from jaxtyping import Float32
 
-from vtiqa_jax.gallery.fingerprints import Fingerprint, fingerprint
+from vtiqa_jax.gallery.looks import measure_looks
 from vtiqa_jax.models.vtiqa import ModelConfig
 from vtiqa_jax.photos.resize import Resized, Rgb, make_thumbnail, prepare
 
@@ -16,12 +17,13 @@ JPEG_QUALITY = 85
 
 @dataclasses.dataclass(frozen=True)
 class Preview:
-    """A photo's pictures on the page, as JPEG files, and what finds shots like it."""
+    """A photo's pictures on the page, as JPEG files."""
 
     thumbnail: bytes
     views: bytes
     """Global view and mosaic side by side."""
-    fingerprint: Fingerprint
+    looks: Float32[np.ndarray, " looks"]
+    """See `gallery.looks`."""
 
 
 def encode_jpeg(pixels: Rgb) -> bytes:
@@ -40,4 +42,4 @@ def make_preview(pixels: Rgb, screen: Resized, config: ModelConfig) -> Preview:
     """
     thumbnail = make_thumbnail(pixels, THUMBNAIL_SIDE)
     views = np.concatenate(prepare(screen, config.screen_side, config.view_cuts[:2]), axis=1)
-    return Preview(encode_jpeg(thumbnail), encode_jpeg(views), fingerprint(thumbnail))
+    return Preview(encode_jpeg(thumbnail), encode_jpeg(views), measure_looks(thumbnail))

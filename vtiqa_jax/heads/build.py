@@ -84,6 +84,8 @@ def build_heads(
     """
     if model.scale is None or model.config.kind != "vtiqa":
         raise UserError("heads stand on a VT-IQA that scores; train one first")
+    if model.config.taste:
+        raise UserError("heads speak for people, and this model for one person; give the model that it was tuned from")
     if len(scored.names) < LEAST_SCORED:
         raise UserError(f"the heads need at least {LEAST_SCORED} scored photos, not {len(scored.names)}")
     if others is not None and len(others) < LEAST_PICTURES:

@@ -16,7 +16,36 @@ Arrays = TypeVar("Arrays")
 
 def without_heads(config: ModelConfig) -> ModelConfig:
     """Returns a config without what comes after the backbone and its native views: what these see stays the same."""
-    return config.replace(soft_ends=False, novelty=False, reasons=False, intervals=False, opinions=False)
+    return config.replace(soft_ends=False, novelty=False, reasons=False, intervals=False, opinions=False, taste=False)
+
+
+def read_kept(file: Path, kind: type[Arrays]) -> Arrays | None:
+    """Reads arrays that were kept.
+
+    Args:
+        file: an .npz.
+        kind: a dataclass of arrays.
+
+    Returns:
+        None where the file is not there, or damaged.
+    """
+    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    try:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
+            return kind(**{name: stored[name] for name in names})
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def keep(file: Path, made: Any) -> None:
+    """Keeps a dataclass of arrays in a file, whose folder is made.
+
+    Raises:
+        OSError: the disk takes no more.
+    """
+    atomic.make_folder(file.parent)
+    with atomic.atomic_replace(file) as temporary, temporary.open("wb") as out:
+        np.savez(out, allow_pickle=False, **vars(made))
 
 
 def read_or_make(file: Path, kind: type[Arrays], make: Callable[[], Arrays]) -> Arrays:
@@ -30,14 +59,8 @@ def read_or_make(file: Path, kind: type[Arrays], make: Callable[[], Arrays]) -> 
     Raises:
         OSError: the disk takes no more.
     """
-    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
-    try:
-        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
-            return kind(**{name: stored[name] for name in names})
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        pass  # not there, or damaged: made below
-    made: Any = make()
-    atomic.make_folder(file.parent)
-    with atomic.atomic_replace(file) as temporary, temporary.open("wb") as out:
-        np.savez(out, allow_pickle=False, **vars(made))
-    return made
+    found = read_kept(file, kind)
+    if found is None:
+        found = make()
+        keep(file, found)
+    return found

@@ -74,6 +74,12 @@ def without_intervals(start: Checkpoint) -> Checkpoint:
     return dataclasses.replace(start, config=config, params=params)
 
 
+def without_taste(start: Checkpoint) -> Checkpoint:
+    """The same model with people's scores, if it has one person's: a taste is of the features of one backbone."""
+    params = {name: array for name, array in start.params.items() if param_group(name)[0] != "taste"}
+    return dataclasses.replace(start, config=start.config.replace(taste=False), params=params)
+
+
 def without_soft_ends(start: Checkpoint) -> Checkpoint:
     """The same model with scores that may leave their scale: a training is to see how wrong they are."""
     params = {name: array for name, array in start.params.items() if param_group(name)[0] != "ends"}

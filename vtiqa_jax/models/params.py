@@ -117,15 +117,15 @@ def param_group(name: str) -> tuple[str, int]:
 
     Returns:
         ("embed", 0), ("block", i) counted from 0, ("norm", 0) for the backbone's last norm, or ("head", 0),
-        ("ends", 0), ("detail", 0), ("novelty", 0), ("reasons", 0) and ("intervals", 0) for what computes scores and
-        what else there is to say.
+        ("ends", 0), ("detail", 0), ("novelty", 0), ("reasons", 0), ("intervals", 0) and ("taste", 0) for what computes
+        scores and what else there is to say.
     """
     parts = name.removeprefix("backbone.").split(".")
     if parts[0] == "blocks":
         return "block", int(parts[1])
     if parts[0] in ("patch_embed", "cls_token", "pos_embed"):
         return "embed", 0
-    others = "norm", "ends", "detail", "novelty", "reasons", "intervals"
+    others = "norm", "ends", "detail", "novelty", "reasons", "intervals", "taste"
     return (parts[0], 0) if parts[0] in others else ("head", 0)
 
 

@@ -32,6 +32,7 @@ from vtiqa_jax.models.ends import SoftEnds
 from vtiqa_jax.models.intervals import Intervals, Sureness
 from vtiqa_jax.models.novelty import Novelty
 from vtiqa_jax.models.reasons import ReasonsHead, measure_tones
+from vtiqa_jax.models.taste import Taste
 from vtiqa_jax.photos.native import NativeViews
 from vtiqa_jax.photos.preparation import Preparation
 from vtiqa_jax.photos.resize import Cut
@@ -94,6 +95,8 @@ class ModelConfig:
     """Whether the model says how sure its scores are, see `Intervals`."""
     opinions: bool = False
     """Whether it then also says how far single opinions are apart."""
+    taste: bool = False
+    """Whether scores are one person's and not people's, see `Taste`."""
 
     def __post_init__(self) -> None:
         rising = (
@@ -120,8 +123,10 @@ class ModelConfig:
             raise ValueError(f"native_factors {factors} must rise from 1")
         if blocks and (list(blocks) != sorted(set(blocks)) or blocks[0] < 1 or blocks[-1] >= self.depth):
             raise ValueError(f"native_blocks {blocks} must rise, and end before the last block, {self.depth}")
-        if (self.soft_ends or self.novelty or self.intervals) and self.kind != "vtiqa":
-            raise ValueError("soft_ends, novelty and intervals belong to a VT-IQA")
+        if (self.soft_ends or self.novelty or self.intervals or self.taste) and self.kind != "vtiqa":
+            raise ValueError("soft_ends, novelty, intervals and taste belong to a VT-IQA")
+        if self.intervals and self.taste:
+            raise ValueError("intervals are of people's mean, which a score by taste is not")
         if self.opinions and not self.intervals:
             raise ValueError("opinions belong to intervals")
         if self.reasons and not factors:
@@ -536,6 +541,7 @@ class VTIQA(nnx.Module):
         place, scales = len(config.native_blocks) * config.embed_dim, len(config.native_factors)
         self.reasons = ReasonsHead(place, scales, config.feature_dim, rngs=rngs) if config.reasons else None
         self.intervals = Intervals(2 * config.feature_dim, opinions=config.opinions) if config.intervals else None
+        self.taste = Taste(2 * config.feature_dim) if config.taste else None
 
     def __call__(
         self,
@@ -555,12 +561,16 @@ class VTIQA(nnx.Module):
             Scores on the label scale that the model was trained on.
         """
         features = jnp.concatenate(encode_views(self.backbone, global_view, mosaic, rngs), axis=1)
-        scores = self.head(features, rngs=rngs)
+        return self._finish(self.head(features, rngs=rngs), features)
+
+    def _finish(self, scores: Float[Array, " batch"], features: Float[Array, "batch both"]) -> Float[Array, " batch"]:
+        """Makes of the head's scores what is told: by the person's taste, within the scale."""
+        scores = self.taste(scores, features) if self.taste else scores
         return self.ends(scores) if self.ends else scores
 
     def rescale(self, slope: float, intercept: float) -> None:
         """Changes the head, and the ends of the scale, so that every score s becomes slope * s + intercept."""
-        for part in filter(None, (self.head, self.ends, self.intervals)):
+        for part in filter(None, (self.head, self.ends, self.intervals, self.taste)):
             part.rescale(slope, intercept)
 
     def encode_views(self, images: Sequence[UInt8[Array, "batch size size 3"]]) -> Float[Array, "views batch features"]:
@@ -581,8 +591,8 @@ class VTIQA(nnx.Module):
         self, global_features: Float[Array, "batch features"], local_features: Float[Array, "batch features"]
     ) -> Float[Array, " batch"]:
         """Scores by the features of both views."""
-        scores = self.head(jnp.concatenate([global_features, local_features], axis=1))
-        return self.ends(scores) if self.ends else scores
+        features = jnp.concatenate([global_features, local_features], axis=1)
+        return self._finish(self.head(features), features)
 
     def judge_novelty(
         self, global_features: Float[Array, "batch features"], local_features: Float[Array, "batch features"]

@@ -1,9 +1,12 @@
-"""The boxes of an AVIF file, as far as they tell how the photo in it codes light."""
+"""The boxes of AVIF and CR3 files, as far as they tell how a photo codes light, and when it was taken."""
 
 import dataclasses
 from collections.abc import Iterator
 
 from vtiqa_jax.photos.hdr import CodePoints
+
+CANON = bytes.fromhex("85c0b687820f11e08111f4ce462b6a48")
+"""Names the box of a CR3 that tells of its photo."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +29,14 @@ def _boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
             return
         yield content[position + 4 : position + 8], content[start:end]
         position = end
+
+
+def read_canon(data: bytes) -> dict[bytes, bytes]:
+    """The directories of a CR3, by the names of their boxes: CMT1 is the main one, CMT2 that of EXIF."""
+    for name, content in _boxes(dict(_boxes(data)).get(b"moov", b"")):
+        if name == b"uuid" and content.startswith(CANON):
+            return dict(_boxes(content[len(CANON) :]))
+    return {}
 
 
 def read_avif_coding(data: bytes) -> Coding:

@@ -12,6 +12,7 @@ import numpy as np
 
 from vtiqa_jax.errors import ImageError
 from vtiqa_jax.photos import colour, damage, formats, hdr, headers, heif, limits, metadata, opencv, pillow, raw, tiff
+from vtiqa_jax.photos.capture import Capture, read_capture, read_exif
 from vtiqa_jax.photos.orientation import turn
 from vtiqa_jax.photos.resize import Rgb
 
@@ -26,6 +27,8 @@ class Photo:
     pixels: Rgb
     warning: str | None = None
     """What is wrong with its file nevertheless."""
+    capture: Capture = Capture()
+    """What the file says of the moment it was taken at."""
 
 
 def decode(name: str | os.PathLike[str], data: bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
@@ -47,12 +50,12 @@ def decode(name: str | os.PathLike[str], data: bytes, *, max_pixels: int = MAX_P
         raise ImageError("the file is empty")
     kind = headers.find_format(data)
     if raw.is_raw(name, data, kind):
-        return Photo(raw.develop(data, max_pixels))
+        return Photo(raw.develop(data, max_pixels), capture=read_capture(data, kind, is_raw=True))
     if kind is None:
         raise ImageError("not an image, or of a format that is not read")
     if kind == "HEIC":
         formats.HEIF.require()
-    turned = 1
+    taken, turned = read_capture(data, kind), 1
     if kind == "JPEG":
         data = damage.mend_jpeg(data)
     elif kind == "TIFF":
@@ -63,7 +66,7 @@ def decode(name: str | os.PathLike[str], data: bytes, *, max_pixels: int = MAX_P
         warning = damage.find_damage(data, kind)  # while no pixels are held
         pixels = heif.decode(data, kind) if kind in ("AVIF", "HEIC") else _decode(data, kind)
         if pixels is not None:
-            return Photo(turn(pixels, turned), warning)
+            return Photo(turn(pixels, turned), warning, taken)
     if width * height > 1 << 28:
         raise ImageError(f"the {kind} has {width} x {height} pixels, which may be more than its decoder takes")
     raise ImageError(f"the {kind} is damaged or cut off, or of a kind that is not read")
@@ -129,7 +132,7 @@ def open_photo(image: Any, *, max_pixels: int = MAX_PIXELS) -> Photo:
         return read(image, max_pixels=max_pixels)
     if hasattr(image, "getexif"):
         _refuse_preview(image)
-        return Photo(pillow.to_rgb(image))
+        return Photo(pillow.to_rgb(image), capture=read_exif(image.info.get("exif") or b""))
     if not isinstance(image, np.ndarray):
         raise ImageError(f"a photo is a path, a uint8 array or a Pillow image, not {type(image).__name__}")
     if image.ndim == 2:

@@ -26,6 +26,16 @@ def decode(data: bytes, kind: Format) -> Rgb | None:
         return None
 
 
+def read_exif(data: bytes, kind: Format) -> bytes:
+    """Returns the block of EXIF data of an AVIF or HEIC file; empty without one, or where it cannot be read."""
+    try:
+        if kind == "AVIF":
+            return AvifImageFile(io.BytesIO(data)).info.get("exif") or b""
+        return formats.HEIF.require().HeifFile(io.BytesIO(data)).info.get("exif") or b""
+    except Exception:  # see `decode`
+        return b""
+
+
 def _decode_avif(data: bytes) -> Rgb | None:
     coding = boxes.read_avif_coding(data)
     image = AvifImageFile(io.BytesIO(data))

@@ -13,6 +13,8 @@ from vtiqa_jax.photos import colour, tiff
 from vtiqa_jax.photos.hdr import CodePoints
 from vtiqa_jax.photos.headers import Format
 
+SEGMENT = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]", re.DOTALL)
+"""A marker with content: no padding, no number of a picture, and none of those that stand alone."""
 MAX_PROFILE = 1 << 24
 """Bytes; a compressed profile of more is not unpacked further."""
 
@@ -28,6 +30,8 @@ class Metadata:
     code_points: CodePoints | None = None
     bits: int = 16
     """Significant ones of a sample of 16."""
+    exif: bytes = b""
+    """The block of EXIF data, where the file itself is none."""
     is_for_pillow: bool = False
     """Whether Pillow reads the file better than OpenCV."""
 
@@ -40,7 +44,8 @@ def read(data: bytes, kind: Format) -> Metadata:
         return _read_png(data)
     if kind == "WebP":
         chunks = dict(reversed(list(_riff_chunks(data))))  # of two the first counts
-        return Metadata(read_orientation(chunks.get(b"EXIF", b"")), chunks.get(b"ICCP", b""))
+        exif = chunks.get(b"EXIF", b"")
+        return Metadata(read_orientation(exif), chunks.get(b"ICCP", b""), exif=exif)
     if kind == "TIFF":
         return _read_tiff(data)
     return Metadata()
@@ -74,23 +79,15 @@ def jpeg_segments(data: bytes, all_scans: bool = False) -> Iterator[tuple[int, i
     Stops where the data stop. What lies between two segments is passed over, as by libjpeg; so is a scan's picture.
     """
     position = 2
-    while position >= 0 and position + 4 <= len(data):
-        if data[position] != 0xFF:
-            position = data.find(b"\xff", position)
-            continue
-        marker = data[position + 1]
-        if marker == 0xFF:  # padding before a marker
-            position += 1
-        elif marker in (0, 1) or 0xD0 <= marker <= 0xD8:  # a number of the picture, or a marker without content
-            position += 2
-        else:
-            end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-            if not position + 4 <= end <= len(data):
-                return
-            yield marker, position + 4, end
-            if marker == 0xDA and not all_scans:
-                return
-            position = end
+    while found := SEGMENT.search(data, position):
+        marker, start = data[found.start() + 1], found.end() + 2
+        end = found.end() + int.from_bytes(data[found.end() : start], "big")
+        if not start <= end <= len(data):
+            return
+        yield marker, start, end
+        if marker == 0xDA and not all_scans:
+            return
+        position = end
 
 
 def _read_jpeg(data: bytes) -> Metadata:
@@ -101,7 +98,7 @@ def _read_jpeg(data: bytes) -> Metadata:
         elif marker == 0xE2 and data.startswith(b"ICC_PROFILE\0", start) and end - start > 14:
             pieces[data[start + 12]] = data[start + 14 : end]  # the first is number 1
     profile = b"".join(pieces[number] for number in sorted(pieces))
-    return Metadata(read_orientation(exif), profile, is_for_pillow=colour.is_of_press(profile))
+    return Metadata(read_orientation(exif), profile, exif=exif, is_for_pillow=colour.is_of_press(profile))
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -140,11 +137,13 @@ def _read_png(data: bytes) -> Metadata:
         if name in (b"tEXt", b"zTXt") and content.startswith(b"Raw profile type exif\0"):
             exif = _unpack_raw_profile(name, content)
     coding = chunks.get(b"cICP", b"")
+    exif = chunks.get(b"eXIf", exif)
     return Metadata(
-        read_orientation(chunks.get(b"eXIf", exif)),
+        read_orientation(exif),
         _inflate(chunks.get(b"iCCP", b"").partition(b"\0")[2][1:]),
         CodePoints(coding[0], coding[1]) if len(coding) == 4 else None,
         max(chunks.get(b"sBIT", b"") or b"\x10"),
+        exif=exif,
     )
 
 

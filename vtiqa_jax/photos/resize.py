@@ -159,7 +159,7 @@ def resize_nearest(pixels: Rgb, size: tuple[int, int]) -> Resized:
     return pixels[rows[:, None], columns]
 
 
-def make_thumbnail(pixels: Rgb, longer_side: int) -> Resized:
+def make_thumbnail(pixels: UInt8[np.ndarray, "height width *channels"], longer_side: int) -> np.ndarray:
     """Shrinks a photo whose longer side has more than `longer_side` pixels to that; aspect ratio kept."""
     height, width = pixels.shape[:2]
     scale = longer_side / max(height, width)

@@ -13,12 +13,14 @@ BITS = 258
 COMPRESSION = 259
 PHOTOMETRIC = 262
 MAKE = 271
+MODEL = 272
 ORIENTATION = 274
 MAX_SAMPLE = 281
 SUB_DIRECTORIES = 330
 EXTRA_SAMPLES = 338
 SAMPLE_FORMAT = 339
 PROFILE = 34675
+EXIF = 34665
 DNG_VERSION = 50706
 
 RGB, TRANSPARENCY_MASK, YCBCR, CIELAB, CFA, LINEAR_RAW = 2, 4, 6, 8, 32803, 34892
@@ -33,10 +35,13 @@ MAX_ENTRIES = 4096
 """Of a directory; one of more is no photo's."""
 MAX_NUMBERS = 1024
 """Of an entry."""
+MAX_TEXT = 256
+"""Bytes of an entry that are read as text."""
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 """Bytes of a value of each type."""
 _UNSIGNED = {1: "B", 3: "H", 4: "L", 13: "L", 16: "Q", 18: "Q"}
+_FRACTIONS = {5: "LL", 10: "ll"}
 
 
 class Entry(NamedTuple):
@@ -71,13 +76,36 @@ class Page:
         entry = self.entries.get(tag)
         if entry is None or entry.kind not in _UNSIGNED:
             return ()
-        content = self.content(tag)[: MAX_NUMBERS * _SIZES[entry.kind]]
+        content = self.data[entry.position : entry.position + min(entry.length, MAX_NUMBERS) * _SIZES[entry.kind]]
         count = len(content) // _SIZES[entry.kind]
         return struct.unpack_from(f"{self.order}{count}{_UNSIGNED[entry.kind]}", content)
 
     def number(self, tag: int, default: int) -> int:
         """A tag's first value."""
         return next(iter(self.numbers(tag)), default)
+
+    def text(self, tag: int) -> str:
+        """A tag's text, up to the byte that ends it; empty where it has another type."""
+        entry = self.entries.get(tag)
+        if entry is None or entry.kind != 2:
+            return ""
+        content = self.data[entry.position : entry.position + min(entry.length, MAX_TEXT)]
+        return content.partition(b"\0")[0].decode("utf-8", "replace").strip()
+
+    def ratio(self, tag: int) -> float | None:
+        """A tag's first value where it is a fraction; None where that divides by zero, or is of another type."""
+        entry = self.entries.get(tag)
+        if entry is None or entry.kind not in _FRACTIONS or not 0 <= entry.position <= len(self.data) - 8:
+            return None
+        numerator, denominator = struct.unpack_from(self.order + _FRACTIONS[entry.kind], self.data, entry.position)
+        return numerator / denominator if denominator else None
+
+    def directory(self, tag: int) -> "Page | None":
+        """The directory that a tag points to, which has no picture of its own."""
+        is_big = struct.unpack_from(self.order + "H", self.data, 2)[0] == 43
+        offset = self.number(tag, 0)
+        found = _read_directory(self.data, self.order, is_big, offset)
+        return None if found is None else Page(self.data, self.order, offset, found[0], self)
 
     @property
     def size(self) -> tuple[int, int]:

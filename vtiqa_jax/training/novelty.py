@@ -4,8 +4,9 @@ No opinion is needed, and minutes: a logistic regression on the features that th
 """
 
 import dataclasses
+import functools
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ from vtiqa_jax.evaluation.scorer import CPU_BATCH
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import VTIQA, select_implementation
+from vtiqa_jax.models.vtiqa import VTIQA, ModelConfig, select_implementation
 from vtiqa_jax.photos.resize import Rgb, make_thumbnail, prepare
 
 PENALTY = 1e-3
@@ -47,14 +48,9 @@ def vary(photo: Rgb, rng: np.random.Generator) -> UInt8[np.ndarray, "rows column
     return cut
 
 
-def read_features(model: Checkpoint, photos: Iterable[Rgb]) -> Float[np.ndarray, "photos both"]:
-    """Computes the features of photos of any size: of the global view and of the mosaic, side by side.
-
-    Args:
-        model: a VT-IQA.
-        photos: pixels; read one batch at a time.
-    """
-    config = model.config
+@functools.cache
+def _make_encoder(config: ModelConfig) -> Callable[..., Float[Array, "batch both"]]:
+    """Makes the step `(params, *images) -> features`, for all models of this kind."""
     graphdef, _ = parameters.abstract_model(config, "float32", select_implementation(jax.local_devices()[0], "float32"))
 
     @jax.jit
@@ -63,6 +59,17 @@ def read_features(model: Checkpoint, photos: Iterable[Rgb]) -> Float[np.ndarray,
         features = vtiqa.encode_views(images)
         return jnp.concatenate([features[0], features[1:].mean(0)], axis=1)
 
+    return encode
+
+
+def read_features(model: Checkpoint, photos: Iterable[Rgb]) -> Float[np.ndarray, "photos both"]:
+    """Computes the features of photos of any size: of the global view and of the mosaic, side by side.
+
+    Args:
+        model: a VT-IQA.
+        photos: pixels; read one batch at a time.
+    """
+    config, encode = model.config, _make_encoder(model.config)
     params = jax.device_put(model.params, jax.local_devices()[0])
     found = [np.empty((0, 2 * config.feature_dim), np.float32)]
     waiting = iter(photos)

@@ -20,8 +20,8 @@ from vtiqa_jax.training.recipe import Recipe
 def shape_start(start: Checkpoint, options: TrainOptions) -> Checkpoint:
     """The model that a training starts from: the backbone of another, or the head, too, with `options.keep_head`.
 
-    Its detail, what knows photographs and how sure its scores are are left out: a new backbone breaks them. So are soft
-    ends.
+    Its detail, what knows photographs, how sure its scores are and a person's taste are left out: a new backbone breaks
+    them. So are soft ends.
 
     Args:
         start: the model that `options.checkpoint` names.
@@ -31,6 +31,7 @@ def shape_start(start: Checkpoint, options: TrainOptions) -> Checkpoint:
         UserError: it cannot be brought into that shape.
     """
     start = adapt.without_intervals(adapt.without_novelty(adapt.without_soft_ends(adapt.without_detail(start))))
+    start = adapt.without_taste(start)
     config = start.config
     if config.kind == "original":
         raise UserError(

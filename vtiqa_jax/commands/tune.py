@@ -1,0 +1,105 @@
+"""`vtiqa tune`: a model that learns what one person likes."""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from tyro.conf import Positional, arg
+
+from vtiqa_jax import atomic
+from vtiqa_jax.commands.photos import find_photos
+from vtiqa_jax.commands.sigterm import raise_on_sigterm
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.models import catalog
+from vtiqa_jax.models import checkpoint as checkpoints
+from vtiqa_jax.models.adapt import without_taste
+from vtiqa_jax.photos.stderr import quiet_decoders
+from vtiqa_jax.tuning.fit import LEAST, MOST, Tuned, with_taste
+from vtiqa_jax.tuning.fit import tune as fit_taste
+from vtiqa_jax.tuning.from_xmp import read_ratings
+from vtiqa_jax.tuning.held_out import LEVEL
+from vtiqa_jax.tuning.kept import KeptPhotos
+from vtiqa_jax.tuning.marks import join_marks, read_marks
+
+SHOWN = 3
+"""Photos without an opinion that are named."""
+
+
+def tune(
+    marks: Positional[tuple[Path, ...]] = (),
+    *,
+    out: Path,
+    images: Path | None = None,
+    from_xmp: Annotated[tuple[Path, ...], arg(metavar="DIR")] = (),
+    checkpoint: Annotated[str, arg(metavar="DIR")] = "default",
+    cache: Path | None = None,
+    seed: int = 0,
+    force: bool = False,
+) -> int:
+    """Learns what you like from your marks. The model is written only if it agrees with marks that were held out better
+    than before, and beyond chance. Exit status: 0 it is written, 1 it is no better, 2 bad arguments.
+
+    Args:
+        marks: CSVs: with the columns image and stars (1 to 5) or mark (keep, reject), as the page of `vtiqa score
+            --report` makes them, or better and worse, a pair a line.
+        out: the model, a folder: `vtiqa score --checkpoint OUT` scores by it.
+        images: the folder that the CSVs name photos relative to. When not given, they are looked for from here, and
+            then from the CSV's own folder.
+        from_xmp: folders of photos with ratings by other programs, in sidecars or inside JPEG files.
+        checkpoint: the model to begin with: a checkpoint's folder, or "default" for the packaged one.
+        cache: a folder for what the model sees of photos, which takes the time; OUT.kept when not given. Stopped, the
+            same command goes on; with more marks only new photos are looked at.
+        seed: draws which marks are held out, and of more than 1,000 those that are learnt from.
+        force: replace OUT if it exists.
+    """
+    if out.suffix == ".npz":
+        raise UserError(f"{out} would be a folder, whose name must not end in .npz; `vtiqa convert quantize` packs one")
+    checkpoints.check_overwrite(out, force=force)
+    if not marks and not from_xmp:
+        raise UserError("no marks are given: name a CSV, or folders with --from-xmp; docs/tune.md shows how to mark")
+    model = without_taste(catalog.load(checkpoint))
+    if model.scale is None or model.config.kind != "vtiqa":
+        raise UserError(f"{checkpoint} is no VT-IQA that scores photos; a taste needs one")
+    rated = find_photos(from_xmp) if from_xmp else []
+    given = join_marks([read_ratings(rated), *(read_marks(table, images) for table in marks)])
+    if given.count < LEAST:
+        raise UserError(f"a taste needs at least {LEAST} marks, not {given.count}; 100 are worth the effort")
+    if given.count > MOST:
+        print(f"{MOST} of {given.count} marks are drawn: more take long and teach little")
+        given = given.draw(MOST, np.random.default_rng(seed))
+    with raise_on_sigterm(), quiet_decoders():
+        seen, left_out = KeptPhotos(cache or Path(f"{atomic.resolve(out)}.kept"), model).read(given.photos)
+    used = given.only(seen)
+    if left_out:
+        more = f"; and {len(left_out) - SHOWN} more" if len(left_out) > SHOWN else ""
+        print(f"{len(left_out)} marked photos are left out: {'; '.join(left_out[:SHOWN])}{more}")
+    if used.count < LEAST <= given.count:
+        raise UserError(
+            f"of {given.count} marks {used.count} are of photos that can be read, and a taste needs {LEAST};"
+            f" --images DIR says where photos are"
+        )
+    tuned = fit_taste(model, used, seen, seed)
+    print(*describe(tuned), sep="\n")
+    if not tuned.verdict.is_better:
+        print(f"not taken: {out} is not written, {checkpoint} scores as before; more marks may tell more")
+        return 1
+    checkpoints.save(out, with_taste(model, tuned), force=force)
+    print(f"taken: vtiqa score PHOTOS --checkpoint {out}")
+    return 0
+
+
+def describe(tuned: Tuned) -> list[str]:
+    """Returns what a taste is worth, and what it goes with, in lines."""
+    found = tuned.verdict
+    lines = [
+        f"{tuned.opinions} marks",
+        f"agreement on held-out marks: {found.before:.3f} by the score, {found.after:.3f} by the taste;"
+        f" {found.after - found.before:+.3f} ({found.low:+.3f} to {found.high:+.3f})",
+        f"chance gains as much in {100 * found.chance:.1f} % of shuffles; {100 * LEVEL:g} % may be",
+    ]
+    if tuned.goes_with and found.is_better:
+        words = ", ".join(
+            f"{'more' if value > 0 else 'less'} {name} ({value:+.2f})" for name, value in tuned.goes_with.items()
+        )
+        lines.append(f"it goes with {words}: correlations among the marked photos")
+    return lines

@@ -1,0 +1,1 @@
+"""A model that learns what one person likes, from that person's marks."""
