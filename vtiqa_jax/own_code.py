@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from vtiqa_jax.errors import UserError
 
@@ -80,8 +80,8 @@ def load_class(where: str, base: type[Class]) -> type[Class]:
         raise UserError(f"{wanted} in {name} is no subclass of {base.__module__}.{base.__name__}")
     if inspect.isabstract(found):
         raise UserError(f"{wanted} in {name} lacks {', '.join(sorted(found.__abstractmethods__))}")
-    is_frozen = dataclasses.is_dataclass(found) and found.__hash__ is not None
-    if not is_frozen:
+    made: Any = found
+    if not dataclasses.is_dataclass(made) or made.__hash__ is None:
         raise UserError(f"{wanted} in {name} is no frozen dataclass; put @dataclasses.dataclass(frozen=True) above it")
     return found
 
