@@ -77,6 +77,8 @@ def test_the_packages_recipes_are_chosen_alike() -> None:
     ("where", "said"),
     [
         ("none.py:Mine", "none.py: no such file"),
+        ("", "--recipe needs a value, FILE.py:CLASS say"),
+        ("--keep-head", "--recipe needs a value, FILE.py:CLASS say"),
         ("mine.py", "mine.py: name a class as FILE.py:CLASS or MODULE:CLASS"),
         ("mine.py:", "name a class as FILE.py:CLASS"),
         ("mine.py:Other", "mine.py has no Other; it has Mine, Half"),

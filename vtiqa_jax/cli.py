@@ -149,7 +149,7 @@ def _own_classes(words: list[str]) -> tuple[list[str], dict[str, type]]:
     """The words with `recipe:own` for a class of a person's own, `--recipe FILE.py:CLASS` say; and those classes.
 
     Raises:
-        UserError: there is no such class.
+        UserError: there is no such class, or no value.
     """
     own: dict[str, type] = {}
     left: list[str] = []
@@ -159,6 +159,8 @@ def _own_classes(words: list[str]) -> tuple[list[str], dict[str, type]]:
         name, colon, choice = word.partition(":")
         if option.removeprefix("--") in OPEN_CHOICES and option.startswith("--"):
             name, choice = option.removeprefix("--"), value if equals else next(given, "")
+            if not choice or choice.startswith("-"):
+                raise UserError(f"{option} needs a value, FILE.py:CLASS say")
         elif not colon or name not in OPEN_CHOICES:
             left.append(word)
             continue

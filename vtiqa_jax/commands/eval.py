@@ -153,7 +153,7 @@ def eval_datasets(
     scores that run against the MOS have a raw PLCC below 0 and a fitted one above.
 
     Args:
-        on: their names, with commas between them: koniq10k,livew,rbid.
+        on: their names, with commas between them: koniq10k,livew,rbid; FILE.py reads one of your own.
         releases_in: the folder that holds each release in a folder by its name.
         checkpoint: a checkpoint's folder, or "default" for the model that comes with the package.
         part: all photos, the authors' test photos (paper), or the official test photos.
@@ -174,7 +174,7 @@ def eval_datasets(
     rows_out: list[dict[str, Any]] = []
     failed = 0
     for name in names:
-        found = datasets.read(name, releases_in / name, partial=partial)
+        found = datasets.read(name, releases_in / datasets.dataset_info(name).name, partial=partial)
         split_file = files.get(name)
         # The authors' group keeps LIVE in the Wild's practice photos, and so do its splits.
         dataset = found if part == "paper" or split_file else found.without_practice()
@@ -190,7 +190,7 @@ def eval_datasets(
         kept, scores = _score_rows(model, photos, rows, batch_size)
         failed += len(rows) - len(kept)
         quality = scores if model.scale.higher_is_better else -scores
-        rows_out.append({"dataset": name} | _compute_row(quality, photos.mos[kept]))
+        rows_out.append({"dataset": dataset.info.name} | _compute_row(quality, photos.mos[kept]))
         if (model.scale.low, model.scale.high, model.scale.higher_is_better) != (1.0, 5.0, True):
             of_scale = (name for name, metric in METRICS.items() if metric.in_mos)
             rows_out[-1] |= dict.fromkeys(of_scale)  # the scales are different

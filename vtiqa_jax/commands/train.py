@@ -134,6 +134,8 @@ def train_manifest(
 ) -> None:
     """Your own photos, listed with their scores in a CSV with the header `image,mos`.
 
+    --recipe published is the authors' way to train, --recipe FILE.py:CLASS your own.
+
     Args:
         scores: the CSV file; photos are named relative to --images.
         images: the folder of the photos.
@@ -188,6 +190,8 @@ def train_dataset(
 ) -> None:
     """A public data set, as its owners distribute it; labels are mapped to the scale from 1 to 5 common to all.
 
+    --recipe published is the authors' way to train, --recipe FILE.py:CLASS your own.
+
     Args:
         name: koniq10k, spaq, livew, rbid, cid2013, biq2021, or FILE.py that reads a data set of your own.
         release: the folder it was unpacked into; with --from tfds the folder that its builder prepared it in.
@@ -231,6 +235,8 @@ def train_datasets(
     partial: bool = False,
 ) -> None:
     """Several data sets together, each on its own scale; tested on each.
+
+    --recipe published is the authors' way to train, --recipe FILE.py:CLASS your own.
 
     Args:
         names: with commas between them: koniq10k,spaq,mine. Of a public set the release is in a folder by its name; any

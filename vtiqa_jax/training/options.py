@@ -78,6 +78,6 @@ class TrainOptions:
     """Shrink photos whose longer side has more pixels to this many, with antialiasing. The checkpoint's when not given:
     512 for the packaged model, never for converted weights."""
     recipe: AnyRecipe = FinetuneRecipe()
-    """How to train; --recipe FILE.py:CLASS, or MODULE:CLASS, takes a recipe of your own."""
+    """How to train."""
     split: Annotated[SplitOptions, tyro.conf.OmitArgPrefixes] = SplitOptions()
     machine: Annotated[MachineOptions, tyro.conf.OmitArgPrefixes] = MachineOptions()
