@@ -82,12 +82,13 @@ def job_of_new(name: str, model: str) -> Job:
     import jax
     import numpy as np
 
-    from vtiqa_jax import sharding, train
+    from vtiqa_jax import sharding
     from vtiqa_jax.data.image_cache import ImageCache
     from vtiqa_jax.data.loader import ImageStore, load_batches
     from vtiqa_jax.evaluation.scorer import Scorer
     from vtiqa_jax.models import catalog
     from vtiqa_jax.training.finetune import FinetuneRecipe
+    from vtiqa_jax.training.step import init_state, make_key, make_train_step
 
     what, dtype = name.split(", ")
     start, mesh = catalog.load(model), sharding.data_mesh()
@@ -99,11 +100,11 @@ def job_of_new(name: str, model: str) -> Job:
         scorer = Scorer(config, start.params, start.scale, compute_dtype=dtype)  # type: ignore[arg-type]
         return lambda: scorer.score_store(store, rows, batch_size=count).tolist()
     recipe = FinetuneRecipe(batch_size=count, compute_dtype=dtype)  # type: ignore[arg-type]
-    state, frozen = train.init_state(recipe, config, start.params, mesh)
-    key = jax.random.wrap_key_data(sharding.replicate(jax.random.key_data(jax.random.key(0)), mesh))
+    state, frozen = init_state(recipe, config, start.params, mesh)
+    key = make_key(0, mesh)
     labels = {"labels": np.linspace(-1, 1, count).astype(np.float32)}
     batch = next(load_batches(store, labels, [rows], count))
-    step = train.make_train_step(recipe, config, mesh)
+    step = make_train_step(recipe, config, mesh)
 
     def train_once() -> float:
         nonlocal state

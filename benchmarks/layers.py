@@ -22,12 +22,13 @@ import tyro
 from flax import nnx
 from timing import device, on_gpu, photos, timed, versions
 
-from vtiqa_jax import sharding, train
+from vtiqa_jax import sharding
 from vtiqa_jax.data.loader import Batch, ImageStore, load_batches
 from vtiqa_jax.evaluation import scorer
 from vtiqa_jax.models import catalog, cpu_kernels, params, vtiqa
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.vtiqa import ComputeDtype, Implementation
+from vtiqa_jax.training import step, whole_model
 from vtiqa_jax.training.finetune import FinetuneRecipe
 
 EARNED = 0.05
@@ -86,7 +87,7 @@ def computed_by(implementation: Implementation) -> list[Patch]:
     def selected(*_: Any) -> Implementation:
         return implementation
 
-    return [(train, "select_implementation", selected), (scorer, "select_implementation", selected)]
+    return [(whole_model, "select_implementation", selected), (scorer, "select_implementation", selected)]
 
 
 TUNED = "tuned"
@@ -109,7 +110,7 @@ def patched(patches: list[Patch]) -> Iterator[None]:
 
     def forget() -> None:
         params.abstract_model.cache_clear()
-        train.make_train_step.cache_clear()
+        step.make_train_step.cache_clear()
         scorer.make_score_step.cache_clear()
         jax.clear_caches()
 
@@ -125,7 +126,7 @@ def patched(patches: list[Patch]) -> Iterator[None]:
 class Work:
     """A training step and a pass of the scorer, compiled in every version, with what they work on."""
 
-    state: train.TrainState
+    state: step.TrainState
     frozen: params.Params
     key: jax.Array
     batch: Batch
@@ -138,9 +139,9 @@ class Work:
         """Compiles one version."""
         mesh, scored = sharding.data_mesh(), self.scored
         with patched(patches):
-            step: Any = train.make_train_step(recipe, model.config, mesh)
+            train_step: Any = step.make_train_step(recipe, model.config, mesh)
             run: Any = scorer.make_score_step(model.config, recipe.compute_dtype, mesh)
-            lowered = step.lower(self.state, self.frozen, self.key, np.float32(0), self.batch)
+            lowered = train_step.lower(self.state, self.frozen, self.key, np.float32(0), self.batch)
             self.steps[name] = lowered.compile()
             lowered = run.lower(self.weights, scored["global_images"], scored["local_images"])
             self.passes[name] = lowered.compile()
@@ -160,10 +161,10 @@ def prepare(model: Checkpoint, recipe: FinetuneRecipe, scored: int) -> Work:
     """Made-up photos and the model on the device; nothing is compiled yet."""
     mesh, size = sharding.data_mesh(), recipe.batch_size
     store = ImageStore(photos(max(size, scored), model.config, 0), mesh)
-    state, frozen = train.init_state(recipe, model.config, model.params, mesh)
+    state, frozen = step.init_state(recipe, model.config, model.params, mesh)
     labels = {"labels": np.linspace(-1, 1, max(size, scored)).astype(np.float32)}
     batch = next(load_batches(store, labels, [np.arange(size)], size))
-    key = jax.random.wrap_key_data(sharding.replicate(jax.random.key_data(jax.random.key(0)), mesh))
+    key = step.make_key(0, mesh)
     weights = scorer.round_weights(sharding.replicate(model.params, mesh), recipe.compute_dtype)
     return Work(state, frozen, key, batch, weights, store.read(np.arange(scored)))
 

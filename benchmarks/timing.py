@@ -10,13 +10,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from vtiqa_jax import sharding
+from vtiqa_jax.data.batches import BatchPlan
 from vtiqa_jax.data.image_cache import ImageCache
-from vtiqa_jax.data.loader import ImageStore, epoch_batches, load_batches
+from vtiqa_jax.data.loader import ImageStore
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vtiqa import ModelConfig
-from vtiqa_jax.train import init_state, make_train_step
+from vtiqa_jax.training.loop import train_epoch
 from vtiqa_jax.training.recipe import Recipe, ScheduleState
+from vtiqa_jax.training.step import init_state, make_key, make_train_step
 
 
 def device() -> str:
@@ -70,12 +71,10 @@ class Trainer:
         labels: np.ndarray,
         rows: np.ndarray,
     ) -> None:
-        self._config, self._recipe, self._store, self._rows = config, recipe, store, rows
-        self._columns = {"labels": labels.astype(np.float32)}
-        self._size = sharding.round_up(min(recipe.batch_size, len(rows)), store.mesh)
+        self._config, self._recipe, self._store = config, recipe, store
+        self._plan = BatchPlan(rows, recipe.batch_size, recipe.seed, {"labels": labels.astype(np.float32)})
         self._state, self._frozen = init_state(recipe, config, params, store.mesh)
-        key = sharding.replicate(jax.random.key_data(jax.random.key(recipe.seed)), store.mesh)
-        self._key = jax.random.wrap_key_data(key)
+        self._key = make_key(recipe.seed, store.mesh)
 
     @property
     def params(self) -> Params:
@@ -84,12 +83,9 @@ class Trainer:
 
     def epoch(self, number: int, *, head_only: bool = False) -> None:
         """Trains one epoch and waits for it."""
-        recipe, store = self._recipe, self._store
-        step = make_train_step(recipe, self._config, store.mesh, head_only)
-        batches = epoch_batches(self._rows, recipe.batch_size, recipe.seed, number)
+        step = make_train_step(self._recipe, self._config, self._store.mesh, head_only)
         schedule = ScheduleState(epoch=number, lr=0.01, head_only=head_only)
-        loaded = load_batches(store, self._columns, batches, self._size)
-        for index, batch in enumerate(loaded, start=number * len(batches)):
-            lr = np.float32(recipe.learning_rate(schedule, index, len(batches)))
-            self._state, _ = step(self._state, self._frozen, self._key, lr, batch)
+        self._state = train_epoch(
+            step, self._state, self._frozen, self._key, self._store, self._plan, self._recipe, schedule
+        )
         jax.block_until_ready(self._state.step)

@@ -103,13 +103,9 @@ class Experiment:
         print(f"on the device: {self.store.on_device}, {time.perf_counter() - began:.0f} s", flush=True)
         backbone = sharding.replicate(self.initial(0), self.mesh)
         folder = arguments.out / "features"
-        self.features = FeatureStore(
-            compute_features(
-                self.store, len(self.longer.names), backbone, self.config, BASE.compute_dtype, folder, lambda _: False
-            ),
-            self.mesh,
-            self.config,
-        )
+        count, dtype = len(self.longer.names), BASE.compute_dtype
+        features = compute_features(self.store, count, backbone, self.config, dtype, folder, lambda _: False)
+        self.features = FeatureStore(features, self.mesh)
         print(f"features, {time.perf_counter() - began:.0f} s", flush=True)
 
     def initial(self, seed: int) -> Params:

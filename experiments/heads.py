@@ -23,14 +23,16 @@ from scipy.sparse.csgraph import connected_components
 
 from vtiqa_jax import sharding
 from vtiqa_jax.data import datasets, distorted, loader, splits
+from vtiqa_jax.data.batches import BatchPlan
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.evaluation import metrics
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vtiqa import ModelConfig
-from vtiqa_jax.train import init_state, make_train_step
 from vtiqa_jax.training.features import FeatureStore
 from vtiqa_jax.training.finetune import FinetuneRecipe
+from vtiqa_jax.training.loop import train_epoch
+from vtiqa_jax.training.step import init_state, make_key, make_train_step
 
 SIMILAR = 0.92
 """Cosine of the class tokens of the last block, less their mean, above which two photos are near-duplicates."""
@@ -132,22 +134,14 @@ def fit(
     chains: np.ndarray,
     seed: int,
 ) -> Params:
-    """Trains for all the recipe's epochs as train.py does. The seed is not the recipe's: one compilation serves all."""
+    """Trains for all the recipe's epochs. The seed is not the recipe's: one compilation serves all."""
     state, frozen = init_state(recipe, config, params, store.mesh)
-    step = make_train_step(recipe, config, store.mesh)
-    key = jax.random.wrap_key_data(sharding.replicate(jax.random.key_data(jax.random.key(seed)), store.mesh))
-    per_epoch, schedule = -(-len(rows) // recipe.batch_size), recipe.init_schedule()
+    step, key = make_train_step(recipe, config, store.mesh), make_key(seed, store.mesh)
+    shown = recipe.chains_per_batch if recipe.chains else 0
+    plan, schedule = BatchPlan(rows, recipe.batch_size, seed, columns, chains, shown), recipe.init_schedule()
     for epoch in range(recipe.epochs):
-        order, size = loader.epoch_batches(rows, recipe.batch_size, seed, epoch), recipe.batch_size
-        if recipe.chains:
-            order = loader.add_chains(order, chains, recipe.chains_per_batch, seed, epoch)
-            size += recipe.chains_per_batch * chains.shape[1]
-        waiting = None
-        for number, batch in enumerate(loader.load_batches(store, columns, order, size)):
-            lr = np.float32(recipe.learning_rate(schedule, epoch * per_epoch + number, per_epoch))
-            state, logged = step(state, frozen, key, lr, batch)
-            jax.block_until_ready(waiting)  # a few batches at most wait in the device's memory
-            waiting = logged
+        now = dataclasses.replace(schedule, epoch=epoch)
+        state = train_epoch(step, state, frozen, key, store, plan, recipe, now)
     return frozen | state.eval_params
 
 
@@ -170,7 +164,7 @@ def main(arguments: Arguments) -> None:
     mesh = sharding.data_mesh(jax.devices()[:1])
     embed = values.shape[2] // len(arguments.blocks)
     config = ModelConfig(embed_dim=embed, depth=max(arguments.blocks), readout_blocks=arguments.blocks)
-    store = FeatureStore(values, mesh, config)
+    store = FeatureStore(values, mesh)
     held_out = HeldOut.split(longer, split.train, values[split.train, 0, -embed:], chains)
     columns = training_columns(longer, held_out.train, chains)
     print("| variant | SRCC | spread | PLCC | spread | mean of subsets | gross noticed | falling |")
@@ -182,7 +176,8 @@ def main(arguments: Arguments) -> None:
             head = recipe.init_head(parameters.init_params(config, seed))
             head = {k: v for k, v in head.items() if parameters.param_group(k)[0] == "head"}
             trained = fit(recipe, config, store, columns, head, held_out.train, held_out.train_chains, seed)
-            rows.append(list(held_out.measure(store.score(trained, np.arange(len(values)))).values()))
+            scores = recipe.learner(config, mesh).score(trained, store, np.arange(len(values)), "float32")
+            rows.append(list(held_out.measure(scores).values()))
         middle, spread = np.mean(rows, axis=0), np.ptp(rows, axis=0)
         print(
             f"| {name} | {middle[0]:.4f} | {spread[0]:.4f} | {middle[1]:.4f} | {spread[1]:.4f} | {middle[2]:.3f} |"

@@ -17,7 +17,7 @@ from vtiqa_jax import atomic
 from vtiqa_jax.convert import files
 from vtiqa_jax.evaluation import plots, score_files
 from vtiqa_jax.evaluation.columns import score_columns
-from vtiqa_jax.evaluation.metrics import Correlations
+from vtiqa_jax.evaluation.metrics import correlations
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
@@ -444,7 +444,7 @@ def writers(model: Checkpoint) -> dict[str, Callable[[Path], None]]:
         "s.csv": lambda path: score_files.write_scores(path, ".csv", [result], score_columns(spread=False), scale),
         "s.json": lambda path: score_files.write_scores(path, ".json", [result], score_columns(spread=False), scale),
         "m.safetensors": lambda path: files.write(path, {"a": points}),
-        "scatter.png": lambda path: plots.scatter(path, points, points, Correlations(1.0, 1.0, 1.0, 0.0, 3), scale),
+        "scatter.png": lambda path: plots.scatter(path, points, points, correlations(points, points), scale),
         "checkpoint": lambda path: checkpoint.save(path, model, force=True),
     }
 

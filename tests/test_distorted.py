@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vtiqa_jax.data import distorted, distortions, loader
+from vtiqa_jax.data import batches, distorted, distortions
 from vtiqa_jax.data.distorted import DistortedImages
 from vtiqa_jax.data.manifest import ImageFolder, Manifest
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.photos.decode import decode
-from vtiqa_jax.training import recipe
-from vtiqa_jax.training.recipe import order_loss
+from vtiqa_jax.training import order
+from vtiqa_jax.training.order import order_loss
 
 
 @pytest.fixture(scope="module")
@@ -113,23 +113,42 @@ def test_chains_are_of_good_training_photos_and_change_nothing_else(photos: Mani
     assert columns["mask"].tolist() == [1] * 6 + [0] * chains.size
     assert columns["chains"].tolist() == [-1] * 6 + np.repeat(np.arange(7), 5).tolist()
     assert columns["places"].tolist() == [0] * 6 + list(range(5)) * 7
+    assert set(columns["signs"]) == {1}
+    assert set(distorted.chain_columns(chains, 50, higher_is_better=False)["signs"]) == {-1}
 
 
 def test_every_chain_takes_its_turn() -> None:
-    batches, chains = [np.arange(3)] * 7, np.arange(10, 25).reshape(5, 3)
-    longer = loader.add_chains(batches, chains, 2, seed=0, epoch=0)
+    shown, chains = [np.arange(3)] * 7, np.arange(10, 25).reshape(5, 3)
+    longer = batches.add_groups(shown, chains, 2, seed=0, epoch=0)
     assert all(rows[:3].tolist() == [0, 1, 2] and len(rows) == 9 for rows in longer)
     firsts = np.concatenate([rows[3::3] for rows in longer])
     counts = np.unique(firsts, return_counts=True)[1]
     assert counts.sum() == 14
     assert counts.max() - counts.min() <= 1
-    other = loader.add_chains(batches, chains, 2, seed=0, epoch=1)
+    other = batches.add_groups(shown, chains, 2, seed=0, epoch=1)
     assert any((one != two).any() for one, two in zip(longer, other, strict=True))
+
+
+def test_a_group_is_shown_whole_or_not_at_all(photos: Manifest) -> None:
+    added = batches.AuxiliaryPhotos(photos, np.arange(6).reshape(3, 2), 1)
+    assert added.without([]).groups.tolist() == [[0, 1], [2, 3], [4, 5]]
+    assert added.without([3, 9]).groups.tolist() == [[0, 1], [4, 5]]
+    with pytest.raises(UserError, match="none of the 3 groups of photos that the recipe adds can be read"):
+        added.without([0, 2, 5])
+    assert batches.AuxiliaryPhotos(photos).without([1]).groups.size == 0, "a recipe that adds none misses none"
+
+
+def test_a_plan_holds_its_batches(photos: Manifest) -> None:
+    plan = batches.BatchPlan(np.arange(5), 2, 0, {}, np.arange(5, 11).reshape(2, 3), 1)
+    assert (plan.steps, plan.size) == (3, 5)
+    assert [len(rows) for rows in plan.epoch(0)] == [5, 5, 4]
+    few = batches.BatchPlan(np.arange(3), 8, 0, {})
+    assert (few.steps, few.size, sorted(few.epoch(1)[0])) == (1, 3, [0, 1, 2])
 
 
 def test_the_order_loss_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two chains of three, and two photos of none, whose scores do not count."""
-    monkeypatch.setattr(recipe, "LEVELS", (0.25, 1.0))
+    monkeypatch.setattr(order, "LEVELS", (0.25, 1.0))
     chains, places = jnp.array([0.0, 0, 0, 1, 1, 1, -1, -1]), jnp.array([0.0, 1, 2, 2, 0, 1, 0, 1])
     scores = jnp.array([1.0, 0.5, 0.4, -1.0, 0.0, 0.3, -9.0, 9.0])
     # The scores fall by 0.5 and 0.1 in the first; by -0.3 and 1.3 in the second, whose photos come in another order.

@@ -7,12 +7,9 @@ import functools
 import importlib.util
 import inspect
 import json
-import os
 import re
 import runpy
 import shlex
-import shutil
-import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
@@ -31,14 +28,9 @@ from tests import made_up
 from tests.conftest import Command
 from vtiqa_jax import __main__, cli
 from vtiqa_jax.data.datasets import koniq10k
-from vtiqa_jax.models import checkpoint
-from vtiqa_jax.models.checkpoint import Checkpoint
-from vtiqa_jax.models.params import init_params
-from vtiqa_jax.models.vtiqa import tiny_config
 
 REPOSITORY = Path(__file__).parents[1]
 DOCS = REPOSITORY / "docs"
-EXTENDING = DOCS / "extending.md"
 DOCUMENTS = [*sorted(REPOSITORY.glob("*.md")), *sorted(DOCS.glob("*.md"))]
 PROGRAMS = {
     "vtiqa": __main__.COMMANDS,
@@ -73,8 +65,7 @@ def steps() -> list[Any]:
     for document in DOCUMENTS:
         outside = re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
         lines = re.findall(r"^ {4,}\S.*$", outside.replace("\\\n", " "), re.MULTILINE)
-        if document != EXTENDING:  # whose blocks are run whole
-            lines += [line for block in blocks(document, "bash") for line in block.replace("\\\n", " ").splitlines()]
+        lines += [line for block in blocks(document, "bash") for line in block.replace("\\\n", " ").splitlines()]
         for number, line in enumerate(lines):
             for part in re.split(r" '(?:&&|\|)' ", shlex.join(shlex.split(line, comments=True))):
                 step = re.sub(r"^(([A-Z_]+=\S*|'\[SETTINGS\]'|srun)( |$))*", "", part)
@@ -161,7 +152,12 @@ def test_every_command_in_the_documents_is_understood(step: str, monkeypatch: py
 
 
 def test_every_python_block_is_run_here() -> None:
-    assert {document.stem for document in DOCUMENTS if blocks(document, "python")} == {*RUN, "datasets", "export"}
+    assert {document.stem for document in DOCUMENTS if blocks(document, "python")} == {
+        *RUN,
+        "datasets",
+        "export",
+        "extending",
+    }
 
 
 def test_the_readmes_two_commands_are_what_ci_runs() -> None:
@@ -211,53 +207,6 @@ def test_the_citation_is_of_this_version() -> None:
     citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     assert (citation["version"], citation["license"]) == (project["version"], project["license"])
-
-
-# ---- docs/extending.md ----
-
-WALKS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", EXTENDING.read_text(), re.DOTALL | re.MULTILINE))
-
-
-@pytest.fixture(scope="module")
-def material(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The photos and the backbone that the commands of docs/extending.md ask for."""
-    folder, rng = tmp_path_factory.mktemp("material"), np.random.default_rng(0)
-    lines = ["image,mos,std"]
-    for row in range(40):
-        photo = np.clip(rng.normal(128, 2 + 2 * row, (96, 96, 3)), 0, 255)
-        cv2.imwrite(str(folder / f"{row}.png"), photo.astype(np.uint8))
-        lines.append(f"{row}.png,{100 - 2 * row},{5 + row % 7}")
-    (folder / "scores.csv").write_text("\n".join(lines) + "\n")
-    config = tiny_config(kind="backbone")
-    checkpoint.save(folder / "init", Checkpoint(config, init_params(config, 0), None, {"from": "random numbers"}))
-    return {"PHOTOS": folder, "INIT": folder / "init"}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("title", WALKS)
-def test_the_walks_through_a_change(title: str, material: dict[str, Path], tmp_path: Path) -> None:
-    clone, workdir, section = tmp_path / "clone", tmp_path / "work", WALKS[title]
-    shutil.copytree(REPOSITORY / "vtiqa_jax", clone / "vtiqa_jax", ignore=shutil.ignore_patterns("__pycache__"))
-    workdir.mkdir()
-    subprocess.run(["git", "init", "--quiet"], cwd=clone, check=True)
-    diffs = re.findall(r"^```diff\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
-    for diff in diffs:
-        subprocess.run(["git", "apply", "-"], cwd=clone, check=True, input=diff, text=True)
-    assert 0 < len(re.findall(r"^\+\+\+ ", "".join(diffs), re.MULTILINE)) <= 2  # files
-
-    (block,) = re.findall(r"^```bash\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
-    here = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "WORKDIR": str(workdir)}
-    environment = os.environ | {name: str(path) for name, path in material.items()} | here
-    ended = subprocess.run(
-        ["bash", "-euc", block], cwd=clone, env=environment, capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 0, ended.stderr
-    (metrics,) = workdir.rglob("metrics.jsonl")
-    last = json.loads(metrics.read_text().splitlines()[-1])
-    assert np.isfinite(last["loss"])
-    logged = {"loss": "rank", "head": "log_variance"}
-    for word, name in logged.items():
-        assert (name in last) == title.startswith(f"A {word} ")
 
 
 # ---- the documents' Python ----

@@ -1,12 +1,17 @@
 """The figures against their definitions, computed the slow way."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from vtiqa_jax.evaluation import metrics
-from vtiqa_jax.evaluation.metrics import correlations, within_groups
+from vtiqa_jax.commands.eval import _compute_row
+from vtiqa_jax.data.manifest import ImageFolder, Manifest
+from vtiqa_jax.evaluation import metrics, plots, report
+from vtiqa_jax.evaluation.metrics import METRICS, Metric, correlations, within_groups
+from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.training import logger
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
@@ -97,3 +102,45 @@ def test_bootstrap_intervals_hold_what_they_promise() -> None:
 def test_three_photos_have_an_interval_without_a_warning() -> None:
     """Some resamples are one photo thrice."""
     assert metrics.bootstrap_ci(np.array([1.0, 2.0, 4.0]), np.array([1.0, 3.0, 2.0]))["srcc"] == (-1.0, 1.0)
+
+
+def test_a_new_metric_is_one_entry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is in every table, file and log: those of an evaluation, of several splits, of several data sets, of a run."""
+    mae = Metric("mae", lambda scores, mos: float(np.abs(scores - mos).mean()), in_mos=True, logged=True)
+    monkeypatch.setitem(METRICS, "mae", mae)
+    mos, scores = np.float32([1, 2, 3, 5]), np.float32([1, 3, 3, 2])
+    photos = Manifest(tuple("abcd"), mos, ImageFolder(tmp_path), ("x", "x", "y", "y"))
+    scale = LabelScale("test", 1.0, 5.0)
+    result = report.write_report(tmp_path, photos, np.arange(4), scores, scale, before=mos)
+    assert (result["mae"], result["before"]["mae"], result["within"]["x"]["mae"]) == (1.0, 0.0, 0.5)
+    table = capsys.readouterr().out.splitlines()
+    assert [line.split()[-1] for line in table[:3]] == ["MAE", "1.0000", "0.0000"]
+    assert report.write_report(tmp_path, photos, np.arange(4), scores, scale, opposite=True)["mae"] is None
+    report.write_splits_summary(tmp_path, [result | {"selected_on": None}] * 2)
+    assert "MAE 1.0000 (1.0000 to 1.0000)" in capsys.readouterr().out
+    assert (tmp_path / "splits.csv").read_text().startswith("split,plcc,srcc,krcc,rmse,mae\n")
+    assert _compute_row(scores, mos)["mae"] == 1.0
+    entry = {"epoch": 1, "loss": 0.5, "lr": 1e-3, "photos_per_second": 9.0, "note": "", **dict.fromkeys(METRICS)}
+    header, line = logger.format_header(), logger.format_epoch(entry | {"mae": 0.125}, None)
+    assert header[: header.index("MAE") + 3].split()[-1] == "MAE"
+    assert line[: header.index("MAE") + 3].split()[-1] == "0.1250"
+    pictures = []
+    for shown in (0.1, None):
+        entries = [entry | {"epoch": epoch, "mae": shown} for epoch in (1, 2)]
+        plots.training_curve(tmp_path / "curve.png", entries, "validation")
+        pictures.append((tmp_path / "curve.png").read_bytes())
+    assert pictures[0] != pictures[1]
+
+
+def test_a_figure_in_units_of_the_mos_means_nothing_on_another_scale() -> None:
+    points = np.array([1.0, 2.0, 4.0])
+    found = metrics.on_other_scale(correlations(points, points))
+    assert np.isnan(found.rmse) and found.plcc == pytest.approx(1) and found.n == 3
+
+
+def test_nothing_to_compare_is_no_figure() -> None:
+    for scores in (np.empty(0), np.array([1.0, np.inf])):
+        found = metrics.correlations_if_any(scores, np.arange(float(len(scores))))
+        assert np.isnan([getattr(found, name) for name in METRICS]).all()

@@ -23,6 +23,7 @@ from orbax.checkpoint import v1 as ocp
 
 from vtiqa_jax import atomic
 from vtiqa_jax.data import loader
+from vtiqa_jax.data.batches import epoch_batches
 from vtiqa_jax.data.manifest import ImageFolder, Manifest
 from vtiqa_jax.data.splits import Split
 from vtiqa_jax.errors import Terminated, UserError
@@ -405,7 +406,7 @@ def test_a_loss_that_is_no_number_names_the_photos(bench: Bench) -> None:
     mos[7] = np.inf
     with pytest.raises(UserError) as raised:
         bench(PUBLISHED, mos)
-    first = loader.epoch_batches(np.arange(TRAINED), 6, 0, 0)
+    first = epoch_batches(np.arange(TRAINED), 6, 0, 0)
     index = next(i for i, rows in enumerate(first) if 7 in rows)
     said = str(raised.value)
     assert f"in epoch 1, batch {index + 1}, on" in said
@@ -416,7 +417,7 @@ def test_a_loss_that_is_no_number_names_the_photos(bench: Bench) -> None:
 
 def test_a_head_that_died_is_no_result(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without validation photos nothing else would tell."""
-    monkeypatch.setattr(features.FeatureStore, "score", lambda self, params, rows: np.zeros(len(rows), np.float32))
+    monkeypatch.setattr(features, "_score", lambda config, params, features: np.zeros(len(features), np.float32))
     split = Split(np.arange(TRAINED), np.empty(0, np.int64), np.arange(TRAINED, COUNT))
     machine = MachineOptions(image_cache=bench.cache)
     options = TrainOptions(workdir=bench.folder, recipe=replace(HEAD, epochs=1), machine=machine)
@@ -483,7 +484,7 @@ def test_pictures_can_be_left_out(plots: bool, tmp_path: Path) -> None:
     epoch = {**step, "step": 2, "plcc": 0.9, "srcc": 0.8, "note": "", "photos_per_second": 9.0, "seconds": 1.0}
     with MetricLogger(tmp_path, LabelScale("test", 1.0, 5.0), "validation", [], plots) as logger:
         logger.log_step(step)
-        logger.log_epoch([step, epoch], np.float32([1, 2, 4]), np.float32([1, 3, 4]))
+        logger.log_epoch([step, epoch], np.float32([1, 2, 4]), np.float32([1, 3, 4]), best=True)
     assert lasting(tmp_path) == [step, {name: value for name, value in epoch.items() if name not in TIMES}]
     pictures = {"curve.png", "scatter-validation.png", "tensorboard"}
     assert {path.name for path in tmp_path.iterdir()} == {"metrics.jsonl"} | (pictures if plots else set())

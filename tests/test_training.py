@@ -11,7 +11,8 @@ import pytest
 from flax import nnx
 
 from vtiqa_jax import sharding
-from vtiqa_jax.data import loader
+from vtiqa_jax.data import distorted, loader
+from vtiqa_jax.data.batches import BatchPlan, epoch_batches
 from vtiqa_jax.data.distorted import LEVELS
 from vtiqa_jax.data.image_cache import ImageCache
 from vtiqa_jax.data.loader import ImageStore
@@ -19,11 +20,12 @@ from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import params
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
 from vtiqa_jax.models.vtiqa import ModelConfig
-from vtiqa_jax.train import TrainState, init_state, initial_params, make_train_step
 from vtiqa_jax.training.finetune import FinetuneRecipe
+from vtiqa_jax.training.loop import train_epoch
 from vtiqa_jax.training.published import PublishedRecipe
 from vtiqa_jax.training.recipe import Recipe, ScheduleState
-from vtiqa_jax.training.start import score_before
+from vtiqa_jax.training.start import initial_params, score_before
+from vtiqa_jax.training.step import TrainState, init_state, make_key, make_train_step
 
 pytestmark = pytest.mark.usefixtures("usual_promotion")
 
@@ -63,16 +65,13 @@ class Trained:
 
     def epoch(self, schedule: ScheduleState) -> "Trained":
         mesh, recipe = self.store.mesh, self.recipe
-        step_fn = make_train_step(recipe, self.config, mesh, schedule.head_only)
-        order = loader.epoch_batches(self.rows, recipe.batch_size, recipe.seed, schedule.epoch)
-        size = sharding.round_up(min(recipe.batch_size, len(self.rows)), mesh)
+        step = make_train_step(recipe, self.config, mesh, schedule.head_only)
         labels = ((MOS - self.mean) / self.std).astype(np.float32)
-        key = sharding.replicate(jax.random.key_data(jax.random.key(recipe.seed)), mesh)
-        key, first = jax.random.wrap_key_data(key), schedule.epoch * len(order)
-        for index, batch in enumerate(loader.load_batches(self.store, {"labels": labels}, order, size)):
-            lr = np.float32(recipe.learning_rate(schedule, first + index, len(order)))
-            self.state, logged = step_fn(self.state, self.frozen, key, lr, batch)
-            self.losses.append(float(logged["loss"]))
+        plan = BatchPlan(self.rows, recipe.batch_size, recipe.seed, {"labels": labels})
+        self.state = train_epoch(
+            step, self.state, self.frozen, make_key(recipe.seed, mesh), self.store, plan, recipe, schedule,
+            after_step=lambda state, logged, rows: self.losses.append(float(logged["loss"])),
+        )  # fmt: skip
         return self
 
     def params(self) -> params.Params:
@@ -231,12 +230,13 @@ def test_series_rise_where_lower_scores_are_better(
     """With so large a margin that no pair keeps it, what a pair lacks one way it has the other way round."""
     recipe, mesh = replace(RECIPE, chains=2, order_margin=100.0), sharding.data_mesh()
     shown = {"chains": np.repeat([0.0, 1.0, -1.0], [5, 5, 6]), "places": np.tile(np.arange(5.0), 4)[:16]}
-    columns = {name: values.astype(np.float32) for name, values in shown.items()}
-    batch = next(loader.load_batches(stored(photos), columns | {"labels": MOS[:16]}, [np.arange(16)], 16))
     found = []
     for better in (True, False):
+        signs = distorted.chain_columns(np.arange(5)[None], 16, higher_is_better=better)["signs"]
+        columns = {name: values.astype(np.float32) for name, values in (shown | {"signs": signs}).items()}
+        batch = next(loader.load_batches(stored(photos), columns | {"labels": MOS[:16]}, [np.arange(16)], 16))
         state, frozen = init_state(recipe, config, start, mesh)
-        step = make_train_step(recipe, config, mesh, higher_is_better=better)
+        step = make_train_step(recipe, config, mesh)
         found.append(float(step(state, frozen, jax.random.key(0), np.float32(0), batch)[1]["order"]))
     steps = np.diff([0, *LEVELS])
     assert sum(found) == pytest.approx(2 * 100 * steps.mean(), rel=1e-4)
@@ -283,7 +283,7 @@ def test_every_epoch_sees_every_photo_once_in_an_order_of_its_own() -> None:
     source = stored(ImageCache(pixels, pixels), jax.devices()[:1])
     seen = []
     for epoch in (0, 0, 1):
-        chosen = loader.epoch_batches(np.arange(10), 3, seed=5, epoch=epoch)
+        chosen = epoch_batches(np.arange(10), 3, seed=5, epoch=epoch)
         found = list(loader.load_batches(source, {"labels": labels}, chosen, 3))
         assert [batch["mask"].sum() for batch in found] == [3, 3, 3, 1]
         for batch in found:

@@ -6,6 +6,7 @@ scorer = vtiqa_jax.load()                     # the packaged model; or load("che
 scorer.score("a.jpg")                         # float32 [1], on scorer.scale
 scorer.score(["a.jpg", array_uint8_hwc])      # float32 [2]
 scorer.table(["a.jpg", "b.jpg"])              # the same to look at in a notebook, with thumbnails
+scorer.embed(["a.jpg", "b.jpg"])              # float32 [2, 2304]: what the head sees, for heads of your own
 model = vtiqa_jax.load_model()                # the same as a Flax module: to call, to differentiate, to train
 """
 

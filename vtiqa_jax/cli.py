@@ -16,6 +16,7 @@ import sys
 import typing
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, NoReturn
 
 import tyro
@@ -24,6 +25,12 @@ from tyro.constructors import ConstructorRegistry, StructConstructorSpec, Struct
 from vtiqa_jax import compile_cache, terminal
 from vtiqa_jax.cpus import available_cpus
 from vtiqa_jax.errors import Terminated, UserError
+from vtiqa_jax.own_code import load_class
+
+OPEN_CHOICES = {"recipe": "vtiqa_jax.training.recipe:Recipe"}
+"""Options that also take a class of a person's own, and what it must be a subclass of."""
+OWN = "own"
+"""What tyro calls it."""
 
 DISK = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST,
         errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EBUSY}  # fmt: skip
@@ -115,7 +122,8 @@ def parse(group: Group, program: str, words: list[str]) -> Callable[[], int | No
     if option == "--version":
         return lambda: print(f"vtiqa-jax {importlib.metadata.version('vtiqa-jax')}")
     if option == "--print-completion":
-        script = _completion(_app(group, whole=True).cli, program, "".join(words[1:]))
+        whole = functools.partial(_app(group, whole=True).cli, **_settings())
+        script = _completion(whole, program, "".join(words[1:]))
         return lambda: print(script)
     command, path = group, program
     while isinstance(command, Group):
@@ -133,7 +141,34 @@ def parse(group: Group, program: str, words: list[str]) -> Callable[[], int | No
         else:
             raise UserError(f"name one of {', '.join(command.subcommands)}; see {path} --help")
         command, path, options = command.subcommands[word], f"{path} {word}", []
-    return _parsed(functools.partial(tyro.cli, _deferred(command)), path, _ordered(words))
+    words, own = _own_classes(words)
+    return _parsed(functools.partial(tyro.cli, _deferred(command), **_settings(own)), path, _ordered(words))
+
+
+def _own_classes(words: list[str]) -> tuple[list[str], dict[str, type]]:
+    """The words with `recipe:own` for a class of a person's own, `--recipe FILE.py:CLASS` say; and those classes.
+
+    Raises:
+        UserError: there is no such class, or no value.
+    """
+    own: dict[str, type] = {}
+    left: list[str] = []
+    given = iter(words)
+    for word in given:
+        option, equals, value = word.partition("=")
+        name, colon, choice = word.partition(":")
+        if option.removeprefix("--") in OPEN_CHOICES and option.startswith("--"):
+            name, choice = option.removeprefix("--"), value if equals else next(given, "")
+            if not choice or choice.startswith("-"):
+                raise UserError(f"{option} needs a value, FILE.py:CLASS say")
+        elif not colon or name not in OPEN_CHOICES:
+            left.append(word)
+            continue
+        if ":" in choice or choice.endswith(".py"):
+            own[name] = load_class(choice, pkgutil.resolve_name(OPEN_CHOICES[name]))
+            choice = OWN
+        left.append(f"{name}:{choice}")
+    return left, own
 
 
 def _parsed(cli: Callable[..., Any], path: str, words: list[str]) -> Callable[[], int | None]:
@@ -141,7 +176,7 @@ def _parsed(cli: Callable[..., Any], path: str, words: list[str]) -> Callable[[]
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            call = cli(prog=path, args=words, **_settings())
+            call = cli(prog=path, args=words)
     except SystemExit as ended:
         if not ended.code:
             return lambda: 0  # its help is printed
@@ -206,8 +241,16 @@ def _default(label: str) -> str:
     return "" if label in ("", "None", "False") else f"(default: {label})"
 
 
-def _settings() -> dict[str, Any]:
-    """How tyro makes options; the fields of dataclasses are shown as the parameters of functions are."""
+def _settings(own: Mapping[str, type] = MappingProxyType({})) -> dict[str, Any]:
+    """How tyro makes options; the fields of dataclasses are shown as the parameters of functions are.
+
+    Args:
+        own: a further choice of the fields of these names.
+    """
+
+    def opened(name: str, hint: Any) -> Any:
+        return hint | Annotated[own[name], tyro.conf.subcommand(OWN)] if name in own else hint
+
     registry, is_inside = ConstructorRegistry(), False
 
     @registry.struct_rule
@@ -219,7 +262,7 @@ def _settings() -> dict[str, Any]:
         spec = registry.get_struct_spec(info)
         is_inside = False
         assert isinstance(spec, StructConstructorSpec)
-        shown = tuple(dataclasses.replace(field, type=_shown(field.type)) for field in spec.fields)
+        shown = tuple(dataclasses.replace(field, type=_shown(opened(field.name, field.type))) for field in spec.fields)
         return dataclasses.replace(spec, fields=shown)
 
     return {"config": (tyro.conf.DisallowNone, tyro.conf.CascadeSubcommandArgs), "registry": registry}
@@ -248,7 +291,7 @@ def _printed(cli: Callable[..., Any], program: str, words: Sequence[str]) -> str
     os.environ["COLUMNS"] = "10000"
     try:
         with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text), contextlib.suppress(SystemExit):
-            cli(prog=program, args=words, **_settings())
+            cli(prog=program, args=words)
     finally:
         os.environ.pop("COLUMNS")
         os.environ.update({"COLUMNS": width} if width else {})

@@ -19,6 +19,7 @@ from vtiqa_jax.data.datasets.info import Dataset
 from vtiqa_jax.data.manifest import ImageFolder, Manifest
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation import metrics, report
+from vtiqa_jax.evaluation.metrics import METRICS
 from vtiqa_jax.evaluation.scorer import Scorer
 
 
@@ -116,8 +117,8 @@ def eval_demo(
 
 
 Part = Literal["all", "paper", "official"]
-COLUMNS = ("photos", "plcc", "plcc_low", "plcc_high", "srcc", "srcc_low", "srcc_high", "krcc", "rmse")
-LOGISTIC_COLUMNS = ("plcc_logistic", "rmse_logistic")
+FITTED = ("plcc", "rmse")
+"""What is also computed after the logistic fit."""
 
 
 def _test_rows(name: str, dataset: Dataset, part: Part, split_file: Path | None, partial: bool) -> np.ndarray:
@@ -152,7 +153,7 @@ def eval_datasets(
     scores that run against the MOS have a raw PLCC below 0 and a fitted one above.
 
     Args:
-        on: their names, with commas between them: koniq10k,livew,rbid.
+        on: their names, with commas between them: koniq10k,livew,rbid; FILE.py reads one of your own.
         releases_in: the folder that holds each release in a folder by its name.
         checkpoint: a checkpoint's folder, or "default" for the model that comes with the package.
         part: all photos, the authors' test photos (paper), or the official test photos.
@@ -173,7 +174,7 @@ def eval_datasets(
     rows_out: list[dict[str, Any]] = []
     failed = 0
     for name in names:
-        found = datasets.read(name, releases_in / name, partial=partial)
+        found = datasets.read(name, releases_in / datasets.dataset_info(name).name, partial=partial)
         split_file = files.get(name)
         # The authors' group keeps LIVE in the Wild's practice photos, and so do its splits.
         dataset = found if part == "paper" or split_file else found.without_practice()
@@ -189,12 +190,13 @@ def eval_datasets(
         kept, scores = _score_rows(model, photos, rows, batch_size)
         failed += len(rows) - len(kept)
         quality = scores if model.scale.higher_is_better else -scores
-        rows_out.append({"dataset": name} | _compute_row(quality, photos.mos[kept]))
+        rows_out.append({"dataset": dataset.info.name} | _compute_row(quality, photos.mos[kept]))
         if (model.scale.low, model.scale.high, model.scale.higher_is_better) != (1.0, 5.0, True):
-            rows_out[-1]["rmse"] = None  # of two different scales
+            of_scale = (name for name, metric in METRICS.items() if metric.in_mos)
+            rows_out[-1] |= dict.fromkeys(of_scale)  # the scales are different
     atomic.make_folder(out)
     table = io.StringIO()
-    writer = csv.DictWriter(table, ["dataset", *COLUMNS, *LOGISTIC_COLUMNS])
+    writer = csv.DictWriter(table, list(rows_out[0]))
     writer.writeheader()
     writer.writerows(rows_out)
     atomic.write_text(out / "datasets.csv", table.getvalue())
@@ -208,17 +210,17 @@ def eval_datasets(
     }
     atomic.write_text(out / "datasets.json", json.dumps(content, indent=2) + "\n")
     print(f"{checkpoint}: {model.scale}; MOS on the common scale from 1 to 5; 95 % bootstrap intervals")
-    print(f"{'':<10}{'photos':>7}  {'PLCC':<25}{'SRCC':<25}{'KRCC':>6}{'RMSE':>8}   logistic: PLCC    RMSE")
+    heads = "".join(f"{name.upper():<{25 if metric.resampled else 9}}" for name, metric in METRICS.items())
+    print(f"{'':<10}{'photos':>7}  {heads}logistic: {''.join(f'{name.upper():<9}' for name in FITTED)}".rstrip())
     for row in rows_out:
-        plcc, srcc = (
-            f"{_number(row[name])} [{_number(row[f'{name}_low'])}, {_number(row[f'{name}_high'])}]"
-            for name in ("plcc", "srcc")
+        cells = "".join(
+            f"{_number(row[name])} [{_number(row[f'{name}_low'])}, {_number(row[f'{name}_high'])}]".ljust(25)
+            if metric.resampled
+            else f"{_number(row[name]):<9}"
+            for name, metric in METRICS.items()
         )
-        krcc, rmse, fitted, fitted_rmse = (_number(row[name]) for name in ("krcc", "rmse", *LOGISTIC_COLUMNS))
-        print(
-            f"{row['dataset']:<10}{row['photos']:>7}  {plcc:<25}{srcc:<25}{krcc:>6}{rmse:>8}{fitted:>17}"
-            f"{fitted_rmse:>8}"
-        )
+        fitted = "".join(f"{_number(row[f'{name}_logistic']):<9}" for name in FITTED)
+        print(f"{row['dataset']:<10}{row['photos']:>7}  {cells}{'':<10}{fitted}".rstrip())
     print(f"{out}/: datasets.csv, datasets.json")
     return 1 if failed else 0
 
@@ -232,12 +234,11 @@ def _compute_row(scores: np.ndarray, mos: np.ndarray) -> dict[str, Any]:
     if len(scores) < 2:
         raise UserError(f"a correlation needs at least 2 photos, not {len(scores)}")
     raw, bounds = metrics.correlations(scores, mos), metrics.bootstrap_ci(scores, mos)
-    fitted = metrics.fit_logistic(scores, mos)
-    after = metrics.correlations(fitted, mos) if np.isfinite(fitted).all() else None
-    values = {
-        "plcc": raw.plcc, "plcc_low": bounds["plcc"][0], "plcc_high": bounds["plcc"][1],
-        "srcc": raw.srcc, "srcc_low": bounds["srcc"][0], "srcc_high": bounds["srcc"][1],
-        "krcc": raw.krcc, "rmse": raw.rmse,
-        "plcc_logistic": after.plcc if after else np.nan, "rmse_logistic": after.rmse if after else np.nan,
-    }  # fmt: skip
+    after = metrics.correlations_if_any(metrics.fit_logistic(scores, mos), mos)
+    values: dict[str, float] = {}
+    for name in METRICS:
+        values[name] = getattr(raw, name)
+        if name in bounds:
+            values[f"{name}_low"], values[f"{name}_high"] = bounds[name]
+    values |= {f"{name}_logistic": getattr(after, name) for name in FITTED}
     return {"photos": raw.n} | {name: float(v) if np.isfinite(v) else None for name, v in values.items()}

@@ -16,8 +16,9 @@ from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation import report
 from vtiqa_jax.models import catalog
 from vtiqa_jax.models.checkpoint import LabelScale
-from vtiqa_jax.train import say, train
+from vtiqa_jax.train import train
 from vtiqa_jax.training.finetune import FinetuneRecipe
+from vtiqa_jax.training.logger import say
 from vtiqa_jax.training.options import SplitOptions, TrainOptions
 from vtiqa_jax.training.run_checkpointer import lock_workdir
 from vtiqa_jax.training.start import shape_start
@@ -133,6 +134,8 @@ def train_manifest(
 ) -> None:
     """Your own photos, listed with their scores in a CSV with the header `image,mos`.
 
+    --recipe published is the authors' way to train, --recipe FILE.py:CLASS your own.
+
     Args:
         scores: the CSV file; photos are named relative to --images.
         images: the folder of the photos.
@@ -187,8 +190,10 @@ def train_dataset(
 ) -> None:
     """A public data set, as its owners distribute it; labels are mapped to the scale from 1 to 5 common to all.
 
+    --recipe published is the authors' way to train, --recipe FILE.py:CLASS your own.
+
     Args:
-        name: koniq10k, spaq, livew, rbid, cid2013 or biq2021.
+        name: koniq10k, spaq, livew, rbid, cid2013, biq2021, or FILE.py that reads a data set of your own.
         release: the folder it was unpacked into; with --from tfds the folder that its builder prepared it in.
         options: see `TrainOptions`.
         protocol: clean: train, validation, test, scenes kept together; paper: the authors' splits, the best epoch
@@ -230,6 +235,8 @@ def train_datasets(
     partial: bool = False,
 ) -> None:
     """Several data sets together, each on its own scale; tested on each.
+
+    --recipe published is the authors' way to train, --recipe FILE.py:CLASS your own.
 
     Args:
         names: with commas between them: koniq10k,spaq,mine. Of a public set the release is in a folder by its name; any

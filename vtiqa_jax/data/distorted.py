@@ -5,18 +5,20 @@ clipping does, since hardly a photo of a data set shows it; chains tell it, with
 """
 
 import dataclasses
+import functools
 import hashlib
+import inspect
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 from jaxtyping import Float, Int
 
-from vtiqa_jax.data import distortions, light
-from vtiqa_jax.data.distortions import DISTORTIONS
+from vtiqa_jax.data import light
+from vtiqa_jax.data.distortions import DISTORTIONS, Distortion
 from vtiqa_jax.data.manifest import ImageSource, Manifest
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.photos.decode import decode
@@ -28,16 +30,12 @@ JITTER = 0.08
 HARD = ("overexposed", "brightened", "sharpened", "lost_blocks", "striped")
 """Distortions that get three times as many chains: their lowest levels are noticed last."""
 UNTOUCHED = "untouched"
-CHAIN_COLUMNS = ("mask", "chains", "places")
+CHAIN_COLUMNS = ("mask", "chains", "places", "signs")
 """What `chain_columns` gives."""
 LARGEST = 768
 """Longer side, pixels, that photos are shrunk to before they are distorted: the distortions are meant for such."""
 
-_VERSION = re.compile(rf"(.*)\|({'|'.join([UNTOUCHED, *DISTORTIONS])})\|(\d\.\d{{3}})", re.DOTALL)
-_CODE = hashlib.sha256(
-    b"".join(Path(file).read_bytes() for file in (__file__, distortions.__file__, light.__file__))
-).hexdigest()
-"""Versions that other code made are not the same."""
+_VERSION = re.compile(r"(.*)\|([^|]+)\|(\d\.\d{3})", re.DOTALL)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,28 +43,42 @@ class DistortedImages:
     """Another source's photos, and distorted versions of them by name: `holiday.jpg|noise|0.350`."""
 
     source: ImageSource
+    distortions: Mapping[str, Distortion] = dataclasses.field(default_factory=lambda: DISTORTIONS)
+
+    @functools.cached_property
+    def _code(self) -> str:
+        """Stands for all code that makes versions: those that other code made are not the same."""
+        own = {Path(inspect.getfile(function)) for function in self.distortions.values()}
+        files = sorted(own | {Path(__file__), Path(light.__file__)}, key=lambda file: file.name)
+        return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+    def _parse(self, name: str) -> tuple[str, str, str] | None:
+        """Photo, distortion and level of a version; None for the name of a photo."""
+        match = _VERSION.fullmatch(name)
+        is_version = match is not None and match[2] in (UNTOUCHED, *self.distortions)
+        return (match[1], match[2], match[3]) if match and is_version else None
 
     def read(self, name: str) -> bytes:
         """See `ImageSource`. A version is a BMP file, made anew each time; every level draws the same noise."""
-        match = _VERSION.fullmatch(name)
-        if match is None:
+        version = self._parse(name)
+        if version is None:
             return self.source.read(name)
-        photo, distortion, level = match.groups()
+        photo, distortion, level = version
         pixels = make_thumbnail(decode(photo, self.source.read(photo)).pixels, LARGEST)
         if distortion != UNTOUCHED:
             rng = np.random.default_rng(zlib.crc32(f"{photo}|{distortion}".encode()))
-            pixels = DISTORTIONS[distortion](pixels, float(level), rng)
+            pixels = self.distortions[distortion](pixels, float(level), rng)
         return cv2.imencode(".bmp", pixels[:, :, ::-1])[1].tobytes()
 
     def version(self, name: str) -> str:
         """See `ImageSource`."""
-        match = _VERSION.fullmatch(name)
-        return f"{self.source.version(match.group(1))} {_CODE}" if match else self.source.version(name)
+        version = self._parse(name)
+        return f"{self.source.version(version[0])} {self._code}" if version else self.source.version(name)
 
     def stamp(self, name: str) -> str:
         """See `ImageSource`."""
-        match = _VERSION.fullmatch(name)
-        return f"{self.source.stamp(match.group(1))} {_CODE}" if match else self.source.stamp(name)
+        version = self._parse(name)
+        return f"{self.source.stamp(version[0])} {self._code}" if version else self.source.stamp(name)
 
     def __str__(self) -> str:
         return str(self.source)
@@ -79,6 +91,7 @@ def add_chains(
     leave_out: Sequence[str] = (),
     *,
     higher_is_better: bool = True,
+    distortions: Mapping[str, Distortion] = DISTORTIONS,
 ) -> tuple[Manifest, Int[np.ndarray, "chains levels"]]:
     """Adds the versions of some photos to a manifest, with a score of 0.
 
@@ -91,6 +104,7 @@ def add_chains(
         count: chains to make; photos and distortions take turns, in an order that is drawn.
         leave_out: distortions whose chains are not returned.
         higher_is_better: what the scores of the photos mean.
+        distortions: those that chains show.
 
     Returns:
         The longer manifest, and its rows of each chain, from untouched to the strongest level.
@@ -101,7 +115,7 @@ def add_chains(
     rng = np.random.default_rng(0)
     quality = photos.mos[rows] if higher_is_better else -photos.mos[rows]
     good = rng.permutation(rows[quality >= np.median(quality)])
-    turns = sorted([*DISTORTIONS, *HARD, *HARD])
+    turns = sorted([*distortions, *(name for name in (*HARD, *HARD) if name in distortions)])
     kinds = np.concatenate([rng.permutation(turns) for _ in range(-(-count // len(turns)))])[:count]
     kept = ~np.isin(kinds, leave_out)
     if not kept.any():
@@ -111,30 +125,22 @@ def add_chains(
         photo = photos.names[good[number % len(good)]]
         levels = np.clip(np.array(LEVELS) + rng.uniform(-JITTER, JITTER, len(LEVELS)), 0, 1)
         names += [f"{photo}|{UNTOUCHED}|0.000", *(f"{photo}|{kinds[number]}|{level:.3f}" for level in levels)]
-    first, added = len(photos.names), len(names)
-
-    def extend(column: tuple[str, ...]) -> tuple[str, ...]:
-        return (*column, *[""] * added) if column else ()
-
-    longer = Manifest(
-        (*photos.names, *names),
-        np.concatenate([photos.mos, np.zeros(added, np.float32)]),
-        DistortedImages(photos.images),
-        extend(photos.groups),
-        extend(photos.scenes),
-        {name: np.concatenate([values, np.zeros(added, np.float32)]) for name, values in photos.targets.items()},
-    )
-    return longer, np.arange(first, first + added).reshape(count, 1 + len(LEVELS))[kept]
+    rows_of_chains = np.arange(len(photos.names), len(photos.names) + len(names)).reshape(count, 1 + len(LEVELS))
+    return photos.extend(names, DistortedImages(photos.images, distortions)), rows_of_chains[kept]
 
 
-def chain_columns(chains: Int[np.ndarray, "chains levels"], count: int) -> dict[str, Float[np.ndarray, " n"]]:
+def chain_columns(
+    chains: Int[np.ndarray, "chains levels"], count: int, *, higher_is_better: bool = True
+) -> dict[str, Float[np.ndarray, " n"]]:
     """What the loss has to know of `count` photos with these chains among them.
 
     Returns:
         `mask`, 0 for photos of chains, which nobody scored; `chains`, the number of the chain, -1 for none; `places`,
-        the place in it, from 0.
+        the place in it, from 0; `signs`, 1 where higher scores are better and -1 otherwise, of all photos the same.
     """
-    columns = dict(zip(CHAIN_COLUMNS, (np.ones(count), np.full(count, -1.0), np.zeros(count)), strict=True))
+    sign = 1.0 if higher_is_better else -1.0
+    values = np.ones(count), np.full(count, -1.0), np.zeros(count), np.full(count, sign)
+    columns = dict(zip(CHAIN_COLUMNS, values, strict=True))
     columns["mask"][chains] = 0
     columns["chains"][chains] = np.arange(len(chains))[:, None]
     columns["places"][chains] = np.arange(chains.shape[1])

@@ -27,29 +27,6 @@ stored sizes) or `features`, `labels` and other columns (float32), and `mask`, 0
 only pad the batch, and distorted versions."""
 
 
-def epoch_batches(rows: Int[np.ndarray, " n"], size: int, seed: int, epoch: int) -> list[Int[np.ndarray, " _"]]:
-    """The rows of each batch of an epoch, as (seed, epoch) shuffles them; the last batch may be smaller."""
-    shuffled = np.random.default_rng((seed, epoch)).permutation(rows)
-    # Sorted within the batch: neighbours on disk are read together.
-    return [np.sort(shuffled[start : start + size]) for start in range(0, len(rows), size)]
-
-
-def add_chains(
-    batches: Sequence[Int[np.ndarray, " _"]],
-    chains: Int[np.ndarray, "chains levels"],
-    count: int,
-    seed: int,
-    epoch: int,
-) -> list[Int[np.ndarray, " _"]]:
-    """The batches, each with the rows of `count` chains; every chain takes its turn, in an order that is drawn."""
-    rng, needed = np.random.default_rng((seed, epoch, 1)), len(batches) * count
-    order = np.concatenate([rng.permutation(len(chains)) for _ in range(-(-needed // len(chains)))])[:needed]
-    return [
-        np.concatenate([rows, chains[some].ravel()])
-        for rows, some in zip(batches, order.reshape(-1, count), strict=True)
-    ]
-
-
 def pad_rows(rows: Int[np.ndarray, " n"], size: int) -> Int[np.ndarray, " size"]:
     """The rows, and the first of them again until there are `size`."""
     return np.concatenate([rows, np.full(size - len(rows), rows[0])])

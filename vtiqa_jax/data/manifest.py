@@ -90,6 +90,24 @@ class Manifest:
         targets = {name: values[rows] for name, values in self.targets.items()}
         return Manifest(take(self.names), self.mos[rows], self.images, take(self.groups), take(self.scenes), targets)
 
+    def extend(self, names: Sequence[str], images: ImageSource) -> "Manifest":
+        """The manifest with photos behind it that nobody scored: MOS and targets are 0.
+
+        Args:
+            names: of the further photos.
+            images: where all photos come from, these and those.
+        """
+
+        def longer(column: tuple[str, ...]) -> tuple[str, ...]:
+            return (*column, *[""] * len(names)) if column else ()
+
+        def padded(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " m"]:
+            return np.concatenate([values, np.zeros(len(names), np.float32)])
+
+        targets = {name: padded(values) for name, values in self.targets.items()}
+        everything = (*self.names, *names)
+        return Manifest(everything, padded(self.mos), images, longer(self.groups), longer(self.scenes), targets)
+
 
 def _find_photos(listed: Sequence[str], folder: Path) -> tuple[dict[str, str], dict[str, str]]:
     """The file of each listed photo that is there; and why others are not matched, though files are called alike.

@@ -1,7 +1,9 @@
-"""The metrics of the field, on plain arrays: PLCC, SRCC, KRCC, RMSE."""
+"""The metrics of the field, on plain arrays, in one table: by it files, tables, logs and pictures show them."""
 
 import dataclasses
 import warnings
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,25 +13,80 @@ import scipy.stats
 from jaxtyping import Float
 
 Scores = Float[np.ndarray, " n"]
+Figures = SimpleNamespace
+"""The value of each of `METRICS` by its name, and `n`, the number of photos."""
+
+
+def _pearson(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
+    x, y = x - x.mean(axis, keepdims=True), y - y.mean(axis, keepdims=True)
+    with np.errstate(invalid="ignore"):  # a resample may be constant
+        return (x * y).sum(axis) / np.sqrt((x**2).sum(axis) * (y**2).sum(axis))
+
+
+def _spearman(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
+    return _pearson(scipy.stats.rankdata(x, axis=axis), scipy.stats.rankdata(y, axis=axis), axis)
+
+
+def _statistic(test: Any) -> Callable[[Scores, Scores], float]:
+    """What one of SciPy's tests of correlation says."""
+    return lambda scores, mos: test(scores, mos).statistic
 
 
 @dataclasses.dataclass(frozen=True)
-class Correlations:
-    """How well scores agree with mean opinion scores (MOS).
+class Metric:
+    """A figure of how well scores agree with mean opinion scores (MOS)."""
 
-    `plcc` is Pearson's, on raw scores without a logistic fit, as the release computes it; `srcc` Spearman's, `krcc`
-    Kendall's (tau-b); `rmse` is in units of the MOS. A correlation is NaN where either side is constant.
-    """
+    name: str
+    """In files; tables have it in capitals."""
+    compute: Callable[[Scores, Scores], float]
+    """`(scores, mos) -> value`, of at least two photos. A correlation is asked where both sides differ only."""
+    in_mos: bool = False
+    """Whether it is in units of the MOS, so that it means nothing on another scale; a correlation otherwise."""
+    form: str = ">9.4f"
+    """How a table shows it."""
+    resampled: Callable[..., np.ndarray] | None = None
+    """`(scores, mos, axis) -> values` of many resamples, for bootstrap intervals; None for no interval."""
+    logged: bool = False
+    """Whether a training logs it after each epoch."""
 
-    plcc: float
-    srcc: float
-    krcc: float
-    rmse: float
-    n: int
+    def show(self, value: float | None) -> str:
+        """A cell of a table; None has no value."""
+        return f"{'-':{self._alignment}}" if value is None else f"{value:{self.form}}"
+
+    def show_name(self) -> str:
+        """The head of a column of such cells."""
+        return f"{self.name.upper():{self._alignment}}"
+
+    @property
+    def _alignment(self) -> str:
+        return self.form.partition(".")[0]
 
 
-def correlations(scores: Scores, mos: Scores) -> Correlations:
-    """Computes all of them.
+METRICS = {
+    metric.name: metric
+    for metric in (
+        # On raw scores without a logistic fit, as the release computes it.
+        Metric("plcc", _statistic(scipy.stats.pearsonr), resampled=_pearson, logged=True),
+        Metric("srcc", _statistic(scipy.stats.spearmanr), resampled=_spearman, logged=True),
+        Metric("krcc", _statistic(scipy.stats.kendalltau)),  # tau-b
+        Metric("rmse", lambda x, y: np.sqrt(np.mean((x - y) ** 2)), in_mos=True, form=">10.4g"),
+    )
+}
+"""By name, in the order of tables. A new one is added here and nowhere else."""
+
+
+def logged_metrics() -> list[Metric]:
+    """Those that a training logs after each epoch."""
+    return [metric for metric in METRICS.values() if metric.logged]
+
+
+def logged_names(selected_by: str) -> list[str]:
+    """The names of those, and of the metric that selects the best epoch."""
+    return list(dict.fromkeys([*(metric.name for metric in logged_metrics()), selected_by]))
+
+
+def correlations(scores: Scores, mos: Scores) -> Figures:
+    """Computes all metrics. A correlation is NaN where either side is constant.
 
     Raises:
         ValueError: there are fewer than two photos, or values that are not finite.
@@ -41,15 +98,27 @@ def correlations(scores: Scores, mos: Scores) -> Correlations:
         )
     if not (np.isfinite(scores).all() and np.isfinite(mos).all()):
         raise ValueError("correlations of values that are not finite")
-    rmse = float(np.sqrt(np.mean((scores - mos) ** 2)))
-    if np.ptp(scores) == 0 or np.ptp(mos) == 0:
-        return Correlations(np.nan, np.nan, np.nan, rmse, len(scores))
-    tests: list[Any] = [scipy.stats.pearsonr, scipy.stats.spearmanr, scipy.stats.kendalltau]
-    plcc, srcc, krcc = (float(test(scores, mos).statistic) for test in tests)
-    return Correlations(plcc, srcc, krcc, rmse, len(scores))
+    differ = np.ptp(scores) > 0 and np.ptp(mos) > 0
+    values = {
+        name: float(metric.compute(scores, mos)) if metric.in_mos or differ else np.nan
+        for name, metric in METRICS.items()
+    }
+    return Figures(**values, n=len(scores))
 
 
-def within_groups(scores: Scores, mos: Scores, groups: list[str]) -> dict[str, Correlations]:
+def correlations_if_any(scores: Scores, mos: Scores) -> Figures:
+    """The same; NaN for all of them where there are fewer than two photos or scores that are not finite."""
+    if len(scores) < 2 or not np.isfinite(scores).all():
+        return Figures(**dict.fromkeys(METRICS, np.nan), n=len(scores))
+    return correlations(scores, mos)
+
+
+def on_other_scale(figures: Figures) -> Figures:
+    """The figures of scores on another scale than the MOS: what is in units of the MOS is NaN."""
+    return Figures(**vars(figures) | {name: np.nan for name, metric in METRICS.items() if metric.in_mos})
+
+
+def within_groups(scores: Scores, mos: Scores, groups: list[str]) -> dict[str, Figures]:
     """The metrics within each group of photos, for groups in which the MOS differ.
 
     A data set whose parts differ in mean MOS shows high totals to whoever recognises the part.
@@ -77,26 +146,17 @@ def fit_logistic(scores: Scores, mos: Scores) -> Scores:
     return curve(scores, *fitted)
 
 
-def _pearson(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
-    x, y = x - x.mean(axis, keepdims=True), y - y.mean(axis, keepdims=True)
-    with np.errstate(invalid="ignore"):  # a resample may be constant
-        return (x * y).sum(axis) / np.sqrt((x**2).sum(axis) * (y**2).sum(axis))
-
-
-def _spearman(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
-    return _pearson(scipy.stats.rankdata(x, axis=axis), scipy.stats.rankdata(y, axis=axis), axis)
-
-
 def bootstrap_ci(
     scores: Scores, mos: Scores, *, resamples: int = 1000, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """95 % bootstrap intervals (percentile, photos resampled) of `plcc` and `srcc`; NaN for fewer than 3 photos,
-    and where all scores or all MOS are equal."""
+    """95 % bootstrap intervals (percentile, photos resampled) of the metrics that have some; NaN for fewer than 3
+    photos, and where all scores or all MOS are equal."""
+    statistics = {name: metric.resampled for name, metric in METRICS.items() if metric.resampled}
     if len(scores) < 3 or np.ptp(scores) == 0 or np.ptp(mos) == 0:
-        return {"plcc": (np.nan, np.nan), "srcc": (np.nan, np.nan)}
+        return dict.fromkeys(statistics, (np.nan, np.nan))
     intervals = {}
     pair = (np.asarray(scores, np.float64), np.asarray(mos, np.float64))
-    for name, statistic in (("plcc", _pearson), ("srcc", _spearman)):
+    for name, statistic in statistics.items():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", scipy.stats.DegenerateDataWarning)  # of SciPy's own interval
             resampled = scipy.stats.bootstrap(

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from vtiqa_jax import atomic
-from vtiqa_jax.evaluation.metrics import Correlations
+from vtiqa_jax.evaluation.metrics import METRICS, Figures, logged_metrics
 from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.photos.own import DRAWN
 
@@ -31,7 +31,7 @@ def scatter(
     path: Path,
     scores: Float[np.ndarray, " n"],
     mos: Float[np.ndarray, " n"],
-    metrics: Correlations,
+    figures: Figures,
     scale: LabelScale,
 ) -> None:
     """Predicted scores over mean opinion scores, with their regression line and the line of equality."""
@@ -44,8 +44,10 @@ def scatter(
         axes.plot(ends, slope * ends + intercept, color="C1", label=f"regression: {slope:.2f} x MOS + {intercept:.2f}")
     axes.plot(ends, ends, color="0.6", linestyle="--", linewidth=1, label="score = MOS")
     axes.set(xlabel="mean opinion score", ylabel=f"score ({scale.dataset} scale)")
-    rmse = "" if np.isnan(metrics.rmse) else f"   RMSE {metrics.rmse:.3g}"
-    axes.set_title(f"PLCC {metrics.plcc:.3f}   SRCC {metrics.srcc:.3f}{rmse}", fontsize=11)
+    shown = [metric for metric in METRICS.values() if metric.logged or metric.in_mos]
+    values = ((metric, getattr(figures, metric.name)) for metric in shown)
+    told = [f"{metric.name.upper()} {value:.3{metric.form[-1]}}" for metric, value in values if not np.isnan(value)]
+    axes.set_title("   ".join(told), fontsize=11)
     axes.legend(frameon=False, fontsize=9)
     _save(figure, path)
 
@@ -60,13 +62,14 @@ def training_curve(path: Path, epochs_log: Sequence[dict[str, Any]], selection_p
     axes.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     lines = list(axes.lines)
-    if any(entry["srcc"] is not None for entry in epochs_log):
+    names = [metric.name for metric in logged_metrics()]
+    if any(entry[name] is not None for entry in epochs_log for name in names):
         right = axes.twinx()
         lowest = 0.0
-        for color, name in (("C1", "srcc"), ("C2", "plcc")):
+        for number, name in enumerate(names, start=1):
             values = np.array([np.nan if entry[name] is None else entry[name] for entry in epochs_log])
             label = f"{name.upper()}, {selection_part} photos"
-            lines += right.plot(epochs, values, color=color, marker=".", label=label)
+            lines += right.plot(epochs, values, color=f"C{number}", marker=".", label=label)
             lowest = min(lowest, *np.nan_to_num(values))
         right.set(ylabel="correlation", ylim=(1.05 * lowest, 1.03))
     axes.legend(handles=lines, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=9)

@@ -1,7 +1,6 @@
 """The results of one evaluation: printed, and as predictions.csv and scatter.png."""
 
 import csv
-import dataclasses
 import io
 import json
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from vtiqa_jax import atomic
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation import metrics, plots
+from vtiqa_jax.evaluation.metrics import METRICS
 from vtiqa_jax.models.checkpoint import LabelScale
 
 BEFORE = "before training"
@@ -28,13 +28,10 @@ def format_table(results: dict[str, Any]) -> str:
     before = {BEFORE: results["before"]} if "before" in results else {}
     rows = {"all": results, **before, **results.get("within", {})}
     width = max([12, *(len(name) + 1 for name in before)])
-    lines = [f"{'':<{width}}{'photos':>7}{'PLCC':>9}{'SRCC':>9}{'KRCC':>9}{'RMSE':>10}"]
+    lines = [f"{'':<{width}}{'photos':>7}{''.join(metric.show_name() for metric in METRICS.values())}"]
     for name, row in rows.items():
-        values = "".join(
-            f"{'-' if row[key] is None else format(row[key], '.4f'):>9}" for key in ("plcc", "srcc", "krcc")
-        )
-        rmse = "-" if row["rmse"] is None else format(row["rmse"], ".4g")
-        lines.append(f"{name:<{width}}{row['n']:>7}{values}{rmse:>10}")
+        values = "".join(metric.show(row.get(key)) for key, metric in METRICS.items())
+        lines.append(f"{name:<{width}}{row['n']:>7}{values}")
     if before and (results["before"]["srcc"] or 0) > (results["srcc"] or 0):
         lines.append("the model had a higher SRCC before training: keep that one, or try --keep-head or more photos")
     return "\n".join(lines)
@@ -81,8 +78,8 @@ def write_report(
     groups = [photos.groups[row] for row in rows] if photos.groups else []
     within = metrics.within_groups(compared, mos, groups)
     if opposite:
-        total = dataclasses.replace(total, rmse=np.nan)
-        within = {name: dataclasses.replace(group, rmse=np.nan) for name, group in within.items()}
+        total = metrics.on_other_scale(total)
+        within = {name: metrics.on_other_scale(group) for name, group in within.items()}
     lines = io.StringIO()
     writer = csv.writer(lines)
     columns = [(name, values) for name, values in (("group", photos.groups), ("scene", photos.scenes)) if values]
@@ -91,25 +88,24 @@ def write_report(
         writer.writerow([photos.names[row], f"{label:.6g}", f"{score:.6g}", *(values[row] for _, values in columns)])
     atomic.write_text(folder / "predictions.csv", lines.getvalue())
     plots.scatter(folder / "scatter.png", scores, mos, total, scale)
-    result = _without_nan(dataclasses.asdict(total))
+    result = _without_nan(vars(total))
     if before is not None and np.isfinite(before).all():
-        result["before"] = _without_nan(dataclasses.asdict(metrics.correlations(before, mos)))
+        result["before"] = _without_nan(vars(metrics.correlations(before, mos)))
     if within:
         result |= _without_nan({"within_mean_srcc": float(np.mean([group.srcc for group in within.values()]))})
-        result["within"] = {name: _without_nan(dataclasses.asdict(group)) for name, group in within.items()}
+        result["within"] = {name: _without_nan(vars(group)) for name, group in within.items()}
     print(format_table(result))
     return result
 
 
 def write_splits_summary(folder: Path, results: Sequence[dict[str, Any]]) -> None:
     """The results of several splits, their median and interquartile range: printed, splits.csv and splits.json."""
-    names = ("plcc", "srcc", "krcc", "rmse")
-    values = {name: np.array([result[name] for result in results], float) for name in names}
+    values = {name: np.array([result[name] for result in results], float) for name in METRICS}
     quartiles = {name: np.nanpercentile(array, [25, 50, 75]).tolist() for name, array in values.items()}
     table = io.StringIO()
     writer = csv.writer(table)
-    writer.writerow(["split", *names])
-    writer.writerows([index, *(result[name] for name in names)] for index, result in enumerate(results))
+    writer.writerow(["split", *METRICS])
+    writer.writerows([index, *(result[name] for name in METRICS)] for index, result in enumerate(results))
     atomic.write_text(folder / "splits.csv", table.getvalue())
     selected_on = results[0]["selected_on"]
     kept = f"best epoch selected on {selected_on} photos" if selected_on else "the last epoch of each"
@@ -117,6 +113,6 @@ def write_splits_summary(folder: Path, results: Sequence[dict[str, Any]]) -> Non
     content = {"selected_on": selected_on, "splits": len(results)} | summary
     atomic.write_text(folder / "splits.json", json.dumps(content, indent=2) + "\n")
     print(f"{len(results)} splits, {kept}: median (interquartile range)")
-    for name in ("plcc", "srcc"):
-        low, median, high = quartiles[name]
-        print(f"{name.upper():>6} {median:.4f} ({low:.4f} to {high:.4f})")
+    for metric in metrics.logged_metrics():
+        low, median, high = quartiles[metric.name]
+        print(f"{metric.name.upper():>6} {median:.4f} ({low:.4f} to {high:.4f})")

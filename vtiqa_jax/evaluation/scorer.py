@@ -119,6 +119,17 @@ def make_judge_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh, spread
     return _compile_step(config, dtype, mesh, judge)
 
 
+@functools.cache
+def make_feature_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh) -> JudgeStep:
+    """The step `(params, *images) -> {"features": ...}`, what the head sees of photos by what `eval_cuts` keeps."""
+
+    def encode(model: Any, *images: Array) -> Judgements:
+        features = model.encode_views(images)
+        return {"features": jnp.concatenate([features[0], features[1:].mean(0)], axis=1)}
+
+    return _compile_step(config, dtype, mesh, encode)
+
+
 @functools.partial(jax.jit, static_argnames="dtype")
 def round_weights(params: Params, dtype: ComputeDtype) -> Params:
     """The parameters with every matrix in the dtype it is multiplied in: rounded once, and not for each batch."""
@@ -193,6 +204,11 @@ class _Loaded:
     inspected: Any = None
     capture: Capture | None = None
     sketch: bytes | None = None
+
+
+def _name(photo: Any, position: int) -> str:
+    """What a photo is called in messages."""
+    return str(photo) if isinstance(photo, str | os.PathLike) else f"photo {position}"
 
 
 class Scorer:
@@ -489,10 +505,71 @@ class Scorer:
         scores = []
         for position, result in enumerate(self.stream(photos, batch_size=batch_size)):
             if result.score is None:
-                name = result.image if isinstance(result.image, str | os.PathLike) else f"photo {position}"
-                raise ImageError(f"{name}: {result.error}")
+                raise ImageError(f"{_name(result.image, position)}: {result.error}")
             scores.append(result.score)
         return np.array(scores, np.float32)
+
+    def embed(self, photos: Any, *, batch_size: int | None = None) -> Float[np.ndarray, "photos features"]:
+        """Computes what the head sees of photos, for heads, searches and selections of one's own.
+
+        Args:
+            photos: one or several, see `score`.
+            batch_size: photos computed together, see `pass_size`.
+
+        Returns:
+            float32. The first half is of the global view, the second of the mosaics, averaged; each half has the class
+            tokens, after the last norm, of `config.readout_blocks` one after the other. The packaged model's are of
+            blocks 4, 6 and 8, 384 numbers each: 2304.
+
+        Raises:
+            ImageError: names the first photo that cannot be read.
+            UserError: the model is the paper's, whose head sees something else.
+        """
+        rows = list(self.stream_features(photos, batch_size=batch_size))
+        return np.stack(rows) if rows else np.empty((0, 2 * self.config.feature_dim), np.float32)
+
+    def stream_features(
+        self, photos: Any, *, batch_size: int | None = None
+    ) -> Iterator[Float[np.ndarray, " features"]]:
+        """Computes the same photo by photo, the next batch decoded ahead; memory does not grow with their number.
+
+        Args:
+            photos: see `embed`.
+            batch_size: see `embed`.
+
+        Yields:
+            The features of each photo, in their order.
+
+        Raises:
+            ImageError: see `embed`.
+            UserError: see `embed`.
+        """
+        if self.config.kind != "vtiqa":
+            raise UserError("the paper's model has no features to give: its head sees regions that a gradient selects")
+        listed = decode.list_photos(photos)
+        size = pass_size(self.mesh, max(1, len(listed)), batch_size)
+        step = make_feature_step(self.config, self.compute_dtype, self.mesh)
+        preparation = dataclasses.replace(self.config.preparation, native=None)
+
+        def load(position: int) -> Prepared:
+            try:
+                pixels = decode.open_photo(listed[position]).pixels
+            except ImageError as error:
+                raise ImageError(f"{_name(listed[position], position)}: {error}") from error
+            return preparation.make(pixels, shrink(pixels, self.config.screen_side))
+
+        with ThreadPoolExecutor(available_cpus()) as pool:
+            positions = range(len(listed))
+            loading = [pool.submit(load, position) for position in positions[:size]]
+            computing: deque[Array] = deque()
+            for start in positions[::size]:
+                ready = [future.result() for future in loading]
+                loading = [pool.submit(load, position) for position in positions[start + size : start + 2 * size]]
+                computing.append(self._dispatch(step, ready, size)["features"][: len(ready)])
+                if len(computing) > 1:  # the device works on the newest batch while the one before is read back
+                    yield from np.asarray(computing.popleft())
+            for features in computing:
+                yield from np.asarray(features)
 
     def explain(self, photo: Any) -> QualityMap:
         """Where a photo is bad: its score with the local view cut from one region alone, region by region.

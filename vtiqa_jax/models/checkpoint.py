@@ -89,8 +89,13 @@ def to_metadata(checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
-def from_metadata(metadata: Any, params: Params) -> Checkpoint:
+def from_metadata(metadata: Any, params: Params, kind: type[ModelConfig] = ModelConfig) -> Checkpoint:
     """The inverse of `to_metadata`; reads the old format, too.
+
+    Args:
+        metadata: as it was read.
+        params: the parameters.
+        kind: of the config.
 
     Raises:
         ValueError: the metadata is not of a model of this project.
@@ -102,7 +107,7 @@ def from_metadata(metadata: Any, params: Params) -> Checkpoint:
         for name in ("readout_blocks", "native_factors", "native_blocks"):
             fields[name] = tuple(fields.get(name, ()))  # JSON has lists
         scale = LabelScale(**metadata["scale"]) if metadata["scale"] else None
-        return Checkpoint(ModelConfig(**fields), params, scale, metadata["source"])
+        return Checkpoint(kind(**fields), params, scale, metadata["source"])
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"its metadata is not of a model of this project ({error})") from error
 
@@ -172,8 +177,12 @@ def save(path: Path, checkpoint: Checkpoint, *, force: bool = False) -> None:
         (temporary / HASHES).write_text(json.dumps(file_hashes(temporary)))
 
 
-def load(path: Path) -> Checkpoint:
+def load(path: Path, kind: type[ModelConfig] = ModelConfig) -> Checkpoint:
     """Reads a model.
+
+    Args:
+        path: the checkpoint.
+        kind: of the config that it was saved with.
 
     Raises:
         UserError: `path` is no checkpoint of ours, or is damaged.
@@ -191,7 +200,7 @@ def load(path: Path) -> Checkpoint:
         if json.loads((path / HASHES).read_text()) != file_hashes(path):
             raise ValueError("a file is missing, cut off or changed")
         metadata = ocp.metadata(str(path))
-        described = from_metadata(metadata.custom_metadata, {})
+        described = from_metadata(metadata.custom_metadata, {}, kind)
         expected = parameters.param_shapes(described.config)
         stored = {name: leaf.shape for name, leaf in metadata.metadata.items()}
         if stored != expected:

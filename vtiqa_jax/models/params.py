@@ -45,7 +45,7 @@ def create_model(
     if config.kind == "original":
         return OriginalVTIQA(config, dtype=dtype, implementation=implementation, rngs=rngs)
     if config.kind == "backbone":
-        return VisionTransformer(config, dtype=dtype, implementation=implementation, drop_path=drop_path, rngs=rngs)
+        return config.make_backbone(dtype=dtype, implementation=implementation, drop_path=drop_path, rngs=rngs)
     return VTIQA(
         config, dtype=dtype, implementation=implementation, drop_path=drop_path, head_dropout=head_dropout, rngs=rngs
     )

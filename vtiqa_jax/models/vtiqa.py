@@ -185,6 +185,14 @@ class ModelConfig:
         """Length of the transformer's sequence: the class token and the patches of one view."""
         return (self.view_size // self.patch_size) ** 2 + 1
 
+    def make_backbone(self, **settings: Any) -> "VisionTransformer":
+        """The backbone of this config, freshly initialised; a config of one's own may have another.
+
+        Args:
+            settings: the keyword arguments of `VisionTransformer`.
+        """
+        return VisionTransformer(self, **settings)
+
     def replace(self, **changes: Any) -> "ModelConfig":
         """A copy of this config with some fields changed."""
         return dataclasses.replace(self, **changes)
@@ -525,9 +533,7 @@ class VTIQA(nnx.Module):
             rngs: the stream `params` draws the parameters.
         """
         self.config = config
-        self.backbone = VisionTransformer(
-            config, dtype=dtype, implementation=implementation, drop_path=drop_path, rngs=rngs
-        )
+        self.backbone = config.make_backbone(dtype=dtype, implementation=implementation, drop_path=drop_path, rngs=rngs)
         self.head = QualityHead(2 * config.feature_dim, dropout=head_dropout, rngs=rngs)
         self.detail = DetailHead(len(config.native_blocks) * config.embed_dim, rngs=rngs) if config.native else None
         self.ends = SoftEnds() if config.soft_ends else None

@@ -1,4 +1,4 @@
-"""A frozen backbone computes the features of a photo once; the head then learns from them in minutes."""
+"""The head alone learns: a frozen backbone computes the features of a photo once, which then take minutes."""
 
 import dataclasses
 import hashlib
@@ -21,8 +21,9 @@ from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import Terminated
 from vtiqa_jax.evaluation.scorer import pass_size
 from vtiqa_jax.models import params as parameters
-from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import VTIQA, ComputeDtype, ModelConfig, select_implementation
+from vtiqa_jax.models.compute_dtype import DtypeChoice, resolve_dtype
+from vtiqa_jax.models.params import Params, param_group
+from vtiqa_jax.models.vtiqa import VTIQA, ComputeDtype, ModelConfig, QualityHead, select_implementation
 
 FEATURE_COLUMN = "features"
 CHUNK = 256
@@ -101,28 +102,53 @@ class FeatureStore:
     features: Float[np.ndarray, "n views features"]
     """See `compute_features`."""
     mesh: Mesh
-    config: ModelConfig
 
     def read(self, rows: Int[np.ndarray, " n"]) -> Batch:
         """`features` of the given photos (a multiple of the mesh)."""
         local = rows[sharding.local_slice(len(rows), self.mesh)]
         return {FEATURE_COLUMN: sharding.shard_batch(self.features[local], self.mesh)}
 
-    def score(self, params: Params, rows: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        """Scores of photos by the head among the parameters."""
-        return np.asarray(_score(self.config, params, self.features[rows]))
+
+@dataclasses.dataclass(frozen=True)
+class HeadAlone:
+    """The head, which sees the features of the global view and of one of the mosaics, drawn anew each time."""
+
+    config: ModelConfig
+    mesh: Mesh
+    dtype: DtypeChoice
+    """What the backbone multiplies in."""
+    head_dropout: float
+
+    def open(
+        self, images: ImageStore, count: int, params: Params, folder: Path, should_stop: Callable[[int], bool]
+    ) -> FeatureStore:
+        """See `Learner` and `compute_features`."""
+        dtype = resolve_dtype(self.dtype, self.mesh.devices.flat[0].platform)
+        features = compute_features(images, count, params, self.config, dtype, folder, should_stop)
+        return FeatureStore(features, self.mesh)
+
+    def see(self, key: Array, batch: Batch) -> tuple[Float[Array, "batch both"]]:
+        """Draws a mosaic of each photo."""
+        features = batch[FEATURE_COLUMN]
+        number = jax.random.randint(key, (len(features),), 1, features.shape[1])
+        mosaic = jnp.take_along_axis(features, number[:, None, None], axis=1)[:, 0]
+        return (jnp.concatenate([features[:, 0], mosaic], axis=1),)
+
+    def merge(self, params: Params) -> QualityHead:
+        """The head among the parameters."""
+        return parameters.merge_head(self.config, params, self.head_dropout)
+
+    def score(
+        self, params: Params, store: FeatureStore, rows: Int[np.ndarray, " n"], dtype: ComputeDtype
+    ) -> Float[np.ndarray, " n"]:
+        """See `Learner`; the features are in the type that they were computed in."""
+        head = {name: array for name, array in params.items() if param_group(name)[0] == "head"}
+        return np.asarray(_score(self.config, head, store.features[rows]))
 
 
 @jax.jit(static_argnums=0)
 def _score(config: ModelConfig, params: Params, features: Features) -> Float[Array, " batch"]:
     return parameters.merge_head(config, params)(jnp.concatenate([features[:, 0], features[:, 1:].mean(1)], axis=1))
-
-
-def draw_mosaic(key: Array, features: Features) -> Float[Array, "batch both"]:
-    """What the head sees of each photo in training: the global view and one of the mosaics."""
-    number = jax.random.randint(key, (len(features),), 1, features.shape[1])
-    mosaic = jnp.take_along_axis(features, number[:, None, None], axis=1)[:, 0]
-    return jnp.concatenate([features[:, 0], mosaic], axis=1)
 
 
 def features_key(identity: dict[str, Any], photos: Manifest) -> str:

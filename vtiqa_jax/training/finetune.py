@@ -2,27 +2,39 @@
 
 import dataclasses
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, Int
 
-from vtiqa_jax.data.distortions import DISTORTIONS
+from vtiqa_jax.data import distorted
+from vtiqa_jax.data.batches import AuxiliaryPhotos
+from vtiqa_jax.data.distortions import DISTORTIONS, Distortion
 from vtiqa_jax.data.loader import Batch
+from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import views
+from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.models.compute_dtype import DtypeChoice
 from vtiqa_jax.models.params import layer_index, param_group
 from vtiqa_jax.models.vtiqa import HEAD_DROPOUT, ModelConfig
+from vtiqa_jax.training.features import HeadAlone
+from vtiqa_jax.training.learner import Learner
+from vtiqa_jax.training.order import order_loss
 from vtiqa_jax.training.recipe import Recipe, ScheduleState
 
 
 @dataclasses.dataclass(frozen=True)
 class FinetuneRecipe(Recipe):
     """AdamW with warm-up and cosine, a learning rate per depth, L1 and PLCC loss."""
+
+    distortions: ClassVar[Mapping[str, Distortion]] = DISTORTIONS
+    """What the series of `chains` show, by name."""
 
     epochs: int = 8
     """Passes over the training photos."""
@@ -75,11 +87,11 @@ class FinetuneRecipe(Recipe):
             raise UserError("learning rates must be above 0 and --recipe.freeze-blocks at least 0")
         if not all(0 <= rate < 1 for rate in (self.drop_path, self.head_dropout, self.ema)):
             raise UserError("--recipe.drop-path, --recipe.head-dropout and --recipe.ema must be at least 0 and below 1")
-        if unknown := set(self.leave_out) - set(DISTORTIONS):
+        if unknown := set(self.leave_out) - set(self.distortions):
             raise UserError(
-                f"--recipe.leave-out: no distortion {sorted(unknown)[0]}; they are {', '.join(DISTORTIONS)}"
+                f"--recipe.leave-out: no distortion {sorted(unknown)[0]}; they are {', '.join(self.distortions)}"
             )
-        if set(self.leave_out) >= set(DISTORTIONS):
+        if set(self.leave_out) >= set(self.distortions):
             raise UserError("--recipe.leave-out leaves no distortion; leave out --recipe.chains instead")
         if self.leave_out and not self.chains:
             raise UserError("--recipe.leave-out needs --recipe.chains")
@@ -93,6 +105,23 @@ class FinetuneRecipe(Recipe):
     def label_stats(self, mos: Float[np.ndarray, " n"]) -> tuple[float, float]:
         """Labels are standardised, so that one learning rate fits every label scale."""
         return float(mos.mean()), float(mos.std())
+
+    def auxiliary_photos(self, photos: Manifest, rows: Int[np.ndarray, " n"], scale: LabelScale) -> AuxiliaryPhotos:
+        """Distorted versions of training photos, a chain in a group."""
+        if not self.chains:
+            return AuxiliaryPhotos(photos)
+        better = scale.higher_is_better
+        longer, chains = distorted.add_chains(
+            photos, rows, self.chains, self.leave_out, higher_is_better=better, distortions=self.distortions
+        )
+        columns = distorted.chain_columns(chains, len(longer.names), higher_is_better=better)
+        return AuxiliaryPhotos(longer, chains, self.chains_per_batch, columns)
+
+    def learner(self, config: ModelConfig, mesh: Mesh) -> Learner:
+        """The whole model, or the head alone."""
+        if self.freeze_backbone:
+            return HeadAlone(config, mesh, self.compute_dtype, self.head_dropout)
+        return super().learner(config, mesh)
 
     def is_trainable(self, name: str, config: ModelConfig, *, head_only: bool) -> bool:
         """Everything after the frozen blocks learns, or the head alone."""
@@ -137,7 +166,7 @@ class FinetuneRecipe(Recipe):
         return views.flip(global_view, flipped), views.flip(views.mosaic(large, rows, cols, patch), flipped)
 
     def loss(self, outputs: Float[Array, " batch"], batch: Batch) -> tuple[Float[Array, ""], dict[str, Array]]:
-        """Mean absolute error plus `plcc_weight` times 1 - PLCC of the batch."""
+        """Mean absolute error plus `plcc_weight` times 1 - PLCC of the batch; with chains also the order in them."""
         labels, mask = batch["labels"], batch["mask"]
         weights = mask / mask.sum()
         centred, centred_labels = outputs - (weights * outputs).sum(), labels - (weights * labels).sum()
@@ -145,7 +174,11 @@ class FinetuneRecipe(Recipe):
         norms = jnp.sqrt((mask * centred**2).sum() * (mask * centred_labels**2).sum() + 1e-6)
         plcc = (mask * centred * centred_labels).sum() / norms
         l1 = (weights * jnp.abs(outputs - labels)).sum()
-        return l1 + self.plcc_weight * (1 - plcc), {"l1": l1, "batch_plcc": plcc}
+        loss, logged = l1 + self.plcc_weight * (1 - plcc), {"l1": l1, "batch_plcc": plcc}
+        if not self.chains:
+            return loss, logged
+        order = order_loss(batch["signs"] * outputs, batch["chains"], batch["places"], self.order_margin)
+        return loss + self.order_weight * order, logged | {"order": order}
 
     def update_schedule(self, state: ScheduleState, metric: float | None) -> ScheduleState:
         """Counts the epochs and remembers the best."""

@@ -17,10 +17,14 @@ from vtiqa_jax.models.checkpoint import LabelScale
 
 History = list[dict[str, Any]]
 """Entries with `step` and `epoch` (from 1). Within an epoch: `loss`, what the recipe's loss logs, and `lr`. After each
-epoch also `plcc` and `srcc` (None without photos to select on), `note`, `photos_per_second` and `seconds`. Only the
-last two differ between runs of the same settings."""
+epoch also `plcc`, `srcc` and what else of `METRICS` is logged (None without photos to select on), `note`,
+`photos_per_second` and `seconds`. Only the last two differ between runs of the same settings."""
 
-HEADER = f"{'epoch':>6}{'loss':>9}{'PLCC':>9}{'SRCC':>9}{'lr':>10}{'photos/s':>10}{'left':>9}"
+
+def say(text: str) -> None:
+    """Prints in one process of a run."""
+    if sharding.is_main_process():
+        print(text, flush=True)
 
 
 def format_duration(seconds: float) -> str:
@@ -29,21 +33,23 @@ def format_duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d}" if minutes >= 60 else f"{minutes} min {rest:02d}"
 
 
+def format_header() -> str:
+    """The line above those of `format_epoch`."""
+    names = "".join(metric.show_name() for metric in metrics.logged_metrics())
+    return f"{'epoch':>6}{'loss':>9}{names}{'lr':>10}{'photos/s':>10}{'left':>9}"
+
+
 def format_epoch(entry: dict[str, Any], seconds_left: float | None) -> str:
-    """One epoch as a line under `HEADER`."""
-
-    def number(name: str) -> str:
-        value = entry[name]
-        return "-" if value is None else f"{value:.4f}"
-
+    """One epoch as a line under `format_header`."""
     left = "-" if seconds_left is None else format_duration(seconds_left)
-    columns = f"{entry['epoch']:>6}{entry['loss']:>9.4f}{number('plcc'):>9}{number('srcc'):>9}{entry['lr']:>10.2e}"
+    found = "".join(metric.show(entry[metric.name]) for metric in metrics.logged_metrics())
+    columns = f"{entry['epoch']:>6}{entry['loss']:>9.4f}{found}{entry['lr']:>10.2e}"
     return f"{columns}{entry['photos_per_second']:>10.1f}{left:>9}  {entry['note']}".rstrip()
 
 
 def epochs_of(history: History) -> History:
     """The entries of whole epochs."""
-    return [entry for entry in history if "srcc" in entry]
+    return [entry for entry in history if "note" in entry]
 
 
 class MetricLogger:
@@ -89,7 +95,7 @@ class MetricLogger:
         if self._events is None:
             return
         for entry in entries:
-            kind = "epoch" if "srcc" in entry else "train"
+            kind = "epoch" if "note" in entry else "train"
             for name, value in entry.items():
                 if isinstance(value, float) and name != "seconds":
                     self._events.add_scalar(f"{kind}/{name}", value, entry["step"])
@@ -108,18 +114,21 @@ class MetricLogger:
             file.write(json.dumps(entry) + "\n")
         self._add(entry)
 
-    def log_epoch(self, history: History, scores: Float[np.ndarray, " n"] | None, mos: Float[np.ndarray, " n"]) -> None:
+    def log_epoch(
+        self, history: History, scores: Float[np.ndarray, " n"], mos: Float[np.ndarray, " n"], *, best: bool
+    ) -> None:
         """Refreshes everything after an epoch.
 
         Args:
             history: its last entry is the epoch's.
-            scores: of the selection photos, when the epoch is the best so far.
+            scores: of the selection photos.
             mos: theirs.
+            best: whether the epoch is the best so far, whose scores are drawn.
         """
         if not self._enabled:
             return
         self._refresh(history)
         self._add(history[-1])
-        if self._events is not None and scores is not None and np.isfinite(scores).all():
+        if self._events is not None and best and len(scores) and np.isfinite(scores).all():
             found = metrics.correlations(scores, mos)
             plots.scatter(self._workdir / f"scatter-{self._selection_part}.png", scores, mos, found, self._scale)

@@ -1,7 +1,7 @@
 """What is refused, and what a person is told, before a run begins."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import jax
@@ -24,14 +24,18 @@ FEW_PHOTOS = 300
 """Training photos up to which a kept head is proposed: a new one learns less of so few than the old one knows."""
 
 
-def check_targets(photos: Manifest) -> None:
+def check_targets(photos: Manifest, taken: Collection[str] = RESERVED) -> None:
     """Checks that no target column has the name of something else in a batch.
+
+    Args:
+        photos: with their target columns.
+        taken: names of what else there is in a batch.
 
     Raises:
         UserError: one has.
     """
-    if taken := sorted(RESERVED & photos.targets.keys()):
-        raise UserError(f"a target column cannot be called {taken[0]}: batches have one of that name; rename it")
+    if both := sorted(photos.targets.keys() & set(taken)):
+        raise UserError(f"a target column cannot be called {both[0]}: batches have one of that name; rename it")
 
 
 def check_labels(photos: Manifest, split: Split, recipe: Recipe) -> None:

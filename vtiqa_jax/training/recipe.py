@@ -3,20 +3,23 @@
 import abc
 import dataclasses
 import math
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 
-from vtiqa_jax.data.distorted import LEVELS
+from vtiqa_jax.data.batches import AuxiliaryPhotos
 from vtiqa_jax.data.loader import Batch
+from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.data.splits import Split
+from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.models.compute_dtype import DtypeChoice
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vtiqa import HEAD_DROPOUT, ModelConfig
+from vtiqa_jax.training.learner import Learner
+from vtiqa_jax.training.whole_model import WholeModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,31 +47,11 @@ class ScheduleState:
         return metric is None or (math.isfinite(metric) and metric > self.best)
 
 
-def order_loss(
-    outputs: Float[Array, " batch"], chains: Float[Array, " batch"], places: Float[Array, " batch"], margin: float
-) -> Float[Array, ""]:
-    """Hinge loss over the pairs of neighbouring levels of a chain: the score has to fall by `margin` times the step.
-
-    A step that hardly anybody sees, as from the untouched photo to the lowest level, so costs little.
-
-    Args:
-        outputs: standardised scores, higher ones better.
-        chains: the chain that each photo belongs to; -1 for none.
-        places: its place there: 0 for untouched, 1, 2, ... for the levels of `data/distorted.py`.
-        margin: for a step from level 0 to 1, in standard deviations of the training scores.
-    """
-    one, other = (slice(None), None), (None, slice(None))
-    pairs = (chains[one] == chains[other]) & (chains[one] >= 0) & (places[one] + 1 == places[other])
-    steps = jnp.diff(jnp.array((0, *LEVELS), jnp.float32))[places.astype(jnp.int32)]
-    missing = jax.nn.relu(margin * steps[one] - (outputs[one] - outputs[other]))
-    return jnp.where(pairs, missing, 0).sum() / jnp.maximum(pairs.sum(dtype=jnp.float32), 1)
-
-
 class Recipe(abc.ABC):
     """How a model is trained. A recipe is a frozen dataclass whose fields are its settings."""
 
-    selection_metric: ClassVar[Literal["plcc", "srcc"]] = "srcc"
-    """The metric by which the best epoch is selected."""
+    selection_metric: ClassVar[str] = "srcc"
+    """The one of `metrics.METRICS` by which the best epoch is selected, the highest value."""
     must_select: ClassVar[bool] = False
     """Whether the recipe's course depends on that metric: it then takes however few photos there are to select on."""
     batch_size: int
@@ -83,18 +66,13 @@ class Recipe(abc.ABC):
     """Rate at which the last block's branches are skipped."""
     head_dropout: float = HEAD_DROPOUT
     """Rate at which the head's inputs are dropped."""
-    freeze_backbone: bool = False
-    """The head alone learns, on features that are computed once."""
-    chains: int = 0
-    """Training photos that are also shown untouched and at rising levels of a distortion, see `data/distorted.py`."""
-    leave_out: tuple[str, ...] = ()
-    """Distortions that no chain shows."""
-    chains_per_batch: int = 4
-    """Chains in a step."""
-    order_weight: float = 0.0
-    """Weight of `order_loss` beside the recipe's loss, when there are chains."""
-    order_margin: float = 0.0
-    """See `order_loss`."""
+
+    def model_config(self, config: ModelConfig) -> ModelConfig:
+        """The model that is trained, by the config of the one that it starts from; the same by default.
+
+        What it has beside that one's parameters is freshly initialised.
+        """
+        return config
 
     def init_head(self, params: Params) -> Params:
         """The parameters of a freshly initialised model, with the head as this recipe initialises it."""
@@ -107,6 +85,20 @@ class Recipe(abc.ABC):
     def is_trainable(self, name: str, config: ModelConfig, *, head_only: bool) -> bool:
         """Whether a parameter learns."""
         return True
+
+    def auxiliary_photos(self, photos: Manifest, rows: Int[np.ndarray, " n"], scale: LabelScale) -> AuxiliaryPhotos:
+        """The photos that are shown beside those with labels; none by default.
+
+        Args:
+            photos: all photos with labels.
+            rows: those that train.
+            scale: what the labels mean.
+        """
+        return AuxiliaryPhotos(photos)
+
+    def learner(self, config: ModelConfig, mesh: Mesh) -> Learner:
+        """What learns, and what it sees of a photo: the whole model, from views that `augment` draws."""
+        return WholeModel(config, mesh, self.compute_dtype, self.augment, self.drop_path, self.head_dropout)
 
     @abc.abstractmethod
     def optimizer(self, config: ModelConfig) -> optax.GradientTransformation:

@@ -13,6 +13,7 @@ from vtiqa_jax.errors import UserError
 from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.models.params import Params, hash_params
 from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.own_code import source_hash
 from vtiqa_jax.training.logger import History
 from vtiqa_jax.training.recipe import Recipe, ScheduleState
 
@@ -28,6 +29,16 @@ class RunState:
     """Their metrics, summed up."""
     history: History = dataclasses.field(default_factory=list)
     seconds: float = 0.0
+
+    def add(self, values: dict[str, float]) -> None:
+        """Counts a batch of the present epoch, and adds its metrics up."""
+        self.batches_done += 1
+        self.totals = {name: self.totals.get(name, 0.0) + value for name, value in values.items()}
+
+    def end_epoch(self, following: ScheduleState, entry: dict[str, Any]) -> None:
+        """Goes on to the next epoch; the entry is of the one that ends."""
+        self.schedule, self.batches_done, self.totals = following, 0, {}
+        self.history.append(entry)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON."""
@@ -61,6 +72,8 @@ def run_identity(
         "labels": hashlib.sha256(photos.mos.tobytes()).hexdigest(),
         "photos": image_cache.fingerprint(photos),
     }
+    if type(recipe).__module__.split(".")[0] != "vtiqa_jax":
+        identity["code of the recipe"] = source_hash(type(recipe))
     if not scale.higher_is_better:
         identity["lower is better"] = True
     if len(split.selection) > len(recipe.selection(split)):

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 import jax
 from jax.experimental import multihost_utils
 
+from vtiqa_jax.errors import Terminated
+
 
 @contextmanager
 def stop_on_sigterm() -> Iterator[Callable[[int], bool]]:
@@ -20,3 +22,8 @@ def stop_on_sigterm() -> Iterator[Callable[[int], bool]]:
         yield lambda _: bool(received)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def stopped_after(step: int) -> Terminated:
+    """What is raised when the state of a step is saved and the run is to stop."""
+    return Terminated(f"stopped after step {step} and saved; the same command goes on from there")

@@ -9,9 +9,12 @@ from vtiqa_jax.data.loader import ImageStore
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import adapt
+from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vtiqa import ModelConfig
 from vtiqa_jax.training.options import TrainOptions
+from vtiqa_jax.training.recipe import Recipe
 
 
 def shape_start(start: Checkpoint, options: TrainOptions) -> Checkpoint:
@@ -51,6 +54,7 @@ def shape_start(start: Checkpoint, options: TrainOptions) -> Checkpoint:
         if options.screen_side < start.config.view_size:
             raise UserError(f"--screen-side {options.screen_side} is below the views' {start.config.view_size} px")
         start = dataclasses.replace(start, config=start.config.replace(screen_side=options.screen_side))
+    start = dataclasses.replace(start, config=options.recipe.model_config(start.config))
     options.recipe.optimizer(start.config)  # what does not fit is said before an hour of decoding
     return start
 
@@ -61,6 +65,20 @@ def map_scale(old: LabelScale, scale: LabelScale) -> tuple[float, float]:
     if old.higher_is_better == scale.higher_is_better:
         return slope, scale.low - slope * old.low
     return -slope, scale.high + slope * old.low
+
+
+def initial_params(
+    start: Checkpoint, recipe: Recipe, scale: LabelScale, stats: tuple[float, float], keep_head: bool
+) -> Params:
+    """The start's backbone with a fresh head, or with its own head moved to the standardised labels of `scale`."""
+    fresh = parameters.init_params(start.config, recipe.seed)
+    if not keep_head:
+        kept = {k: v for k, v in start.params.items() if parameters.param_group(k)[0] != "head"}
+        return recipe.init_head(fresh) | kept
+    assert start.scale is not None
+    mean, std = stats
+    slope, intercept = map_scale(start.scale, scale)
+    return parameters.rescale_head(start.config, fresh | start.params, slope / std, (intercept - mean) / std)
 
 
 def score_before(

@@ -1,0 +1,53 @@
+"""Another backbone: a vision transformer with registers (T. Darcet et al., ICLR 2024).
+
+Register tokens stand between the class token and the patches, have no position and are read out by nobody.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from vtiqa_jax.models.vtiqa import ModelConfig, VisionTransformer, trunc_normal
+from vtiqa_jax.training.finetune import FinetuneRecipe
+
+
+class RegisterTransformer(VisionTransformer):
+    """The usual one with registers."""
+
+    def __init__(self, config: "RegisterConfig", *, rngs: nnx.Rngs, **settings: Any) -> None:
+        super().__init__(config, rngs=rngs, **settings)
+        # A part of `patch_embed`: frozen, trained and kept with the rest of the embedding.
+        shape = (1, config.num_registers, config.embed_dim)
+        self.patch_embed.reg_token = nnx.Param(trunc_normal(rngs.params(), shape))
+
+    def embed(self, images: Float[Array, "batch size size 3"]) -> Float[Array, "batch tokens dim"]:
+        """The first block's input."""
+        x, registers = super().embed(images), self.patch_embed.reg_token[...]
+        registers = jnp.broadcast_to(registers, (len(x), *registers.shape[1:]))
+        return jnp.concatenate([x[:, :1], registers, x[:, 1:]], axis=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class RegisterConfig(ModelConfig):
+    """A model on such a backbone."""
+
+    num_registers: int = 4
+
+    def make_backbone(self, **settings: Any) -> RegisterTransformer:
+        """See `ModelConfig`."""
+        return RegisterTransformer(self, **settings)
+
+
+@dataclasses.dataclass(frozen=True)
+class RegisterRecipe(FinetuneRecipe):
+    """Fine-tuning of a model that gets registers."""
+
+    registers: int = 4
+    """How many."""
+
+    def model_config(self, config: ModelConfig) -> RegisterConfig:
+        """The start's sizes, and registers."""
+        return RegisterConfig(**dataclasses.asdict(config), num_registers=self.registers)
