@@ -15,6 +15,7 @@ from vtiqa_jax.evaluation import plots
 from vtiqa_jax.evaluation.metrics import correlations
 from vtiqa_jax.evaluation.quality_map import QualityMap
 from vtiqa_jax.evaluation.results import ScoreResult
+from vtiqa_jax.gallery.looks import LOOKS
 from vtiqa_jax.gallery.page import GalleryHeader, open_gallery
 from vtiqa_jax.gallery.preview import Preview
 from vtiqa_jax.models.checkpoint import LabelScale
@@ -231,7 +232,7 @@ def test_names_that_are_not_utf8_are_found(tmp_path: Path, capfdbinary: pytest.C
 def test_a_report_is_no_photos(tmp_path: Path, scale: LabelScale) -> None:
     make(tmp_path, "a.jpg", "mine/thumbnails/b.jpg", "mine/views/c.jpg")
     (tmp_path / "mine" / "index.html").write_text("<html>a page of my own")
-    preview = Preview(b"thumbnail", b"views")
+    preview = Preview(b"thumbnail", b"views", np.zeros(len(LOOKS), np.float32))
     with open_gallery(tmp_path / "report") as gallery:
         gallery.add(ScoreResult(tmp_path / "a.jpg", 3.0, None), preview)
         gallery.finish(GalleryHeader("", "", scale, "", ""))
