@@ -19,7 +19,7 @@ import tyro
 from timing import device, timed, versions
 
 import vtiqa_jax
-from vtiqa_jax.convert import onnx_vtiqa
+from vtiqa_jax.export import onnx_vtiqa
 from vtiqa_jax.models import catalog
 
 

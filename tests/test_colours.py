@@ -14,8 +14,8 @@ PACKAGE = Path(__file__).parents[1] / "vtiqa_jax"
 @pytest.mark.parametrize(
     ("file", "pattern"),
     [
-        ("convert/page/map.js", r"const RAMP = (\[.*?\])"),
-        ("convert/page/style.css", r"linear-gradient\(90deg, (.*?)\)"),
+        ("export/page/map.js", r"const RAMP = (\[.*?\])"),
+        ("export/page/style.css", r"linear-gradient\(90deg, (.*?)\)"),
         ("gallery/page.css", r":root \{(.*?)\}"),
     ],
 )

@@ -10,10 +10,10 @@ import onnxruntime
 import pytest
 
 from vtiqa_jax.commands import convert
-from vtiqa_jax.convert import onnx_vtiqa
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.evaluation.spread import Spread
+from vtiqa_jax.export import onnx_vtiqa
 from vtiqa_jax.models import checkpoint, params, quantized
 from vtiqa_jax.models.adapt import with_soft_ends, without_soft_ends
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale

@@ -18,11 +18,11 @@ from jax import export
 import vtiqa_jax
 from tests.conftest import Command
 from vtiqa_jax import __main__ as program
-from vtiqa_jax.convert import onnx_vtiqa, stablehlo
-from vtiqa_jax.convert.card import make_card
-from vtiqa_jax.convert.onnx_graph import OPSET, Graph
 from vtiqa_jax.data import demo
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.export import onnx_vtiqa, stablehlo
+from vtiqa_jax.export.card import make_card
+from vtiqa_jax.export.onnx_graph import OPSET, Graph
 from vtiqa_jax.models import catalog, checkpoint, quantized, views
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
 from vtiqa_jax.models.params import Params, hash_params, init_params

@@ -16,10 +16,10 @@ from jax import export
 from tests.conftest import Command
 from tests.test_export import leave_out, nothing, photo, set_attribute
 from vtiqa_jax import __main__ as program
-from vtiqa_jax.convert import onnx_detail, onnx_native, onnx_vtiqa, stablehlo
-from vtiqa_jax.convert.onnx_graph import Graph
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.scorer import Scorer
+from vtiqa_jax.export import onnx_detail, onnx_native, onnx_vtiqa, stablehlo
+from vtiqa_jax.export.onnx_graph import Graph
 from vtiqa_jax.models import checkpoint, quantized
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
 from vtiqa_jax.models.detail import CAUSES

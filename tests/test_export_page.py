@@ -21,10 +21,10 @@ from tests.conftest import Command
 from tests.reasoned import draw_weights
 from tests.test_export_detail import blurred, expected, flat, large_params
 from vtiqa_jax import __main__ as program
-from vtiqa_jax.convert import web_page
 from vtiqa_jax.data import demo
 from vtiqa_jax.evaluation.quality_map import REGIONS
 from vtiqa_jax.evaluation.reasons import say_reasons
+from vtiqa_jax.export import web_page
 from vtiqa_jax.models import catalog, checkpoint, views
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
 from vtiqa_jax.models.vtiqa import tiny_config

@@ -18,10 +18,10 @@ from tests.reasoned import SCALE, draw_weights
 from tests.test_export import leave_out, nothing, photo, set_attribute
 from tests.test_export_detail import blurred, flat, open_session
 from vtiqa_jax import Scorer, __main__
-from vtiqa_jax.convert import onnx_reasons, onnx_vtiqa, stablehlo, web_page
-from vtiqa_jax.convert.card import describe_reasons
 from vtiqa_jax.evaluation.reasons import Fault, name_faults, say_reasons
 from vtiqa_jax.evaluation.results import ScoreResult
+from vtiqa_jax.export import onnx_reasons, onnx_vtiqa, stablehlo, web_page
+from vtiqa_jax.export.card import describe_reasons
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.false_alarms import DEFAULT_RATE, choose_thresholds

@@ -14,13 +14,13 @@ from tests.conftest import Command
 from vtiqa_jax import __main__
 from vtiqa_jax.commands.compare import say_preferred
 from vtiqa_jax.commands.heads import read_held_out
-from vtiqa_jax.convert import onnx_vtiqa, stablehlo
 from vtiqa_jax.data.manifest import ImageFolder, Manifest
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.columns import score_columns
 from vtiqa_jax.evaluation.preference import probability_preferred
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.evaluation.scorer import Scorer
+from vtiqa_jax.export import onnx_vtiqa, stablehlo
 from vtiqa_jax.heads.held_out import LEAST, SPREAD, score_features, with_intervals
 from vtiqa_jax.heads.intervals import fit_errors, fit_kinds, fit_opinions, weighted_quantiles
 from vtiqa_jax.models import checkpoint

@@ -9,10 +9,10 @@ from jax import export
 from PIL import Image, ImageDraw
 
 import vtiqa_jax
-from vtiqa_jax.convert import onnx_vtiqa, stablehlo
 from vtiqa_jax.data import demo
 from vtiqa_jax.evaluation.scorer import NO_PHOTOGRAPH, NO_STRUCTURE, Scorer
 from vtiqa_jax.evaluation.spread import Spread
+from vtiqa_jax.export import onnx_vtiqa, stablehlo
 from vtiqa_jax.models import checkpoint, quantized
 from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
 from vtiqa_jax.models.params import Params, init_params

@@ -19,7 +19,7 @@ FLOORS = (
     {"choosing"},
     {"gallery"},
     {"training"},
-    {"train", "heads", "convert", "bulk"},
+    {"train", "heads", "convert", "export", "bulk"},
     {"tuning"},
     {"commands"},
     {"cli"},

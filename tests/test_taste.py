@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from jax import export
 
-from vtiqa_jax.convert import onnx_vtiqa, stablehlo
-from vtiqa_jax.convert.card import make_card
 from vtiqa_jax.evaluation.scorer import Scorer
+from vtiqa_jax.export import onnx_vtiqa, stablehlo
+from vtiqa_jax.export.card import make_card
 from vtiqa_jax.heads.kept import without_heads
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.adapt import with_soft_ends, without_taste

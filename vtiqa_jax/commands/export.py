@@ -8,10 +8,10 @@ from tyro.conf import Positional, arg
 
 from vtiqa_jax import atomic, sharding
 from vtiqa_jax.commands.convert import Force
-from vtiqa_jax.convert import onnx_vtiqa, stablehlo, web_page
-from vtiqa_jax.convert.card import make_card
-from vtiqa_jax.convert.onnx_vtiqa import Storage
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.export import onnx_vtiqa, stablehlo, web_page
+from vtiqa_jax.export.card import make_card
+from vtiqa_jax.export.onnx_vtiqa import Storage
 from vtiqa_jax.models import catalog
 from vtiqa_jax.models.vtiqa import ModelConfig
 

@@ -4,7 +4,7 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap
 
 RAMP = ("#a8320f", "#c8671c", "#b3923a", "#4f908d", "#1f6b9c")
 """From the worst, ember, over ochre to the best, sea: told apart with any kind of colour vision. `gallery/page.css` and
-`convert/page/` have them, too."""
+`export/page/` have them, too."""
 
 
 def quality_colours(*, higher_is_better: bool) -> Colormap:

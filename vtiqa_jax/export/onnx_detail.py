@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vtiqa_jax.convert.onnx_graph import Graph, Value
-from vtiqa_jax.convert.onnx_layers import ModelGraph, layer_norm, linear
+from vtiqa_jax.export.onnx_graph import Graph, Value
+from vtiqa_jax.export.onnx_layers import ModelGraph, layer_norm, linear
 from vtiqa_jax.models.detail import (
     CAUSE_WEIGHTS,
     ERROR,

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from vtiqa_jax.convert.onnx_graph import Value
-from vtiqa_jax.convert.onnx_layers import ModelGraph
+from vtiqa_jax.export.onnx_graph import Value
+from vtiqa_jax.export.onnx_layers import ModelGraph
 from vtiqa_jax.models.intervals import HIGH, LOW
 from vtiqa_jax.models.vtiqa import ModelConfig
 

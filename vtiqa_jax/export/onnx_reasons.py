@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from vtiqa_jax.convert.onnx_graph import Graph, Value
-from vtiqa_jax.convert.onnx_layers import ModelGraph, linear
+from vtiqa_jax.export.onnx_graph import Graph, Value
+from vtiqa_jax.export.onnx_layers import ModelGraph, linear
 from vtiqa_jax.models.reasons import BRIGHTNESSES, FULL, HIDDEN, QUERIES, RANGES
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)[:, None]

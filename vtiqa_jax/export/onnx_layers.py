@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 
-from vtiqa_jax.convert.onnx_graph import Graph, Value
+from vtiqa_jax.export.onnx_graph import Graph, Value
 from vtiqa_jax.models import quantized
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vtiqa import LAYER_NORM_EPSILON, ModelConfig

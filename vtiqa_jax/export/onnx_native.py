@@ -8,7 +8,7 @@ import functools
 
 import numpy as np
 
-from vtiqa_jax.convert.onnx_graph import Graph, Value
+from vtiqa_jax.export.onnx_graph import Graph, Value
 from vtiqa_jax.photos.native import GREY_LEVEL, LUMA, WINDOW, NativeViews
 
 

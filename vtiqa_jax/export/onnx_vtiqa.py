@@ -10,10 +10,10 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Int
 
-from vtiqa_jax.convert import onnx_detail, onnx_intervals, onnx_native, onnx_reasons
-from vtiqa_jax.convert.onnx_graph import Graph, Value
-from vtiqa_jax.convert.onnx_layers import ModelGraph, Storage, block, cls_token, embed, layer_norm, linear
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.export import onnx_detail, onnx_intervals, onnx_native, onnx_reasons
+from vtiqa_jax.export.onnx_graph import Graph, Value
+from vtiqa_jax.export.onnx_layers import ModelGraph, Storage, block, cls_token, embed, layer_norm, linear
 from vtiqa_jax.models import adapt, quantized, views
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.params import Params
