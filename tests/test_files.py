@@ -282,6 +282,17 @@ def test_chosen_photos_are_not_chosen_again(tmp_path: Path, move: bool) -> None:
     assert own.MARK not in os.listdir(photos)
 
 
+def test_sidecars_that_stay_behind_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(tmp_path, "photos/a.jpg", "photos/b.jpg")
+    (tmp_path / "photos" / "a.jpg.xmp").write_text("a person's")
+    choose(tmp_path / "photos", tmp_path / "best", move=True)
+    assert "1 sidecars (.xmp) stay behind" in capsys.readouterr().err
+    assert (tmp_path / "photos" / "a.jpg.xmp").read_text() == "a person's"
+    make(tmp_path, "others/c.jpg")
+    choose(tmp_path / "others", tmp_path / "best")
+    assert "stay behind" not in capsys.readouterr().err
+
+
 def test_photos_that_are_named_are_chosen_into_the_folder_beside_them(tmp_path: Path) -> None:
     make(tmp_path, "photos/a.jpg")
     photo, best = tmp_path / "photos" / "a.jpg", tmp_path / "photos" / "best"

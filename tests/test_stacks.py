@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -415,6 +416,27 @@ def test_the_enlarged_copy_is_never_the_best(holds: float, seconds: float | None
         taken(pixels, 0.0, "b.jpg", 3.0, holds=100.0),
     ]
     assert find_stacks(results) == [Stack("copies", (0, 1), (1,))]
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.75, 0.95])
+def test_the_cameras_own_file_is_kept_over_a_reduced_one(factor: float) -> None:
+    """However well the smaller one scores, and though it holds where the camera's own is soft."""
+    pixels = scene("china.jpg")
+    small = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    own = taken(pixels, 0.0, "b.jpg", 3.0, holds=60.0, size=(640, 427))
+    for said_of_size in ({"size": (640, 427)}, {"size": None}):  # EXIF kept, or lost
+        assert find_stacks([taken(small, 0.0, "a.jpg", 4.0, holds=100.0, **said_of_size), own])[0].best == (1,)
+
+
+def test_of_one_size_the_largest_file_is_kept(tmp_path: Any) -> None:
+    """It was compressed least; a black and white copy, which may score higher, is smaller."""
+    pixels = scene("china.jpg")
+    names = [str(tmp_path / name) for name in ("a small.jpg", "b.jpg")]
+    for name, count in zip(names, (100, 200), strict=True):
+        Path(name).write_bytes(bytes(count))
+    ranks = zip(names, (4.0, 3.0), strict=True)
+    found = [taken(pixels, 0.0, name, rank, holds=100.0, size=(640, 427)) for name, rank in ranks]
+    assert find_stacks(found)[0].best == (1,)
 
 
 def test_the_reduced_copy_is_not_the_best_where_it_shows_less() -> None:

@@ -168,6 +168,7 @@ def test_what_cannot_be_meant_is_told_in_one_line(
         (("--reject-worse-than", 2), "--reject-worse-than is for --xmp"),
         (("--xmp", "--reject-worse-than", "nan"), "takes a number"),
         (("--xmp", "--move-to", "x"), "sidecars would stay behind"),
+        (("--xmp", "--undo", "--copy-to", "x"), "--undo takes back stars and does nothing else"),
         (("--xmp", "--xmp-reasons"), "names none"),
     ):
         status, _, error = command(vtiqa.main, "score", folder, "--checkpoint", model, *arguments)

@@ -147,6 +147,8 @@ def test_ratings_lie_in_sidecars_and_inside_jpegs(tmp_path: Path) -> None:
     }  # fmt: skip
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
+    (tmp_path / "plain.jpg.xmp").mkdir()
+    (tmp_path / "shared.png.xmp").symlink_to(tmp_path / "nowhere")
     assert read_ratings(sorted(tmp_path.glob("*.[jp][pn]g"))).ratings["stars"] == {
         tmp_path / f"{name}.jpg": stars
         for name, stars in {"adobe": 2.0, "both": 4.0, "darktable": 1.0, "inside": 3.0, "unrated": 3.0}.items()

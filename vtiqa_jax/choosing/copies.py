@@ -60,22 +60,25 @@ def find_copies(shots: Sequence[Shot], lines: Sequence[Sequence[Timed]], timeles
 
 
 def choose_copy(copies: Sequence[Shot]) -> Shot:
-    """Chooses the best file of one exposure: the RAW, or the one that shows most, and never an enlarged one.
+    """Chooses the best file of one exposure: the camera's own, or the one that shows most, and never an enlarged one.
 
-    What a file really shows is its longer side times the scale up to which it holds. Of files that show about as much,
-    the one with the fewest pixels has invented none; of those of one size, the first by rank. Where that is not known,
-    the size that the camera gave it counts, and then rank. A link is not kept in place of its file.
+    The camera's own are RAW files, and those of the size which EXIF says the camera made: exports are smaller. Of
+    several the largest file was compressed least, and lost no colour. Where no file is the camera's, what one really
+    shows is its longer side times the scale up to which it holds. Of files that show about as much, the one with the
+    fewest pixels has invented none; of those of one size, the largest file again. Where that is not known, the size
+    that the camera gave it counts. A link is not kept in place of its file.
     """
     candidates = (
         [shot for shot in copies if shot.capture.is_raw]
+        or [shot for shot in copies if shot.capture.size is not None and max(shot.capture.size) == max(shot.size)]
         or [shot for shot in copies if _size_by_camera(shot) <= 1 + SAME_SHAPE]
         or copies
     )
     shown = [max(shot.size) * shot.holds for shot in candidates if shot.holds is not None]
     if len(shown) == len(candidates):
         full = [shot for shot, much in zip(candidates, shown, strict=True) if much >= LESS_REAL * max(shown)]
-        return min(full, key=lambda shot: (max(shot.size), *_by_rank(shot)))
-    return min(candidates, key=lambda shot: (abs(_size_by_camera(shot) - 1), *_by_rank(shot)))
+        return min(full, key=lambda shot: (max(shot.size), *_by_file(shot)))
+    return min(candidates, key=lambda shot: (abs(_size_by_camera(shot) - 1), *_by_file(shot)))
 
 
 def _size_by_camera(shot: Shot) -> float:
@@ -83,8 +86,12 @@ def _size_by_camera(shot: Shot) -> float:
     return max(shot.size) / max(shot.capture.size or shot.size)
 
 
-def _by_rank(shot: Shot) -> tuple[Any, ...]:
-    return -shot.rank, os.path.islink(shot.name), shot.natural_name
+def _by_file(shot: Shot) -> tuple[Any, ...]:
+    try:
+        size = os.stat(shot.name).st_size
+    except (OSError, ValueError):  # it is no file, but pixels
+        size = 0
+    return os.path.islink(shot.name), -size, -shot.rank, shot.natural_name
 
 
 def _copies_by_time(line: Sequence[Timed]) -> Iterator[tuple[Shot, Shot]]:

@@ -89,6 +89,8 @@ def score(
         raise UserError("--maps are shown on a page: add --report DIR; `vtiqa explain` makes them without one")
     if report is not None:
         check_folder(atomic.resolve(report))
+    if stars.undo and (selection.prints_paths or selection.folder or out or report):
+        raise UserError("--undo takes back stars and does nothing else; give the rest as a command of its own")
     photos = find_photos(paths, [selection.folder] if selection.folder else [])
     if stars.undo:
         return 0 if take_all_back(photos) else 1

@@ -11,10 +11,12 @@ from typing import Annotated
 from tyro.conf import arg
 
 from vtiqa_jax import atomic
+from vtiqa_jax.choosing.stacks import KEPT_WHOLE
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.photos import own
 from vtiqa_jax.photos.transfer import DISK_FULL, plan_targets, transfer
+from vtiqa_jax.xmp.sidecars import Sidecars
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +60,11 @@ class Selection:
             raise UserError("--copy-to and --move-to are two commands; give one")
         if self.yes and not self.move_to:
             raise UserError("--yes is for --move-to")
+        if self.best_of_stacks and self.move_to:
+            raise UserError(
+                "--best-of-stacks and --move-to: the next run would take the best of what is left; copy the best with"
+                " --copy-to, or move the others, which --list-rejects prints"
+            )
 
     @property
     def prints_paths(self) -> bool:
@@ -80,12 +87,19 @@ class Selection:
         atomic.require_new_files(next(place for place in (folder, *folder.parents) if place.exists()))
         return plan_targets(paths, photos, self.folder)
 
-    def is_chosen(self, result: ScoreResult) -> bool:
-        """Whether a result is one that was asked for."""
+    def choose(self, results: Iterable[ScoreResult]) -> list[ScoreResult]:
+        """Returns those that were asked for. Of a stack that is kept whole, all are if one of them is."""
         if self.list_rejects:
-            return result.best is False
-        if self.best_of_stacks and not result.best:
-            return False
+            return [result for result in results if result.best is False]
+        best = [result for result in results if result.best or not self.best_of_stacks]
+        whole = {
+            result.stack
+            for result in best
+            if self.best_of_stacks and result.stack_kind in KEPT_WHOLE and self._is_between(result)
+        }
+        return [result for result in best if self._is_between(result) or (result.stack in whole and result.stack)]
+
+    def _is_between(self, result: ScoreResult) -> bool:
         low = -float("inf") if self.min_score is None else self.min_score
         high = float("inf") if self.max_score is None else self.max_score
         return result.score is not None and low <= result.score <= high
@@ -102,7 +116,7 @@ class Selection:
         Raises:
             UserError: the disk is full; what is done stays done, and the same command does the rest.
         """
-        chosen = list(dict.fromkeys(result.image for result in results if self.is_chosen(result)))
+        chosen = list(dict.fromkeys(result.image for result in self.choose(results)))
         if self.prints_paths:
             end = b"\0" if self.print0 else b"\n"
             sys.stdout.flush()
@@ -121,6 +135,7 @@ class Selection:
         if chosen and is_inside:
             with contextlib.suppress(OSError):  # photos cannot be written there either, and of them it is said
                 own.mark_folder(self.folder)
+        left = _count_sidecars(chosen)
         done, count = "moved" if self.move_to else "copied", 0
         for photo in chosen:
             try:
@@ -137,4 +152,15 @@ class Selection:
                 print(f"{photo} stays: {targets[photo]} is another file", file=sys.stderr)
         of_all = "" if count == len(chosen) else f" of {len(chosen)}"
         print(f"{count}{of_all} photos {done} to {self.folder}{os.sep}", file=sys.stderr)
+        if left:
+            print(f"{left} sidecars (.xmp) stay behind; other programs look for them beside the photo", file=sys.stderr)
         return count == len(chosen)
+
+
+def _count_sidecars(photos: Sequence[Path]) -> int:
+    """Counts the sidecars that photos may have."""
+    sidecars, found = Sidecars(), set[Path]()
+    for photo in photos:
+        with contextlib.suppress(OSError):
+            found.update(sidecars.list_candidates(photo))
+    return len(found)

@@ -63,7 +63,9 @@ def tune(
     rated = find_photos(from_xmp) if from_xmp else []
     given = join_marks([read_ratings(rated), *(read_marks(table, images) for table in marks)])
     if given.count < LEAST:
-        raise UserError(f"a taste needs at least {LEAST} marks, not {given.count}; 100 are worth the effort")
+        raise UserError(
+            f"a taste needs at least {LEAST} marks, not {given.count}; 100 stars, or more pairs, are worth it"
+        )
     if given.count > MOST:
         print(f"{MOST} of {given.count} marks are drawn: more take long and teach little")
         given = given.draw(MOST, np.random.default_rng(seed))

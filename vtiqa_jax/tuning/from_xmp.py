@@ -34,14 +34,16 @@ def read_rating(xmp: bytes) -> float | None:
 
 def _find_packets(photo: Path, sidecars: Sidecars) -> Iterator[bytes]:
     """Yields what may hold a photo's rating: first its sidecars, then what is inside of a JPEG."""
-    with contextlib.suppress(Refused):  # nobody knows whose a sidecar is
-        for file in sidecars.find(photo, new=False):
+    files: list[Path] = []
+    with contextlib.suppress(Refused, OSError):  # nobody knows whose a sidecar is
+        files = sidecars.find(photo, new=False)
+    for file in files:
+        with contextlib.suppress(OSError):  # a folder, or a link to nowhere
             yield file.read_bytes()
-    if is_jpeg(photo):
-        with contextlib.suppress(Refused):
-            inner = jpeg.read(photo.read_bytes()).packet
-            if inner is not None:
-                yield inner
+    with contextlib.suppress(Refused, OSError):
+        inner = jpeg.read(photo.read_bytes()).packet if is_jpeg(photo) else None
+        if inner is not None:
+            yield inner
 
 
 def read_ratings(found: Sequence[Path]) -> Marks:

@@ -110,8 +110,9 @@ def _read_stars(found: CsvTable) -> tuple[list[float | None], list[str]]:
     numbers, _ = found.numbers("stars")
     values, problems = [], []
     for line, cell, number in zip(found.lines, cells, numbers, strict=True):
-        values.append(number if cell.strip() else None)
-        if cell.strip() and not 1 <= number <= MOST_STARS:  # nor is NaN
+        is_right = bool(1 <= number <= MOST_STARS)  # NaN is not
+        values.append(number if is_right else None)
+        if cell.strip() and not is_right:
             problems.append(f"line {line}: stars are {cell!r}, not 1 to {MOST_STARS}")
     return values, problems
 
