@@ -1503,15 +1503,29 @@ FAULTS = (
     Fault(
         "the enlarged copy is kept",
         "vtiqa_jax/choosing/copies.py",
-        "key=lambda shot: (max(shot.size), *_by_rank(shot))",
-        "key=lambda shot: (-max(shot.size), *_by_rank(shot))",
+        "key=lambda shot: (max(shot.size), *_by_file(shot))",
+        "key=lambda shot: (-max(shot.size), *_by_file(shot))",
         "tests/test_stacks.py::test_the_enlarged_copy_is_never_the_best",
+    ),
+    Fault(
+        "an export is kept in place of the camera's file",
+        "vtiqa_jax/choosing/copies.py",
+        "or [shot for shot in copies if shot.capture.size is not None and max(shot.capture.size) == max(shot.size)]",
+        "or []",
+        "tests/test_stacks.py::test_the_cameras_own_file_is_kept_over_a_reduced_one",
+    ),
+    Fault(
+        "a bracket is torn apart by a least score",
+        "vtiqa_jax/commands/selection.py",
+        "self._is_between(result) or (result.stack in whole and result.stack)",
+        "self._is_between(result)",
+        "tests/test_stack_command.py::test_the_best_and_the_rejects_are_all_photos",
     ),
     Fault(
         "a link is kept and its file rejected",
         "vtiqa_jax/choosing/copies.py",
-        "return -shot.rank, os.path.islink(shot.name), shot.natural_name",
-        "return -shot.rank, shot.natural_name",
+        "return os.path.islink(shot.name), -size, -shot.rank, shot.natural_name",
+        "return -size, -shot.rank, shot.natural_name",
         "tests/test_stacks.py::test_a_link_is_not_kept_in_place_of_its_file",
     ),
     Fault(

@@ -90,9 +90,7 @@ def tune(model: Checkpoint, marks: Marks, seen: Mapping[Path, SeenPhoto], seed: 
     if marks.count >= LEAST and not len(opinions):
         raise UserError("all marks are alike, which tells no photo from another; mark some that you like less, too")
     if len(opinions) < LEAST:
-        raise UserError(
-            f"a taste needs at least {LEAST} marks that differ, not {len(opinions)}; 100 are worth it"
-        )
+        raise UserError(f"a taste needs at least {LEAST} marks that differ, not {len(opinions)}; 100 are worth it")
     scenes = find_scenes(np.stack([seen[photo].fingerprint for photo in photos]))
     if scenes.max() + 1 < LEAST_SCENES:
         raise UserError(
