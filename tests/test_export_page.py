@@ -172,7 +172,7 @@ def test_a_browser_says_what_photos_show_at_their_own_pixels(
     checkpoint.save(tmp_path / "model", Checkpoint(config, large_params(config), scale, {}))
     options = ("--web", REAL, "--storage", "float32")
     assert command(program.main, "export", tmp_path / "model", tmp_path / "site", *options)[0] == 0
-    pictures = {f"blur{seed}.png": blurred(1200, 1500, seed) for seed in range(3)}
+    pictures = {f"blur{seed}.png": blurred(1200, 1500, seed) for seed in (0, 1, 8)}
     for name, pixels in (pictures | {"flat.png": flat(1200, 1500, 0)}).items():
         Image.fromarray(pixels).save(tmp_path / name)
     with sync_api.sync_playwright() as playwright:
