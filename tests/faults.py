@@ -1517,7 +1517,7 @@ FAULTS = (
     Fault(
         "a bracket is torn apart by a least score",
         "vtiqa_jax/commands/selection.py",
-        "self._is_between(result) or (result.stack in whole and result.stack)",
+        "self._is_between(result) or result.stack in whole",
         "self._is_between(result)",
         "tests/test_stack_command.py::test_the_best_and_the_rejects_are_all_photos",
     ),

@@ -97,7 +97,7 @@ class Selection:
             for result in best
             if self.best_of_stacks and result.stack_kind in KEPT_WHOLE and self._is_between(result)
         }
-        return [result for result in best if self._is_between(result) or (result.stack in whole and result.stack)]
+        return [result for result in best if self._is_between(result) or result.stack in whole]
 
     def _is_between(self, result: ScoreResult) -> bool:
         low = -float("inf") if self.min_score is None else self.min_score

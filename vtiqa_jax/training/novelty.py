@@ -4,23 +4,20 @@ No opinion is needed, and minutes: a logistic regression on the features that th
 """
 
 import dataclasses
-import functools
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Float, UInt8
 from scipy.special import expit
 
+from vtiqa_jax import sharding
 from vtiqa_jax.data.distortions import DISTORTIONS
-from vtiqa_jax.evaluation.scorer import CPU_BATCH
-from vtiqa_jax.models import params as parameters
+from vtiqa_jax.evaluation.scorer import CPU_BATCH, make_feature_step
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import VTIQA, ModelConfig, select_implementation
 from vtiqa_jax.photos.resize import Rgb, make_thumbnail, prepare
 
 PENALTY = 1e-3
@@ -48,20 +45,6 @@ def vary(photo: Rgb, rng: np.random.Generator) -> UInt8[np.ndarray, "rows column
     return cut
 
 
-@functools.cache
-def _make_encoder(config: ModelConfig) -> Callable[..., Float[Array, "batch both"]]:
-    """Makes the step `(params, *images) -> features`, for all models of this kind."""
-    graphdef, _ = parameters.abstract_model(config, "float32", select_implementation(jax.local_devices()[0], "float32"))
-
-    @jax.jit
-    def encode(params: Params, *images: Array) -> Float[Array, "batch both"]:
-        vtiqa: VTIQA = parameters.merge_params(graphdef, params)  # type: ignore[assignment]
-        features = vtiqa.encode_views(images)
-        return jnp.concatenate([features[0], features[1:].mean(0)], axis=1)
-
-    return encode
-
-
 def read_features(model: Checkpoint, photos: Iterable[Rgb]) -> Float[np.ndarray, "photos both"]:
     """Computes the features of photos of any size: of the global view and of the mosaic, side by side.
 
@@ -69,14 +52,16 @@ def read_features(model: Checkpoint, photos: Iterable[Rgb]) -> Float[np.ndarray,
         model: a VT-IQA.
         photos: pixels; read one batch at a time.
     """
-    config, encode = model.config, _make_encoder(model.config)
-    params = jax.device_put(model.params, jax.local_devices()[0])
+    config, (device, *_) = model.config, jax.local_devices()
+    encode = make_feature_step(config, "float32", sharding.data_mesh([device]))
+    params = jax.device_put(model.params, device)
     found = [np.empty((0, 2 * config.feature_dim), np.float32)]
     waiting = iter(photos)
     while batch := list(itertools.islice(waiting, CPU_BATCH)):
         prepared = [prepare(photo, config.screen_side, config.eval_cuts) for photo in batch]
         padded = [*prepared, *[prepared[-1]] * (CPU_BATCH - len(batch))]  # one shape is compiled
-        found.append(np.asarray(encode(params, *map(np.stack, zip(*padded, strict=True))))[: len(batch)])
+        seen = encode(params, *map(np.stack, zip(*padded, strict=True)))["features"]
+        found.append(np.asarray(seen)[: len(batch)])
     return np.concatenate(found)
 
 

@@ -120,7 +120,8 @@ def _agree(
     rng: np.random.Generator,
 ) -> tuple[float, float, float, float]:
     """Returns both agreements, and the ends of the interval of their difference."""
-    before, gained = _compare(opinions, alone), _compare(opinions, tuned) - _compare(opinions, alone)
+    before = _compare(opinions, alone)
+    gained = _compare(opinions, tuned) - before
     counted = np.abs(_compare(opinions, np.arange(len(opinions)) + 1.0))
     scene, count = scenes[opinions.first], scenes.max() + 1
     drawn = rng.multinomial(count, np.full(count, 1 / count), DRAWS)[:, scene].astype(float)
