@@ -85,8 +85,8 @@ def job_of_new(name: str, model: str) -> Job:
     from vtiqa_jax import sharding
     from vtiqa_jax.data.image_cache import ImageCache
     from vtiqa_jax.data.loader import ImageStore, load_batches
-    from vtiqa_jax.evaluation.scorer import Scorer
     from vtiqa_jax.models import catalog
+    from vtiqa_jax.scoring.scorer import Scorer
     from vtiqa_jax.training.finetune import FinetuneRecipe
     from vtiqa_jax.training.step import init_state, make_key, make_train_step
 

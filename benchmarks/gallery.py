@@ -21,11 +21,10 @@ from playwright.sync_api import sync_playwright
 from timing import device
 
 from vtiqa_jax.choosing.stacks import Stack
-from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.gallery.page import GalleryHeader, open_gallery
 from vtiqa_jax.gallery.preview import make_preview
-from vtiqa_jax.models.checkpoint import LabelScale
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.config import LabelScale, ModelConfig
+from vtiqa_jax.results.results import ScoreResult
 
 FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 ALL_READ = "performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"

@@ -14,7 +14,7 @@ import tyro
 from timing import device, timed, versions
 
 from vtiqa_jax.models.cpu_kernels import attention, gelu, layer_norm
-from vtiqa_jax.models.vtiqa import LAYER_NORM_EPSILON
+from vtiqa_jax.models.vit import LAYER_NORM_EPSILON
 
 TOKENS, HEADS, SIZE = 197, 6, 64
 WIDTH, HIDDEN = HEADS * SIZE, 4 * HEADS * SIZE

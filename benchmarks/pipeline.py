@@ -26,12 +26,12 @@ import vtiqa_jax
 from vtiqa_jax import sharding
 from vtiqa_jax.data.image_cache import ImageCache
 from vtiqa_jax.data.loader import ImageStore
-from vtiqa_jax.evaluation.scorer import make_score_step, round_weights, score_store
 from vtiqa_jax.models import params
-from vtiqa_jax.models.compute_dtype import fastest_dtype
-from vtiqa_jax.models.vtiqa import ComputeDtype, ModelConfig, deit_small
+from vtiqa_jax.models.compute_dtype import ComputeDtype, fastest_dtype
+from vtiqa_jax.models.config import ModelConfig, deit_small
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import prepare
+from vtiqa_jax.scoring.scorer import make_score_step, round_weights, score_store
 from vtiqa_jax.training.finetune import FinetuneRecipe
 
 

@@ -33,11 +33,10 @@ from timing import Trainer, device, on_gpu, photos, timed, versions
 
 from vtiqa_jax import sharding
 from vtiqa_jax.data.loader import ImageStore
-from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import params
-from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.models.compute_dtype import fastest_dtype
-from vtiqa_jax.models.vtiqa import deit_small
+from vtiqa_jax.models.config import LabelScale, deit_small
+from vtiqa_jax.scoring.scorer import Scorer
 from vtiqa_jax.training.published import PublishedRecipe
 
 # Multiplications and additions of one DeiT-S/16 forward pass at 224 px, counted twice each, for both views.

@@ -21,9 +21,9 @@ import tyro
 from bulk_kills import children
 
 from vtiqa_jax.models import checkpoint
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, tiny_config
 from vtiqa_jax.models.params import init_params
-from vtiqa_jax.models.vtiqa import tiny_config
 
 PARTS = 10
 """Rows of the table, each an equal share of the time from the first written file on."""

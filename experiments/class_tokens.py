@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from vtiqa_jax.data import image_cache, manifest
 from vtiqa_jax.models import catalog, params, views
-from vtiqa_jax.models.vtiqa import VisionTransformer, select_implementation
+from vtiqa_jax.models.vit import VisionTransformer, select_implementation
 from vtiqa_jax.training.finetune import FinetuneRecipe
 
 GLOBALS = 3

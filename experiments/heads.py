@@ -27,8 +27,8 @@ from vtiqa_jax.data.batches import BatchPlan
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.evaluation import metrics
 from vtiqa_jax.models import params as parameters
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import ModelConfig
 from vtiqa_jax.training.features import FeatureStore
 from vtiqa_jax.training.finetune import FinetuneRecipe
 from vtiqa_jax.training.loop import train_epoch

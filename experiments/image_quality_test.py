@@ -20,8 +20,8 @@ from scipy.special import ndtr
 
 import vtiqa_jax
 from vtiqa_jax.evaluation import metrics
-from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.photos.decode import read
+from vtiqa_jax.results.results import ScoreResult
 
 
 @dataclasses.dataclass(frozen=True)

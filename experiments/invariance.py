@@ -23,9 +23,9 @@ import vtiqa_jax
 from vtiqa_jax.data import datasets
 from vtiqa_jax.data.manifest import ImageFolder
 from vtiqa_jax.evaluation import metrics
-from vtiqa_jax.evaluation.scorer import Scorer
-from vtiqa_jax.evaluation.spread import Spread
 from vtiqa_jax.photos.decode import Rgb, read
+from vtiqa_jax.scoring.scorer import Scorer
+from vtiqa_jax.scoring.spread import Spread
 
 LARGE = 4096
 """Side of a large photo, pixels: 17 megapixels."""

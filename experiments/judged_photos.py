@@ -21,8 +21,8 @@ import vtiqa_jax
 from vtiqa_jax.data.judged import read_judged
 from vtiqa_jax.data.manifest import read_csv
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.reasons import Fault
 from vtiqa_jax.models.reasons import FAULTS
+from vtiqa_jax.results.reasons import Fault
 
 PLAIN = 1.5
 BINS = (0, 0.02, 0.1, 0.3, 0.6, 1.0)

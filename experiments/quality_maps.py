@@ -26,12 +26,13 @@ from tqdm import tqdm
 
 import vtiqa_jax
 from vtiqa_jax import Scorer, sharding
-from vtiqa_jax.evaluation.scorer import make_score_step
 from vtiqa_jax.models import catalog, params, views
-from vtiqa_jax.models.vtiqa import VTIQA, select_implementation
+from vtiqa_jax.models.vit import select_implementation
+from vtiqa_jax.models.vtiqa import VTIQA
 from vtiqa_jax.photos.decode import decode, read
 from vtiqa_jax.photos.files import find
 from vtiqa_jax.photos.resize import prepare
+from vtiqa_jax.scoring.scorer import make_score_step
 
 Photo = UInt8[np.ndarray, "height width 3"]
 RADIUS = 0.18

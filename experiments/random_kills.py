@@ -23,9 +23,9 @@ import numpy as np
 import tyro
 
 from vtiqa_jax.models import checkpoint
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, tiny_config
 from vtiqa_jax.models.params import init_params
-from vtiqa_jax.models.vtiqa import tiny_config
 
 PHOTOS = 40
 TIMES = {"seconds", "photos_per_second"}

@@ -18,11 +18,11 @@ from tyro.conf import Positional
 
 from vtiqa_jax.choosing.stacks import find_stacks
 from vtiqa_jax.errors import ImageError
-from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.photos.decode import read
 from vtiqa_jax.photos.files import find
 from vtiqa_jax.photos.resize import shrink
 from vtiqa_jax.photos.sketch import make_sketch
+from vtiqa_jax.results.results import ScoreResult
 
 SCREEN_SIDE = 512
 """As the packaged model looks at photos."""

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from vtiqa_jax.data import image_cache, manifest
 from vtiqa_jax.evaluation import metrics
 from vtiqa_jax.models import catalog, params, views
-from vtiqa_jax.models.vtiqa import VisionTransformer, select_implementation
+from vtiqa_jax.models.vit import VisionTransformer, select_implementation
 
 PENALTIES = 10.0 ** np.arange(0, 6)
 

@@ -23,7 +23,7 @@ from vtiqa_jax.data import datasets
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.evaluation import metrics
 from vtiqa_jax.models import catalog, params, views
-from vtiqa_jax.models.vtiqa import VisionTransformer, select_implementation
+from vtiqa_jax.models.vit import VisionTransformer, select_implementation
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import resize_bicubic
 

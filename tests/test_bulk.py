@@ -34,16 +34,17 @@ from vtiqa_jax import __main__
 from vtiqa_jax.bulk import decoding, pipeline, sources
 from vtiqa_jax.commands import bulk as bulk_command
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation import columns, scorer
-from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.models import checkpoint
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig, tiny_config
 from vtiqa_jax.models.fingerprint import identify
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
 from vtiqa_jax.photos import files, formats
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.preparation import Preparation
+from vtiqa_jax.results import columns
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.scoring import scorer
 
 REPOSITORY = Path(__file__).parents[1]
 TWO_NODES = """

@@ -11,9 +11,9 @@ from orbax.checkpoint import v1 as ocp
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import checkpoint, quantized
 from vtiqa_jax.models.adapt import with_readout
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig, tiny_config
 from vtiqa_jax.models.params import Params, init_params, param_shapes
-from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vtiqa_jax.evaluation.colours import RAMP, quality_colours
+from vtiqa_jax.scoring.colours import RAMP, quality_colours
 
 PACKAGE = Path(__file__).parents[1] / "vtiqa_jax"
 

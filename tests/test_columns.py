@@ -11,15 +11,14 @@ from pathlib import Path
 import pytest
 
 from vtiqa_jax.commands.display import Display
-from vtiqa_jax.evaluation import columns, score_files
-from vtiqa_jax.evaluation.columns import COLUMNS, Column, bulk_columns, score_columns
-from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.evaluation.score_table import ScoreTable
-from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.gallery.page import GalleryHeader, open_gallery
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.results import columns, score_files
+from vtiqa_jax.results.columns import COLUMNS, Column, bulk_columns, score_columns
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.results.score_table import ScoreTable
+from vtiqa_jax.scoring.scorer import Scorer
 
 DOCS = Path(__file__).parents[1] / "docs"
 

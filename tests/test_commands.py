@@ -21,10 +21,10 @@ from tests import made_up
 from tests.conftest import Command
 from vtiqa_jax import __main__ as vtiqa
 from vtiqa_jax.data import demo
-from vtiqa_jax.evaluation.columns import score_columns
-from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import catalog, checkpoint, params
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.config import ModelConfig
+from vtiqa_jax.results.columns import score_columns
+from vtiqa_jax.scoring.scorer import Scorer
 from vtiqa_jax.training.run_checkpointer import lock_workdir
 
 pytestmark = pytest.mark.usefixtures("usual_promotion")

@@ -24,9 +24,9 @@ from vtiqa_jax.convert import check, files, translate
 from vtiqa_jax.convert.table import tables
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import catalog, checkpoint
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig, deit_base, deit_small, tiny_config
 from vtiqa_jax.models.params import Params, init_params, param_shapes
-from vtiqa_jax.models.vtiqa import ModelConfig, deit_base, deit_small, tiny_config
 
 GOLDEN = Path(__file__).parent / "golden" / "expected.npz"
 

@@ -21,7 +21,7 @@ from vtiqa_jax.data.datasets import biq2021, cid2013, koniq10k, livew, rbid, spa
 from vtiqa_jax.data.datasets.info import Dataset, find_file, validate
 from vtiqa_jax.data.image_cache import build_image_cache
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.config import ModelConfig
 
 MODULES = {module.INFO.name: module for module in (koniq10k, spaq, livew, rbid, cid2013, biq2021)}
 

@@ -16,20 +16,21 @@ from hypothesis import strategies as st
 from tests.conftest import Command
 from tests.detailed import CONFIG, SCALE, draw_weights, noisy
 from vtiqa_jax import Scorer, UserError, __main__
-from vtiqa_jax.evaluation import detail_map
-from vtiqa_jax.evaluation.detail_map import DetailMap, choose_factor
-from vtiqa_jax.evaluation.map_pictures import draw_maps
 from vtiqa_jax.gallery import page, zooms
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.detail import CAUSE_WEIGHTS
 from vtiqa_jax.models.params import Params, abstract_model, merge_params
 from vtiqa_jax.models.views import normalize
-from vtiqa_jax.models.vtiqa import VTIQA, ModelConfig
+from vtiqa_jax.models.vtiqa import VTIQA
 from vtiqa_jax.photos.decode import decode, read
 from vtiqa_jax.photos.files import find
 from vtiqa_jax.photos.native import shrink_whole, structure_of_cells
 from vtiqa_jax.photos.place_grid import PlaceGrid, Region, arrange_mosaics, arrange_tiles
+from vtiqa_jax.scoring import detail_map
+from vtiqa_jax.scoring.detail_map import DetailMap, choose_factor
+from vtiqa_jax.scoring.map_pictures import draw_maps
 
 PATCH, VIEW = CONFIG.mosaic_patch, CONFIG.view_size
 

@@ -11,16 +11,16 @@ import pytest
 
 from vtiqa_jax.commands import convert
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.scorer import Scorer
-from vtiqa_jax.evaluation.spread import Spread
 from vtiqa_jax.export import onnx_vtiqa
 from vtiqa_jax.models import checkpoint, params, quantized
 from vtiqa_jax.models.adapt import with_soft_ends, without_soft_ends
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig, deit_small, tiny_config
 from vtiqa_jax.models.ends import soften_ends
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import ModelConfig, deit_small, tiny_config
 from vtiqa_jax.photos.resize import prepare
+from vtiqa_jax.scoring.scorer import Scorer
+from vtiqa_jax.scoring.spread import Spread
 
 LOW, HIGH, REACH = 1.0, 5.0, 0.25
 

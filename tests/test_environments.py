@@ -20,9 +20,9 @@ from vtiqa_jax.commands import bulk
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation import plots
 from vtiqa_jax.evaluation.metrics import correlations
-from vtiqa_jax.evaluation.quality_map import QualityMap
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.photos import files
+from vtiqa_jax.scoring.quality_map import QualityMap
 
 NAMES = (
     "a b.jpg",

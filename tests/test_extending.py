@@ -15,13 +15,13 @@ from tests.conftest import Command
 from vtiqa_jax import __main__
 from vtiqa_jax.data.distorted import UNTOUCHED
 from vtiqa_jax.data.manifest import ImageFolder, Manifest
-from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import checkpoint
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig, tiny_config
 from vtiqa_jax.models.params import init_params
-from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
 from vtiqa_jax.own_code import load_class, load_module
 from vtiqa_jax.photos.decode import decode
+from vtiqa_jax.scoring.scorer import Scorer
 from vtiqa_jax.training.recipe import Recipe
 
 REPOSITORY = Path(__file__).parents[1]

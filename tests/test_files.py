@@ -13,13 +13,13 @@ from vtiqa_jax.commands.selection import Selection
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation import plots
 from vtiqa_jax.evaluation.metrics import correlations
-from vtiqa_jax.evaluation.quality_map import QualityMap
-from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.gallery.looks import LOOKS
 from vtiqa_jax.gallery.page import GalleryHeader, open_gallery
 from vtiqa_jax.gallery.preview import Preview
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.photos import files, formats, own
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.scoring.quality_map import QualityMap
 
 
 def make(folder: Path, *names: str) -> None:

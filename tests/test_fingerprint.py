@@ -8,14 +8,15 @@ import jax
 import numpy as np
 import pytest
 
-from vtiqa_jax.evaluation.scorer import Scorer
-from vtiqa_jax.evaluation.spread import Spread
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models import fingerprint as fingerprints
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
-from vtiqa_jax.models.fingerprint import differences, fingerprint, identify
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig
+from vtiqa_jax.models.fingerprint import fingerprint, identify
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.results.identities import differences
+from vtiqa_jax.scoring.scorer import Scorer
+from vtiqa_jax.scoring.spread import Spread
 
 
 @pytest.fixture

@@ -14,15 +14,15 @@ import pytest
 
 from tests.test_gallery import HEADER, noise, previewed
 from vtiqa_jax.choosing.stacks import Stack
-from vtiqa_jax.evaluation import columns
-from vtiqa_jax.evaluation.columns import Column
-from vtiqa_jax.evaluation.detail_map import DetailMap
-from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.gallery.page import GalleryHeader, open_gallery
 from vtiqa_jax.gallery.preview import encode_jpeg
 from vtiqa_jax.gallery.zooms import Zoom, ZoomedMap
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.photos.place_grid import Region
+from vtiqa_jax.results import columns
+from vtiqa_jax.results.columns import Column
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.scoring.detail_map import DetailMap
 
 playwright = pytest.importorskip("playwright.sync_api", reason='needs Playwright: pip install "vtiqa-jax[dev]"')
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -16,19 +16,19 @@ from vtiqa_jax.commands.compare import say_preferred
 from vtiqa_jax.commands.heads import read_held_out
 from vtiqa_jax.data.manifest import ImageFolder, Manifest
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.columns import score_columns
-from vtiqa_jax.evaluation.preference import probability_preferred
-from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.export import onnx_vtiqa, stablehlo
 from vtiqa_jax.heads.held_out import LEAST, SPREAD, score_features, with_intervals
 from vtiqa_jax.heads.intervals import fit_errors, fit_kinds, fit_opinions, weighted_quantiles
 from vtiqa_jax.models import checkpoint
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, tiny_config
 from vtiqa_jax.models.intervals import HIGH, LOW, QUANTILES, Intervals, Sureness
 from vtiqa_jax.models.params import Params, init_params, rescale_head
-from vtiqa_jax.models.vtiqa import tiny_config
 from vtiqa_jax.photos.resize import prepare
+from vtiqa_jax.results.columns import score_columns
+from vtiqa_jax.results.preference import probability_preferred
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.scoring.scorer import Scorer
 from vtiqa_jax.training.novelty import read_features
 
 FEATURES = 12

@@ -16,7 +16,7 @@ from vtiqa_jax.data.manifest import ImageFolder, Manifest
 from vtiqa_jax.data.splits import Split
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import checkpoint, params
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.config import ModelConfig
 
 pytestmark = pytest.mark.usefixtures("usual_promotion")
 

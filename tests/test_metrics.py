@@ -10,7 +10,7 @@ from vtiqa_jax.commands.eval import _compute_row
 from vtiqa_jax.data.manifest import ImageFolder, Manifest
 from vtiqa_jax.evaluation import metrics, plots, report
 from vtiqa_jax.evaluation.metrics import METRICS, Metric, correlations, within_groups
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.training import logger
 
 

@@ -23,19 +23,20 @@ from tests.reasoned import CONFIG, SCALE, draw_weights
 from vtiqa_jax import Fault, Scorer, UserError, __main__
 from vtiqa_jax.commands.compare import say_worse
 from vtiqa_jax.commands.display import Display
-from vtiqa_jax.evaluation import score_cache
-from vtiqa_jax.evaluation.columns import bulk_columns, score_columns
-from vtiqa_jax.evaluation.reasons import ALIASES, LEVELS, WORDS, find_fault, name_faults
-from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.evaluation.score_table import ScoreTable
-from vtiqa_jax.evaluation.spread import Spread
 from vtiqa_jax.models import checkpoint, quantized
 from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import tiny_config
 from vtiqa_jax.models.false_alarms import DEFAULT_RATE, choose_thresholds
 from vtiqa_jax.models.params import Params, abstract_model, init_params, merge_params
 from vtiqa_jax.models.reasons import FALSE_ALARMS, FAULTS, SCREEN_FAULTS
-from vtiqa_jax.models.vtiqa import VTIQA, tiny_config
+from vtiqa_jax.models.vtiqa import VTIQA
 from vtiqa_jax.photos.resize import Rgb
+from vtiqa_jax.results import score_cache
+from vtiqa_jax.results.columns import bulk_columns, score_columns
+from vtiqa_jax.results.reasons import ALIASES, LEVELS, WORDS, find_fault, name_faults
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.results.score_table import ScoreTable
+from vtiqa_jax.scoring.spread import Spread
 
 CHANCE = [f"p_{name}" for name in FAULTS]
 

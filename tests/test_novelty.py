@@ -10,14 +10,14 @@ from PIL import Image, ImageDraw
 
 import vtiqa_jax
 from vtiqa_jax.data import demo
-from vtiqa_jax.evaluation.scorer import NO_PHOTOGRAPH, NO_STRUCTURE, Scorer
-from vtiqa_jax.evaluation.spread import Spread
 from vtiqa_jax.export import onnx_vtiqa, stablehlo
 from vtiqa_jax.models import checkpoint, quantized
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig, tiny_config
 from vtiqa_jax.models.params import Params, init_params
-from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
 from vtiqa_jax.photos.resize import prepare
+from vtiqa_jax.scoring.scorer import NO_PHOTOGRAPH, NO_STRUCTURE, Scorer
+from vtiqa_jax.scoring.spread import Spread
 from vtiqa_jax.training.novelty import MARGIN, fit_novelty, read_features, vary, with_novelty
 
 

@@ -12,8 +12,7 @@ from vtiqa_jax import __main__, cli
 from vtiqa_jax.data.manifest import ImageFolder, Manifest
 from vtiqa_jax.data.splits import Split
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.models.checkpoint import LabelScale
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.own_code import load_class, load_module
 from vtiqa_jax.training.finetune import FinetuneRecipe
 from vtiqa_jax.training.options import TrainOptions

@@ -15,9 +15,9 @@ from vtiqa_jax.commands import eval as eval_commands
 from vtiqa_jax.commands import train as train_commands
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.models import checkpoint
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import ModelConfig
 
 
 @pytest.fixture

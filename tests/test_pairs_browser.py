@@ -15,8 +15,8 @@ import pytest
 from tests.test_gallery import HEADER, noise, previewed
 from tests.test_gallery_browser import Page, browser, playwright, pytestmark, watched
 from vtiqa_jax.choosing.stacks import Stack
-from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.gallery.page import open_gallery
+from vtiqa_jax.results.results import ScoreResult
 from vtiqa_jax.tuning.marks import read_marks
 
 expect = playwright.expect

@@ -14,15 +14,16 @@ from tests import standin
 from vtiqa_jax.convert import translate
 from vtiqa_jax.convert.check import Difference, compare
 from vtiqa_jax.convert.table import tables
-from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models import views, vtiqa
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig, deit_small
 from vtiqa_jax.models.params import Params, param_shapes
-from vtiqa_jax.models.vtiqa import Implementation, ModelConfig, deit_small
+from vtiqa_jax.models.vit import Implementation
 from vtiqa_jax.photos import resize
 from vtiqa_jax.photos.decode import read
 from vtiqa_jax.photos.resize import prepare
+from vtiqa_jax.scoring.scorer import Scorer
 
 GOLDEN = Path(__file__).parent / "golden" / "expected.npz"
 SKIMAGE = Path(skimage.__file__).parent / "data"

@@ -16,9 +16,9 @@ from vtiqa_jax.data.manifest import ImageFolder, Manifest
 from vtiqa_jax.data.splits import FEWEST_TO_SELECT, Split
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import compute_dtype
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import ModelConfig
 from vtiqa_jax.training import preflight
 from vtiqa_jax.training.features import FeatureStore
 from vtiqa_jax.training.finetune import FinetuneRecipe

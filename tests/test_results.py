@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 from vtiqa_jax.evaluation import report
-from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.evaluation.score_table import SHOWN, ScoreTable
-from vtiqa_jax.evaluation.scorer import Scorer
-from vtiqa_jax.evaluation.spread import Spread
 from vtiqa_jax.models import params
-from vtiqa_jax.models.checkpoint import LabelScale
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.config import LabelScale, ModelConfig
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.results.score_table import SHOWN, ScoreTable
+from vtiqa_jax.scoring.scorer import Scorer
+from vtiqa_jax.scoring.spread import Spread
 
 
 def test_a_table_shows_what_was_scored(

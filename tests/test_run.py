@@ -28,10 +28,10 @@ from vtiqa_jax.data.manifest import ImageFolder, Manifest
 from vtiqa_jax.data.splits import Split
 from vtiqa_jax.errors import Terminated, UserError
 from vtiqa_jax.evaluation import metrics
-from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import checkpoint, compute_dtype, params
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
-from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig, tiny_config
+from vtiqa_jax.scoring.scorer import Scorer
 from vtiqa_jax.train import train
 from vtiqa_jax.training import features, run_checkpointer
 from vtiqa_jax.training.finetune import FinetuneRecipe

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation import network_disks, score_cache
-from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.evaluation.score_cache import NAME, ScoreCache, open_cache, open_part, part_path
+from vtiqa_jax.results import network_disks, score_cache
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.results.score_cache import NAME, ScoreCache, open_cache, open_part, part_path
 
 SETTINGS: dict[str, Any] = {"weights": "a", "config": {"eval_mosaics": 1}, "spread": None}
 HARD = ['a,"b".jpg', "new\nline.jpg", "carriage\rreturn\r\n.jpg", "ünï.jpg", os.fsdecode(b"\xff\xfe.jpg"), "# c.jpg"]
@@ -305,8 +305,8 @@ def test_a_full_disk_is_told_and_what_was_stored_is_there(
 WRITER = """
 import os, signal, sys
 from pathlib import Path
-from vtiqa_jax.evaluation.score_cache import open_cache, open_part
-from vtiqa_jax.evaluation.results import ScoreResult
+from vtiqa_jax.results.score_cache import open_cache, open_part
+from vtiqa_jax.results.results import ScoreResult
 folder, start, kind = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 with (open_part if kind == "part" else open_cache)(folder / "c.sqlite", {"weights": "a"}) as cache:
     for number in range(start, start + 200):

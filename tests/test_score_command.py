@@ -23,11 +23,11 @@ from tests.conftest import Command
 from vtiqa_jax import __main__ as vtiqa
 from vtiqa_jax import atomic
 from vtiqa_jax.commands import selection
-from vtiqa_jax.evaluation import score_cache
-from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.photos import decode, transfer
 from vtiqa_jax.photos.files import find
+from vtiqa_jax.results import score_cache
+from vtiqa_jax.scoring.scorer import Scorer
 
 COUNT = 24
 

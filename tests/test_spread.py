@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.scorer import Scorer
-from vtiqa_jax.evaluation.spread import Spread, probability_above, score_draws
 from vtiqa_jax.models import params
-from vtiqa_jax.models.checkpoint import LabelScale
-from vtiqa_jax.models.views import R2_SEQUENCE
-from vtiqa_jax.models.vtiqa import VTIQA, ModelConfig
+from vtiqa_jax.models.config import LabelScale, ModelConfig
+from vtiqa_jax.models.vtiqa import VTIQA
+from vtiqa_jax.photos.cuts import R2_SEQUENCE
+from vtiqa_jax.scoring.scorer import Scorer
+from vtiqa_jax.scoring.spread import Spread, probability_above, score_draws
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from tests.scenes import START, exposed, focused, panned, scene, shaken, taken
 from vtiqa_jax.choosing import bursts, shots
 from vtiqa_jax.choosing.stacks import KEPT_WHOLE, Stack, find_stacks, mark_stacks, say_stack, say_stacks
 from vtiqa_jax.data import demo
-from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.photos.resize import Rgb
 from vtiqa_jax.photos.sketch import Sketch, make_sketch
+from vtiqa_jax.results.results import ScoreResult
 
 NAMES = ("astronaut.png", "coffee.png", "china.jpg", "chelsea.png")
 DAY = 86_400.0

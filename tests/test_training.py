@@ -16,10 +16,10 @@ from vtiqa_jax.data.batches import BatchPlan, epoch_batches
 from vtiqa_jax.data.distorted import LEVELS
 from vtiqa_jax.data.image_cache import ImageCache
 from vtiqa_jax.data.loader import ImageStore
-from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import params
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig
+from vtiqa_jax.scoring.scorer import Scorer
 from vtiqa_jax.training.finetune import FinetuneRecipe
 from vtiqa_jax.training.loop import train_epoch
 from vtiqa_jax.training.published import PublishedRecipe

@@ -24,11 +24,12 @@ from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.data.splits import Split
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation import metrics, report
-from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models import params as parameters
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.models.params import Params
+from vtiqa_jax.scoring.scorer import Scorer
 from vtiqa_jax.training import preflight
 from vtiqa_jax.training.data import prepare_data
 from vtiqa_jax.training.features import features_key

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from vtiqa_jax.data.batches import AuxiliaryPhotos
 from vtiqa_jax.data.loader import Batch
 from vtiqa_jax.data.manifest import ImageSource, Manifest
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.training.finetune import FinetuneRecipe
 

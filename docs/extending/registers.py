@@ -10,17 +10,18 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from vtiqa_jax.models.vtiqa import ModelConfig, VisionTransformer, trunc_normal
+from vtiqa_jax.models.config import ModelConfig
+from vtiqa_jax.models.vit import VisionTransformer, trunc_normal
 from vtiqa_jax.training.finetune import FinetuneRecipe
 
 
 class RegisterTransformer(VisionTransformer):
     """The usual one with registers."""
 
-    def __init__(self, config: "RegisterConfig", *, rngs: nnx.Rngs, **settings: Any) -> None:
-        super().__init__(config, rngs=rngs, **settings)
+    def __init__(self, num_registers: int, *, embed_dim: int, rngs: nnx.Rngs, **settings: Any) -> None:
+        super().__init__(embed_dim=embed_dim, rngs=rngs, **settings)
         # A part of `patch_embed`: frozen, trained and kept with the rest of the embedding.
-        shape = (1, config.num_registers, config.embed_dim)
+        shape = (1, num_registers, embed_dim)
         self.patch_embed.reg_token = nnx.Param(trunc_normal(rngs.params(), shape))
 
     def embed(self, images: Float[Array, "batch size size 3"]) -> Float[Array, "batch tokens dim"]:
@@ -38,7 +39,7 @@ class RegisterConfig(ModelConfig):
 
     def make_backbone(self, **settings: Any) -> RegisterTransformer:
         """See `ModelConfig`."""
-        return RegisterTransformer(self, **settings)
+        return RegisterTransformer(self.num_registers, **self.backbone_sizes, **settings)
 
 
 @dataclasses.dataclass(frozen=True)

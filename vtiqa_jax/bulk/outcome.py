@@ -5,7 +5,7 @@ from pyarrow import dataset, fs
 
 from vtiqa_jax.bulk import sources
 from vtiqa_jax.bulk.pipeline import Job
-from vtiqa_jax.evaluation.columns import arrow_schema, bulk_columns
+from vtiqa_jax.results.columns import arrow_schema, bulk_columns
 
 
 def _open(job: Job) -> dataset.Dataset:

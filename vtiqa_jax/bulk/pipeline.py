@@ -18,13 +18,13 @@ from ray.data.checkpoint import CheckpointConfig
 
 from vtiqa_jax.bulk import decoding, sources
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.columns import Column, arrow_schema, bulk_columns
-from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.evaluation.scorer import ACCELERATOR_BATCH, CPU_BATCH, Scorer, pass_size
 from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.compute_dtype import ComputeDtype
 from vtiqa_jax.models.fingerprint import Identity, fingerprint
-from vtiqa_jax.models.vtiqa import ComputeDtype
 from vtiqa_jax.photos.preparation import Preparation
+from vtiqa_jax.results.columns import Column, arrow_schema, bulk_columns
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.scoring.scorer import ACCELERATOR_BATCH, CPU_BATCH, Scorer, pass_size
 
 FILES_PER_TASK = 128
 DECODE_ROWS = 16

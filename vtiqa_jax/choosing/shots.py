@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
 
-from vtiqa_jax.evaluation.rank import rank_photo
-from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.photos.capture import Capture
 from vtiqa_jax.photos.sketch import Sketch
+from vtiqa_jax.results.rank import rank_photo
+from vtiqa_jax.results.results import ScoreResult
 
 GAP = 30.0
 """Seconds after which a photo is no longer the next of a series, counted from the end of the exposure before."""

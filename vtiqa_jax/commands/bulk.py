@@ -21,15 +21,16 @@ from tyro.conf import Positional, arg
 from vtiqa_jax import atomic, sharding
 from vtiqa_jax.commands.sigterm import raise_on_sigterm
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.columns import replace_undecodable
 from vtiqa_jax.models import catalog
+from vtiqa_jax.models.compute_dtype import ComputeDtype
 from vtiqa_jax.models.false_alarms import DEFAULT_RATE, choose_thresholds
-from vtiqa_jax.models.fingerprint import differences, identify
-from vtiqa_jax.models.vtiqa import ComputeDtype
+from vtiqa_jax.models.fingerprint import identify
 from vtiqa_jax.photos import formats
 from vtiqa_jax.photos.files import LeftOut
 from vtiqa_jax.photos.own import BEGUN, PROGRESS
 from vtiqa_jax.photos.stderr import quiet_decoders
+from vtiqa_jax.results.columns import replace_undecodable
+from vtiqa_jax.results.identities import differences
 
 if TYPE_CHECKING:
     from vtiqa_jax.bulk import pipeline

@@ -8,14 +8,14 @@ from tyro.conf import Positional, arg
 
 import vtiqa_jax
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.preference import probability_preferred
-from vtiqa_jax.evaluation.reasons import say_reasons
-from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.evaluation.spread import Spread, probability_above
-from vtiqa_jax.evaluation.words import say_detail, say_interval
-from vtiqa_jax.models.checkpoint import LabelScale
-from vtiqa_jax.models.vtiqa import ComputeDtype
+from vtiqa_jax.models.compute_dtype import ComputeDtype
+from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.photos.stderr import quiet_decoders
+from vtiqa_jax.results.preference import probability_preferred
+from vtiqa_jax.results.reasons import say_reasons
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.results.words import say_detail, say_interval
+from vtiqa_jax.scoring.spread import Spread, probability_above
 
 WORDS = ((0.99, "almost certainly"), (0.9, "very likely"), (0.75, "likely"), (0.6, "perhaps"))
 """From which probability on a word is said."""

@@ -13,9 +13,9 @@ from vtiqa_jax.convert.check import compare, markdown_table
 from vtiqa_jax.convert.table import tables
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import catalog, checkpoint, quantized
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig, deit_small
 from vtiqa_jax.models.params import Params, param_shapes
-from vtiqa_jax.models.vtiqa import ModelConfig, deit_small
 
 Labels = Literal["koniq10k", "spaq", "livew", "rbid", "cid2013"]
 PUBLISHED_LABELS = {"koniq": "koniq10k", "spaq": "spaq", "livew": "livew", "rbid": "rbid", "cid2013": "cid2013"}

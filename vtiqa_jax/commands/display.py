@@ -8,12 +8,12 @@ import numpy as np
 from tqdm import tqdm
 
 from vtiqa_jax.choosing.stacks import Stack, say_stack, say_stacks
-from vtiqa_jax.evaluation.columns import score_columns
-from vtiqa_jax.evaluation.reasons import say_reasons
-from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.evaluation.scorer import Scorer
-from vtiqa_jax.evaluation.spread import Spread
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
+from vtiqa_jax.results.columns import score_columns
+from vtiqa_jax.results.reasons import say_reasons
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.scoring.scorer import Scorer
+from vtiqa_jax.scoring.spread import Spread
 
 LONG = 20
 """More photos than these have a summary instead of lines, on a terminal."""

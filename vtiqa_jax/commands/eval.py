@@ -20,7 +20,7 @@ from vtiqa_jax.data.manifest import ImageFolder, Manifest
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation import metrics, report
 from vtiqa_jax.evaluation.metrics import METRICS
-from vtiqa_jax.evaluation.scorer import Scorer
+from vtiqa_jax.scoring.scorer import Scorer
 
 
 def _score_rows(

@@ -17,14 +17,14 @@ import vtiqa_jax
 from vtiqa_jax import atomic
 from vtiqa_jax.commands.photos import find_photos
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.detail_map import DetailMap, check_point
-from vtiqa_jax.evaluation.fault_map import FaultMap, check_fault
-from vtiqa_jax.evaluation.map_pictures import draw_maps
-from vtiqa_jax.evaluation.reasons import WORDS, find_fault
-from vtiqa_jax.evaluation.words import say_detail, say_place
-from vtiqa_jax.models.vtiqa import ComputeDtype
+from vtiqa_jax.models.compute_dtype import ComputeDtype
 from vtiqa_jax.photos import own
 from vtiqa_jax.photos.stderr import quiet_decoders
+from vtiqa_jax.results.reasons import WORDS, find_fault
+from vtiqa_jax.results.words import say_detail, say_place
+from vtiqa_jax.scoring.detail_map import DetailMap, check_point
+from vtiqa_jax.scoring.fault_map import FaultMap, check_fault
+from vtiqa_jax.scoring.map_pictures import draw_maps
 
 MAP_SIDE = 48
 """Of the map as an array: rows and columns over the whole photo."""

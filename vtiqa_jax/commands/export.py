@@ -13,7 +13,7 @@ from vtiqa_jax.export import onnx_vtiqa, stablehlo, web_page
 from vtiqa_jax.export.card import make_card
 from vtiqa_jax.export.onnx_vtiqa import Storage
 from vtiqa_jax.models import catalog
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.config import ModelConfig
 
 PHOTOS = "photos: uint8 RGB [batch, height, width, 3]"
 ONE_PHOTO = "photos: uint8 RGB [1, height, width, 3]"

@@ -23,21 +23,20 @@ from vtiqa_jax.commands.selection import Selection
 from vtiqa_jax.commands.sigterm import raise_on_sigterm
 from vtiqa_jax.commands.stars import Stars, take_all_back
 from vtiqa_jax.errors import Terminated, UserError
-from vtiqa_jax.evaluation import score_files
-from vtiqa_jax.evaluation.columns import score_columns
-from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.evaluation.score_cache import open_cache, open_part, part_path
-from vtiqa_jax.evaluation.scorer import pass_size
-from vtiqa_jax.evaluation.spread import Spread
 from vtiqa_jax.gallery.page import GalleryHeader, check_folder, open_gallery
 from vtiqa_jax.gallery.preview import Preview, make_preview
 from vtiqa_jax.gallery.zooms import ZoomedMap, make_zoomed_map
-from vtiqa_jax.models.compute_dtype import slow_dtype_note
+from vtiqa_jax.models.compute_dtype import ComputeDtype, slow_dtype_note
 from vtiqa_jax.models.false_alarms import DEFAULT_RATE
-from vtiqa_jax.models.vtiqa import ComputeDtype
 from vtiqa_jax.photos import decode
 from vtiqa_jax.photos.resize import Resized, Rgb
 from vtiqa_jax.photos.stderr import quiet_decoders
+from vtiqa_jax.results import score_files
+from vtiqa_jax.results.columns import score_columns
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.results.score_cache import open_cache, open_part, part_path
+from vtiqa_jax.scoring.scorer import pass_size
+from vtiqa_jax.scoring.spread import Spread
 
 MAP_SIDE = 16
 """Of the maps on a page: rows and columns over the whole photo."""

@@ -13,9 +13,9 @@ from tyro.conf import arg
 from vtiqa_jax import atomic
 from vtiqa_jax.choosing.stacks import KEPT_WHOLE
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.photos import own
 from vtiqa_jax.photos.transfer import DISK_FULL, plan_targets, transfer
+from vtiqa_jax.results.results import ScoreResult
 from vtiqa_jax.xmp.sidecars import Sidecars
 
 

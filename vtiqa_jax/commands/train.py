@@ -15,7 +15,7 @@ from vtiqa_jax.data.splits import Split
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation import report
 from vtiqa_jax.models import catalog
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.train import train
 from vtiqa_jax.training.finetune import FinetuneRecipe
 from vtiqa_jax.training.logger import say

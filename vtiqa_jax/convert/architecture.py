@@ -12,7 +12,8 @@ from typing import Any
 
 from vtiqa_jax.convert.timm_vit import ViTSizes, target_patch_size
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.models.vtiqa import LAYER_NORM_EPSILON, ModelConfig
+from vtiqa_jax.models.config import ModelConfig
+from vtiqa_jax.models.vit import LAYER_NORM_EPSILON
 
 CONFIG = "config.json"
 LARGEST_CONFIG = 1 << 20

@@ -22,9 +22,11 @@ from jaxtyping import Array, Float, UInt8
 from vtiqa_jax.convert import files
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import views
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.original import OriginalVTIQA
 from vtiqa_jax.models.params import Model, Params, abstract_model, merge_params
-from vtiqa_jax.models.vtiqa import VTIQA, Implementation, ModelConfig
+from vtiqa_jax.models.vit import Implementation
+from vtiqa_jax.models.vtiqa import VTIQA
 
 SCORE_TOLERANCE = 1e-4
 """Greatest difference of a score, in units of the label scale."""

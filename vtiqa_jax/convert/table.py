@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.original import FUSION_DEPTH
-from vtiqa_jax.models.vtiqa import ModelConfig
 
 Shape = tuple[int, ...]
 

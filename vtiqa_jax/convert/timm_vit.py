@@ -16,7 +16,7 @@ from vtiqa_jax.convert import translate
 from vtiqa_jax.convert.files import Arrays
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models.adapt import resize_pos_embed
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.config import ModelConfig
 
 FOREIGN = re.compile(
     r"(reg_tokens?|register_tokens?|dist_token|distillation_token|norm_pre|fc_norm)\b|\.w12|\.[qk]_norm"

@@ -14,7 +14,7 @@ from vtiqa_jax.data import distortions, manifest
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.data.splits import Split
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.photos import own
 from vtiqa_jax.photos.decode import read
 from vtiqa_jax.photos.resize import Rgb

@@ -28,7 +28,7 @@ from vtiqa_jax import atomic, sharding
 from vtiqa_jax.cpus import available_cpus
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import ImageError, UserError
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.photos import formats
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import ARITHMETIC, Rgb, resize_bicubic, shrink

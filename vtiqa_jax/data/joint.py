@@ -14,7 +14,7 @@ from jaxtyping import Int
 from vtiqa_jax.data.manifest import ImageSource, Manifest
 from vtiqa_jax.data.splits import Split
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
 
 REACH = 3.0
 """Standard deviations that the label scale names; nearly all photos lie within them."""

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from vtiqa_jax import atomic
 from vtiqa_jax.evaluation.metrics import METRICS, Figures, logged_metrics
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.photos.own import DRAWN
 
 

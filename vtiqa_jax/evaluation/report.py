@@ -15,7 +15,7 @@ from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation import metrics, plots
 from vtiqa_jax.evaluation.metrics import METRICS
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
 
 BEFORE = "before training"
 """The row of the model that a training began with."""

@@ -8,9 +8,9 @@ from typing import Any
 
 from vtiqa_jax import atomic
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.quality_map import REGIONS
 from vtiqa_jax.models import views
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.config import ModelConfig
+from vtiqa_jax.scoring.quality_map import REGIONS
 
 TEMPLATES = Path(__file__).with_name("page")
 SCRIPTS = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs")

@@ -19,15 +19,15 @@ from markupsafe import Markup
 from vtiqa_jax import atomic
 from vtiqa_jax.choosing.stacks import KEPT_WHOLE, Stack
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.columns import replace_undecodable, score_columns
-from vtiqa_jax.evaluation.detail_map import MOST_OCTAVES, DetailMap
-from vtiqa_jax.evaluation.reasons import WORDS
-from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.evaluation.words import say_holds, say_place
 from vtiqa_jax.gallery.preview import Preview
 from vtiqa_jax.gallery.zooms import ZoomedMap
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.photos.own import CROPS, GENERATOR, PAGE, PICTURES, is_page
+from vtiqa_jax.results.columns import replace_undecodable, score_columns
+from vtiqa_jax.results.reasons import WORDS
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.results.words import say_holds, say_place
+from vtiqa_jax.scoring.detail_map import MOST_OCTAVES, DetailMap
 
 OCTAVES = {"low": -1.0, "step": 0.02, "most": MOST_OCTAVES}
 """How bytes of the page stand for octaves lost, and at how many of them the colours end."""

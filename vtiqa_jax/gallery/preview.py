@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from vtiqa_jax.gallery.looks import measure_looks
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.photos.resize import Resized, Rgb, make_thumbnail, prepare
 
 THUMBNAIL_SIDE = 320

@@ -11,9 +11,9 @@ from jaxtyping import Float
 
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.ends import soften_ends
 from vtiqa_jax.models.params import layer_index, param_group
-from vtiqa_jax.models.vtiqa import ModelConfig
 
 
 def resize_pos_embed(embedding: Float[np.ndarray, "1 tokens dim"], side: int) -> Float[np.ndarray, "1 new_tokens dim"]:

@@ -14,8 +14,10 @@ import numpy as np
 from vtiqa_jax import atomic, sharding
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import params as parameters
+from vtiqa_jax.models.compute_dtype import ComputeDtype
+from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.params import Model, Params
-from vtiqa_jax.models.vtiqa import ComputeDtype, Implementation, ModelConfig
+from vtiqa_jax.models.vit import Implementation
 
 # Imported where it is used: scoring with the packaged model does not wait for it.
 if TYPE_CHECKING:
@@ -36,24 +38,6 @@ OLD_FIELDS = {
 """What the fields of a config are called in the old format."""
 HASHES = "sha256.json"
 """The hash of every other file of a checkpoint. Orbax itself reads a flipped byte as a weight, or as NaN."""
-
-
-@dataclasses.dataclass(frozen=True)
-class LabelScale:
-    """The label scale that a model's scores are on."""
-
-    dataset: str
-    low: float
-    high: float
-    higher_is_better: bool = True
-
-    def __post_init__(self) -> None:
-        if not self.low < self.high:
-            raise ValueError(f"a label range must rise, not go from {self.low:g} to {self.high:g}")
-
-    def __str__(self) -> str:
-        better = "higher" if self.higher_is_better else "lower"
-        return f"{self.dataset} scale, {self.low:g} to {self.high:g}, {better} is better"
 
 
 @dataclasses.dataclass(frozen=True)

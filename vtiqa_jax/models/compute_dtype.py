@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from vtiqa_jax.models.vtiqa import ComputeDtype
-
+ComputeDtype = Literal["float32", "bfloat16"]
+"""What the transformer multiplies in."""
 DtypeChoice = Literal["auto", "float32", "bfloat16"]
 """A type, or the fastest one of the device."""
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}

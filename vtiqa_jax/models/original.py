@@ -10,17 +10,10 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, UInt8
 
 from vtiqa_jax.models import views
-from vtiqa_jax.models.vtiqa import (
-    Block,
-    ComputeDtype,
-    Implementation,
-    ModelConfig,
-    QualityHead,
-    VisionTransformer,
-    encode_views,
-    layer_norm,
-    trunc_normal,
-)
+from vtiqa_jax.models.compute_dtype import ComputeDtype
+from vtiqa_jax.models.config import ModelConfig
+from vtiqa_jax.models.vit import Block, Implementation, layer_norm, trunc_normal
+from vtiqa_jax.models.vtiqa import QualityHead, encode_views
 
 FUSION_DEPTH = 2
 FUSION_HEAD_WIDTH = 32
@@ -61,7 +54,7 @@ class Selector(nnx.Module):
         self, config: ModelConfig, dtype: ComputeDtype, implementation: Implementation, *, rngs: nnx.Rngs
     ) -> None:
         self.config = config
-        self.backbone = VisionTransformer(config, dtype=dtype, implementation=implementation, rngs=rngs)
+        self.backbone = config.make_backbone(dtype=dtype, implementation=implementation, rngs=rngs)
         self.head = QualityHead(config.embed_dim, rngs=rngs)
 
     def __call__(self, global_view: Float[Array, "batch size size 3"]) -> Float[Array, " batch"]:
@@ -117,7 +110,7 @@ class OriginalVTIQA(nnx.Module):
             raise ValueError(f"views of {config.view_size} px are too small to select {grid} x {grid} regions in them")
         self.config = config
         self.selector = Selector(config, dtype, implementation, rngs=rngs)
-        self.backbone = VisionTransformer(config, dtype=dtype, implementation=implementation, rngs=rngs)
+        self.backbone = config.make_backbone(dtype=dtype, implementation=implementation, rngs=rngs)
         self.fusion = Fusion(config.embed_dim, dtype, implementation, rngs=rngs)
 
     def __call__(

@@ -13,16 +13,11 @@ import jax
 import numpy as np
 from flax import nnx
 
+from vtiqa_jax.models.compute_dtype import ComputeDtype
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.original import OriginalVTIQA
-from vtiqa_jax.models.vtiqa import (
-    HEAD_DROPOUT,
-    VTIQA,
-    ComputeDtype,
-    Implementation,
-    ModelConfig,
-    QualityHead,
-    VisionTransformer,
-)
+from vtiqa_jax.models.vit import Implementation, VisionTransformer
+from vtiqa_jax.models.vtiqa import HEAD_DROPOUT, VTIQA, QualityHead
 
 Params = dict[str, Any]
 """Arrays by dotted name."""

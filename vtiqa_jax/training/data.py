@@ -12,8 +12,7 @@ from vtiqa_jax.data.batches import BatchPlan
 from vtiqa_jax.data.loader import ImageStore
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.data.splits import Split
-from vtiqa_jax.models.checkpoint import LabelScale
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.training import preflight
 from vtiqa_jax.training.recipe import Recipe
 

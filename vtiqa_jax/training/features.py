@@ -19,11 +19,13 @@ from vtiqa_jax.data import image_cache
 from vtiqa_jax.data.loader import Batch, ImageStore, pad_rows
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import Terminated
-from vtiqa_jax.evaluation.scorer import pass_size
 from vtiqa_jax.models import params as parameters
-from vtiqa_jax.models.compute_dtype import DtypeChoice, resolve_dtype
+from vtiqa_jax.models.compute_dtype import ComputeDtype, DtypeChoice, resolve_dtype
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.params import Params, param_group
-from vtiqa_jax.models.vtiqa import VTIQA, ComputeDtype, ModelConfig, QualityHead, select_implementation
+from vtiqa_jax.models.vit import select_implementation
+from vtiqa_jax.models.vtiqa import VTIQA, QualityHead
+from vtiqa_jax.scoring.scorer import pass_size
 
 FEATURE_COLUMN = "features"
 CHUNK = 256

@@ -19,10 +19,10 @@ from vtiqa_jax.data.loader import Batch
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import views
-from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.models.compute_dtype import DtypeChoice
+from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.params import layer_index, param_group
-from vtiqa_jax.models.vtiqa import HEAD_DROPOUT, ModelConfig
+from vtiqa_jax.models.vtiqa import HEAD_DROPOUT
 from vtiqa_jax.training.features import HeadAlone
 from vtiqa_jax.training.learner import Learner
 from vtiqa_jax.training.order import order_loss

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from vtiqa_jax.data.loader import Batch, ImageStore, Store
+from vtiqa_jax.models.compute_dtype import ComputeDtype
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import ComputeDtype
 
 
 @runtime_checkable

@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from vtiqa_jax import atomic, sharding
 from vtiqa_jax.evaluation import metrics, plots
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
 
 History = list[dict[str, Any]]
 """Entries with `step` and `epoch` (from 1). Within an epoch: `loss`, what the recipe's loss logs, and `lr`. After each

@@ -15,10 +15,10 @@ from scipy.special import expit
 
 from vtiqa_jax import sharding
 from vtiqa_jax.data.distortions import DISTORTIONS
-from vtiqa_jax.evaluation.scorer import CPU_BATCH, make_feature_step
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.photos.resize import Rgb, make_thumbnail, prepare
+from vtiqa_jax.scoring.scorer import CPU_BATCH, make_feature_step
 
 PENALTY = 1e-3
 """On the direction's square, beside the mean loss of both kinds."""

@@ -17,8 +17,8 @@ from vtiqa_jax.data.loader import Batch
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import views
 from vtiqa_jax.models.compute_dtype import DtypeChoice
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.params import Params, param_group
-from vtiqa_jax.models.vtiqa import ModelConfig
 from vtiqa_jax.training.recipe import Recipe, ScheduleState
 
 FIRST_LR = 0.01

@@ -14,10 +14,10 @@ from vtiqa_jax.data.batches import AuxiliaryPhotos
 from vtiqa_jax.data.loader import Batch
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.data.splits import Split
-from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.models.compute_dtype import DtypeChoice
+from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import HEAD_DROPOUT, ModelConfig
+from vtiqa_jax.models.vtiqa import HEAD_DROPOUT
 from vtiqa_jax.training.learner import Learner
 from vtiqa_jax.training.whole_model import WholeModel
 

@@ -6,8 +6,7 @@ import jax
 
 from vtiqa_jax import sharding
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.models.compute_dtype import resolve_dtype
-from vtiqa_jax.models.vtiqa import ComputeDtype
+from vtiqa_jax.models.compute_dtype import ComputeDtype, resolve_dtype
 from vtiqa_jax.training.logger import say
 from vtiqa_jax.training.recipe import Recipe
 from vtiqa_jax.training.run_checkpointer import RunCheckpointer, SavedState

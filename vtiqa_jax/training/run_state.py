@@ -10,9 +10,8 @@ from vtiqa_jax.data import image_cache, splits
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.data.splits import Split
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.params import Params, hash_params
-from vtiqa_jax.models.vtiqa import ModelConfig
 from vtiqa_jax.own_code import source_hash
 from vtiqa_jax.training.logger import History
 from vtiqa_jax.training.recipe import Recipe, ScheduleState

@@ -7,12 +7,12 @@ from jaxtyping import Float, Int
 
 from vtiqa_jax.data.loader import ImageStore
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import adapt
 from vtiqa_jax.models import params as parameters
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.scoring.scorer import Scorer
 from vtiqa_jax.training.options import TrainOptions
 from vtiqa_jax.training.recipe import Recipe
 

@@ -14,8 +14,8 @@ from jaxtyping import Array, Int
 
 from vtiqa_jax import sharding
 from vtiqa_jax.data.loader import Batch
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import ModelConfig
 from vtiqa_jax.training.recipe import Recipe, ScheduleState
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from vtiqa_jax.data.manifest import ImageFolder, Manifest
 from vtiqa_jax.data.names import list_files, match_names
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
 
 
 @dataclasses.dataclass(frozen=True)

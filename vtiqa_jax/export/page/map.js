@@ -1,7 +1,7 @@
 // Draws a map of quality: scores of regions as colours between their middles.
 
 const SIDE = 64; // of the drawing, in pixels; the browser makes it as large as the photo
-// `RAMP` of evaluation/colours.py.
+// `RAMP` of scoring/colours.py.
 const RAMP = ["#a8320f", "#c8671c", "#b3923a", "#4f908d", "#1f6b9c"].map((hex) =>
   [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)),
 );

@@ -4,8 +4,8 @@ import math
 
 import scipy.special
 
-from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
+from vtiqa_jax.results.results import ScoreResult
 
 
 def probability_preferred(a: ScoreResult, b: ScoreResult, scale: LabelScale) -> float:

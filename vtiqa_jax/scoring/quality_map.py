@@ -11,13 +11,15 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from vtiqa_jax import atomic
-from vtiqa_jax.evaluation.words import say_place
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models import views
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.compute_dtype import ComputeDtype
+from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import VTIQA, ComputeDtype, ModelConfig, select_implementation
+from vtiqa_jax.models.vit import select_implementation
+from vtiqa_jax.models.vtiqa import VTIQA
 from vtiqa_jax.photos.resize import Rgb
+from vtiqa_jax.results.words import say_place
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,14 +71,14 @@ class QualityMap:
         Raises:
             ValueError: the map does not have its photo.
         """
-        from vtiqa_jax.evaluation.map_pictures import draw_maps  # scoring does not wait for matplotlib
+        from vtiqa_jax.scoring.map_pictures import draw_maps  # scoring does not wait for matplotlib
 
         return draw_maps(self.photo, [self], title)
 
     def paint(self, axes: "Axes") -> None:
         """Draws the photo under the map on a part of a picture, with the map's scale and a cross at the worst place."""
-        from vtiqa_jax.evaluation.colours import quality_colours
-        from vtiqa_jax.evaluation.map_pictures import shrink_for_picture
+        from vtiqa_jax.scoring.colours import quality_colours
+        from vtiqa_jax.scoring.map_pictures import shrink_for_picture
 
         assert self.photo is not None
         photo = shrink_for_picture(self.photo)

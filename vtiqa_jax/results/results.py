@@ -3,9 +3,9 @@
 import dataclasses
 from typing import Any
 
-from vtiqa_jax.evaluation.rank import rank_photo
-from vtiqa_jax.evaluation.reasons import Fault
 from vtiqa_jax.photos.capture import Capture
+from vtiqa_jax.results.rank import rank_photo
+from vtiqa_jax.results.reasons import Fault
 
 OUT_OF_RANGE = {"below": "below the scores of all training photos", "above": "above the scores of all training photos"}
 

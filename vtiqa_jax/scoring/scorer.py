@@ -20,26 +20,28 @@ from vtiqa_jax import sharding
 from vtiqa_jax.cpus import available_cpus
 from vtiqa_jax.data.loader import ImageStore, pad_rows
 from vtiqa_jax.errors import ImageError, UserError
-from vtiqa_jax.evaluation.detail_map import ZOOM_TILES, DetailMap, check_point, make_detail_map
-from vtiqa_jax.evaluation.fault_map import FaultMap, make_fault_map
-from vtiqa_jax.evaluation.quality_map import QualityMap, make_quality_map
-from vtiqa_jax.evaluation.reasons import WORDS, Fault, find_fault, name_faults
-from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.evaluation.score_table import ScoreTable, thumbnail
-from vtiqa_jax.evaluation.spread import Spread, score_draws
 from vtiqa_jax.models import catalog, views
 from vtiqa_jax.models import params as parameters
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.compute_dtype import ComputeDtype
+from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.false_alarms import DEFAULT_RATE, choose_thresholds
 from vtiqa_jax.models.fingerprint import fingerprint, identify
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.reasons import NATIVE_FAULTS
-from vtiqa_jax.models.vtiqa import ComputeDtype, ModelConfig, select_implementation
+from vtiqa_jax.models.vit import select_implementation
 from vtiqa_jax.photos import decode, formats
 from vtiqa_jax.photos.capture import Capture
 from vtiqa_jax.photos.place_grid import Arrangement, Region
 from vtiqa_jax.photos.resize import Resized, Rgb, prepare, shrink
 from vtiqa_jax.photos.sketch import make_sketch
+from vtiqa_jax.results.reasons import WORDS, Fault, find_fault, name_faults
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.results.score_table import ScoreTable, thumbnail
+from vtiqa_jax.scoring.detail_map import ZOOM_TILES, DetailMap, check_point, make_detail_map
+from vtiqa_jax.scoring.fault_map import FaultMap, make_fault_map
+from vtiqa_jax.scoring.quality_map import QualityMap, make_quality_map
+from vtiqa_jax.scoring.spread import Spread, score_draws
 
 CPU_BATCH = 4
 """Photos that a CPU computes together at most: more of them leave its caches (docs/performance.md)."""

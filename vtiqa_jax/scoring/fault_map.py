@@ -10,15 +10,17 @@ import numpy as np
 from jaxtyping import Array, Float32
 
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.detail_map import LEAST_STRUCTURE, choose_factor, cut_grid, find_area, judge_grid
-from vtiqa_jax.evaluation.reasons import SEVERE, WORDS
-from vtiqa_jax.evaluation.words import say_place
 from vtiqa_jax.models import params as parameters
+from vtiqa_jax.models.compute_dtype import ComputeDtype
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.reasons import FULL, NATIVE_FAULTS
-from vtiqa_jax.models.vtiqa import ComputeDtype, ModelConfig, select_implementation
+from vtiqa_jax.models.vit import select_implementation
 from vtiqa_jax.photos.place_grid import PlaceGrid, Region, arrange_tiles
 from vtiqa_jax.photos.resize import Resized, Rgb
+from vtiqa_jax.results.reasons import SEVERE, WORDS
+from vtiqa_jax.results.words import say_place
+from vtiqa_jax.scoring.detail_map import LEAST_STRUCTURE, choose_factor, cut_grid, find_area, judge_grid
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,13 +74,13 @@ class FaultMap:
         Raises:
             ValueError: the map does not have its photo.
         """
-        from vtiqa_jax.evaluation.map_pictures import draw_maps  # scoring does not wait for matplotlib
+        from vtiqa_jax.scoring.map_pictures import draw_maps  # scoring does not wait for matplotlib
 
         return draw_maps(self.photo, [self], title)
 
     def paint(self, axes: "Axes") -> None:
         """Draws the region under the map on a part of a picture, with the map's scale beside it."""
-        from vtiqa_jax.evaluation.map_pictures import paint_places
+        from vtiqa_jax.scoring.map_pictures import paint_places
 
         assert self.photo is not None
         plain = WORDS[self.fault][1]

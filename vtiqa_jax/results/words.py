@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vtiqa_jax.evaluation.results import ScoreResult
+    from vtiqa_jax.results.results import ScoreResult
 
 SMALLEST_SCALE = 12.5
 """Percent: at 1:8 a photo is still looked at. Of what holds less no number is told."""

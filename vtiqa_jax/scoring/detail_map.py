@@ -11,12 +11,15 @@ import numpy as np
 from jaxtyping import Array, Float32, Int, UInt8
 
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.words import say_place
 from vtiqa_jax.models import params as parameters
+from vtiqa_jax.models.compute_dtype import ComputeDtype
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import VTIQA, ComputeDtype, ModelConfig, select_implementation
+from vtiqa_jax.models.vit import select_implementation
+from vtiqa_jax.models.vtiqa import VTIQA
 from vtiqa_jax.photos.place_grid import Arrangement, PlaceGrid, Region, arrange_mosaics, arrange_tiles
 from vtiqa_jax.photos.resize import Resized, Rgb
+from vtiqa_jax.results.words import say_place
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,13 +96,13 @@ class DetailMap:
         Raises:
             ValueError: the map does not have its photo.
         """
-        from vtiqa_jax.evaluation.map_pictures import draw_maps  # scoring does not wait for matplotlib
+        from vtiqa_jax.scoring.map_pictures import draw_maps  # scoring does not wait for matplotlib
 
         return draw_maps(self.photo, [self], title)
 
     def paint(self, axes: "Axes") -> None:
         """Draws the region under the map on a part of a picture, with the map's scale beside it."""
-        from vtiqa_jax.evaluation.map_pictures import paint_places
+        from vtiqa_jax.scoring.map_pictures import paint_places
 
         assert self.photo is not None
         whole = self.region.height * self.region.width > 0.5 * self.height * self.width

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from vtiqa_jax import atomic
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.columns import Column, Value, arrow_schema, replace_undecodable
-from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
+from vtiqa_jax.results.columns import Column, Value, arrow_schema, replace_undecodable
+from vtiqa_jax.results.results import ScoreResult
 
 Row = dict[str, Value]
 """A photo's values by column."""

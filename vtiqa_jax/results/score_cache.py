@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.network_disks import is_on_network_disk
-from vtiqa_jax.evaluation.reasons import Fault
-from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.models.fingerprint import differences
 from vtiqa_jax.photos.capture import Capture
 from vtiqa_jax.photos.stamps import file_stamp
+from vtiqa_jax.results.identities import differences
+from vtiqa_jax.results.network_disks import is_on_network_disk
+from vtiqa_jax.results.reasons import Fault
+from vtiqa_jax.results.results import ScoreResult
 
 APPLICATION_ID = 0x56544941
 """Tells these databases from others, so that none is written to by mistake."""

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import cv2
 
-from vtiqa_jax.evaluation.columns import score_columns
-from vtiqa_jax.evaluation.reasons import say_reasons
-from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.photos.resize import Resized, Rgb, make_thumbnail
+from vtiqa_jax.results.columns import score_columns
+from vtiqa_jax.results.reasons import say_reasons
+from vtiqa_jax.results.results import ScoreResult
 
 THUMBNAIL_SIDE = 96
 """Longer side, pixels."""

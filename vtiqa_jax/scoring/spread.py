@@ -10,7 +10,8 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import views
-from vtiqa_jax.models.vtiqa import VTIQA, ModelConfig
+from vtiqa_jax.models.config import ModelConfig
+from vtiqa_jax.models.vtiqa import VTIQA
 
 Offsets = Int[np.ndarray, "draws mosaics grid"]
 

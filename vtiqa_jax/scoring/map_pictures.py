@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from vtiqa_jax.evaluation.colours import quality_colours
 from vtiqa_jax.evaluation.plots import literal_text
 from vtiqa_jax.photos.own import DRAWN
 from vtiqa_jax.photos.resize import Resized, Rgb, make_thumbnail
+from vtiqa_jax.scoring.colours import quality_colours
 
 PANEL_SIDE = 1200
 """Pixels of a photo's longer side in a picture: more would be lost, and take seconds."""

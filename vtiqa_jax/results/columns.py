@@ -9,13 +9,13 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from vtiqa_jax.evaluation.reasons import WORDS, say_reasons
-from vtiqa_jax.evaluation.words import LONGEST, LONGEST_INTERVAL, say_interval, say_scale
+from vtiqa_jax.results.reasons import WORDS, say_reasons
+from vtiqa_jax.results.words import LONGEST, LONGEST_INTERVAL, say_interval, say_scale
 
 if TYPE_CHECKING:
     import pyarrow
 
-    from vtiqa_jax.evaluation.results import ScoreResult
+    from vtiqa_jax.results.results import ScoreResult
 
 Value = str | float | int | bool | None
 
