@@ -19,7 +19,6 @@ from markupsafe import Markup
 from vtiqa_jax import atomic
 from vtiqa_jax.choosing.stacks import KEPT_WHOLE, Stack
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.gallery.modules import join_modules
 from vtiqa_jax.gallery.preview import Preview
 from vtiqa_jax.gallery.zooms import ZoomedMap
 from vtiqa_jax.models.config import LabelScale
@@ -30,6 +29,7 @@ from vtiqa_jax.results.results import ScoreResult
 from vtiqa_jax.results.words import say_holds, say_place
 from vtiqa_jax.scoring.colours import write_ramp
 from vtiqa_jax.scoring.detail_map import MOST_OCTAVES, DetailMap
+from vtiqa_jax.web.modules import join_modules
 
 SCRIPT = Path(__file__).with_name("scripts") / "main.js"
 """With the modules that it imports from."""

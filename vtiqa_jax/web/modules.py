@@ -60,6 +60,11 @@ def read_modules(main: Path) -> dict[Path, str]:
     return {file: sources[file] for file in graphlib.TopologicalSorter(needed).static_order()}
 
 
+def name_beside(source: str) -> str:
+    """Returns a module that imports from modules in its own folder, whatever theirs was."""
+    return _IMPORT.sub(lambda match: f'import {{ {match[1]} }} from "./{Path(match[2]).name}";', source)
+
+
 def join_modules(main: Path) -> str:
     """Returns a module and all that it needs as one script.
 
@@ -75,7 +80,9 @@ def join_modules(main: Path) -> str:
         values = ", ".join(exports(source))
 
         def destructure(match: re.Match[str], file: Path = file) -> str:
-            return f'const {{ {match[1].replace(" as ", ": ")} }} = modules["{name((file.parent / match[2]).resolve())}"];'
+            return (
+                f'const {{ {match[1].replace(" as ", ": ")} }} = modules["{name((file.parent / match[2]).resolve())}"];'
+            )
 
         body = _EXPORT.sub("", _IMPORT.sub(destructure, source))
         parts.append(f'modules["{name(file)}"] = (() => {{\n{body}return {{ {values} }};\n}})();\n')
