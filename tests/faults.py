@@ -2255,6 +2255,20 @@ FAULTS = (
         "tests/test_pairs_browser.py::test_every_pair_is_asked_once_and_no_two_shots_of_a_scene",
     ),
     Fault(
+        "a key marks a photo that is far out of sight",
+        "vtiqa_jax/gallery/scripts/grid.js",
+        "if (!place || (place.top + place.height > above && place.top < below)) return active;",
+        "return active;",
+        "tests/test_gallery_browser.py::test_keys_work_before_anything_has_the_focus",
+    ),
+    Fault(
+        "a page imports a name that nobody exports",
+        "vtiqa_jax/web/modules.py",
+        "if name not in exports(sources[(file.parent / other).resolve()]):",
+        "if not exports(sources[(file.parent / other).resolve()]):",
+        "tests/test_web_modules.py::test_what_would_not_run_is_refused",
+    ),
+    Fault(
         "the next pair is the surest",
         "vtiqa_jax/gallery/scripts/taste.js",
         "chance * (1 - chance) * variance",

@@ -14,14 +14,21 @@ from vtiqa_jax.web.modules import imports, join_modules, name_beside, read_modul
 
 MODULES = sorted({file for main in (SCRIPT, TEMPLATES / "page.js") for file in read_modules(main)})
 GLOBALS = set(
-    """Array Blob Boolean Infinity JSON Map Math NaN Number Object Promise ResizeObserver Set String URL Worker atob clearTimeout
-    document fetch getComputedStyle localStorage matchMedia navigator parseInt requestAnimationFrame setTimeout undefined
-    window""".split()
+    re.findall(
+        r"\w+",
+        """Array Blob Boolean Infinity JSON Map Math NaN Number Object Promise ResizeObserver Set String URL Worker
+    atob clearTimeout document fetch getComputedStyle localStorage matchMedia navigator parseInt
+    requestAnimationFrame setTimeout undefined window""",
+    )
 )
 """What browsers have, of that which the pages use."""
 KEYWORDS = set(
-    """async await break case catch class const constructor continue default delete do else export extends false finally for
-    from function if import in instanceof let new null of return static switch this throw true try typeof while""".split()
+    re.findall(
+        r"\w+",
+        """async await break case catch class const constructor continue default delete do else export extends false
+    finally for from function if import in instanceof let new null of return static switch this throw true try
+    typeof while""",
+    )
 )
 NO_CODE = re.compile(
     r"""(?P<gap>//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|(?<=[(=,!&|?:;\s])/(?![/*\s])(?:\\.|\[(?:\\.|[^\]])*\]|[^/\\\n\[])+/\w*)"""

@@ -49,18 +49,23 @@ function makeBar(photo) {
   return bar;
 }
 
-function makeCaption(photo) {
-  const caption = element("span", "caption");
-  if (photo.scored) caption.append(element("b", "", photo.score.toFixed(2)));
+function makeNumbers(photo) {
+  const numbers = element("span", "numbers");
+  if (photo.scored) numbers.append(element("b", "", photo.score.toFixed(2)));
   if (photo.scored && photo.detail !== undefined) {
     const detail = element("span", "detail", `1:1 ${photo.detail.toFixed(2)}`);
     detail.title = photo.holds_words;
-    caption.append(detail);
+    numbers.append(detail);
   }
-  if (photo.stack !== undefined && photo.best && !isWhole(photo)) caption.append(element("span", "star", "★"));
-  caption.append(element("span", "name", photo.name));
-  if (photo.remarks) caption.append(element("span", "caution", "⚠"));
-  return caption;
+  return numbers;
+}
+
+function makeTitle(photo) {
+  const title = element("span", "title");
+  if (photo.stack !== undefined && photo.best && !isWhole(photo)) title.append(element("span", "star", "★"));
+  title.append(element("span", "name", photo.name));
+  if (photo.remarks) title.append(element("span", "caution", "⚠"));
+  return title;
 }
 
 /** On a photo that stands for its stack. */
@@ -80,7 +85,7 @@ export function makeCard(photo) {
   card.type = "button";
   card.setAttribute("aria-label", describe(photo));
   card.title = pathOf(photo);
-  card.append(makePicture(photo), makeBar(photo), makeCaption(photo));
+  card.append(makePicture(photo), makeBar(photo), makeNumbers(photo), makeTitle(photo));
   if (hasReasons) {
     const reasons = element("span", "reasons", photo.reasons ?? "");
     reasons.title = photo.reasons ?? "";

@@ -2,10 +2,10 @@
 
 import { byId } from "../../web/dom.js";
 import { makeCard } from "./card.js";
-import { hasReasons } from "./data.js";
 import { findRow, layOutRows } from "./rows.js";
 
-const CAPTION = hasReasons ? 52 : 34; // of a card, below its picture; as in the style sheet
+const CAPTION = 47; // pixels of a card below its picture, as in the style sheet: bar, numbers, name
+const REASONS = 18; // more where one of a row has reasons
 const NEAR = 500; // pixels above and below the window that are in the document
 
 const grid = byId("grid");
@@ -41,7 +41,7 @@ function drop(photo) {
 function layOut() {
   room = grid.clientWidth;
   let height;
-  ({ places, rows, height } = layOutRows(shown, room, CAPTION));
+  ({ places, rows, height } = layOutRows(shown, room, (photo) => CAPTION + (photo.reasons ? REASONS : 0)));
   grid.style.height = `${height}px`;
   render();
 }
@@ -68,6 +68,7 @@ function render() {
     const item = cards.get(photo);
     const place = places[at];
     Object.assign(item.style, { transform: `translate(${place.left}px, ${place.top}px)`, width: `${place.width}px`, height: `${place.height}px` });
+    item.style.setProperty("--picture", `${place.picture}px`);
     item.setAttribute("aria-posinset", at + 1);
     item.setAttribute("aria-setsize", shown.length);
     item.firstChild.tabIndex = photo === active ? 0 : -1;

@@ -5,10 +5,11 @@ const NARROW = 500; // pixels, below which photos are smaller
 
 /**
  * Lays out photos.
- * room: the width that they have. caption: the height below each picture.
- * Returns of each photo its row, left, top, width and height; of each row its first photo and its top; the height of all.
+ * room: the width that they have. captionOf: the height that a photo needs below its picture.
+ * Returns of each photo its row, left, top, width and height, and that of its picture; of each row its first photo and its
+ * top; the height of all.
  */
-export function layOutRows(photos, room, caption) {
+export function layOutRows(photos, room, captionOf) {
   const target = room < NARROW ? 128 : 190;
   const places = [];
   const rows = [];
@@ -22,14 +23,15 @@ export function layOutRows(photos, room, caption) {
       total += ratios[ratios.length - 1];
       end += 1;
     }
-    const height = Math.min(target * 1.25, (room - GAP * (ratios.length - 1)) / total);
+    const picture = Math.min(target * 1.25, (room - GAP * (ratios.length - 1)) / total);
+    const height = picture + Math.max(...photos.slice(start, end).map(captionOf));
     let left = 0;
     for (const ratio of ratios) {
-      places.push({ row: rows.length, left, top, width: Math.min(room, ratio * height), height: height + caption });
-      left += ratio * height + GAP;
+      places.push({ row: rows.length, left, top, width: Math.min(room, ratio * picture), height, picture });
+      left += ratio * picture + GAP;
     }
     rows.push({ start, top });
-    top += height + caption + GAP;
+    top += height + GAP;
     start = end;
   }
   return { places, rows, height: top };
