@@ -14,7 +14,7 @@ import pytest
 
 from tests.test_gallery import HEADER, noise, previewed
 from vtiqa_jax.choosing.stacks import Stack
-from vtiqa_jax.gallery.page import GalleryHeader, open_gallery
+from vtiqa_jax.gallery.page import SCRIPT, GalleryHeader, open_gallery
 from vtiqa_jax.gallery.zooms import Zoom, ZoomedMap
 from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.photos.jpeg import encode_jpeg
@@ -100,6 +100,37 @@ def names(page: Page) -> list[str]:
 def numbers(page: Page) -> list[int]:
     """Of the shown photos, by their place in the report."""
     return [[*NAMES, "broken.jpg"].index(name) for name in names(page)]
+
+
+def test_a_browser_itself_loads_the_modules(browser: Any, report: Path) -> None:
+    """As editors read them, from a server: the one script that is made of them is no dialect."""
+    text = re.sub('<meta http-equiv="Content-Security-Policy".*?>', "", (report / "index.html").read_text())
+    module = '<script type="module" src="/gallery/scripts/main.js"></script>'
+    text, count = re.subn("<script>.*?</script>", module, text, flags=re.DOTALL)
+    assert count == 1
+    package = SCRIPT.parents[2]
+
+    def answer(route: Any) -> None:
+        file = package / route.request.url.removeprefix("http://report/")
+        if file.suffix == ".js":
+            route.fulfill(path=file, content_type="text/javascript")
+        elif file == package:
+            route.fulfill(body=text, content_type="text/html")
+        else:
+            route.abort()
+
+    page = browser.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.route("http://report/**", answer)
+    page.goto("http://report/")
+    expect(page.locator("#shown")).to_have_text("16 photos")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("k")
+    page.keyboard.press("Enter")
+    expect(page.locator("#keep")).to_have_attribute("aria-pressed", "true")
+    page.close()
+    assert wrong == []
 
 
 ORDER = sorted(range(15), key=lambda number: -SCORES[number])
