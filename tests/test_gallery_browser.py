@@ -295,6 +295,7 @@ def test_a_name_has_a_line_of_its_own(browser: Any, detailed: Path, width: int) 
         name, picture = card.locator(".name").bounding_box(), card.locator(".picture").bounding_box()
         assert name["width"] > 0.75 * picture["width"]
         assert name["y"] + name["height"] <= card.bounding_box()["y"] + card.bounding_box()["height"] + 0.5
+        assert card.locator(".numbers").evaluate("e => e.scrollWidth <= e.clientWidth"), "no number is cut"
         hint = card.locator(".name").evaluate("e => e.closest('[title]').title")
         assert hint.endswith(card.locator(".name").inner_text())
     page.context.close()
