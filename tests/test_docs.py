@@ -28,17 +28,18 @@ from PIL import Image
 import vtiqa_jax
 from tests import made_up
 from tests.conftest import Command
-from vtiqa_jax import __main__, cli
+from vtiqa_jax import __main__
+from vtiqa_jax.command_line import parse
 from vtiqa_jax.data.datasets import koniq10k
 
 REPOSITORY = Path(__file__).parents[1]
 DOCS = REPOSITORY / "docs"
 DOCUMENTS = [*sorted(REPOSITORY.glob("*.md")), *sorted(DOCS.glob("*.md"))]
 PROGRAMS = {
-    "vtiqa": __main__.COMMANDS,
-    "python train.py": {"train": __main__.TRAIN},
-    "python eval.py": {"eval": __main__.EVAL},
-    "python -m convert": {"convert": __main__.CONVERT},
+    "vtiqa": __main__.VTIQA,
+    "python train.py": __main__.TRAIN,
+    "python eval.py": __main__.EVAL,
+    "python -m convert": __main__.CONVERT,
 }
 NOT_RUN = {
     "python3 -m venv": "needs a package index: CI types it",
@@ -138,9 +139,7 @@ def test_a_wrong_option_of_a_script_is_seen(
 def test_every_command_in_the_documents_is_understood(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     program = next((program for program in PROGRAMS if step.startswith(f"{program} ") or step == program), None)
     if program is not None:
-        words = shlex.split(step.removeprefix(program))
-        prefix = list(PROGRAMS[program])[:1] if program != "vtiqa" else []
-        cli.parse(cli.Group(PROGRAMS[program], ""), "vtiqa", prefix + words)
+        parse(PROGRAMS[program], program, shlex.split(step.removeprefix(program)))
     elif re.match(r"python \S+\.py", step):
         _, script, *options = shlex.split(step)
         read_options(REPOSITORY / script, options, monkeypatch)

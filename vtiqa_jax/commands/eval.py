@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import tyro
+from cyclopts import Parameter
 from tqdm import tqdm
 
 import vtiqa_jax
@@ -70,6 +70,7 @@ def _evaluate(
 
 
 def eval_manifest(
+    *,
     scores: Path,
     images: Path,
     checkpoint: str = "default",
@@ -99,6 +100,7 @@ def eval_manifest(
 
 
 def eval_demo(
+    *,
     checkpoint: str = "runs/demo/checkpoint",
     photos: Path = Path("runs/demo/photos"),
     out: Path = Path("runs/demo/eval"),
@@ -140,8 +142,9 @@ def _test_rows(name: str, dataset: Dataset, part: Part, split_file: Path | None,
 
 
 def eval_datasets(
+    *,
     on: str,
-    releases_in: Annotated[Path, tyro.conf.arg(name="releases")],
+    releases_in: Annotated[Path, Parameter(name="--releases")],
     checkpoint: str = "default",
     part: Part = "all",
     split_files: tuple[str, ...] = (),

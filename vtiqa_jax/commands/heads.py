@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from tyro.conf import Positional, arg
+from cyclopts import Parameter
 
 from vtiqa_jax.data import datasets
 from vtiqa_jax.data.csv_table import read_table
@@ -39,11 +39,13 @@ def read_held_out(held_out: Path) -> Manifest:
 
 
 def heads(
-    out: Positional[Path],
+    out: Path,
+    /,
+    *,
     photos: tuple[Path, ...],
     scored: Path,
     cache: Path,
-    checkpoint: Annotated[str, arg(metavar="DIR")] = "default",
+    checkpoint: Annotated[str, Parameter(metavar="DIR")] = "default",
     dataset: str | None = None,
     not_photographs: tuple[Path, ...] = (),
     judged: tuple[Path, ...] = (),

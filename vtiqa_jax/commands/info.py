@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from tyro.conf import Positional
 
 from vtiqa_jax.models import catalog
 from vtiqa_jax.models.fingerprint import fingerprint, identify
@@ -25,7 +24,7 @@ def _flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return lines
 
 
-def info(model: Positional[str] = "default") -> None:
+def info(model: str = "default", /) -> None:
     """Prints a model's card: its kind, sizes, label scale, and what it was made from.
 
     Args:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from tyro.conf import Positional, arg
+from cyclopts import Parameter
 
 from vtiqa_jax import atomic
 from vtiqa_jax.commands.photos import find_photos
@@ -26,12 +26,13 @@ SHOWN = 3
 
 
 def tune(
-    marks: Positional[tuple[Path, ...]] = (),
+    marks: tuple[Path, ...] = (),
+    /,
     *,
     out: Path,
     images: Path | None = None,
-    from_xmp: Annotated[tuple[Path, ...], arg(metavar="DIR")] = (),
-    checkpoint: Annotated[str, arg(metavar="DIR")] = "default",
+    from_xmp: Annotated[tuple[Path, ...], Parameter(metavar="DIR")] = (),
+    checkpoint: Annotated[str, Parameter(metavar="DIR")] = "default",
     cache: Path | None = None,
     seed: int = 0,
     force: bool = False,
