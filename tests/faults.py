@@ -22,7 +22,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import tyro
+from cyclopts import Parameter
+
+from vtiqa_jax import cli
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 COPIED = ("vtiqa_jax", "tests", "experiments", "convert", "train.py", "eval.py", "pyproject.toml")
@@ -2602,7 +2604,7 @@ def try_all(tree: Path, faults: Sequence[Fault], folder: Path) -> list[Outcome]:
 def main(
     only: tuple[str, ...] = (),
     tree: Path = REPOSITORY,
-    show: Annotated[bool, tyro.conf.arg(name="list")] = False,
+    show: Annotated[bool, Parameter(name="--list")] = False,
 ) -> None:
     """Plants faults in a copy of the source and shows for each the test that finds it.
 
@@ -2638,4 +2640,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main, config=(tyro.conf.FlagCreatePairsOff,))
+    cli.run_script(main, description=__doc__)

@@ -299,7 +299,7 @@ def test_the_help_of_groups(run: Vtiqa) -> None:
         "  convert                 Converts.",
         "Options:\n"
         "  --help, -h              Display this message and exit.\n"
-        "  --print-completion      Print a script for bash, zsh or fish.\n"
+        "  --print-completion      Print a script that completes command lines.\n"
         "  --version               Display application version.",
         "",
     ]
@@ -312,6 +312,11 @@ def test_help_fills_the_terminal_and_keeps_its_words(run: Vtiqa, monkeypatch: py
     def plain(n: int = 1) -> None:
         """Says [bold]this[/] and *that* of `VTIQA_<data set>.pt` :smile:
         over two lines.
+
+            plain --n 1
+              | more
+
+        The end.
 
         Args:
             n: a description that is long enough to need two lines, of half-width and of whole words, in a terminal
@@ -327,6 +332,7 @@ def test_help_fills_the_terminal_and_keeps_its_words(run: Vtiqa, monkeypatch: py
         " columns; see [1] and <this>. (default: 1)",
     ):
         assert sentence in " ".join(said.split())
+    assert "\n\n    plain --n 1\n      | more\n\nThe end.\n\n" in said
     assert "\nSays" in said and ("over two\n" not in said or columns == 40)
 
 
@@ -544,7 +550,7 @@ def test_bash_completes(run: Vtiqa, tmp_path: Path) -> None:
     assert complete("score", "--dtype", "b") == {"bfloat16"}
 
 
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
+@pytest.mark.parametrize("shell", ["zsh", "fish", "powershell"])
 def test_other_shells_complete(run: Vtiqa, shell: str) -> None:
     status, script, _ = run(f"--print-completion {shell}")
     assert status == 0

@@ -29,7 +29,6 @@ CONVERT = Group(
         "backbone": Command(f"{ROOM}.convert:backbone", "A DeiT, DINO or other ViT, to train from."),
         "export": Command(f"{ROOM}.convert:export", "A checkpoint, back to PyTorch."),
         "quantize": Command(f"{ROOM}.convert:quantize", "A checkpoint, to one small file."),
-        "pack": Command(f"{ROOM}.convert:quantize", "The old name of quantize."),
     },
     "Convert published PyTorch weights to an Orbax checkpoint, and back.",
 )

@@ -5,12 +5,13 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import MethodType
 from typing import NoReturn
 
 from vtiqa_jax import compile_cache, terminal
-from vtiqa_jax.command_line import Group, parse
+from vtiqa_jax.command_line import Command, Group, parse
 from vtiqa_jax.cpus import available_cpus
 from vtiqa_jax.errors import Terminated, UserError
 
@@ -34,13 +35,39 @@ def run(group: Group, program: str, arguments: Sequence[str] | None = None) -> N
     Raises:
         SystemExit: always.
     """
-    terminal.accept_any_text()
+
+    def call() -> int | None:
+        asked = parse(group, program, sys.argv[1:] if arguments is None else arguments)
+        if not isinstance(asked.func, MethodType):  # as what prints help, or the version, is
+            _prepare_jax()
+        return asked()
+
     # Without a home, matplotlib keeps its list of fonts in a temporary folder, and says so at length.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    _exit_with(call, program)
+
+
+def run_script(*functions: Callable[..., int | None], description: str | None) -> NoReturn:
+    """Runs a function with the options of the command line, and exits as `run` does; JAX stays as it is by itself.
+
+    Args:
+        functions: one, or several of which the first word names one.
+        description: what they do.
+
+    Raises:
+        SystemExit: always.
+    """
+    command: Command | Group = Command(functions[0], description or "")
+    if len(functions) > 1:
+        command = Group({function.__name__: Command(function, "") for function in functions}, description or "")
+    program = Path(sys.argv[0]).name
+    _exit_with(lambda: parse(command, program, sys.argv[1:])(), program)
+
+
+def _exit_with(call: Callable[[], int | None], program: str) -> NoReturn:
+    """Exits with the status of a call."""
+    terminal.accept_any_text()
     try:
-        call = parse(group, program, sys.argv[1:] if arguments is None else arguments)
-        if not isinstance(call.func, MethodType):  # as what prints help, or the version, is
-            _prepare_jax()
         status, told = call() or 0, ""
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read the output, `head` say, has seen enough

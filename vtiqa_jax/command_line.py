@@ -34,7 +34,7 @@ class Command:
     function: Callable[..., int | None] | str
     """The function, or "module:function", which is imported when it is wanted."""
     summary: str
-    """Its line in the list of commands."""
+    """Its line in the list of commands; when empty, that of its docstring."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,29 +49,29 @@ class Group:
     """The command that runs when none is named."""
 
 
-def parse(group: Group, program: str, arguments: Sequence[str]) -> functools.partial[Any]:
+def parse(asked: Command | Group, program: str, arguments: Sequence[str]) -> functools.partial[Any]:
     """Returns the call that a command line asks for: a command with its arguments, or the printing of help.
 
     Args:
-        group: the commands to choose from.
+        asked: the command, or those to choose from.
         program: how the program is called.
         arguments: the command line.
 
     Raises:
         UserError: a mistake on the command line.
     """
-    app = _make_app(group, program)
+    app = _make_app(asked, program)
     if "" in arguments:
         raise UserError("an argument is empty, as that of a variable that is not set")
     names, apps, rest = app.parse_commands(arguments)
-    named, depth = _find(group, names)
+    named, depth = _find(asked, names)
     path, chosen = " ".join([program, *names[:depth]]), apps[depth]
     if isinstance(named, Group) and depth == len(names):
         if named.default and (not rest or rest[0].startswith("-")):
-            return parse(group, program, [*names, named.default, *rest])
+            return parse(asked, program, [*names, named.default, *rest])
         raise UserError(_say_unnamed(list(chosen), rest, path))
     try:
-        if isinstance(named, Command):
+        if depth and isinstance(named, Command):
             chosen.help = None  # the function's docstring says more than the summary
         if chosen.default_command and any(word.partition("=")[0] == "--recipe" for word in rest):
             from vtiqa_jax.commands.recipe import choose_recipe  # imports JAX, which help does without
@@ -84,9 +84,9 @@ def parse(group: Group, program: str, arguments: Sequence[str]) -> functools.par
     return functools.partial(function, *bound.args, **bound.kwargs)
 
 
-def _find(group: Group, names: Sequence[str]) -> tuple[Command | Group, int]:
+def _find(asked: Command | Group, names: Sequence[str]) -> tuple[Command | Group, int]:
     """The command or group that words name, and how many words; the others are --help and the like."""
-    found: Command | Group = group
+    found = asked
     for depth, name in enumerate(names):
         if not isinstance(found, Group) or name not in found.commands:
             return found, depth
@@ -97,11 +97,11 @@ def _find(group: Group, names: Sequence[str]) -> tuple[Command | Group, int]:
 # ---- what Cyclopts is given ----
 
 
-def _make_app(group: Group, program: str) -> App:
+def _make_app(asked: Command | Group, program: str) -> App:
     """A program of Cyclopts."""
     app = App(
         program,
-        help=group.summary,
+        help=asked.summary,
         help_format="plaintext",
         help_formatter=HelpPage(),
         group_parameters=OPTIONS,
@@ -111,14 +111,17 @@ def _make_app(group: Group, program: str) -> App:
         default_parameter=Parameter(consume_multiple=(1, None), negative_bool=(), negative_iterable=()),
     )
 
-    def print_completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
+    def print_completion(shell: Literal["bash", "zsh", "fish", "powershell"], /) -> None:
         print(app.generate_completion(shell=shell))
 
     if program.isidentifier():  # not `python -m convert`: the script would complete all of Python
-        app.command(print_completion, name="--print-completion", help="Print a script for bash, zsh or fish.")
+        app.command(print_completion, name="--print-completion", help="Print a script that completes command lines.")
     for name in app:
         app[name].group = OPTIONS
-    _add_commands(app, group)
+    if isinstance(asked, Group):
+        _add_commands(app, asked)
+    else:
+        app.default(asked.function)
     return app
 
 
@@ -129,7 +132,7 @@ def _add_commands(app: App, group: Group) -> None:
             app.command(below)
             _add_commands(below, command)
         else:
-            app.command(command.function, name=name, help=command.summary, sort_key=place)
+            app.command(command.function, name=name, help=command.summary or None, sort_key=place)
 
 
 # ---- mistakes ----

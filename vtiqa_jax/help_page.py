@@ -23,7 +23,8 @@ class HelpPage:
     def render_description(self, console: Console, options: ConsoleOptions, description: Any) -> None:
         """Prints what the command does, by paragraphs."""
         for paragraph in re.split(r"\n\s*\n", _text(console, description).strip()):
-            _print(console, _fill(paragraph, options.max_width), "")
+            is_code = re.search(r"^ {4}", paragraph, re.MULTILINE)
+            _print(console, f"    {paragraph.strip()}" if is_code else _fill(paragraph, options.max_width), "")
 
     def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
         """Prints a list of options or commands."""

@@ -57,6 +57,8 @@ def bulk(
 ) -> int:
     """Scores photos on all GPUs or cores of a machine or a Ray cluster. The same command goes on after a crash.
 
+    Example: vtiqa bulk s3://bucket/photos scores
+
     Exit status: 0 all scored, 1 some could not be read, 2 bad arguments. SOURCE and OUT may be on s3:// or gs://.
 
     Args:

@@ -42,6 +42,8 @@ def compare(
     more at 100 %, and what is worse in each. A model that does not know how far people are from its scores says how
     sure it is itself.
 
+    Example: vtiqa compare a.jpg b.jpg
+
     Args:
         a: a photo.
         b: another one.

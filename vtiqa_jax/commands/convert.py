@@ -83,6 +83,8 @@ def vtiqa(
 ) -> None:
     """The released model, VTIQA_<data set>.pt, to a checkpoint.
 
+    Example: vtiqa convert vtiqa VTIQA_koniq.pt koniq
+
     Args:
         source: the published file.
         out: the checkpoint's folder, made by this command.
@@ -104,6 +106,8 @@ def original(
     force: Force = False,
 ) -> None:
     """The paper's model, three files, to a checkpoint.
+
+    Example: vtiqa convert original VTIQA_org_backbone.pt VTIQA_org_safusion.pt VTIQA_org_slection.pt original
 
     Args:
         backbone: VTIQA_org_backbone.pt
@@ -127,6 +131,8 @@ def backbone(
     force: Force = False,
 ) -> None:
     """A DeiT, DINO or other ViT to a starting point for training; heads and what else stands beside it are left out.
+
+    Example: vtiqa convert backbone deit_small.pth deit
 
     LayerScale is folded in, patches of 14 px and positions of other sizes are resampled; the error of each is printed.
 
@@ -174,6 +180,8 @@ def export(
 ) -> None:
     """A model back to the published names.
 
+    Example: vtiqa convert export default vtiqa.pt
+
     Args:
         source: a checkpoint's folder, a quantized file, or "default" for the model that comes with the package.
         out: a .pt or .safetensors file; for the paper's model a folder, which gets its three files.
@@ -203,6 +211,8 @@ def export(
 
 def quantize(source: str, out: Path, /, *, force: Force = False) -> None:
     """A model to one small file, with the backbone's matrices in 8 bits; every --checkpoint takes it too.
+
+    Example: vtiqa convert quantize runs/train/checkpoint model.npz
 
     Args:
         source: a checkpoint's folder, or a quantized file.

@@ -31,6 +31,8 @@ MAPPED = 2
 def demo(*, out: Path = Path("vtiqa-demo")) -> int:
     """Scores a dozen photographs, good and damaged ones, to show what this program does. Takes under a minute.
 
+    Example: vtiqa demo
+
     Args:
         out: the folder of the photographs, the scores, the page and the maps; an earlier demonstration is replaced.
     """

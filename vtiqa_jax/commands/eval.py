@@ -82,6 +82,8 @@ def eval_manifest(
 ) -> int:
     """All photos of a CSV with the header `image,mos`; the predictions.csv of a training run is one.
 
+    Example: vtiqa eval manifest --scores scores.csv --images photos
+
     Args:
         scores: the CSV file; photos are named relative to --images.
         images: the folder of the photos.
@@ -107,6 +109,8 @@ def eval_demo(
     batch_size: int | None = None,
 ) -> int:
     """The held-out photographs of the demonstration.
+
+    Example: vtiqa eval demo
 
     Args:
         checkpoint: a checkpoint's folder, by default the one that `python train.py` makes.
@@ -154,6 +158,8 @@ def eval_datasets(
 ) -> int:
     """Several public data sets: the cross-data-set table, raw and after the 4-parameter logistic, which may also fall:
     scores that run against the MOS have a raw PLCC below 0 and a fitted one above.
+
+    Example: vtiqa eval datasets --on koniq10k,livew --releases releases
 
     Args:
         on: their names, with commas between them: koniq10k,livew,rbid; FILE.py reads one of your own.

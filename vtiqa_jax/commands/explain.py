@@ -43,6 +43,8 @@ def explain(
     """Maps of quality: for each photo a PNG to look at, and the maps as arrays. Exit status: 0, or 1 if some of the
     photos have none.
 
+    Example: vtiqa explain holiday/beach.jpg --out maps
+
     By a model with detail the PNG has a second map, of the photo at 1:4: how many octaves of its resolution are lost.
 
     Args:

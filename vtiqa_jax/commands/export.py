@@ -30,6 +30,8 @@ def export(
 ) -> None:
     """A model for other programs: OUT.onnx scores photos of any size, OUT.stablehlo runs in JAX alone.
 
+    Example: vtiqa export default vtiqa.onnx
+
     What the model says of a photo at 100 %, `detail` and `holds`, and of its faults is in all of them.
 
     Args:

@@ -59,6 +59,8 @@ def heads(
     scores are, what is no photograph, and scores that end with their scale. On two cores it takes some minutes for ten
     photos; stopped, the same command goes on.
 
+    Example: vtiqa heads model.npz --photos holiday --scored scores.csv --cache cache
+
     Args:
         out: the model with its head: a folder, or a file that ends in .npz, quantized like the packaged one.
         photos: photos as cameras made them, and folders of them; clean and sharp ones teach best.

@@ -27,6 +27,8 @@ def _flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 def info(model: str = "default", /) -> None:
     """Prints a model's card: its kind, sizes, label scale, and what it was made from.
 
+    Example: vtiqa info default
+
     Args:
         model: a checkpoint's folder, a quantized file, or "default" for the model that comes with the package.
     """

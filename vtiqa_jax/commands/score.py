@@ -65,6 +65,8 @@ def score(
 ) -> int:
     """Scores photos. Exit status: 0 all done, 1 some could not be read, copied or given stars, 2 bad arguments.
 
+    Example: vtiqa score holiday --report holiday-report
+
     Args:
         paths: photos, and folders that are searched for photos at any depth.
         checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.

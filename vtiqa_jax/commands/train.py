@@ -104,6 +104,8 @@ def _divide(
 def run_demo(*, workdir: Path = Path("runs/demo"), recipe: FinetuneRecipe = DEMO_RECIPE) -> None:
     """Photographs distorted by rule, at known levels: a head learns to order them, in under 2 minutes on 2 CPU cores.
 
+    Example: vtiqa train
+
     Args:
         workdir: where the results go; an earlier demonstration there is replaced.
         recipe: how to train.
@@ -134,6 +136,8 @@ def train_manifest(
     partial: bool = False,
 ) -> None:
     """Your own photos, listed with their scores in a CSV with the header `image,mos`.
+
+    Example: vtiqa train manifest --scores scores.csv --images photos
 
     --recipe published is the authors' way to train, --recipe FILE.py:CLASS your own.
 
@@ -194,6 +198,8 @@ def train_dataset(
 ) -> None:
     """A public data set, as its owners distribute it; labels are mapped to the scale from 1 to 5 common to all.
 
+    Example: vtiqa train dataset koniq10k --release koniq10k
+
     --recipe published is the authors' way to train, --recipe FILE.py:CLASS your own.
 
     Args:
@@ -242,6 +248,8 @@ def train_datasets(
     partial: bool = False,
 ) -> None:
     """Several data sets together, each on its own scale; tested on each.
+
+    Example: vtiqa train datasets koniq10k,mine --releases releases
 
     --recipe published is the authors' way to train, --recipe FILE.py:CLASS your own.
 

@@ -40,6 +40,8 @@ def tune(
     """Learns what you like from your marks. The model is written only if it agrees with marks that were held out better
     than before, and beyond chance. Exit status: 0 it is written, 1 it is no better, 2 bad arguments.
 
+    Example: vtiqa tune marks.csv --images holiday --out mine
+
     Args:
         marks: CSVs: with the columns image and stars (1 to 5) or mark (keep, reject), as the page of `vtiqa score
             --report` makes them, or better and worse, a pair a line.
