@@ -32,7 +32,7 @@ def embed(data: bytes) -> str:
     )
 
 
-def main(folders: tuple[Path, ...], /) -> None:
+def main(*folders: Path) -> None:
     """Prints a table.
 
     Args:

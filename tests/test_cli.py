@@ -71,9 +71,7 @@ class Options:
 
 
 def score(
-    paths: tuple[Path, ...] = (),
-    /,
-    *,
+    *paths: Path,
     checkpoint: Annotated[str, Parameter(metavar="DIR")] = "default",
     csv_file: Annotated[Path | None, Parameter(name="--csv")] = None,
     batch_size: int | None = None,
@@ -157,7 +155,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_a_function_gets_its_arguments(run: Vtiqa) -> None:
-    given = "score a.jpg b --checkpoint c --batch_size 4 --blocks 3 12 --fraction -1e-3 --dtype bfloat16 --force"
+    given = "score a.jpg --checkpoint c b --batch_size 4 --blocks 3 12 --fraction -1e-3 --dtype bfloat16 --force"
     assert run(given) == (0, "", "")
     assert calls == [((Path("a.jpg"), Path("b")), "c", None, 4, (3, 12), None, -1e-3, "bfloat16", True)]
 
@@ -236,7 +234,7 @@ def test_the_version(run: Vtiqa) -> None:
 
 
 SCORE_HELP = """\
-Usage: vtiqa score [OPTIONS] [ARGS]
+Usage: vtiqa score [OPTIONS] [ARGS...]
 
 Scores photos.
 
@@ -379,8 +377,8 @@ MISTAKES = {
     "scor p": "Unknown command: scor. Did you mean score?",
     "train manfest": "Unknown command: manfest. Did you mean manifest?",
     "photo.jpg": "Unknown command: photo.jpg.",
-    "--verson": "Unknown command: --verson. Did you mean --version?",
-    "-- score": "Unknown command: --.",
+    "--verson": "Unknown option: --verson. Did you mean --version?",
+    "-- score": "Unknown option: --.",
     "": "Name one of score, train, convert.",
     "train manifest": "--scores is required.",
     "train manifest --images i": "--scores is required.",
@@ -560,5 +558,5 @@ def test_other_shells_complete(run: Vtiqa, shell: str) -> None:
 
 def test_no_completion_for_all_of_python(run: Vtiqa) -> None:
     status, said, error = run("--print-completion bash", program="python -m convert")
-    assert (status, said) == (2, "") and error.startswith("python -m convert: Unknown command: --print-completion")
+    assert (status, said) == (2, "") and error.startswith("python -m convert: Unknown option: --print-completion")
     assert "--print-completion" not in run("--help", program="python -m convert")[1]

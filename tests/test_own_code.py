@@ -78,6 +78,7 @@ def test_the_packages_recipes_are_chosen_alike() -> None:
     [
         ("none.py:Mine", "none.py: no such file"),
         ("--keep-head", "--recipe needs a value."),
+        ("mine.py:Mine --recipe published", "Parameter --recipe specified multiple times."),
         ("publishd", "--recipe takes finetune, published, FILE.py:CLASS or MODULE:CLASS, not publishd"),
         ("mine.py", "mine.py: name a class as FILE.py:CLASS or MODULE:CLASS"),
         ("mine.py:", "name a class as FILE.py:CLASS"),
@@ -93,7 +94,7 @@ def test_the_packages_recipes_are_chosen_alike() -> None:
 def test_what_is_wrong_with_it_is_one_line(folder: Path, command: Command, where: str, said: str) -> None:
     (folder / "broken.py").write_text("1 / 0\n")
     (folder / "wrong.py").write_text("class Mine(\n")
-    words = ("train", "manifest", "--scores", "S", "--images", "I", "--recipe", where)
+    words = ("train", "manifest", "--scores", "S", "--images", "I", "--recipe", *where.split())
     status, _, error = command(__main__.main, *words)
     assert (status, error.count("\n")) == (2, 1)
     assert said in error

@@ -106,7 +106,6 @@ def _make_app(asked: Command | Group, program: str) -> App:
         help_formatter=HelpPage(),
         group_parameters=OPTIONS,
         version=lambda: f"vtiqa-jax {importlib.metadata.version('vtiqa-jax')}",
-        verbose=False,
         config=_refuse_fractions,
         default_parameter=Parameter(consume_multiple=(1, None), negative_bool=(), negative_iterable=()),
     )
@@ -120,7 +119,7 @@ def _make_app(asked: Command | Group, program: str) -> App:
         app[name].group = OPTIONS
     if isinstance(asked, Group):
         _add_commands(app, asked)
-    else:
+    elif callable(asked.function):
         app.default(asked.function)
     return app
 
@@ -151,7 +150,8 @@ def _say_unnamed(commands: Sequence[str], words: Sequence[str], path: str) -> st
     if not words:
         return f"Name one of {', '.join(name for name in commands if name[0] != '-')}. See {path} --help."
     near = difflib.get_close_matches(words[0], commands, 1)
-    return f"Unknown command: {words[0]}.{f' Did you mean {near[0]}?' if near else ''} See {path} --help."
+    kind = "option" if words[0].startswith("-") else "command"
+    return f"Unknown {kind}: {words[0]}.{f' Did you mean {near[0]}?' if near else ''} See {path} --help."
 
 
 def _say(error: Exception) -> str:
@@ -165,5 +165,6 @@ def _say(error: Exception) -> str:
             return f"{error.keyword} needs {'a value' if count == 1 else f'{count} values'}."
         case UnusedCliTokensError(unused_tokens=[word, *_]):
             return f"{word} is one too many."
-        case _:
-            return str(error)
+        case CycloptsError():
+            error.verbose = False
+    return str(error)

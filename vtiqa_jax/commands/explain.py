@@ -31,9 +31,7 @@ MAP_SIDE = 48
 
 
 def explain(
-    paths: tuple[Path, ...],
-    /,
-    *,
+    *paths: Path,
     out: Path,
     at: tuple[float, float] | None = None,
     reason: str | None = None,

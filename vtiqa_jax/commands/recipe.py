@@ -69,9 +69,7 @@ def choose_recipe(command: Callable[..., Any], words: list[str]) -> tuple[Callab
     def pick(*, recipe: str) -> None:
         """Takes the one word."""
 
-    app = App(
-        default_command=pick, help_flags=(), version_flags=(), exit_on_error=False, print_error=False, verbose=False
-    )
+    app = App(default_command=pick, help_flags=(), version_flags=(), exit_on_error=False, print_error=False)
     _, bound, others, _ = app.parse_known_args(words)
     return offer_recipe(_load_recipe(bound.arguments["recipe"]))(command), others
 

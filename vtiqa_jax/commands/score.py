@@ -43,9 +43,7 @@ MAP_SIDE = 16
 
 
 def score(
-    paths: tuple[Path, ...],
-    /,
-    *,
+    *paths: Path,
     checkpoint: Annotated[str, Parameter(metavar="DIR")] = "default",
     out: Annotated[Path | None, Parameter(allow_leading_hyphen=True)] = None,
     report: Path | None = None,

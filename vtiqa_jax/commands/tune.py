@@ -26,9 +26,7 @@ SHOWN = 3
 
 
 def tune(
-    marks: tuple[Path, ...] = (),
-    /,
-    *,
+    *marks: Path,
     out: Path,
     images: Path | None = None,
     from_xmp: Annotated[tuple[Path, ...], Parameter(metavar="DIR")] = (),
