@@ -36,6 +36,11 @@ class Mine(FinetuneRecipe):
 class Half(Recipe):
     """Lacks everything."""
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bare(FinetuneRecipe):
+    """Has no default."""
+    bits: int
+
 class Alone:
     """No recipe."""
 '''
@@ -82,7 +87,8 @@ def test_the_packages_recipes_are_chosen_alike() -> None:
         ("publishd", "--recipe takes finetune, published, FILE.py:CLASS or MODULE:CLASS, not publishd"),
         ("mine.py", "mine.py: name a class as FILE.py:CLASS or MODULE:CLASS"),
         ("mine.py:", "name a class as FILE.py:CLASS"),
-        ("mine.py:Other", "mine.py has no Other; it has Mine, Half"),
+        ("mine.py:Other", "mine.py has no Other; it has Mine, Half, Bare"),
+        ("mine.py:Bare", "Bare in mine.py: bits needs a default"),
         ("mine.py:beside", "beside in mine.py is no subclass of vtiqa_jax.training.recipe.Recipe"),
         ("mine.py:Alone", "Alone in mine.py is no subclass of vtiqa_jax.training.recipe.Recipe"),
         ("mine.py:Half", "Half in mine.py lacks augment, learning_rate, loss, optimizer, update_schedule"),
