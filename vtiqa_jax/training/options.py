@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from vtiqa_jax.training.finetune import FinetuneRecipe
-from vtiqa_jax.training.recipe import Recipe
+from vtiqa_jax.training.published import PublishedRecipe
 
 Pair = Parameter(negative_bool="no-")
 """Of --plots and --no-plots, say."""
@@ -75,7 +75,7 @@ class TrainOptions:
     screen_side: int | None = None
     """Shrink photos whose longer side has more pixels to this many, with antialiasing. The checkpoint's when not given:
     512 for the packaged model, never for converted weights."""
-    recipe: Recipe = FinetuneRecipe()
+    recipe: FinetuneRecipe | PublishedRecipe = FinetuneRecipe()
     """How to train."""
     split: Annotated[SplitOptions, Parameter(name="*", group="Split")] = SplitOptions()
     machine: Annotated[MachineOptions, Parameter(name="*", group="Machine")] = MachineOptions()
