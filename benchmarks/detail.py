@@ -20,13 +20,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-import tyro
+from cyclopts import Parameter
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageFilter
 from tqdm import tqdm
 
 import vtiqa_jax
-from vtiqa_jax import Scorer
+from vtiqa_jax import Scorer, cli
 from vtiqa_jax.data import camera_noise
 from vtiqa_jax.data.camera_noise import Camera
 from vtiqa_jax.errors import ImageError
@@ -40,6 +40,7 @@ SMALL = 480, 640
 """Of the part that is enlarged, pixels."""
 
 
+@Parameter(name="*")
 @dataclasses.dataclass
 class Arguments:
     """What to measure."""
@@ -301,4 +302,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments))
+    cli.run_script(main, description=__doc__)

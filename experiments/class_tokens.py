@@ -12,9 +12,10 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
+from cyclopts import Parameter
 from tqdm import tqdm
 
+from vtiqa_jax import cli
 from vtiqa_jax.data import image_cache, manifest
 from vtiqa_jax.models import catalog, params, views
 from vtiqa_jax.models.vit import VisionTransformer, select_implementation
@@ -24,6 +25,7 @@ GLOBALS = 3
 MOSAICS = 6
 
 
+@Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """What to compute."""
@@ -80,4 +82,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

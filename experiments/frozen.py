@@ -16,9 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import tyro
 from class_tokens import GLOBALS
+from cyclopts import Parameter
 
+from vtiqa_jax import cli
 from vtiqa_jax.data import manifest, splits
 from vtiqa_jax.evaluation import metrics
 from vtiqa_jax.training.finetune import FinetuneRecipe
@@ -40,6 +41,7 @@ class Variant:
     """How the head's last layer begins: drawn, at zero, or drawn with as many weights below zero as above."""
 
 
+@Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """What to measure."""
@@ -190,4 +192,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

@@ -13,10 +13,13 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import tyro
+from cyclopts import Parameter
 from scipy.cluster.hierarchy import fcluster, linkage
 
+from vtiqa_jax import cli
 
+
+@Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """What to group."""
@@ -43,4 +46,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

@@ -12,9 +12,10 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
+from cyclopts import Parameter
 from tqdm import tqdm
 
+from vtiqa_jax import cli
 from vtiqa_jax.data import image_cache, manifest
 from vtiqa_jax.evaluation import metrics
 from vtiqa_jax.models import catalog, params, views
@@ -23,6 +24,7 @@ from vtiqa_jax.models.vit import VisionTransformer, select_implementation
 PENALTIES = 10.0 ** np.arange(0, 6)
 
 
+@Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """What to measure."""
@@ -85,4 +87,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

@@ -15,10 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import scipy.stats
-import tyro
+from cyclopts import Parameter
 from heads import near_duplicates
 from jax.nn import log_softmax, relu, softmax
 
+from vtiqa_jax import cli
 from vtiqa_jax.data import datasets
 from vtiqa_jax.evaluation import metrics
 
@@ -28,6 +29,7 @@ VARIANTS = {"L1": None, "L1 + PLCC": None, "L2": None, "soft, spread .25": 0.25,
 """Of single opinions, points; about .8 is what people have."""
 
 
+@Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """Where everything is."""
@@ -112,4 +114,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "vtiqa_jax"
 OTHERS = tuple(PACKAGE.parent / name for name in ("benchmarks", "experiments", "convert"))
 FLOORS = (
     {"errors"},
-    {"atomic", "compile_cache", "cpus", "own_code", "sharding", "terminal", "web"},
+    {"atomic", "compile_cache", "cpus", "help_page", "own_code", "sharding", "terminal", "web"},
     {"photos"},
     {"models"},
     {"data", "results"},
@@ -23,6 +23,7 @@ FLOORS = (
     {"train", "heads", "convert", "export", "bulk"},
     {"tuning"},
     {"commands"},
+    {"command_line"},
     {"cli"},
     {"__main__"},
 )
