@@ -27,7 +27,6 @@ CONVERT = cli.Group(
         "backbone": "vtiqa_jax.commands.convert:backbone",
         "export": "vtiqa_jax.commands.convert:export",
         "quantize": "vtiqa_jax.commands.convert:quantize",
-        "pack": "vtiqa_jax.commands.convert:quantize",  # its old name
     },
     "Convert published PyTorch weights to an Orbax checkpoint, and back.",
 )

@@ -37,7 +37,7 @@ def _read_parts(path: Path, column: str, meta: Path | None) -> tuple[dict[str, l
     if path.suffix == ".json":
         content = json.loads(path.read_text(encoding="utf-8"))
         parts = {part: [str(name) for name in content[part]] for part in PARTS}
-        select_on_test = bool(content["chosen_on_test"])
+        select_on_test = bool(content["select_on_test"])
         if content["format"] != FORMAT or content["sha256"] != hash_parts(parts, select_on_test):
             raise ValueError("its hash does not fit: it was changed or cut off")
         return parts, select_on_test

@@ -243,6 +243,5 @@ def hash_parts(parts: Mapping[str, Sequence[Any]], select_on_test: bool) -> str:
 def to_json(split: Split, names: Sequence[str]) -> dict[str, Any]:
     """The split as JSON: the photos of each part by name, with a hash."""
     parts = {part: [names[row] for row in getattr(split, part)] for part in PARTS}
-    # The key is older than the field's name.
-    head = {"format": FORMAT, "note": split.note, "chosen_on_test": split.select_on_test}
+    head = {"format": FORMAT, "note": split.note, "select_on_test": split.select_on_test}
     return head | {"sha256": hash_parts(parts, split.select_on_test)} | parts

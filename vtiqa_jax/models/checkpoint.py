@@ -24,18 +24,6 @@ if TYPE_CHECKING:
     from orbax.checkpoint import v1 as ocp
 
 FORMAT = "vtiqa-jax 2"
-OLD_FORMAT = "vtiqa-jax 1"
-OLD_FIELDS = {
-    "width": "embed_dim",
-    "heads": "num_heads",
-    "grid": "mosaic_grid",
-    "cell": "mosaic_patch",
-    "global_size": "global_resize",
-    "local_size": "local_resize",
-    "readout": "readout_blocks",
-    "mosaics": "eval_mosaics",
-}
-"""What the fields of a config are called in the old format."""
 HASHES = "sha256.json"
 """The hash of every other file of a checkpoint. Orbax itself reads a flipped byte as a weight, or as NaN."""
 
@@ -74,7 +62,7 @@ def to_metadata(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def from_metadata(metadata: Any, params: Params, kind: type[ModelConfig] = ModelConfig) -> Checkpoint:
-    """The inverse of `to_metadata`; reads the old format, too.
+    """The inverse of `to_metadata`.
 
     Args:
         metadata: as it was read.
@@ -85,13 +73,12 @@ def from_metadata(metadata: Any, params: Params, kind: type[ModelConfig] = Model
         ValueError: the metadata is not of a model of this project.
     """
     try:
-        if metadata["format"] not in (FORMAT, OLD_FORMAT):
+        if metadata["format"] != FORMAT:
             raise ValueError(f"its format is {metadata['format']!r}, this version reads {FORMAT!r}")
-        fields: dict[Any, Any] = {OLD_FIELDS.get(name, name): value for name, value in metadata["config"].items()}
-        for name in ("readout_blocks", "native_factors", "native_blocks"):
-            fields[name] = tuple(fields.get(name, ()))  # JSON has lists
+        fields = metadata["config"].items()
+        config = kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields})
         scale = LabelScale(**metadata["scale"]) if metadata["scale"] else None
-        return Checkpoint(kind(**fields), params, scale, metadata["source"])
+        return Checkpoint(config, params, scale, metadata["source"])
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"its metadata is not of a model of this project ({error})") from error
 
