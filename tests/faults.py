@@ -119,30 +119,30 @@ FAULTS = (
     Fault(
         "distorted versions count as photos with a score of 0",
         "vtiqa_jax/data/distorted.py",
-        'columns["mask"][chains] = 0',
-        'columns["mask"][chains] = 1',
-        "tests/test_distorted.py::test_chains_are_of_good_training_photos_and_change_nothing_else",
+        'columns["mask"][ladders] = 0',
+        'columns["mask"][ladders] = 1',
+        "tests/test_distorted.py::test_ladders_are_of_good_training_photos_and_change_nothing_else",
     ),
     Fault(
         "test photos are distorted and learned",
         "vtiqa_jax/data/distorted.py",
         "good = rng.permutation(rows[quality >= np.median(quality)])",
         "good = rng.permutation(np.flatnonzero(photos.mos >= np.median(quality)))",
-        "tests/test_distorted.py::test_chains_are_of_good_training_photos_and_change_nothing_else",
+        "tests/test_distorted.py::test_ladders_are_of_good_training_photos_and_change_nothing_else",
     ),
     Fault(
         "the stronger distortion is wanted to score higher",
-        "vtiqa_jax/training/order.py",
+        "vtiqa_jax/training/ranking.py",
         "margin * steps[one] - (outputs[one] - outputs[other])",
         "margin * steps[one] - (outputs[other] - outputs[one])",
-        "tests/test_distorted.py::test_the_order_loss_by_hand",
+        "tests/test_distorted.py::test_the_ranking_loss_by_hand",
     ),
     Fault(
         "every step of a series has the same margin",
-        "vtiqa_jax/training/order.py",
+        "vtiqa_jax/training/ranking.py",
         "margin * steps[one] -",
         "margin -",
-        "tests/test_distorted.py::test_the_order_loss_by_hand",
+        "tests/test_distorted.py::test_the_ranking_loss_by_hand",
     ),
     Fault(
         "a score is compared with what people said, not with scores",
@@ -154,9 +154,9 @@ FAULTS = (
     Fault(
         "what is left out is shown all the same",
         "vtiqa_jax/data/distorted.py",
-        "rows_of_chains[kept]",
-        "rows_of_chains",
-        "tests/test_distorted.py::test_chains_are_of_good_training_photos_and_change_nothing_else",
+        "ladder_rows[kept]",
+        "ladder_rows",
+        "tests/test_distorted.py::test_ladders_are_of_good_training_photos_and_change_nothing_else",
     ),
     Fault(
         "small photos are read with height and width exchanged",
@@ -1240,8 +1240,8 @@ FAULTS = (
     Fault(
         "series fall on a scale on which they should rise",
         "vtiqa_jax/training/finetune.py",
-        'order_loss(batch["signs"] * outputs,',
-        "order_loss(outputs,",
+        'ranking_loss(batch["signs"] * outputs,',
+        "ranking_loss(outputs,",
         "tests/test_training.py::test_series_rise_where_lower_scores_are_better",
     ),
     Fault(

@@ -46,7 +46,7 @@ pytestmark = pytest.mark.usefixtures("usual_promotion")
 
 REPOSITORY = Path(__file__).parents[1]
 FINETUNE = FinetuneRecipe(
-    epochs=3, batch_size=6, ema=0.5, drop_path=0.1, compute_dtype="float32", chains=3, chains_per_batch=2
+    epochs=3, batch_size=6, ema=0.5, drop_path=0.1, compute_dtype="float32", ladders=3, ladders_per_batch=2
 )
 HEAD = replace(FINETUNE, freeze_backbone=True, drop_path=0.0)
 PUBLISHED = PublishedRecipe(batch_size=6, max_epochs=13)
@@ -212,7 +212,7 @@ def test_a_head_alone_learns_from_what_the_model_sees(bench: Bench, mosaics: int
     bench = replace(bench, start=start)
     bench(replace(HEAD, epochs=6, head_lr=0.02))
     history = [json.loads(line) for line in (bench.folder / "metrics.jsonl").read_text().splitlines()]
-    assert history[0]["order"] > 0
+    assert history[0]["ranking"] > 0
     trained = checkpoint.load(bench.folder / "checkpoint")
     for name, array in bench.start.params.items():
         np.testing.assert_array_equal(trained.params[name], array)
