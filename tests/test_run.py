@@ -37,7 +37,7 @@ from vtiqa_jax.training import features, run_checkpointer
 from vtiqa_jax.training.finetune import FinetuneRecipe
 from vtiqa_jax.training.logger import MetricLogger
 from vtiqa_jax.training.options import MachineOptions, TrainOptions
-from vtiqa_jax.training.preflight import has_seen
+from vtiqa_jax.training.preflight import leakage_warning
 from vtiqa_jax.training.published import PublishedRecipe
 from vtiqa_jax.training.recipe import ScheduleState
 from vtiqa_jax.training.run_checkpointer import RunCheckpointer
@@ -310,9 +310,9 @@ def test_broken_photos_are_left_out_of_every_part(
 def test_a_start_that_has_seen_the_photos_is_told_of() -> None:
     start = Checkpoint(tiny_config(), {}, None, {"trained": {"data": "X", "split sha256": "1"}})
     later = replace(start, provenance={"trained": {"data": "Y", "split sha256": "2", "started from": start.provenance}})
-    assert has_seen(start, "X", "1") == has_seen(later, "Y", "2") == ""
+    assert leakage_warning(start, "X", "1") == leakage_warning(later, "Y", "2") == ""
     for seen in (start, later):
-        assert "has seen photos of X" in has_seen(seen, "X", "2")
+        assert "has seen photos of X" in leakage_warning(seen, "X", "2")
 
 
 @pytest.mark.slow

@@ -51,8 +51,8 @@ class Photo(NamedTuple):
     error: str | None = None
 
 
-def resolve(name: str) -> str:
-    """The name that every machine and every later run knows a place by: an absolute path, or a bucket's address."""
+def normalize_uri(name: str) -> str:
+    """Returns the name of a place on every machine and in later runs: an absolute path, or a bucket's address."""
     scheme, mark, rest = name.partition("://")
     if mark and scheme != "file":
         return name.rstrip("/")
@@ -60,7 +60,7 @@ def resolve(name: str) -> str:
 
 
 def as_text(name: str) -> str:
-    """Returns a file's name as UTF-8 holds it: where it is not UTF-8 an address, file://, that `resolve` reads back."""
+    """Returns a file's name in UTF-8: of other bytes an address, file://, that `normalize_uri` reads back."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -73,8 +73,8 @@ def _bucket(address: str) -> fs.FileSystem:
     return fs.FileSystem.from_uri(address)[0]
 
 
-def locate(name: str) -> tuple[fs.FileSystem, str]:
-    """The file system that a resolved name is on, and its path there.
+def filesystem_from_uri(name: str) -> tuple[fs.FileSystem, str]:
+    """Returns the file system that a normalized name is on, and its path there.
 
     Raises:
         OSError: there is no such bucket, or it cannot be reached.
@@ -86,14 +86,14 @@ def locate(name: str) -> tuple[fs.FileSystem, str]:
     return _bucket(f"{scheme}://{key.partition('/')[0]}"), key
 
 
-def reach(name: str) -> tuple[fs.FileSystem, str]:
-    """`locate` for a name that a person gave.
+def open_filesystem(name: str) -> tuple[fs.FileSystem, str]:
+    """Calls `filesystem_from_uri` for a name that a person gave.
 
     Raises:
         UserError: it cannot be reached; with the reason.
     """
     try:
-        return locate(name)
+        return filesystem_from_uri(name)
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{name} cannot be reached: {str(error).splitlines()[0]}") from error
 
@@ -123,7 +123,7 @@ def _in_bucket(system: fs.FileSystem, folder: str, left_out: files.LeftOut) -> l
 
 
 def find(source: str, left_out: files.LeftOut | None = None) -> list[str]:
-    """Lists the files that a source names: photos, tars and Parquet files, by their resolved names.
+    """Lists the files that a source names: photos, tars and Parquet files, by their normalized names.
 
     Args:
         source: a folder, which is searched at any depth; a glob, whose * does not match a slash; a text file (.txt)
@@ -133,7 +133,7 @@ def find(source: str, left_out: files.LeftOut | None = None) -> list[str]:
     Raises:
         UserError: there is nothing, or it cannot be read.
     """
-    name = resolve(source)
+    name = normalize_uri(source)
     left_out = files.LeftOut() if left_out is None else left_out
     try:
         found = _find_in_bucket(name, left_out) if "://" in name else _find_here(name, left_out)
@@ -155,7 +155,7 @@ def _find_here(name: str, left_out: files.LeftOut) -> list[str]:
 
 
 def _find_in_bucket(name: str, left_out: files.LeftOut) -> list[str]:
-    system, key = reach(name)
+    system, key = open_filesystem(name)
     scheme = name[: len(name) - len(key)]
     kind = system.get_file_info(key).type
     if kind == fs.FileType.Directory:
@@ -186,14 +186,14 @@ def _read_list(data: bytes) -> list[str]:
     else:
         text = os.fsdecode(data.removeprefix(codecs.BOM_UTF8))
     lines = text.split("\0") if "\0" in text else (line.strip() for line in text.split("\n"))
-    return [resolve(line) for line in lines if line]
+    return [normalize_uri(line) for line in lines if line]
 
 
 def _open(name: str, *, seekable: bool = False) -> Any:
     """Opens a file for reading; pyarrow's own local files have names in UTF-8 only."""
     if "://" not in name:
         return Path(name).open("rb")
-    system, key = locate(name)
+    system, key = filesystem_from_uri(name)
     return system.open_input_file(key) if seekable else system.open_input_stream(key, compression=None)
 
 

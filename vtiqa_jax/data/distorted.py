@@ -1,8 +1,8 @@
 """Distorted versions of training photos: nobody scored them, but their order is known.
 
-A distortion ladder is one photo, pristine and at rising levels of one distortion, as in RankIQA (Liu et al., ICCV 2017).
-Few people's scores tell a model what noise or clipping does, since hardly a photo of a data set shows it; ladders tell it,
-without more opinions.
+A distortion ladder is one photo, pristine and at rising levels of one distortion, as in RankIQA (Liu et al., ICCV
+2017). Few people's scores tell a model what noise or clipping does, since hardly a photo of a data set shows it;
+ladders tell it, without more opinions.
 """
 
 import dataclasses
@@ -137,7 +137,8 @@ def ladder_columns(
 
     Returns:
         `mask`, 0 for photos of ladders, which nobody scored; `ladders`, the number of the ladder, -1 for none;
-        `level_index`, the level in it, from 0; `signs`, 1 where higher scores are better and -1 otherwise, of all photos the same.
+        `level_index`, the level in it, from 0; `signs`, 1 where higher scores are better and -1 otherwise, of all
+        photos the same.
     """
     sign = 1.0 if higher_is_better else -1.0
     values = np.ones(count), np.full(count, -1.0), np.zeros(count), np.full(count, sign)

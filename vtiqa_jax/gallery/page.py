@@ -27,9 +27,9 @@ from vtiqa_jax.results.columns import replace_undecodable, score_columns
 from vtiqa_jax.results.reasons import WORDS
 from vtiqa_jax.results.results import ScoreResult
 from vtiqa_jax.results.words import say_holds, say_place
-from vtiqa_jax.scoring.detail_map import MOST_OCTAVES, DetailMap
+from vtiqa_jax.scoring.detail_map import MAX_OCTAVES, DetailMap
 
-OCTAVES = {"low": -1.0, "step": 0.02, "most": MOST_OCTAVES}
+OCTAVES = {"low": -1.0, "step": 0.02, "most": MAX_OCTAVES}
 """How bytes of the page stand for octaves lost, and at how many of them the colours end."""
 NO_OCTAVES = 255
 """Stands for a place without structure."""
@@ -58,7 +58,7 @@ class GalleryWriter:
         """
         self.is_finished = False
         self._folder, self._target = folder, target
-        self._columns = [column for column in score_columns(spread=True, reasons=True) if column.name != "image"]
+        self._columns = [column for column in score_columns(mosaics=True, reasons=True) if column.name != "image"]
         self._rows: list[dict[str, Any]] = []
         self._maps: list[Float[np.ndarray, "rows columns"] | None] = []
         self._details: list[dict[str, Any] | None] = []

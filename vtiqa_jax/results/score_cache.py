@@ -75,7 +75,7 @@ def _pack(result: ScoreResult) -> str:
 def _unpack(packed: str) -> dict[str, Any]:
     """Returns the fields of a result that `_pack` made JSON of."""
     values = json.loads(packed)
-    values["draws"] = tuple(values["draws"])
+    values["mosaic_scores"] = tuple(values["mosaic_scores"])
     values["faults"] = tuple(Fault(*fault) for fault in values["faults"])
     if taken := values["capture"]:
         values["capture"] = Capture(**taken | {"size": taken["size"] and tuple(taken["size"])})
@@ -148,7 +148,7 @@ class ScoreCache:
             self._database.execute("INSERT OR IGNORE INTO settings (content) VALUES (?)", (content,))
         return self._database.execute("SELECT id FROM settings WHERE content = ?", (content,)).fetchone()[0]
 
-    def known(self, photo: Path) -> ScoreResult | None:
+    def get(self, photo: Path) -> ScoreResult | None:
         """Returns a photo's result, if one of the same content was stored; called by several threads."""
         try:
             started, status = time.time_ns(), photo.stat()

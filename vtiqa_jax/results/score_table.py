@@ -49,7 +49,7 @@ class ScoreTable:
         """What a notebook shows. Names and reasons are other people's text."""
         shown = [
             column
-            for column in score_columns(spread=True)
+            for column in score_columns(mosaics=True)
             if column.shown and any(getattr(result, column.name) is not None for result in self.results)
         ]
         has_reasons = any(result.faults for result in self.results)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 REGIONS = 7
 """Along a side of the photo; half a view wide, they hardly overlap."""
-LEAST_RANGE = 0.15
+MIN_RANGE = 0.15
 """Of the label scale that the colours of a picture span at least, lest what hardly differs look different."""
 
 
@@ -84,7 +84,7 @@ class QualityMap:
         photo = shrink_for_picture(self.photo)
         height, width = photo.shape[:2]
         low, high = float(self.scores.min()), float(self.scores.max())
-        missing = max(0.0, LEAST_RANGE * (self.scale.high - self.scale.low) - (high - low)) / 2
+        missing = max(0.0, MIN_RANGE * (self.scale.high - self.scale.low) - (high - low)) / 2
         axes.imshow(photo)
         colours = quality_colours(higher_is_better=self.scale.higher_is_better)
         drawn = axes.imshow(

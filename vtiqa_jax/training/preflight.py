@@ -69,8 +69,8 @@ def check_left_out(saved: SavedState | None, left_out: list[str]) -> None:
         )
 
 
-def has_seen(start: Checkpoint, data: Any, split: str) -> str:
-    """A warning when the model that a training starts from was trained on the same data by another split."""
+def leakage_warning(start: Checkpoint, data: Any, split: str) -> str:
+    """Returns a warning when the model that a training starts from was trained on the same data by another split."""
     trained = start.provenance.get("trained", {})
     while trained:
         if trained.get("data") == data and trained.get("split sha256") != split:
@@ -93,7 +93,7 @@ def notes(
         data: what is trained on, as provenance has it.
         split_hash: of the split.
     """
-    if note := has_seen(start, data, split_hash):
+    if note := leakage_warning(start, data, split_hash):
         yield note
     if note := slow_dtype_note(options.recipe.compute_dtype, jax.default_backend()):
         yield note
