@@ -104,7 +104,7 @@ def _is_known(name: str) -> bool:
 
 
 def _in_bucket(system: fs.FileSystem, folder: str, left_out: files.LeftOut) -> list[str]:
-    """The photos, tars and Parquet files in a bucket's folder and below it, sorted."""
+    """Returns the photos, tars and Parquet files in a bucket's folder and below it, sorted."""
     selector = fs.FileSelector(folder, recursive=True)
     found = sorted(info.path for info in system.get_file_info(selector) if info.type == fs.FileType.File)
     begun = f"{own.PROGRESS}/{own.BEGUN}"
@@ -180,7 +180,7 @@ def _require_known(name: str) -> str:
 
 
 def _read_list(data: bytes) -> list[str]:
-    """The paths of a list: lines, or what `find -print0` writes, with NUL bytes between them. Names may be no UTF-8."""
+    """Reads the paths of a list: lines, or `find -print0`'s names between NUL bytes. Names may be no UTF-8."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # of Windows PowerShell's >
         text = data.decode("utf-16", "replace")
     else:
@@ -284,7 +284,7 @@ def _in_parquet(name: str, keyed_by: str | None) -> Iterator[Photo]:
 
 
 def _photos(name: str, keyed_by: str | None) -> Iterator[Photo]:
-    """The photos of one file; for a tar or Parquet file that breaks off, a last row of its own with the reason."""
+    """Yields the photos of one file; for a tar or Parquet file that breaks off, a last row with the reason."""
     lower = name.lower()
     if not lower.endswith(PACKED):
         yield Photo(as_text(name), os.fsencode(name))
@@ -326,7 +326,7 @@ class PhotoSource(Datasource):
         self._files, self._keyed_by, self._files_per_task = files, keyed_by, files_per_task
 
     def estimate_inmemory_data_size(self) -> int | None:
-        """Unknown before tars are opened."""
+        """Returns None: the size is unknown before tars are opened."""
         return None
 
     def get_read_tasks(self, parallelism: int, *arguments: object, **named: object) -> list[Any]:
@@ -343,7 +343,7 @@ class PhotoSource(Datasource):
 
 
 def read_file(name: str) -> bytes:
-    """The bytes of a photo's own file.
+    """Returns the bytes of a photo's own file.
 
     Raises:
         ImageError: it cannot be read.

@@ -78,7 +78,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _of_timm(described: dict[str, Any], embed_dim: int) -> dict[str, Any]:
-    """What timm's config.json says, under Hugging Face's names."""
+    """Returns what timm's config.json says, under Hugging Face's names."""
     arguments = described.get("model_args")
     settings: dict[str, Any] = {"architecture": described.get("architecture")}
     if isinstance(arguments, dict):
@@ -94,7 +94,7 @@ def _of_timm(described: dict[str, Any], embed_dim: int) -> dict[str, Any]:
 
 
 def _of_hugging_face(described: dict[str, Any]) -> dict[str, Any]:
-    """What the config.json of transformers says of the ViT."""
+    """Returns what the config.json of transformers says of the ViT."""
     if "num_attention_heads" not in described:
         parts = [described[part] for part in PARTS if isinstance(described.get(part), dict)]
         if len(parts) == 1:
@@ -103,7 +103,7 @@ def _of_hugging_face(described: dict[str, Any]) -> dict[str, Any]:
 
 
 def _number(path: Path, settings: dict[str, Any], field: str) -> int | None:
-    """A count or a side of a square; None where the file does not tell it.
+    """Returns a count or a side of a square; None where the file does not tell it.
 
     Raises:
         UserError: it is something else.
@@ -153,7 +153,7 @@ def _check_sizes(path: Path, settings: dict[str, Any], sizes: ViTSizes) -> None:
 
 
 def _check_layers(path: Path, settings: dict[str, Any]) -> list[str]:
-    """What is to be said of the layers.
+    """Describes the layers.
 
     Raises:
         UserError: this model computes something else.
@@ -181,7 +181,7 @@ def _check_layers(path: Path, settings: dict[str, Any]) -> list[str]:
 
 
 def _assume_heads(source: Path, sizes: ViTSizes, prefix: str) -> tuple[int, str]:
-    """The heads of the published ViTs of a width, and the line that tells it.
+    """Returns the heads of the published ViTs of a width, and the line that tells it.
 
     Raises:
         UserError: there are none of this width, or they have different numbers.
@@ -205,7 +205,7 @@ def _ask(source: Path, sizes: ViTSizes) -> str:
 
 
 def describe(source: Path, sizes: ViTSizes, heads: int | None, prefix: str = "") -> tuple[ModelConfig, list[str]]:
-    """The config of a backbone.
+    """Returns the config of a backbone.
 
     Args:
         source: the weights file; a `config.json` beside it is read.

@@ -36,13 +36,13 @@ class FoundViT:
 
 
 def _prefixes(arrays: Arrays) -> list[str]:
-    """What the names of a ViT's arrays begin with, "" or ending in a dot; of each ViT in the file."""
+    """Returns what the names of a ViT's arrays begin with, "" or ending in a dot; of each ViT in the file."""
     ends = (PATCH_KERNEL, hugging_face.PATCH_KERNEL)
     return sorted({key.removesuffix(end) for end in ends for key in arrays if key == end or key.endswith(f".{end}")})
 
 
 def _is_whole(arrays: Arrays, prefix: str) -> bool:
-    """Whether blocks and a class token stand below a prefix, too."""
+    """Tells whether blocks and a class token stand below a prefix, too."""
     blocks, tokens = ("blocks.", "encoder.layer."), ("cls_token", "embeddings.cls_token")
     return any(key.startswith(tuple(prefix + start for start in blocks)) for key in arrays) and any(
         prefix + token in arrays for token in tokens
@@ -72,7 +72,7 @@ def _listed(prefixes: list[str]) -> str:
 
 
 def _number_blocks(arrays: Arrays) -> Arrays:
-    """The arrays with blocks that are kept in chunks, `blocks.<chunk>.<block>.norm1.weight`, as one row of blocks.
+    """Numbers blocks that are kept in chunks, `blocks.<chunk>.<block>.norm1.weight`, in one row.
 
     DINOv2 counts its blocks through, other programs anew in each chunk.
     """
@@ -95,7 +95,7 @@ def _number_blocks(arrays: Arrays) -> Arrays:
 
 
 def _group(key: str, prefix: str) -> str:
-    """The name under which an array is said to be left out: of its module, as far as it is not the ViT's own."""
+    """Returns the name of the module, if it is not the ViT's own, under which an array is left out."""
     parts, own = key.split("."), prefix.split(".")[:-1]
     shared = next((i for i, (part, mine) in enumerate(zip(parts, own, strict=False)) if part != mine), len(own))
     return ".".join(parts[: shared + 1])

@@ -30,7 +30,7 @@ HELD_OUT_LEVELS = 5
 
 
 def originals() -> dict[str, Rgb]:
-    """The photographs, by name.
+    """Returns the photographs, by name.
 
     Raises:
         UserError: scikit-image or scikit-learn is missing.
@@ -69,7 +69,7 @@ DISTORTIONS = {
 
 
 def _write(folder: Path) -> None:
-    """All versions of all photographs, then `scores.csv`, whose presence says that the folder is complete."""
+    """Returns all versions of all photographs, then `scores.csv`, whose presence says that the folder is complete."""
     own.mark_folder(folder)
     rng = np.random.default_rng(0)
     rows = []
@@ -91,8 +91,9 @@ def _write(folder: Path) -> None:
 
 
 def make(folder: Path) -> tuple[Manifest, Split]:
-    """The demonstration's photos in `folder`, made there unless they are complete, as a manifest of photos grouped by
-    distortion, divided by photograph: no version of a held-out photograph is trained on.
+    """Makes the demonstration's photos in `folder`, unless they are complete, grouped by distortion.
+
+    They are divided by photograph: no version of a held-out photograph is trained on.
 
     Raises:
         UserError: scikit-image or scikit-learn is missing.

@@ -54,7 +54,7 @@ class DistortedImages:
         return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
     def _parse(self, name: str) -> tuple[str, str, str] | None:
-        """Photo, distortion and level of a version; None for the name of a photo."""
+        """Parses a version's name into photo, distortion and level; None for the name of a photo."""
         match = _VERSION.fullmatch(name)
         is_version = match is not None and match[2] in (PRISTINE, *self.distortions)
         return (match[1], match[2], match[3]) if match and is_version else None
@@ -133,7 +133,7 @@ def add_ladders(
 def ladder_columns(
     ladders: Int[np.ndarray, "ladders levels"], count: int, *, higher_is_better: bool = True
 ) -> dict[str, Float[np.ndarray, " n"]]:
-    """What the loss has to know of `count` photos with these ladders among them.
+    """Returns the columns that the ranking loss needs of `count` photos with these ladders among them.
 
     Returns:
         `mask`, 0 for photos of ladders, which nobody scored; `ladders`, the number of the ladder, -1 for none;

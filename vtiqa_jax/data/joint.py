@@ -50,7 +50,7 @@ class JointImages:
 
 
 def join(sets: Mapping[str, tuple[Manifest, Split]]) -> tuple[Manifest, Split, LabelScale]:
-    """One manifest and one split of several, the same in whatever order the sets are given.
+    """Returns one manifest and one split of several, the same in whatever order the sets are given.
 
     Args:
         sets: by name, higher scores better; the split of each is kept.

@@ -24,7 +24,7 @@ class ImageSource(Protocol):
     """Where the photos of a manifest come from."""
 
     def read(self, name: str) -> bytes:
-        """The bytes of a photo's file.
+        """Returns the bytes of a photo's file.
 
         Raises:
             OSError: they cannot be read.
@@ -32,11 +32,11 @@ class ImageSource(Protocol):
         ...
 
     def version(self, name: str) -> str:
-        """A text that changes when the photo changes, and is the same for a copy that keeps its time."""
+        """Returns a text that changes when the photo changes, and is the same for a copy that keeps its time."""
         ...
 
     def stamp(self, name: str) -> str:
-        """A text that changes whenever the photo was written to or replaced."""
+        """Returns a text that changes whenever the photo was written to or replaced."""
         ...
 
 
@@ -47,7 +47,7 @@ class ImageFolder:
     folder: Path
 
     def path(self, name: str) -> Path:
-        """The photo's file."""
+        """Returns the photo's file."""
         return self.folder / name
 
     def read(self, name: str) -> bytes:
@@ -55,7 +55,7 @@ class ImageFolder:
         return self.path(name).read_bytes()
 
     def version(self, name: str) -> str:
-        """Size and time of change, see `ImageSource`."""
+        """Returns size and time of change, see `ImageSource`."""
         status = self.path(name).stat()
         return f"{status.st_size} {status.st_mtime_ns}"
 
@@ -82,7 +82,7 @@ class Manifest:
     """Further numbers of each photo, by column, that a loss may use: the spread of its opinions, say."""
 
     def select(self, rows: Int[np.ndarray, " m"]) -> "Manifest":
-        """The manifest of these rows."""
+        """Returns the manifest of these rows."""
 
         def take(column: tuple[str, ...]) -> tuple[str, ...]:
             return tuple(column[row] for row in rows) if column else ()
@@ -91,7 +91,7 @@ class Manifest:
         return Manifest(take(self.names), self.mos[rows], self.images, take(self.groups), take(self.scenes), targets)
 
     def extend(self, names: Sequence[str], images: ImageSource) -> "Manifest":
-        """The manifest with photos behind it that nobody scored: MOS and targets are 0.
+        """Returns the manifest with photos behind it that nobody scored: MOS and targets are 0.
 
         Args:
             names: of the further photos.
@@ -110,7 +110,7 @@ class Manifest:
 
 
 def _find_photos(listed: Sequence[str], folder: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """The file of each listed photo that is there; and why others are not matched, though files are called alike.
+    """Finds the file of each listed photo; tells why others are not matched, though files are called alike.
 
     Folders are listed only where a photo is not there by its exact name.
     """

@@ -13,7 +13,7 @@ NEARLY = "upper and lower case, the form of accents, slashes or spaces"
 
 
 def name_key(name: str) -> str:
-    """What two names have in common that differ in NEARLY only.
+    """Returns what two names have in common that differ in NEARLY only.
 
     A Mac writes an accent as a character of its own, Windows a backslash between folders.
     """
@@ -61,7 +61,7 @@ def find_names(listed: Iterable[str], names: Sequence[str]) -> tuple[dict[str, i
 
 
 def match_names(listed: Iterable[str], names: Sequence[str], where: str) -> dict[str, int]:
-    """`find_names`, for tables in which nothing may be ambiguous.
+    """Calls `find_names` for tables in which nothing may be ambiguous.
 
     Args:
         listed: the photos looked for.
@@ -81,7 +81,7 @@ def match_names(listed: Iterable[str], names: Sequence[str], where: str) -> dict
 
 
 def list_files(folder: Path, names: Iterable[str]) -> list[str]:
-    """The files in `folder` and in those folders below it that `names` lie in, whichever way these are written.
+    """Returns the files in `folder` and in those folders below it that `names` lie in, whichever way these are written.
 
     Each folder is listed once. What cannot be listed holds nothing.
     """

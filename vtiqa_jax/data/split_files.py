@@ -21,7 +21,7 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 def _read_liqe_list(folder: Path, part: str) -> list[str]:
-    """The names in the one file of a folder whose name ends in the part: a path and a score to a line (LIQE)."""
+    """Reads the names in the file of a folder whose name ends in the part: a path and a score to a line (LIQE)."""
     files = [file for file in sorted(folder.iterdir()) if file.stem.endswith(part)]
     if len(files) > 1:
         raise UserError(f"{folder} holds more than one split: {', '.join(file.name for file in files)}")
@@ -31,7 +31,7 @@ def _read_liqe_list(folder: Path, part: str) -> list[str]:
 
 
 def _read_parts(path: Path, column: str, meta: Path | None) -> tuple[dict[str, list[str]], bool]:
-    """The names in each part, and whether the test photos select the best epoch."""
+    """Returns the names in each part, and whether the test photos select the best epoch."""
     if path.is_dir():
         return {part: _read_liqe_list(path, part) for part in PARTS}, False
     if path.suffix == ".json":

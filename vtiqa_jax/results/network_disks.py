@@ -23,7 +23,7 @@ def filesystem_type(path: Path, mountinfo: str) -> str:
 
 
 def is_on_network_disk(path: Path) -> bool:
-    """Whether a file is, or would be, on a network disk; other systems than Linux do not say."""
+    """Tells whether a file is, or would be, on a network disk; other systems than Linux do not say."""
     try:
         mountinfo = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:

@@ -46,7 +46,7 @@ class ScoreTable:
         return f"ScoreTable({len(self)} photos, {failed} failed; {self.scale})"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows. Names and reasons are other people's text."""
+        """Returns what a notebook shows. Names and reasons are other people's text."""
         shown = [
             column
             for column in score_columns(mosaics=True)

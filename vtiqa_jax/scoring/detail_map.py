@@ -91,7 +91,7 @@ class DetailMap:
         return None if place is None else self.middle(*place)
 
     def draw(self, title: str = "") -> bytes:
-        """A PNG: the photo beside itself under the map. What is hatched has no structure.
+        """Returns a PNG: the photo beside itself under the map. What is hatched has no structure.
 
         Raises:
             ValueError: the map does not have its photo.
@@ -111,7 +111,7 @@ class DetailMap:
         paint_places(axes, self.region.cut(self.photo), self.octaves, MAX_OCTAVES, title, label)
 
     def _repr_png_(self) -> bytes | None:
-        """What a notebook shows."""
+        """Returns what a notebook shows."""
         return None if self.photo is None else self.draw()
 
 

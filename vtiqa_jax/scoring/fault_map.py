@@ -69,7 +69,7 @@ class FaultMap:
         return down / self.height, across / self.width
 
     def draw(self, title: str = "") -> bytes:
-        """A PNG: the photo beside itself under the map. What is hatched has no structure.
+        """Returns a PNG: the photo beside itself under the map. What is hatched has no structure.
 
         Raises:
             ValueError: the map does not have its photo.
@@ -92,7 +92,7 @@ class FaultMap:
         paint_places(axes, self.region.cut(self.photo), self.values, most, title, label)
 
     def _repr_png_(self) -> bytes | None:
-        """What a notebook shows."""
+        """Returns what a notebook shows."""
         return None if self.photo is None else self.draw()
 
 

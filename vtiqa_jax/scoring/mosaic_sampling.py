@@ -30,7 +30,7 @@ class MosaicSampling:
             raise UserError(f"sampling needs at least 2 mosaics and a seed from 0 on, not {self.count} and {self.seed}")
 
     def offsets(self, config: ModelConfig) -> tuple[Offsets, Offsets]:
-        """Row and column offsets, pixels: uniform over a cell, as `FinetuneRecipe.augment` draws them.
+        """Draws row and column offsets, pixels: uniform over a cell, as in `FinetuneRecipe.augment`.
 
         Each sample has as many mosaics as a score averages (`config.eval_mosaics`).
 
@@ -53,7 +53,7 @@ def score_samples(
     rows: Int[Array, "samples mosaics grid"],
     cols: Int[Array, "samples mosaics grid"],
 ) -> Float[Array, "batch samples"]:
-    """Scores of stored photos by each sample of mosaics.
+    """Scores stored photos by each sample of mosaics.
 
     The samples follow one another, so that memory does not grow with their number.
 
@@ -76,7 +76,7 @@ def score_samples(
 
 
 def probability_above(differences: Float[np.ndarray, " samples"]) -> float:
-    """How probable it is that with one more mosaic, drawn like these, a photo scores above another one.
+    """Returns the probability that with one more mosaic, drawn like these, a photo scores above another one.
 
     Args:
         differences: the photo's scores less those of the other one, by the same mosaics.

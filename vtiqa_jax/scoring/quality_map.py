@@ -60,13 +60,13 @@ class QualityMap:
         return say_place(*self.worst)
 
     def resample(self, height: int, width: int) -> Float[np.ndarray, "height width"]:
-        """The map of a photo of this size: linear between the middles of regions, constant beyond the outer ones."""
+        """Resamples to a photo's size: linear between the middles of regions, constant beyond the outer ones."""
         rows, columns = ((np.arange(side) + 0.5) / side for side in (height, width))
         down = np.stack([np.interp(rows, self.middles, column) for column in self.scores.T], axis=1)
         return np.stack([np.interp(columns, self.middles, row) for row in down]).astype(np.float32)
 
     def draw(self, title: str = "") -> bytes:
-        """A PNG: the photo beside itself under the map, with the map's scale and a cross at the worst place.
+        """Returns a PNG: the photo beside itself under the map, with the map's scale and a cross at the worst place.
 
         Raises:
             ValueError: the map does not have its photo.
@@ -106,7 +106,7 @@ class QualityMap:
             temporary.write_bytes(picture)
 
     def _repr_png_(self) -> bytes | None:
-        """What a notebook shows."""
+        """Returns what a notebook shows."""
         return None if self.photo is None else self.draw()
 
 
@@ -129,7 +129,7 @@ def make_quality_map(
     scale: LabelScale,
     dtype: ComputeDtype,
 ) -> QualityMap:
-    """The map of one photo.
+    """Returns the map of one photo.
 
     Args:
         pair: the photo in both stored sizes.

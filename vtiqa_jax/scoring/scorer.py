@@ -78,7 +78,7 @@ def _compile_step(
 
 @functools.cache
 def make_score_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh) -> ScoreStep:
-    """The step `(params, global_images, local_images) -> scores` of stored photos, for all models of this kind."""
+    """Makes the step `(params, global_images, local_images) -> scores` of stored photos."""
     return _compile_step(config, dtype, mesh, lambda model, *images: model.score(*images))
 
 
@@ -125,7 +125,7 @@ def make_judge_step(
 
 @functools.cache
 def make_feature_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh) -> JudgeStep:
-    """The step `(params, *images) -> {"features": ...}`, what the head sees of photos by what `eval_cuts` keeps."""
+    """Makes the step `(params, *images) -> {"features": ...}`, what the head sees of photos."""
 
     def encode(model: Any, *images: Array) -> Judgements:
         features = model.encode_views(images)
@@ -136,12 +136,12 @@ def make_feature_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh) -> J
 
 @functools.partial(jax.jit, static_argnames="dtype")
 def round_weights(params: Params, dtype: ComputeDtype) -> Params:
-    """The parameters with every matrix in the dtype it is multiplied in: rounded once, and not for each batch."""
+    """Rounds every matrix to the dtype it is multiplied in: once, and not for each batch."""
     return {name: a.astype(dtype) if parameters.is_matmul_weight(name) else a for name, a in params.items()}
 
 
 def pass_size(mesh: Mesh, count: int, batch_size: int | None = None) -> int:
-    """Photos of one pass over all devices.
+    """Returns the number of photos of one pass over all devices.
 
     Args:
         mesh: the devices.
@@ -167,7 +167,7 @@ def score_store(
     rows: Int[np.ndarray, " rows"],
     batch_size: int | None = None,
 ) -> Float[np.ndarray, " rows"]:
-    """Scores of stored photos.
+    """Scores stored photos.
 
     Args:
         step: of `make_score_step`, for the store's mesh.
@@ -211,7 +211,7 @@ class _Loaded:
 
 
 def _name(photo: Any, position: int) -> str:
-    """What a photo is called in messages."""
+    """Returns what a photo is called in messages."""
     return str(photo) if isinstance(photo, str | os.PathLike) else f"photo {position}"
 
 
@@ -268,7 +268,7 @@ class Scorer:
         compute_dtype: ComputeDtype = "float32",
         false_alarms: float = DEFAULT_RATE,
     ) -> "Scorer":
-        """A model read from disk, see `vtiqa_jax.load`.
+        """Returns a model read from disk, see `vtiqa_jax.load`.
 
         Raises:
             UserError: `path` is no checkpoint, or a backbone without a head; or the rate of false alarms is not known.
@@ -576,7 +576,7 @@ class Scorer:
                 yield from np.asarray(features)
 
     def explain(self, photo: Any) -> QualityMap:
-        """Where a photo is bad: its score with the local view cut from one region alone, region by region.
+        """Maps where a photo is bad: its score with the local view cut from one region alone, region by region.
 
         Takes as long as two dozen scores.
 
@@ -604,7 +604,7 @@ class Scorer:
     def explain_detail(
         self, photo: Any, *, at: tuple[float, float] | None = None, arrangement: Arrangement = "tiles"
     ) -> DetailMap:
-        """Where a photo is sharp, clean and real at its own pixels, and where it is not.
+        """Maps where a photo is sharp, clean and real at its own pixels, and where it is not.
 
         Args:
             photo: see `score`.
@@ -648,7 +648,7 @@ class Scorer:
         )
 
     def explain_reason(self, photo: Any, reason: str, *, at: tuple[float, float] | None = None) -> FaultMap:
-        """Where in a photo a fault is, at its own pixels.
+        """Maps where in a photo a fault is, at its own pixels.
 
         Args:
             photo: see `score`.
@@ -694,7 +694,7 @@ class Scorer:
         return ScoreTable(tuple(self.stream(photos, inspect=thumbnail, sampling=sampling)), self.scale)
 
     def percentile(self, scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        """The share of training photos that a photo of this score is better than, in percent.
+        """Returns the share of training photos that a photo of this score is better than, in percent.
 
         Raises:
             UserError: the model does not say how training photos score.
@@ -707,6 +707,6 @@ class Scorer:
     def score_store(
         self, store: ImageStore, rows: Int[np.ndarray, " rows"], *, batch_size: int | None = None
     ) -> Float[np.ndarray, " rows"]:
-        """Scores of stored photos, see `score_store`; the store has this scorer's devices."""
+        """Scores stored photos, see `score_store`; the store has this scorer's devices."""
         step = make_score_step(self.config, self.compute_dtype, self.mesh)
         return score_store(step, self._params, store, rows, batch_size)

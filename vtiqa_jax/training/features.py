@@ -106,7 +106,7 @@ class FeatureStore:
     mesh: Mesh
 
     def read(self, rows: Int[np.ndarray, " n"]) -> Batch:
-        """`features` of the given photos (a multiple of the mesh)."""
+        """Reads `features` of the given photos (a multiple of the mesh)."""
         local = rows[sharding.local_slice(len(rows), self.mesh)]
         return {FEATURE_COLUMN: sharding.shard_batch(self.features[local], self.mesh)}
 
@@ -137,7 +137,7 @@ class HeadAlone:
         return (jnp.concatenate([features[:, 0], mosaic], axis=1),)
 
     def merge(self, params: Params) -> QualityHead:
-        """The head among the parameters."""
+        """Returns the head among the parameters."""
         return parameters.merge_head(self.config, params, self.head_dropout)
 
     def score(

@@ -107,7 +107,7 @@ class FinetuneRecipe(Recipe):
         return float(mos.mean()), float(mos.std())
 
     def auxiliary_photos(self, photos: Manifest, rows: Int[np.ndarray, " n"], scale: LabelScale) -> AuxiliaryPhotos:
-        """Distorted versions of training photos, a ladder in a group."""
+        """Makes distorted versions of training photos, a ladder in a group."""
         if not self.ladders:
             return AuxiliaryPhotos(photos)
         better = scale.higher_is_better
@@ -118,19 +118,19 @@ class FinetuneRecipe(Recipe):
         return AuxiliaryPhotos(longer, ladders, self.ladders_per_batch, columns)
 
     def learner(self, config: ModelConfig, mesh: Mesh) -> Learner:
-        """The whole model, or the head alone."""
+        """Returns the whole model, or the head alone."""
         if self.freeze_backbone:
             return HeadAlone(config, mesh, self.compute_dtype, self.head_dropout)
         return super().learner(config, mesh)
 
     def is_trainable(self, name: str, config: ModelConfig, *, head_only: bool) -> bool:
-        """Everything after the frozen blocks learns, or the head alone."""
+        """Lets everything after the frozen blocks learn, or the head alone."""
         if self.freeze_backbone:
             return param_group(name)[0] == "head"
         return self.freeze_blocks == 0 or layer_index(name, config.depth) > self.freeze_blocks
 
     def optimizer(self, config: ModelConfig) -> optax.GradientTransformation:
-        """AdamW with clipping; each parameter scaled to its own share of the head's learning rate."""
+        """Returns AdamW with clipping; each parameter has its own share of the head's learning rate."""
         if self.freeze_blocks > config.depth:
             raise UserError(f"--recipe.freeze-blocks {self.freeze_blocks}, but the model has {config.depth} blocks")
 
@@ -153,7 +153,7 @@ class FinetuneRecipe(Recipe):
         )
 
     def augment(self, key: Array, batch: Batch, config: ModelConfig) -> tuple[Array, Array]:
-        """Random crop, mosaic offsets and one flip for both views, drawn for each photo by itself."""
+        """Draws crop, mosaic offsets and one flip for both views, for each photo by itself."""
         small, large = batch["global_images"], batch["local_images"]
         count, height, width, _ = large.shape
         grid, patch = config.mosaic_grid, config.mosaic_patch
@@ -166,7 +166,7 @@ class FinetuneRecipe(Recipe):
         return views.flip(global_view, flipped), views.flip(views.mosaic(large, rows, cols, patch), flipped)
 
     def loss(self, outputs: Float[Array, " batch"], batch: Batch) -> tuple[Float[Array, ""], dict[str, Array]]:
-        """Mean absolute error plus `plcc_weight` times 1 - PLCC of the batch; with ladders also their ranking loss."""
+        """Returns mean absolute error plus `plcc_weight` times 1 - PLCC; with ladders also their ranking loss."""
         labels, mask = batch["labels"], batch["mask"]
         weights = mask / mask.sum()
         centred, centred_labels = outputs - (weights * outputs).sum(), labels - (weights * labels).sum()
@@ -194,7 +194,7 @@ class FinetuneRecipe(Recipe):
         )
 
     def learning_rate(self, state: ScheduleState, step: int, steps_per_epoch: int) -> float:
-        """The head's: up along a line, down along a cosine."""
+        """Returns the head's: up along a line, down along a cosine."""
         steps = self.epochs * steps_per_epoch
         warmup = max(1, round(steps * self.warmup))
         # Plain floats: Optax's schedules would start half a dozen operations on the device for each step.
@@ -203,5 +203,5 @@ class FinetuneRecipe(Recipe):
         return self.head_lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
     def remaining_epochs(self, state: ScheduleState) -> int | None:
-        """Known from the start."""
+        """Returns a number that is known from the start."""
         return self.epochs - state.epoch

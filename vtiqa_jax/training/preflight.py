@@ -83,7 +83,7 @@ def leakage_warning(start: Checkpoint, data: Any, split: str) -> str:
 def notes(
     split: Split, start: Checkpoint, before: Checkpoint | None, options: TrainOptions, data: Any, split_hash: str
 ) -> Iterator[str]:
-    """What a person should know of a run before it begins, a line each.
+    """Yields what a person should know of a run before it begins, a line each.
 
     Args:
         split: of the run.

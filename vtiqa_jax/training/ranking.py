@@ -10,7 +10,7 @@ from vtiqa_jax.data.distorted import LEVELS
 def ranking_loss(
     outputs: Float[Array, " batch"], ladders: Float[Array, " batch"], level_index: Float[Array, " batch"], margin: float
 ) -> Float[Array, ""]:
-    """Hinge loss over the pairs of neighbouring levels of a ladder: the score has to fall by `margin` times the step.
+    """Returns a hinge loss over neighbouring levels: the score has to fall by `margin` times the step.
 
     The margin is proportional to the level difference, so barely visible steps cost little.
 

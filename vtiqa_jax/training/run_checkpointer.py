@@ -61,7 +61,7 @@ class SavedState:
 
 
 def _leaves(tree: Any) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Shape and type of every array in a tree, by path. Orbax describes a named tuple as a dict: the paths agree."""
+    """Returns shape and type of each array in a tree, by path; Orbax describes a named tuple as a dict."""
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
     return {
         jax.tree_util.keystr(path, simple=True, separator="/"): (tuple(leaf.shape), str(leaf.dtype))
