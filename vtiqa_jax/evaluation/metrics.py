@@ -151,8 +151,10 @@ def fit_logistic(scores: Scores, mos: Scores) -> Scores:
 def bootstrap_ci(
     scores: Scores, mos: Scores, *, resamples: int = 1000, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """Returns 95 % bootstrap intervals (percentile, photos resampled) of the metrics that have some; NaN for fewer than 3
-    photos, and where all scores or all MOS are equal."""
+    """Returns 95 % bootstrap intervals (percentile, photos resampled) of the metrics that have some.
+
+    They are NaN for fewer than 3 photos, and where all scores or all MOS are equal.
+    """
     statistics = {name: metric.resampled for name, metric in METRICS.items() if metric.resampled}
     if len(scores) < 3 or np.ptp(scores) == 0 or np.ptp(mos) == 0:
         return dict.fromkeys(statistics, (np.nan, np.nan))
