@@ -1515,10 +1515,17 @@ FAULTS = (
         "tests/test_stacks.py::test_the_cameras_own_file_is_kept_over_a_reduced_one",
     ),
     Fault(
+        "the best few are the lowest where higher is better",
+        "vtiqa_jax/commands/selection.py",
+        "sign = -1 if higher_is_better else 1",
+        "sign = 1 if higher_is_better else -1",
+        "tests/test_score_command.py::test_the_best_few_are_chosen",
+    ),
+    Fault(
         "a bracket is torn apart by a least score",
         "vtiqa_jax/commands/selection.py",
-        "self._is_between(result) or result.stack in whole",
-        "self._is_between(result)",
+        "if any(map(self._is_between, group))]",
+        "if all(map(self._is_between, group))]",
         "tests/test_stack_command.py::test_the_best_and_the_rejects_are_all_photos",
     ),
     Fault(
@@ -1873,8 +1880,8 @@ FAULTS = (
     Fault(
         "an unreadable photo ends with exit status 0",
         "vtiqa_jax/commands/score.py",
-        "return 1 if failed or not all_done else 0",
-        "return 0 if all_done else 1",
+        "return 1 if failed or not (is_done and has_stars) else 0",
+        "return 0 if is_done and has_stars else 1",
         "tests/test_commands.py::test_score_goes_on_after_a_bad_photo_and_says_so",
     ),
     # ---- stars ----

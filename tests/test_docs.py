@@ -18,6 +18,8 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import tyro
 import yaml
@@ -211,7 +213,7 @@ def test_the_citation_is_of_this_version() -> None:
 
 # ---- the documents' Python ----
 
-RUN = ("scoring", "explain", "flax", "choosing")
+RUN = ("scoring", "explain", "flax", "choosing", "curator", "engineer", "researcher")
 """Documents with Python."""
 
 
@@ -224,11 +226,23 @@ def test_the_python_of_the_documents(
     pixels = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
     for name in ("a.jpg", "b.jpg"):
         Image.fromarray(pixels).save(tmp_path / name)
+    if document.stem == "curator":
+        (tmp_path / "scores").mkdir()
+        pairs = {
+            "good": (3.5, 90.0, None),
+            "bad": (2.5, 90.0, None),
+            "enlarged": (3.5, 40.0, None),
+            "plot": (3.5, 90.0, "no photo"),
+        }
+        columns = dict(zip(("low", "holds", "warning"), map(list, zip(*pairs.values(), strict=True)), strict=True))
+        pq.write_table(pa.table({"path": list(pairs), **columns}), tmp_path / "scores" / "part.parquet")
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"array_uint8_hwc": pixels, "pil_image": Image.fromarray(pixels)}
     for block in blocks(document, "python"):
         exec(block, names)
     said = capsys.readouterr().out
+    if document.stem == "curator":
+        assert names["good"] == ["good"]
     if document.stem == "flax":
         losses = [float(loss) for loss in re.findall(r"^loss (\S+)$", said, re.MULTILINE)]
         assert len(losses) == 10

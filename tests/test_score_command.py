@@ -23,10 +23,12 @@ from tests.conftest import Command
 from vtiqa_jax import __main__ as vtiqa
 from vtiqa_jax import atomic
 from vtiqa_jax.commands import selection
+from vtiqa_jax.commands.selection import Selection
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.photos import decode, transfer
 from vtiqa_jax.photos.files import find
 from vtiqa_jax.results import score_cache
+from vtiqa_jax.results.results import ScoreResult
 from vtiqa_jax.scoring.scorer import Scorer
 
 COUNT = 24
@@ -317,7 +319,7 @@ def test_a_long_run_on_a_terminal_ends_with_a_summary(
 
 
 def test_lines_come_in_the_order_that_is_asked_for(
-    folder: Path, model: Path, scores: dict[Path, float], command: Command
+    model: Path, scores: dict[Path, float], tmp_path: Path, command: Command
 ) -> None:
     orders = {
         "best": sorted(scores, key=lambda photo: -scores[photo]),
@@ -327,8 +329,42 @@ def test_lines_come_in_the_order_that_is_asked_for(
     for order, expected in orders.items():
         said = command(vtiqa.main, "score", *reversed(list(scores)), "--checkpoint", model, "--sort", order)[1]
         assert [line.split()[-1] for line in said.splitlines()[1:]] == list(map(str, expected)), order
+        command(vtiqa.main, "score", *scores, "--checkpoint", model, "--sort", order, "--out", tmp_path / "s.csv")
+        rows = csv.DictReader((tmp_path / "s.csv").read_text().splitlines())
+        assert [row["image"] for row in rows] == list(map(str, expected)), order
     said = command(vtiqa.main, "score", *reversed(list(scores)), "--checkpoint", model)[1]
     assert [line.split()[-1] for line in said.splitlines()[1:]] == list(map(str, reversed(list(scores)))), "as given"
+
+
+def test_the_best_few_are_chosen(folder: Path, model: Path, scores: dict[Path, float], command: Command) -> None:
+    ordered = sorted(scores, key=lambda photo: -scores[photo])
+    arguments = ("score", folder, "--checkpoint", model, "--list")
+    for top in (1, 3, len(scores) + 5):
+        assert command(vtiqa.main, *arguments, "--top", top)[1].splitlines() == list(map(str, ordered[:top]))
+    below = command(vtiqa.main, *arguments, "--top", 2, "--max-score", scores[ordered[1]] + 1e-5)[1].splitlines()
+    assert below == list(map(str, ordered[1:3])), "of those that the other options choose"
+    status, _, error = command(vtiqa.main, *arguments, "--top", 0)
+    assert (status, error) == (2, "vtiqa: --top 0: choose at least one photo\n")
+    status, _, error = command(vtiqa.main, "score", folder, "--checkpoint", model, "--top", 2, "--move-to", "there")
+    assert status == 2 and "the next run would move the best of what is left" in error
+
+
+def test_where_lower_is_better_the_lowest_are_chosen() -> None:
+    results = [ScoreResult(Path(name), score) for name, score in (("a", 3.0), ("b", 1.0), ("c", 2.0), ("d", None))]
+    names = [result.image.name for result in Selection(top=2, paths_only=True).choose(results, higher_is_better=False)]
+    assert names == ["b", "c"]
+
+
+def test_a_bracket_counts_as_one_among_the_best() -> None:
+    bracket = [
+        ScoreResult(Path(f"bracket{number}"), score, stack=7, stack_kind="exposure bracket", best=True)
+        for number, score in enumerate((1.0, 4.0, 2.0))
+    ]
+    others = [ScoreResult(Path(name), score, best=True) for name, score in (("good", 5.0), ("fair", 3.0))]
+    chosen = Selection(top=2, best_of_stacks=True, paths_only=True).choose([others[1], *bracket, others[0]])
+    assert [result.image.name for result in chosen] == ["good", "bracket0", "bracket1", "bracket2"]
+    split = Selection(top=2, paths_only=True).choose([others[1], *bracket, others[0]])
+    assert [result.image.name for result in split] == ["good", "bracket1"], "without --best-of-stacks photos count"
 
 
 def test_compare_says_which_and_how_sure(

@@ -24,13 +24,13 @@ Order = Literal["best", "worst", "name", "given"]
 
 
 def sort_results(results: Sequence[ScoreResult], order: Order, scale: LabelScale) -> list[ScoreResult]:
-    """Sorts results; by score, those without one come last."""
+    """Sorts results; by rank, those without one come last."""
     if order == "given":
         return list(results)
     if order == "name":
         return sorted(results, key=lambda result: str(result.image))
     sign = 1 if scale.higher_is_better == (order == "worst") else -1
-    return sorted(results, key=lambda result: (result.score is None, sign * (result.score or 0)))
+    return sorted(results, key=lambda result: (result.rank is None, sign * (result.rank or 0)))
 
 
 class Display:

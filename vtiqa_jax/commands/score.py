@@ -17,7 +17,7 @@ from tyro.conf import Positional, arg
 import vtiqa_jax
 from vtiqa_jax import atomic
 from vtiqa_jax.choosing.stacks import find_stacks, mark_stacks
-from vtiqa_jax.commands.display import Display, Order
+from vtiqa_jax.commands.display import Display, Order, sort_results
 from vtiqa_jax.commands.photos import find_photos
 from vtiqa_jax.commands.selection import Selection
 from vtiqa_jax.commands.sigterm import raise_on_sigterm
@@ -76,8 +76,8 @@ def score(
         false_alarms: share of good photos of which any reason is named, 0.005 to 0.1.
         selection: choose photos by their score.
         stars: ratings for other programs.
-        sort: print the best or the worst photos first, or by name; when not given, the best come first on a terminal,
-            and elsewhere photos are printed as they are found.
+        sort: the best or the worst photos first, by rank, or by name; also in --out and --list. When not given, the
+            best come first on a terminal, and elsewhere photos are in the order in which they are found.
         cache: keep scores in this file, or folder: only new and changed photos are read the next time.
         quiet: print nothing but mistakes, and what --list asks for.
         batch_size: photos computed together; 4 at most on a CPU, and 64 on a GPU when not given.
@@ -161,7 +161,7 @@ def score(
             raise
         is_scored = any(result.score is not None for result in results)
         stacks = find_stacks(results, higher_is_better=model.scale.higher_is_better)
-        results = mark_stacks(results, stacks)
+        results = sort_results(mark_stacks(results, stacks), sort or "given", model.scale)
         if out is not None and is_scored:
             columns = score_columns(mosaics=sampling is not None, reasons=reasons)
             score_files.write_scores(out, ending, results, columns, model.scale)
@@ -197,8 +197,8 @@ def score(
     has_stars = not stars.xmp or stars.apply(
         results, model.scale, quiet=quiet
     )  # first: what is copied then has them inside
-    all_done = selection.apply(results, targets, paths) and has_stars
-    return 1 if failed or not all_done else 0
+    is_done = selection.apply(results, targets, paths, higher_is_better=model.scale.higher_is_better)
+    return 1 if failed or not (is_done and has_stars) else 0
 
 
 def _refuse_collisions(out: Path | None, cache: Path | None, report: Path | None) -> None:
