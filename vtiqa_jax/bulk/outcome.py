@@ -15,8 +15,8 @@ def _open(job: Job) -> dataset.Dataset:
 
 def count_rows(job: Job) -> tuple[int, int]:
     """Returns the number of rows of the result, and of those that have no score."""
-    found = _open(job)
-    return found.count_rows(), found.count_rows(filter=dataset.field("error").is_valid())
+    rows = _open(job)
+    return rows.count_rows(), rows.count_rows(filter=dataset.field("error").is_valid())
 
 
 def list_failed(job: Job, most: int) -> list[tuple[str, str]]:

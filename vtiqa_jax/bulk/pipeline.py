@@ -108,17 +108,17 @@ class ScorePhotos:
         photos = decoding.unpack(table, self._scorer.config.preparation)
         readable = [arrays for arrays, error in zip(photos, errors, strict=True) if error is None]
         results = self._scorer.score_prepared(readable, self._size)
-        found = [
+        scored = [
             next(results).warned(warning) if error is None else ScoreResult(None, None, error)
             for error, warning in zip(errors, table["warning"].to_pylist(), strict=True)
         ]
-        known = {name: table[name] for name in ("path", "key", "width", "height")}
-        known["model"] = pa.array([self._fingerprint] * len(found), pa.string())
+        copied = {name: table[name] for name in ("path", "key", "width", "height")}
+        copied["model"] = pa.array([self._fingerprint] * len(scored), pa.string())
         schema = arrow_schema(self._columns)
         arrays = [
-            known[column.name]
-            if column.name in known
-            else pa.array([column.value(result) for result in found], schema.field(column.name).type)
+            copied[column.name]
+            if column.name in copied
+            else pa.array([column.value(result) for result in scored], schema.field(column.name).type)
             for column in self._columns
         ]
         return pa.table(arrays, schema=schema)
@@ -207,7 +207,7 @@ def run(job: Job) -> None:
         id_column="path", checkpoint_path=job.done, override_filesystem=job.system, delete_checkpoint_on_success=False
     )
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    count, rows, given = plan_actors(machines, job.batch_size)
+    count, rows, resources = plan_actors(machines, job.batch_size)
     cache = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
     model = ray.put(dataclasses.replace(job.model, params=jax.tree.map(np.asarray, job.model.params)))
     scored = decode_photos(job.files, job.keyed_by, job.model.config.preparation, rows).map_batches(
@@ -224,7 +224,7 @@ def run(job: Job) -> None:
             job.false_alarms,
             bulk_columns(reasons=job.reasons),
         ),
-        **given,
+        **resources,
     )
     scored.write_parquet(
         job.out, filesystem=job.system, min_rows_per_file=job.rows_per_file, ray_remote_args={"num_cpus": 0.5}

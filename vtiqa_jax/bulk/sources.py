@@ -106,20 +106,20 @@ def _is_known(name: str) -> bool:
 def _in_bucket(system: fs.FileSystem, folder: str, left_out: files.LeftOut) -> list[str]:
     """Returns the photos, tars and Parquet files in a bucket's folder and below it, sorted."""
     selector = fs.FileSelector(folder, recursive=True)
-    found = sorted(info.path for info in system.get_file_info(selector) if info.type == fs.FileType.File)
+    paths = sorted(info.path for info in system.get_file_info(selector) if info.type == fs.FileType.File)
     begun = f"{own.PROGRESS}/{own.BEGUN}"
-    results = [path.removesuffix(begun) for path in found if path.endswith(begun)]
-    made = tuple(f"{result}{end}" for result in results for end in ("/", f"{own.PROGRESS}/"))
+    results = [path.removesuffix(begun) for path in paths if path.endswith(begun)]
+    own_results = tuple(f"{result}{end}" for result in results for end in ("/", f"{own.PROGRESS}/"))
     endings = files.judge_endings()
-    taken: list[str] = []
-    for path in found:
+    chosen: list[str] = []
+    for path in paths:
         below = path[len(folder) :].lstrip("/")
-        reason = files.OWN if path.startswith(made) else files.judge_path(below, endings, PACKED)
+        reason = files.OWN if path.startswith(own_results) else files.judge_path(below, endings, PACKED)
         if reason is None:
-            taken.append(path)
+            chosen.append(path)
         else:
             left_out.add(reason, path)
-    return taken
+    return chosen
 
 
 def find(source: str, left_out: files.LeftOut | None = None) -> list[str]:
@@ -136,12 +136,12 @@ def find(source: str, left_out: files.LeftOut | None = None) -> list[str]:
     name = normalize_uri(source)
     left_out = files.LeftOut() if left_out is None else left_out
     try:
-        found = _find_in_bucket(name, left_out) if "://" in name else _find_here(name, left_out)
+        paths = _find_in_bucket(name, left_out) if "://" in name else _find_here(name, left_out)
     except OSError as error:
         raise UserError(f"{source} cannot be read: {str(error).splitlines()[0]}") from error
-    if not found:
+    if not paths:
         raise UserError(f"no photos, tars or Parquet files in {source}")
-    return list(dict.fromkeys(found))  # a path that a list has twice is one photo
+    return list(dict.fromkeys(paths))  # a path that a list has twice is one photo
 
 
 def _find_here(name: str, left_out: files.LeftOut) -> list[str]:
@@ -164,8 +164,8 @@ def _find_in_bucket(name: str, left_out: files.LeftOut) -> list[str]:
         return _read_list(read_file(name)) if name.lower().endswith(LIST) else [_require_known(name)]
     if _has_wildcards(key):
         folder = key[: min(key.find(mark) for mark in "*?[" if mark in key)].rpartition("/")[0]
-        found = _in_bucket(system, folder, left_out)
-        return [scheme + path for path in found if PurePosixPath(f"/{path}").match(f"/{key}")]
+        paths = _in_bucket(system, folder, left_out)
+        return [scheme + path for path in paths if PurePosixPath(f"/{path}").match(f"/{key}")]
     raise UserError(f"{name}: there is no such file, folder or glob")
 
 

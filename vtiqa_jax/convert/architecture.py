@@ -159,7 +159,7 @@ def _check_layers(path: Path, settings: dict[str, Any]) -> list[str]:
         UserError: this model computes something else.
     """
     activation, epsilon = settings.get("hidden_act"), settings.get("layer_norm_eps")
-    name, assumed, told = settings.get("architecture"), [], []
+    name, assumed, notes = settings.get("architecture"), [], []
     if isinstance(name, str) and re.search("rope|relpos", name):
         raise UserError(
             f"{path}: the positions of {_shown(name)} are rotary or relative; this model adds them to patches"
@@ -176,8 +176,8 @@ def _check_layers(path: Path, settings: dict[str, Any]) -> list[str]:
             f" {LARGEST_EPSILON:g} features differ"
         )
     elif epsilon != LAYER_NORM_EPSILON:
-        told.append(f"the LayerNorms' epsilon is {epsilon:g} in {CONFIG} and {LAYER_NORM_EPSILON:g} here")
-    return [*([f"assumed, as in timm's ViTs: {', '.join(assumed)}"] if assumed else []), *told]
+        notes.append(f"the LayerNorms' epsilon is {epsilon:g} in {CONFIG} and {LAYER_NORM_EPSILON:g} here")
+    return [*([f"assumed, as in timm's ViTs: {', '.join(assumed)}"] if assumed else []), *notes]
 
 
 def _assume_heads(source: Path, sizes: ViTSizes, prefix: str) -> tuple[int, str]:
@@ -228,7 +228,7 @@ def describe(source: Path, sizes: ViTSizes, heads: int | None, prefix: str = "")
         settings = _of_timm(described, sizes.embed_dim) if is_timms else _of_hugging_face(described)
     said = _number(path, settings, "num_attention_heads")
     _check_sizes(path, settings, sizes)
-    told = _check_layers(path, settings)
+    notes = _check_layers(path, settings)
     if heads is not None and said is not None and heads != said:
         raise UserError(f"--heads {heads} contradicts {path}, which says {said}")
     if heads is not None:
@@ -249,4 +249,4 @@ def describe(source: Path, sizes: ViTSizes, heads: int | None, prefix: str = "")
         mlp_ratio=sizes.mlp_dim // sizes.embed_dim,
         patch_size=target_patch_size(sizes),
     )
-    return config, [line, *told]
+    return config, [line, *notes]

@@ -31,7 +31,7 @@ class FoundViT:
     """Its arrays under timm's names."""
     prefix: str
     """What their names begin with in the file, "" or ending in a dot."""
-    told: list[str]
+    notes: list[str]
     """Lines that say what was taken and what was left out."""
 
 
@@ -49,8 +49,8 @@ def _is_whole(arrays: Arrays, prefix: str) -> bool:
     )
 
 
-def _choose(name: str, arrays: Arrays, found: list[str], prefix: str | None) -> str:
-    if not found:
+def _choose(name: str, arrays: Arrays, prefixes: list[str], prefix: str | None) -> str:
+    if not prefixes:
         shown = ", ".join(list(arrays)[:3])
         raise UserError(
             f"{name} holds no ViT of timm's or Hugging Face's names: no array is called {PATCH_KERNEL} or"
@@ -58,10 +58,10 @@ def _choose(name: str, arrays: Arrays, found: list[str], prefix: str | None) -> 
         )
     if prefix is not None:
         dotted = f"{prefix.removesuffix('.')}." if prefix else ""
-        if dotted not in found:
-            raise UserError(f"{name} holds no ViT below --prefix {prefix!r}; there is one below {_listed(found)}")
+        if dotted not in prefixes:
+            raise UserError(f"{name} holds no ViT below --prefix {prefix!r}; there is one below {_listed(prefixes)}")
         return dotted
-    whole = [one for one in found if _is_whole(arrays, one)] or found
+    whole = [one for one in prefixes if _is_whole(arrays, one)] or prefixes
     if len(whole) > 1:
         raise UserError(f"{name} holds several ViTs; say which with --prefix: {_listed(whole)}")
     return whole[0]
@@ -124,9 +124,9 @@ def find_vit(name: str, arrays: Arrays, prefix: str | None = None) -> FoundViT:
     kept = {key: array for key, array in renamed.items() if not BESIDE.fullmatch(key)}
     groups = Counter(_group(key, chosen) for key in arrays if key not in own)
     groups += Counter(chosen + key.split(".")[0] for key in renamed if key not in kept)
-    told = [f"taken: the ViT below {chosen.removesuffix('.')}"] if chosen else []
+    notes = [f"taken: the ViT below {chosen.removesuffix('.')}"] if chosen else []
     if groups:
         shown = [f"{group} ({count} arrays)" if count > 1 else group for group, count in groups.most_common(SHOWN)]
         more = [f"and {len(groups) - SHOWN} more"] if len(groups) > SHOWN else []
-        told.append(f"left out: {', '.join(shown + more)}")
-    return FoundViT(kept, chosen, told)
+        notes.append(f"left out: {', '.join(shown + more)}")
+    return FoundViT(kept, chosen, notes)

@@ -145,11 +145,11 @@ def _find_delimiter(head: str, columns: Sequence[str]) -> str:
     """Finds the character that parts a header into the most wanted columns, else into the most; or the comma."""
     wanted = {column.casefold() for column in columns}
 
-    def found(delimiter: str) -> tuple[int, int]:
+    def count_titles(delimiter: str) -> tuple[int, int]:
         titles = [cell.strip().casefold() for cell in next(csv.reader([head], delimiter=delimiter), [])]
         return len(wanted.intersection(titles)), len(titles)
 
-    return max(DELIMITERS, key=found)
+    return max(DELIMITERS, key=count_titles)
 
 
 def _read_text(path: Path) -> str:

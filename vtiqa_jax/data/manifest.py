@@ -114,21 +114,21 @@ def _find_photos(listed: Sequence[str], folder: Path) -> tuple[dict[str, str], d
 
     Folders are listed only where a photo is not there by its exact name.
     """
-    found: dict[str, str] = {}
+    matches: dict[str, str] = {}
     for name in listed:
         exact = (spelling for spelling in (name, name.strip()) if os.path.isfile(folder / spelling))
         if (file := next(exact, None)) is not None:
-            found[name] = file
-    others = [name for name in listed if name not in found and name.strip()]
+            matches[name] = file
+    others = [name for name in listed if name not in matches and name.strip()]
     if not others:
-        return found, {}
+        return matches, {}
     root = os.path.abspath(folder) + os.sep
     relative = {name: name.strip().removeprefix(root) for name in others}
-    taken = {os.path.abspath(folder / file) for file in found.values()}
+    taken = {os.path.abspath(folder / file) for file in matches.values()}
     files = [file for file in list_files(folder, relative.values()) if os.path.abspath(folder / file) not in taken]
     matched, problems = find_names(relative.values(), files)
-    found |= {name: files[matched[short]] for name, short in relative.items() if short in matched}
-    return found, {name: problems[short] for name, short in relative.items() if short in problems}
+    matches |= {name: files[matched[short]] for name, short in relative.items() if short in matched}
+    return matches, {name: problems[short] for name, short in relative.items() if short in problems}
 
 
 def read_csv(
@@ -173,14 +173,14 @@ def read_csv(
         values[column], wrong = table.numbers(column)
         problems += wrong
     listed = table.column("image")
-    found, unclear = _find_photos(listed, images)
+    matches, unclear = _find_photos(listed, images)
     seen: set[str] = set()
     for line, name in zip(table.lines, listed, strict=True):
         if not name.strip():
             problems.append(f"line {line}: no image named")
         elif name in unclear:
             problems.append(f"line {line}: {unclear[name]}")
-        elif (path := os.path.abspath(images / found.get(name, name.strip()))) in seen:
+        elif (path := os.path.abspath(images / matches.get(name, name.strip()))) in seen:
             problems.append(f"line {line}: image listed twice: {name.strip()}")
         else:
             seen.add(path)
@@ -189,18 +189,18 @@ def read_csv(
         problems += [f"line {line}: no {column}" for line, cell in cells if not cell.strip()]
     refuse(scores, sorted(problems, key=lambda problem: int(problem.removeprefix("line ").partition(":")[0])))
 
-    missing = [(line, name) for line, name in zip(table.lines, listed, strict=True) if name not in found]
+    missing = [(line, name) for line, name in zip(table.lines, listed, strict=True) if name not in matches]
     _tell_missing(scores, images, missing, len(listed), partial=partial, out=out)
 
     def column_of(column: str | None) -> tuple[str, ...]:
         return tuple(cell.strip() for cell in table.column(column)) if column else ()
 
     arrays = {column: np.array(array, np.float32) for column, array in values.items()}
-    names = tuple(found.get(name, name) for name in listed)
+    names = tuple(matches.get(name, name) for name in listed)
     photos = Manifest(
         names, arrays.pop("mos"), ImageFolder(images), column_of(group_column), column_of(scene_column), arrays
     )
-    return photos.select(np.array([row for row, name in enumerate(listed) if name in found], np.int64))
+    return photos.select(np.array([row for row, name in enumerate(listed) if name in matches], np.int64))
 
 
 def _tell_missing(

@@ -47,16 +47,18 @@ def find_names(listed: Iterable[str], names: Sequence[str]) -> tuple[dict[str, i
             others.setdefault(name_key(name), []).append(name)
     asking: dict[str, str] = {}
     for name in unique:
-        found = others.get(name_key(name), [])
-        if name in exact or not found:
+        candidates = others.get(name_key(name), [])
+        if name in exact or not candidates:
             continue
-        if len(found) > 1:
-            problems[name] = f"{name} could be {' or '.join(sorted(found))}, which differ in {NEARLY} only"
-        elif found[0] in asking:
-            problems[name] = f"{found[0]} could be {asking[found[0]]} or {name}, which differ in {NEARLY} only"
+        if len(candidates) > 1:
+            problems[name] = f"{name} could be {' or '.join(sorted(candidates))}, which differ in {NEARLY} only"
+        elif candidates[0] in asking:
+            problems[name] = (
+                f"{candidates[0]} could be {asking[candidates[0]]} or {name}, which differ in {NEARLY} only"
+            )
         else:
-            asking[found[0]] = name
-            matched[name] = exact[found[0]]
+            asking[candidates[0]] = name
+            matched[name] = exact[candidates[0]]
     return matched, problems
 
 

@@ -45,8 +45,10 @@ def _read_parts(path: Path, column: str, meta: Path | None) -> tuple[dict[str, l
         table = read_table(path, ())
         if column not in table.header:
             raise ValueError(f"no column `{column}` (found: {', '.join(table.header)}); name one with --split-column")
-        found = [cell.strip() for cell in table.column(column)]
-        return {p: [row[0] for row, part in zip(table.rows, found, strict=True) if part == p] for p in PARTS}, False
+        part_column = [cell.strip() for cell in table.column(column)]
+        return {
+            p: [row[0] for row, part in zip(table.rows, part_column, strict=True) if part == p] for p in PARTS
+        }, False
     if path.suffix == ".pkl":
         if meta is None:
             raise ValueError("it holds row numbers of pyiqa's meta information; give that CSV with --split-names")
@@ -130,7 +132,7 @@ def load(
         for part in PARTS:
             for row in getattr(split, part):
                 parts_of.setdefault(scenes[int(row)], set()).add(part)
-        for scene, found in sorted(parts_of.items()):
-            if len(found) > 1:
-                raise UserError(f"{path} puts photos of the scene {scene} into {' and '.join(sorted(found))}")
+        for scene, in_parts in sorted(parts_of.items()):
+            if len(in_parts) > 1:
+                raise UserError(f"{path} puts photos of the scene {scene} into {' and '.join(sorted(in_parts))}")
     return dataclasses.replace(split, select_on_test=select_on_test)

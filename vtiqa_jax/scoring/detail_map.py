@@ -213,12 +213,12 @@ def judge_grid(
         part = views[start : start + VIEWS_TOGETHER]
         padding = [(0, VIEWS_TOGETHER - len(part))] + [(0, 0)] * 3
         judged.append([np.asarray(values)[: len(part)] for values in judge(np.pad(part, padding))])
-    found = []
+    maps = []
     for values in zip(*judged, strict=True):
         whole = np.empty(rows * columns, np.float32)
         whole[order.ravel()] = np.concatenate(values).ravel()
-        found.append(whole.reshape(rows, columns))
-    return found
+        maps.append(whole.reshape(rows, columns))
+    return maps
 
 
 def make_detail_map(

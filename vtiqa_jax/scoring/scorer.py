@@ -273,16 +273,16 @@ class Scorer:
         Raises:
             UserError: `path` is no checkpoint, or a backbone without a head; or the rate of false alarms is not known.
         """
-        made = catalog.load(path)
-        if made.scale is None:
+        model = catalog.load(path)
+        if model.scale is None:
             raise UserError(
                 f"{path} is a backbone without a head; train one with: vtiqa train manifest ... --checkpoint {path}"
             )
         return cls(
-            made.config,
-            made.params,
-            made.scale,
-            provenance=made.provenance,
+            model.config,
+            model.params,
+            model.scale,
+            provenance=model.provenance,
             compute_dtype=compute_dtype,
             false_alarms=false_alarms,
         )
@@ -370,7 +370,7 @@ class Scorer:
         sureness = [number for number in (low, high, deviation, opinion_spread) if number is not None]
         if not np.isfinite([score, *mosaic_scores, *strengths, *sureness]).all() or math.isinf(holds):
             return ScoreResult(None, None, "its score is not a finite number; the weights may be damaged")
-        faults = [Fault(*found) for found in zip(WORDS, strengths, probabilities, strict=False)]
+        faults = [Fault(*values) for values in zip(WORDS, strengths, probabilities, strict=False)]
         if math.isnan(detail):  # nothing in it could be sharp or noisy
             faults = [fault for fault in faults if fault.name not in NATIVE_FAULTS]
         share, out_of_range = None, None

@@ -42,8 +42,8 @@ def format_header() -> str:
 def format_epoch(entry: dict[str, Any], seconds_left: float | None) -> str:
     """Returns one epoch as a line under `format_header`."""
     left = "-" if seconds_left is None else format_duration(seconds_left)
-    found = "".join(metric.show(entry[metric.name]) for metric in metrics.logged_metrics())
-    columns = f"{entry['epoch']:>6}{entry['loss']:>9.4f}{found}{entry['lr']:>10.2e}"
+    values = "".join(metric.show(entry[metric.name]) for metric in metrics.logged_metrics())
+    columns = f"{entry['epoch']:>6}{entry['loss']:>9.4f}{values}{entry['lr']:>10.2e}"
     return f"{columns}{entry['photos_per_second']:>10.1f}{left:>9}  {entry['note']}".rstrip()
 
 

@@ -200,12 +200,12 @@ class RunCheckpointer:
         """
         self.wait()
         # Orbax converts a type silently, and says nothing of use about a shape.
-        saved, wanted = _leaves(self._checkpointer.metadata(step).metadata), _leaves(like)
-        if saved != wanted:
-            key = min(key for key in saved.keys() | wanted if saved.get(key) != wanted.get(key))
+        saved, expected = _leaves(self._checkpointer.metadata(step).metadata), _leaves(like)
+        if saved != expected:
+            key = min(key for key in saved.keys() | expected if saved.get(key) != expected.get(key))
             raise UserError(
                 f"{self._path(step)} is not a state of this run: {key} is {saved.get(key, 'missing')},"
-                f" wanted is {wanted.get(key, 'nothing')}; remove {self.folder}"
+                f" expected is {expected.get(key, 'nothing')}; remove {self.folder}"
             )
         abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), like)
         return self._checkpointer.load(step, abstract)

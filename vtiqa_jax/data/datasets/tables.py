@@ -74,14 +74,14 @@ def read_mat(path: Path, key: str) -> np.ndarray:
     import scipy.io
 
     try:
-        found = scipy.io.loadmat(path, squeeze_me=True)
+        content = scipy.io.loadmat(path, squeeze_me=True)
     except NotImplementedError as error:
         raise UserError(f"{path} is not the released file but a copy saved by MATLAB 7.3 or newer") from error
     except (OSError, ValueError, scipy.io.matlab.MatReadError) as error:
         raise UserError(f"{path} cannot be read as a MATLAB file: {error}") from error
-    if key not in found:
-        raise UserError(f"{path} has no `{key}` (found: {', '.join(k for k in found if not k.startswith('__'))})")
-    return np.atleast_1d(found[key])
+    if key not in content:
+        raise UserError(f"{path} has no `{key}` (found: {', '.join(k for k in content if not k.startswith('__'))})")
+    return np.atleast_1d(content[key])
 
 
 def number(path: Path, name: str, value: Any) -> float:
