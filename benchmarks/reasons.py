@@ -311,7 +311,7 @@ def main(arguments: Arguments) -> None:
     model = Scorer(made.config, made.params, made.scale)
     judged: list[Judged] = []
     for path in tqdm(sorted(files.find([arguments.photos]))[: arguments.count], "photos", disable=None):
-        judged += judge(model, middle(read(Path(path)).pixels), zlib.crc32(Path(path).name.encode()))
+        judged += judge(model, middle(read(Path(path)).pixels, HEIGHT, WIDTH), zlib.crc32(Path(path).name.encode()))
     found = print_table(judged)
     found["false alarms"] = print_false_alarms(model, arguments.good or arguments.photos)
     if arguments.out:
