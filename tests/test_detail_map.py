@@ -321,7 +321,7 @@ def test_the_page_has_maps_of_detail(
     levels = np.frombuffer(base64.b64decode(detail["levels"]), np.uint8).reshape(-1, detail["columns"])
     shown = maps["octaves"]["low"] + maps["octaves"]["step"] * levels
     inside = np.clip(expected.octaves, page.OCTAVES["low"], page.OCTAVES["low"] + 254 * page.OCTAVES["step"])
-    np.testing.assert_allclose(np.where(levels == page.NO_OCTAVES, np.nan, shown), inside, atol=0.011)
+    np.testing.assert_allclose(np.where(levels == page.OCTAVES["none"], np.nan, shown), inside, atol=0.011)
     assert detail["top"] == pytest.approx(1 / (4 * VIEW + 2), abs=1e-4), "the middle of the photo is mapped"
     pictures = sorted(path.name for path in (report / "crops").iterdir())
     assert pictures == [f"00000-{place}.jpg" for place in range(len(detail["zooms"]))] and len(pictures) > 2

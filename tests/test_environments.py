@@ -260,7 +260,9 @@ def test_pictures_show_names_as_they_are(tmp_path: Path) -> None:
     scores = np.arange(5, dtype=np.float32)
     hostile = LabelScale("a$\\foo$ \u30cd", 0.0, 5.0)
     plots.scatter(tmp_path / "s.png", scores, scores + 1, correlations(scores, scores + 1), hostile)
-    found = QualityMap(np.eye(7, dtype=np.float32), np.linspace(0.1, 0.9, 7), hostile, np.zeros((20, 30, 3), np.uint8))
+    found = QualityMap(
+        np.eye(7, dtype=np.float32), np.linspace(0.1, 0.9, 7), hostile, photo=np.zeros((20, 30, 3), np.uint8)
+    )
     found.save(tmp_path / "m.png", "h\udce9$\\foo$ \u30cd.jpg")
     for name in ("s.png", "m.png"):
         assert cv2.imread(str(tmp_path / name)).std() > 5

@@ -245,7 +245,7 @@ def test_a_report_is_no_photos(tmp_path: Path, scale: LabelScale) -> None:
 def test_maps_and_plots_are_no_photos(tmp_path: Path, scale: LabelScale) -> None:
     make(tmp_path, "a.jpg", "mine.jpg.png", "scatter.png")
     photo = np.zeros((8, 8, 3), np.uint8)
-    QualityMap(np.eye(2), np.array([0.25, 0.75]), scale, photo).save(tmp_path / "a.jpg.png", "caf\udce9.jpg")
+    QualityMap(np.eye(2), np.array([0.25, 0.75]), scale, photo=photo).save(tmp_path / "a.jpg.png", "caf\udce9.jpg")
     mos = np.arange(4.0)
     plots.scatter(tmp_path / "scatter-test.png", mos, mos, correlations(mos, mos), scale)
     found, left_out = look(tmp_path)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vtiqa_jax.gallery.preview import encode_jpeg
+from vtiqa_jax.photos.jpeg import encode_jpeg
 from vtiqa_jax.photos.resize import Rgb
 from vtiqa_jax.scoring.detail_map import DetailMap
 

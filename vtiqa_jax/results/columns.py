@@ -42,6 +42,8 @@ class Column:
     """What is shown there instead of the value itself, as a string."""
     read: "Callable[[ScoreResult], Value] | None" = None
     """Finds the value, where it is no field or property."""
+    placed: bool = False
+    """Whether the page has a place for it; else it is listed among an open photo's facts."""
 
     def value(self, result: "ScoreResult") -> Value:
         """Returns what a result has in this column, rounded as files have it."""
@@ -79,51 +81,65 @@ COLUMNS = (
     Column("path", str, "the photo's path or address, and its place within a tar or Parquet file", where="bulk"),
     Column("key", str, "the photo's key in its tar, or in a column of its Parquet file", where="bulk"),
     Column(
-        "score", float, "on the model's scale; empty where there is an error", heading="score", shown="{:10.4f}"
+        "score", float, "on the model's scale; empty where there is an error", heading="score", shown="{:10.4f}",
+        placed=True,
     ),
     Column(
         "low", float, "the mean of thirty people is between this and `high` nine times in ten",
         heading="  people say   ", shown=f"  {{:<{LONGEST_INTERVAL}}}", words=say_interval,
+        placed=True,
     ),
-    Column("high", float, "see `low`"),
-    Column("opinion_spread", float, "standard deviation of single people's opinions"),
+    Column("high", float, "see `low`", placed=True),
+    Column("opinion_spread", float, "standard deviation of single people's opinions", placed=True),
     Column(
         "percentile", float, "share of the training photos that score worse, percent", decimals=1,
-        heading="  better than", shown="{:5.0f} %",
+        heading="  better than", shown="{:5.0f} %", placed=True,
     ),
-    Column("out_of_range", str, "`below` or `above`: beyond the scores of all training photos"),
+    Column("out_of_range", str, "`below` or `above`: beyond the scores of all training photos", placed=True),
     Column(
         "detail", float, "what the photo shows at 100 %, on the same scale; empty where nothing in it has structure",
-        heading="  detail", shown="{:8.4f}",
+        heading="  detail", shown="{:8.4f}", placed=True,
     ),
     Column(
         "holds", float, "the largest scale at which it is sharp, clean and real, percent of its width", decimals=1,
         heading="  holds up to", shown=f"  {{:<{LONGEST}}}", words=say_scale,
+        placed=True,
     ),
-    Column("rank", float, "by which photos are ordered: the score, and detail for a tenth"),
-    Column("stack", int, "the number of its stack; empty for a photo like no other", where="score"),
-    Column("stack_kind", str, "`burst`, `copies`, `exposure bracket`, `focus stack` or `panorama`", where="score"),
+    Column("rank", float, "by which photos are ordered: the score, and detail for a tenth", placed=True),
+    Column(
+        "stack", int, "the number of its stack; empty for a photo like no other", where="score", placed=True,
+    ),
+    Column(
+        "stack_kind", str, "`burst`, `copies`, `exposure bracket`, `focus stack` or `panorama`", where="score",
+        placed=True,
+    ),
     Column(
         "best", bool, "whether to keep it: the best of its stack, one of a stack kept whole, or like no other",
-        where="score",
+        where="score", placed=True,
     ),
-    Column("mean", float, "mean of the scores by sampled mosaics", where="mosaics", heading="  mean", shown="{:10.4f}"),
+    Column(
+        "mean", float, "mean of the scores by sampled mosaics", where="mosaics", heading="  mean", shown="{:10.4f}",
+        placed=True,
+    ),
     Column(
         "spread", float, "standard deviation of the scores by sampled mosaics", where="mosaics",
-        heading=" ± spread", shown=" ± {:.4f}",
+        heading=" ± spread", shown=" ± {:.4f}", placed=True,
     ),
-    Column("reasons", str, "what is wrong with it, the strongest first, with `; ` between", read=_reasons),
+    Column("reasons", str, "what is wrong with it, the strongest first, with `; ` between", read=_reasons, placed=True),
     *(
         Column(
             f"p_{name}", float, f"probability that a judge calls it plain: {plain}", where="reasons", decimals=4,
-            read=functools.partial(_probability, name),
+            read=functools.partial(_probability, name), placed=True,
         )
         for name, (_, plain, _) in WORDS.items()
     ),
-    Column("error", str, "why the photo has no score"),
-    Column("warning", str, "what is wrong with the file of a photo that was scored nevertheless, or with judging it"),
-    Column("width", int, "pixels, as the photo is looked at"),
-    Column("height", int, "pixels, as the photo is looked at"),
+    Column("error", str, "why the photo has no score", placed=True),
+    Column(
+        "warning", str, "what is wrong with the file of a photo that was scored nevertheless, or with judging it",
+        placed=True,
+    ),
+    Column("width", int, "pixels, as the photo is looked at", placed=True),
+    Column("height", int, "pixels, as the photo is looked at", placed=True),
     Column("model", str, "the model's fingerprint; `vtiqa info` prints that of float32", where="bulk"),
 )  # fmt: skip
 

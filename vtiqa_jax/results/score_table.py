@@ -6,9 +6,8 @@ import html
 import os
 from collections.abc import Iterator
 
-import cv2
-
 from vtiqa_jax.models.config import LabelScale
+from vtiqa_jax.photos.jpeg import encode_jpeg
 from vtiqa_jax.photos.resize import Resized, Rgb, make_thumbnail
 from vtiqa_jax.results.columns import score_columns
 from vtiqa_jax.results.reasons import say_reasons
@@ -22,7 +21,7 @@ SHOWN = 100
 
 def thumbnail(pixels: Rgb, _: Resized) -> bytes:
     """Makes a small JPEG file of a photo: what `Scorer.stream` is to call with each."""
-    return cv2.imencode(".jpg", make_thumbnail(pixels, THUMBNAIL_SIDE)[:, :, ::-1])[1].tobytes()
+    return encode_jpeg(make_thumbnail(pixels, THUMBNAIL_SIDE))
 
 
 @dataclasses.dataclass(frozen=True, repr=False)

@@ -20,6 +20,7 @@ from vtiqa_jax.models.vtiqa import VTIQA
 from vtiqa_jax.photos.place_grid import Arrangement, PlaceGrid, Region, arrange_mosaics, arrange_tiles
 from vtiqa_jax.photos.resize import Resized, Rgb
 from vtiqa_jax.results.words import say_place
+from vtiqa_jax.scoring.photo_map import PhotoMap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,7 +43,7 @@ MAX_OCTAVES = 2.0
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class DetailMap:
+class DetailMap(PhotoMap):
     """How much of the resolution is lost at each place of a photo, or of a region of it."""
 
     octaves: Float32[np.ndarray, "rows columns"]
@@ -56,8 +57,6 @@ class DetailMap:
     height: int
     """Of the photo, pixels."""
     width: int
-    photo: Rgb | None = None
-    """What `draw` draws the map on."""
 
     def __repr__(self) -> str:
         rows, columns = self.octaves.shape
@@ -90,18 +89,11 @@ class DetailMap:
         place = find_area(self.octaves, choose)
         return None if place is None else self.middle(*place)
 
-    def draw(self, title: str = "") -> bytes:
-        """Returns a PNG: the photo beside itself under the map. What is hatched has no structure.
-
-        Raises:
-            ValueError: the map does not have its photo.
-        """
-        from vtiqa_jax.scoring.map_pictures import draw_maps  # scoring does not wait for matplotlib
-
-        return draw_maps(self.photo, [self], title)
-
     def paint(self, axes: "Axes") -> None:
-        """Draws the region under the map on a part of a picture, with the map's scale beside it."""
+        """Draws the region under the map on a part of a picture, with the map's scale beside it.
+
+        What is hatched has no structure.
+        """
         from vtiqa_jax.scoring.map_pictures import paint_places
 
         assert self.photo is not None
@@ -109,10 +101,6 @@ class DetailMap:
         title = f"at 1:{self.factor}{'' if whole else f', {say_place(*self.center)}'}"
         label = f"octaves lost at 1:{self.factor}"
         paint_places(axes, self.region.cut(self.photo), self.octaves, MAX_OCTAVES, title, label)
-
-    def _repr_png_(self) -> bytes | None:
-        """Returns what a notebook shows."""
-        return None if self.photo is None else self.draw()
 
 
 def find_area(

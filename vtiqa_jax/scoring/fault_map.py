@@ -21,6 +21,7 @@ from vtiqa_jax.photos.resize import Resized, Rgb
 from vtiqa_jax.results.reasons import SEVERE, WORDS
 from vtiqa_jax.results.words import say_place
 from vtiqa_jax.scoring.detail_map import MIN_STRUCTURE, choose_factor, cut_grid, find_area, judge_grid
+from vtiqa_jax.scoring.photo_map import PhotoMap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +35,7 @@ SEEN_IN_PLAIN_PLACES = "luminance_noise", "chroma_noise", "compression"
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class FaultMap:
+class FaultMap(PhotoMap):
     """How much of one fault there is at each place of a photo, or of a region of it."""
 
     fault: str
@@ -49,8 +50,6 @@ class FaultMap:
     height: int
     """Of the photo, pixels."""
     width: int
-    photo: Rgb | None = None
-    """What `draw` draws the map on."""
 
     def __repr__(self) -> str:
         rows, columns = self.values.shape
@@ -68,18 +67,11 @@ class FaultMap:
         down, across = self.region.top + (row + 0.5) * side, self.region.left + (column + 0.5) * side
         return down / self.height, across / self.width
 
-    def draw(self, title: str = "") -> bytes:
-        """Returns a PNG: the photo beside itself under the map. What is hatched has no structure.
-
-        Raises:
-            ValueError: the map does not have its photo.
-        """
-        from vtiqa_jax.scoring.map_pictures import draw_maps  # scoring does not wait for matplotlib
-
-        return draw_maps(self.photo, [self], title)
-
     def paint(self, axes: "Axes") -> None:
-        """Draws the region under the map on a part of a picture, with the map's scale beside it."""
+        """Draws the region under the map on a part of a picture, with the map's scale beside it.
+
+        What is hatched has no structure.
+        """
         from vtiqa_jax.scoring.map_pictures import paint_places
 
         assert self.photo is not None
@@ -90,10 +82,6 @@ class FaultMap:
         middle = (region.top + region.height / 2) / self.height, (region.left + region.width / 2) / self.width
         title = f"{plain}, at 1:{self.factor}{'' if whole else f', {say_place(*middle)}'}"
         paint_places(axes, self.region.cut(self.photo), self.values, most, title, label)
-
-    def _repr_png_(self) -> bytes | None:
-        """Returns what a notebook shows."""
-        return None if self.photo is None else self.draw()
 
 
 @functools.cache

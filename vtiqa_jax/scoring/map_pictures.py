@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -14,18 +13,10 @@ from vtiqa_jax.evaluation.plots import literal_text
 from vtiqa_jax.photos.own import DRAWN
 from vtiqa_jax.photos.resize import Resized, Rgb, make_thumbnail
 from vtiqa_jax.scoring.colours import quality_colours
+from vtiqa_jax.scoring.photo_map import PhotoMap
 
 PANEL_SIDE = 1200
 """Pixels of a photo's longer side in a picture: more would be lost, and take seconds."""
-
-
-@runtime_checkable
-class PhotoMap(Protocol):
-    """What can be drawn over its photo."""
-
-    def paint(self, axes: Axes) -> None:
-        """Draws the photo under the map, with the map's scale beside it."""
-        ...
 
 
 def shrink_for_picture(pixels: Rgb) -> Resized:

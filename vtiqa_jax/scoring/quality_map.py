@@ -18,8 +18,8 @@ from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vit import select_implementation
 from vtiqa_jax.models.vtiqa import VTIQA
-from vtiqa_jax.photos.resize import Rgb
 from vtiqa_jax.results.words import say_place
+from vtiqa_jax.scoring.photo_map import PhotoMap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +31,7 @@ MIN_RANGE = 0.15
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class QualityMap:
+class QualityMap(PhotoMap):
     """How good each place of a photo is, on the model's label scale."""
 
     scores: Float[np.ndarray, "regions regions"]
@@ -39,8 +39,6 @@ class QualityMap:
     middles: Float[np.ndarray, " regions"]
     """Of the regions, as fractions of the photo's height or width."""
     scale: LabelScale
-    photo: Rgb | None = None
-    """What `draw` draws the map on."""
 
     def __repr__(self) -> str:
         count = len(self.scores)
@@ -64,16 +62,6 @@ class QualityMap:
         rows, columns = ((np.arange(side) + 0.5) / side for side in (height, width))
         down = np.stack([np.interp(rows, self.middles, column) for column in self.scores.T], axis=1)
         return np.stack([np.interp(columns, self.middles, row) for row in down]).astype(np.float32)
-
-    def draw(self, title: str = "") -> bytes:
-        """Returns a PNG: the photo beside itself under the map, with the map's scale and a cross at the worst place.
-
-        Raises:
-            ValueError: the map does not have its photo.
-        """
-        from vtiqa_jax.scoring.map_pictures import draw_maps  # scoring does not wait for matplotlib
-
-        return draw_maps(self.photo, [self], title)
 
     def paint(self, axes: "Axes") -> None:
         """Draws the photo under the map on a part of a picture, with the map's scale and a cross at the worst place."""
@@ -104,10 +92,6 @@ class QualityMap:
         picture = self.draw(title)
         with atomic.atomic_replace(path) as temporary:
             temporary.write_bytes(picture)
-
-    def _repr_png_(self) -> bytes | None:
-        """Returns what a notebook shows."""
-        return None if self.photo is None else self.draw()
 
 
 @functools.cache
