@@ -209,6 +209,6 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["child"]:
         child()
     else:
-        import tyro
+        from vtiqa_jax import cli
 
-        tyro.cli(main, description=__doc__)
+        cli.run_script(main, description=__doc__)

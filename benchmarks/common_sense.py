@@ -18,12 +18,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-import tyro
+from cyclopts import Parameter
 from damage import Photo, clipped
 from jaxtyping import Float
 
 import vtiqa_jax
-from vtiqa_jax import Scorer
+from vtiqa_jax import Scorer, cli
 from vtiqa_jax.data.distortions import DISTORTIONS
 from vtiqa_jax.photos.decode import decode, read
 from vtiqa_jax.photos.files import find
@@ -201,6 +201,7 @@ def examine(scorer: Scorer, photos: dict[str, Photo], ways: tuple[str, ...]) -> 
     return found
 
 
+@Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """What to measure."""
@@ -241,4 +242,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

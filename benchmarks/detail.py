@@ -19,14 +19,14 @@ from typing import Any
 
 import cv2
 import numpy as np
-import tyro
+from cyclopts import Parameter
 from damage import Photo, clipped, jpeg, jpeg2000, middle, motion
 from jaxtyping import Float
 from PIL import Image, ImageFilter
 from tqdm import tqdm
 
 import vtiqa_jax
-from vtiqa_jax import Scorer
+from vtiqa_jax import Scorer, cli
 from vtiqa_jax.data import camera_noise
 from vtiqa_jax.data.camera_noise import Camera
 from vtiqa_jax.errors import ImageError
@@ -39,6 +39,7 @@ SMALL = 480, 640
 """Of the part that is enlarged, pixels."""
 
 
+@Parameter(name="*")
 @dataclasses.dataclass
 class Arguments:
     """What to measure."""
@@ -267,4 +268,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments))
+    cli.run_script(main, description=__doc__)

@@ -18,11 +18,10 @@ from unittest import mock
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 from flax import nnx
 from timing import device, on_gpu, photos, timed, versions
 
-from vtiqa_jax import sharding
+from vtiqa_jax import cli, sharding
 from vtiqa_jax.data.loader import Batch, ImageStore, load_batches
 from vtiqa_jax.models import catalog, cpu_kernels, params, vit
 from vtiqa_jax.models.checkpoint import Checkpoint
@@ -226,4 +225,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    cli.run_script(main, description=__doc__)

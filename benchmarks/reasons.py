@@ -17,13 +17,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import scipy.stats
-import tyro
+from cyclopts import Parameter
 from damage import Photo, clipped, jpeg, jpeg2000, middle, motion
 from jaxtyping import Float
 from PIL import Image, ImageFilter
 from tqdm import tqdm
 
-from vtiqa_jax import Scorer
+from vtiqa_jax import Scorer, cli
 from vtiqa_jax.data.camera_noise import Camera, add_camera_noise
 from vtiqa_jax.models import catalog
 from vtiqa_jax.models.adapt import without_novelty
@@ -38,6 +38,7 @@ HEIGHT, WIDTH = 1500, 2000
 LEVELS = ("slight", "plain", "severe")
 
 
+@Parameter(name="*")
 @dataclasses.dataclass
 class Arguments:
     """What to measure."""
@@ -319,4 +320,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

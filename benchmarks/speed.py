@@ -19,12 +19,15 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
+from cyclopts import Parameter
+
+from vtiqa_jax import cli
+from vtiqa_jax.command_line import Command, parse
 
 # Both frameworks share the device's memory.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -221,7 +224,7 @@ def main(
     rounds: int = 5,
     sides: tuple[str, ...] = (),
     only: tuple[Work, ...] = (),
-    alone_too: bool = True,
+    alone_too: Annotated[bool, Parameter(negative_bool="no-")] = True,
     out: Path = Path("runs/speed.json"),
 ) -> None:
     """Training and scoring of the released model.
@@ -278,6 +281,6 @@ def main(
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["alone"]:
-        tyro.cli(measure_alone, args=sys.argv[2:])
+        parse(Command(measure_alone, ""), "alone", sys.argv[2:])()
     else:
-        tyro.cli(main, description=__doc__)
+        cli.run_script(main, description=__doc__)

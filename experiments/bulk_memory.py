@@ -17,9 +17,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pyarrow.parquet as pq
-import tyro
 from bulk_kills import children
 
+from vtiqa_jax import cli
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.config import LabelScale, tiny_config
@@ -112,4 +112,4 @@ def main(photos: int = 100_000, rows_per_file: int = 1000) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    cli.run_script(main, description=__doc__)

@@ -17,12 +17,11 @@ from typing import Any
 
 import jax
 import numpy as np
-import tyro
+from cyclopts import Parameter
 from heads import BASE as HEAD
 from heads import HeldOut, fit, training_columns
-from tyro.extras import SubcommandApp
 
-from vtiqa_jax import sharding
+from vtiqa_jax import cli, sharding
 from vtiqa_jax.data import datasets, distorted, image_cache
 from vtiqa_jax.data.loader import ImageStore
 from vtiqa_jax.data.manifest import Manifest
@@ -66,6 +65,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
+@Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """Where everything is."""
@@ -135,11 +135,7 @@ class Experiment:
         )
 
 
-app = SubcommandApp()
-
-
-@app.command
-def search(arguments: tyro.conf.OmitArgPrefixes[Arguments], minutes: float = 60, only: tuple[str, ...] = ()) -> None:
+def search(arguments: Arguments, minutes: float = 60, only: tuple[str, ...] = ()) -> None:
     """Prints the table of the variants, row by row; those in `results.json` already are not trained again.
 
     Args:
@@ -181,8 +177,7 @@ def search(arguments: tyro.conf.OmitArgPrefixes[Arguments], minutes: float = 60,
         report(name, tuned, time.perf_counter() - start)
 
 
-@app.command
-def final(arguments: tyro.conf.OmitArgPrefixes[Arguments], variant: str, seeds: int = 3) -> None:
+def final(arguments: Arguments, variant: str, seeds: int = 3) -> None:
     """Writes `seed-0.npz`, ... and `average.npz`.
 
     Args:
@@ -219,4 +214,4 @@ def final(arguments: tyro.conf.OmitArgPrefixes[Arguments], variant: str, seeds: 
 
 
 if __name__ == "__main__":
-    app.cli(description=__doc__)
+    cli.run_script(search, final, description=__doc__)

@@ -17,11 +17,11 @@ from typing import Any
 
 import jax
 import numpy as np
-import tyro
+from cyclopts import Parameter
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from vtiqa_jax import sharding
+from vtiqa_jax import cli, sharding
 from vtiqa_jax.data import datasets, distorted, loader, splits
 from vtiqa_jax.data.batches import BatchPlan
 from vtiqa_jax.data.manifest import Manifest
@@ -53,6 +53,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
+@Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """What to measure."""
@@ -187,4 +188,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

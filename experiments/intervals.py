@@ -23,12 +23,13 @@ import jax.numpy as jnp
 import matplotlib
 import numpy as np
 import scipy.linalg
-import tyro
+from cyclopts import Parameter
 from heads import near_duplicates
 from scipy.special import ndtr
 from test_split import kept
 from tqdm import tqdm
 
+from vtiqa_jax import cli
 from vtiqa_jax.data import datasets
 from vtiqa_jax.data.manifest import Manifest, read_csv
 from vtiqa_jax.heads.held_out import score_features
@@ -59,6 +60,7 @@ LEVELS = {"50 %": 10, "80 %": 4, "90 %": 2, "95 %": 1}
 EDGES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.001)
 
 
+@Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """Where everything is."""
@@ -219,4 +221,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

@@ -17,9 +17,10 @@ from pathlib import Path
 import cv2
 import jax
 import numpy as np
-import tyro
+from cyclopts import Parameter
 
 import vtiqa_jax
+from vtiqa_jax import cli
 from vtiqa_jax.data import datasets
 from vtiqa_jax.data.manifest import ImageFolder
 from vtiqa_jax.evaluation import metrics
@@ -31,6 +32,7 @@ LARGE = 4096
 """Side of a large photo, pixels: 17 megapixels."""
 
 
+@Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """What to measure."""
@@ -138,4 +140,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

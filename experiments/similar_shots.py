@@ -21,7 +21,7 @@ from pathlib import Path
 import imagehash
 import jax
 import numpy as np
-import tyro
+from cyclopts import Parameter
 from jaxtyping import Bool, Float, Int
 from PIL import Image
 from scipy.cluster.hierarchy import fcluster, linkage
@@ -29,6 +29,7 @@ from ss01_series import read_series
 from tqdm import tqdm
 
 import vtiqa_jax
+from vtiqa_jax import cli
 from vtiqa_jax.choosing import fingerprints
 from vtiqa_jax.photos.decode import read
 from vtiqa_jax.photos.resize import prepare
@@ -44,6 +45,7 @@ UNCLEAR = (
 )  # fmt: skip
 
 
+@Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """Where the photos are."""
@@ -150,4 +152,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

@@ -22,7 +22,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import tyro
+from cyclopts import Parameter
+
+from vtiqa_jax import cli
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 COPIED = ("vtiqa_jax", "tests", "experiments", "convert", "train.py", "eval.py", "pyproject.toml")
@@ -1714,6 +1716,27 @@ FAULTS = (
         "status, told = 1 if isinstance(error, UserError) else 143, str(error)",
         "tests/test_cli.py::test_an_exception_is_one_line_and_a_status",
     ),
+    Fault(
+        "half a photo is rounded to a whole one",
+        "vtiqa_jax/command_line.py",
+        "        config=_refuse_fractions,\n",
+        "",
+        "tests/test_cli.py::test_a_mistake_is_one_line",
+    ),
+    Fault(
+        "an empty argument is the present folder",
+        "vtiqa_jax/command_line.py",
+        'if "" in arguments:',
+        'if "" == arguments:',
+        "tests/test_cli.py::test_an_empty_argument_is_a_mistake",
+    ),
+    Fault(
+        "a training by a recipe of one's own has the defaults of another",
+        "vtiqa_jax/commands/recipe.py",
+        'parameters["options"].replace(default=chosen())',
+        'parameters["options"].replace()',
+        "tests/test_own_code.py::test_a_recipe_of_ones_own_has_its_options",
+    ),
     # ---- where something is missing ----
     Fault(
         "names that are no text end a command",
@@ -2616,7 +2639,7 @@ def try_all(tree: Path, faults: Sequence[Fault], folder: Path) -> list[Outcome]:
 def main(
     only: tuple[str, ...] = (),
     tree: Path = REPOSITORY,
-    show: Annotated[bool, tyro.conf.arg(name="list")] = False,
+    show: Annotated[bool, Parameter(name="--list")] = False,
 ) -> None:
     """Plants faults in a copy of the source and shows for each the test that finds it.
 
@@ -2652,4 +2675,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main, config=(tyro.conf.FlagCreatePairsOff,))
+    cli.run_script(main, description=__doc__)

@@ -381,7 +381,7 @@ def test_splits_of_the_paper_by_its_own_recipe(koniq: Path, model: Path, tmp_pat
         train_program.main,
         *("dataset", "koniq10k", "--release", koniq / "koniq10k", "--partial", "--protocol", "paper"),
         *("--checkpoint", model, "--workdir", tmp_path / "run", "--splits", 3, "--eval-mosaics", 1, "--no-plots"),
-        *("recipe:published", "--recipe.max-epochs", 12, "--recipe.batch-size", 8),
+        *("--recipe", "published", "--recipe.max-epochs", 12, "--recipe.batch-size", 8),
     )
     assert status == 0, error
     assert said.count("the best epoch is selected on the TEST photos") == 3

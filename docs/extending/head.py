@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import tyro
 from flax import nnx
 from jaxtyping import Array, Float
 
 import vtiqa_jax
+from vtiqa_jax import cli
 
 
 class GaussianHead(nnx.Module):
@@ -60,4 +60,4 @@ def main(photos: Path, workdir: Path, steps: int = 200) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    cli.run_script(main, description=__doc__)

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import jax
+from cyclopts import Parameter
 from filelock import FileLock, Timeout
-from tyro.conf import Positional, arg
 
 from vtiqa_jax import atomic, sharding
 from vtiqa_jax.commands.sigterm import raise_on_sigterm
@@ -42,9 +42,11 @@ MAX_NAMED = 20
 
 
 def bulk(
-    source: Positional[str],
-    out: Positional[str],
-    checkpoint: Annotated[str, arg(metavar="DIR")] = "default",
+    source: str,
+    out: str,
+    /,
+    *,
+    checkpoint: Annotated[str, Parameter(metavar="DIR")] = "default",
     key: str | None = None,
     address: str | None = None,
     batch_size: int | None = None,
@@ -54,6 +56,8 @@ def bulk(
     false_alarms: float = DEFAULT_RATE,
 ) -> int:
     """Scores photos on all GPUs or cores of a machine or a Ray cluster. The same command goes on after a crash.
+
+    Example: vtiqa bulk s3://bucket/photos scores
 
     Exit status: 0 all scored, 1 some could not be read, 2 bad arguments. SOURCE and OUT may be on s3:// or gs://.
 

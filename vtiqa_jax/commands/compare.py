@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from tyro.conf import Positional, arg
+from cyclopts import Parameter
 
 import vtiqa_jax
 from vtiqa_jax.errors import UserError
@@ -29,9 +29,11 @@ LEVELS_APART = 0.5
 
 
 def compare(
-    a: Positional[Path],
-    b: Positional[Path],
-    checkpoint: Annotated[str, arg(metavar="DIR")] = "default",
+    a: Path,
+    b: Path,
+    /,
+    *,
+    checkpoint: Annotated[str, Parameter(metavar="DIR")] = "default",
     mosaic_samples: int | None = None,
     seed: int = 0,
     compute_dtype: ComputeDtype = "float32",
@@ -39,6 +41,8 @@ def compare(
     """Says which of two photos is better, how probable it is that people's mean opinion says so, too, which one shows
     more at 100 %, and what is worse in each. A model that does not know how far people are from its scores says how
     sure it is itself.
+
+    Example: vtiqa compare a.jpg b.jpg
 
     Args:
         a: a photo.

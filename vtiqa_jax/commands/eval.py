@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import tyro
+from cyclopts import Parameter
 from tqdm import tqdm
 
 import vtiqa_jax
@@ -70,6 +70,7 @@ def _evaluate(
 
 
 def eval_manifest(
+    *,
     scores: Path,
     images: Path,
     checkpoint: str = "default",
@@ -80,6 +81,8 @@ def eval_manifest(
     batch_size: int | None = None,
 ) -> int:
     """All photos of a CSV with the header `image,mos`; the predictions.csv of a training run is one.
+
+    Example: vtiqa eval manifest --scores scores.csv --images photos
 
     Args:
         scores: the CSV file; photos are named relative to --images.
@@ -99,12 +102,15 @@ def eval_manifest(
 
 
 def eval_demo(
+    *,
     checkpoint: str = "runs/demo/checkpoint",
     photos: Path = Path("runs/demo/photos"),
     out: Path = Path("runs/demo/eval"),
     batch_size: int | None = None,
 ) -> int:
     """The held-out photographs of the demonstration.
+
+    Example: vtiqa eval demo
 
     Args:
         checkpoint: a checkpoint's folder, by default the one that `python train.py` makes.
@@ -140,8 +146,9 @@ def _test_rows(name: str, dataset: Dataset, part: Part, split_file: Path | None,
 
 
 def eval_datasets(
+    *,
     on: str,
-    releases_in: Annotated[Path, tyro.conf.arg(name="releases")],
+    releases_in: Annotated[Path, Parameter(name="--releases")],
     checkpoint: str = "default",
     part: Part = "all",
     split_files: tuple[str, ...] = (),
@@ -151,6 +158,8 @@ def eval_datasets(
 ) -> int:
     """Several public data sets: the cross-data-set table, raw and after the 4-parameter logistic, which may also fall:
     scores that run against the MOS have a raw PLCC below 0 and a fitted one above.
+
+    Example: vtiqa eval datasets --on koniq10k,livew --releases releases
 
     Args:
         on: their names, with commas between them: koniq10k,livew,rbid; FILE.py reads one of your own.

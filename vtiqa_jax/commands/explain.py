@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+from cyclopts import Parameter
 from jaxtyping import Float32
 from tqdm import tqdm
-from tyro.conf import Positional, arg
 
 import vtiqa_jax
 from vtiqa_jax import atomic
@@ -31,15 +31,17 @@ MAP_SIDE = 48
 
 
 def explain(
-    paths: Positional[tuple[Path, ...]],
+    *paths: Path,
     out: Path,
     at: tuple[float, float] | None = None,
     reason: str | None = None,
-    checkpoint: Annotated[str, arg(metavar="DIR")] = "default",
+    checkpoint: Annotated[str, Parameter(metavar="DIR")] = "default",
     compute_dtype: ComputeDtype = "float32",
 ) -> int:
     """Maps of quality: for each photo a PNG to look at, and the maps as arrays. Exit status: 0, or 1 if some of the
     photos have none.
+
+    Example: vtiqa explain holiday/beach.jpg --out maps
 
     By a model with detail the PNG has a second map, of the photo at 1:4: how many octaves of its resolution are lost.
 

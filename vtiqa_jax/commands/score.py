@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+from cyclopts import Parameter
 from jaxtyping import Float
 from tqdm import tqdm
-from tyro.conf import Positional, arg
 
 import vtiqa_jax
 from vtiqa_jax import atomic
@@ -43,18 +43,18 @@ MAP_SIDE = 16
 
 
 def score(
-    paths: Positional[tuple[Path, ...]],
-    checkpoint: Annotated[str, arg(metavar="DIR")] = "default",
-    out: Path | None = None,
+    *paths: Path,
+    checkpoint: Annotated[str, Parameter(metavar="DIR")] = "default",
+    out: Annotated[Path | None, Parameter(allow_leading_hyphen=True)] = None,
     report: Path | None = None,
     maps: bool = False,
     mosaic_samples: int = 0,
     seed: int = 0,
     reasons: bool = False,
     false_alarms: float = DEFAULT_RATE,
-    selection: Annotated[Selection, arg(name="")] = Selection(),
-    stars: Annotated[Stars, arg(name="")] = Stars(),
-    sort: Annotated[Order | None, arg(metavar="{best,worst,name,given}")] = None,
+    selection: Annotated[Selection, Parameter(name="*", group="Photos by their score")] = Selection(),
+    stars: Annotated[Stars, Parameter(name="*", group="Ratings for other programs")] = Stars(),
+    sort: Order | None = None,
     cache: Path | None = None,
     quiet: bool = False,
     batch_size: int | None = None,
@@ -62,6 +62,8 @@ def score(
     max_pixels: int = decode.MAX_PIXELS,
 ) -> int:
     """Scores photos. Exit status: 0 all done, 1 some could not be read, copied or given stars, 2 bad arguments.
+
+    Example: vtiqa score holiday --report holiday-report
 
     Args:
         paths: photos, and folders that are searched for photos at any depth.

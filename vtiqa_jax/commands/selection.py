@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import arg
+from cyclopts import Parameter
 
 from vtiqa_jax import atomic
 from vtiqa_jax.choosing.stacks import KEPT_WHOLE
@@ -33,7 +33,7 @@ class Selection:
     """Choose the best of each stack, all of brackets, focus stacks and panoramas, and photos that are in no stack."""
     list_rejects: bool = False
     """Print the paths that --best-of-stacks leaves out, one a line, and nothing else; never of stacks kept whole."""
-    paths_only: Annotated[bool, arg(name="list")] = False
+    paths_only: Annotated[bool, Parameter(name="--list")] = False
     """Print the paths of the chosen photos, one a line, and nothing else."""
     print0: bool = False
     """The same with a NUL byte after each path, for xargs -0: names may hold spaces, quotes and line breaks."""
