@@ -51,7 +51,7 @@ HELD_OUT_PLCC = 0.8963
 """Of the packaged model's recipe on 1,507 training photos that were held out."""
 RIDGE = 1000.0
 FOLDS = 10
-LEAST_LEFT = 0.45
+MIN_LEFT = 0.45
 """Of the variance, wherever fine-tuning helped most."""
 NOISE = 0.15
 """Of the mean of thirty opinions, points: no error is expected to be smaller."""
@@ -164,7 +164,7 @@ def main(arguments: Arguments) -> None:
     own = fit_errors(kinds, tuned[training], scores[training], (opinions - scores)[training], scale)
     variances = np.square(judge(honest, ranked, tuned[drawn])[0])
     fallen = np.square(errors).mean() - (1 - HELD_OUT_PLCC**2) * opinions[training].var()
-    left = np.maximum(np.maximum(variances - fallen, LEAST_LEFT * variances), NOISE**2)
+    left = np.maximum(np.maximum(variances - fallen, MIN_LEFT * variances), NOISE**2)
     own_size = (opinions - scores)[training].std()
     print(f"errors: of the ridge {errors.std():.3f}, variance less {fallen:.3f}; on its own photos {own_size:.3f}")
     fitted = fit_errors(kinds, tuned[drawn], ranked, errors * np.sqrt(left / variances), scale)

@@ -7,7 +7,7 @@ different framing; pairs of them count neither way. So do pairs within a set of 
 all other pairs of different scenes are to be kept apart.
 
 Photos are grouped by single linkage (pairs at a threshold are linked, and what is linked is one group) and, by the
-class tokens, also by average linkage, as in `experiments/near_duplicates.py`. The table gives, at several
+class tokens, also by average linkage. The table gives, at several
 thresholds, the share of the pairs within groups that belong together (precision), the share of the pairs that belong
 together that are found (recall), and, among 5,000 photos of ss02 and ss03, which are mostly of different scenes, the
 pairs within groups and the largest group.

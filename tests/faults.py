@@ -121,30 +121,30 @@ FAULTS = (
     Fault(
         "distorted versions count as photos with a score of 0",
         "vtiqa_jax/data/distorted.py",
-        'columns["mask"][chains] = 0',
-        'columns["mask"][chains] = 1',
-        "tests/test_distorted.py::test_chains_are_of_good_training_photos_and_change_nothing_else",
+        'columns["mask"][ladders] = 0',
+        'columns["mask"][ladders] = 1',
+        "tests/test_distorted.py::test_ladders_are_of_good_training_photos_and_change_nothing_else",
     ),
     Fault(
         "test photos are distorted and learned",
         "vtiqa_jax/data/distorted.py",
         "good = rng.permutation(rows[quality >= np.median(quality)])",
         "good = rng.permutation(np.flatnonzero(photos.mos >= np.median(quality)))",
-        "tests/test_distorted.py::test_chains_are_of_good_training_photos_and_change_nothing_else",
+        "tests/test_distorted.py::test_ladders_are_of_good_training_photos_and_change_nothing_else",
     ),
     Fault(
         "the stronger distortion is wanted to score higher",
-        "vtiqa_jax/training/order.py",
+        "vtiqa_jax/training/ranking.py",
         "margin * steps[one] - (outputs[one] - outputs[other])",
         "margin * steps[one] - (outputs[other] - outputs[one])",
-        "tests/test_distorted.py::test_the_order_loss_by_hand",
+        "tests/test_distorted.py::test_the_ranking_loss_by_hand",
     ),
     Fault(
         "every step of a series has the same margin",
-        "vtiqa_jax/training/order.py",
+        "vtiqa_jax/training/ranking.py",
         "margin * steps[one] -",
         "margin -",
-        "tests/test_distorted.py::test_the_order_loss_by_hand",
+        "tests/test_distorted.py::test_the_ranking_loss_by_hand",
     ),
     Fault(
         "a score is compared with what people said, not with scores",
@@ -156,9 +156,9 @@ FAULTS = (
     Fault(
         "what is left out is shown all the same",
         "vtiqa_jax/data/distorted.py",
-        "rows_of_chains[kept]",
-        "rows_of_chains",
-        "tests/test_distorted.py::test_chains_are_of_good_training_photos_and_change_nothing_else",
+        "ladder_rows[kept]",
+        "ladder_rows",
+        "tests/test_distorted.py::test_ladders_are_of_good_training_photos_and_change_nothing_else",
     ),
     Fault(
         "small photos are read with height and width exchanged",
@@ -1242,8 +1242,8 @@ FAULTS = (
     Fault(
         "series fall on a scale on which they should rise",
         "vtiqa_jax/training/finetune.py",
-        'order_loss(batch["signs"] * outputs,',
-        "order_loss(outputs,",
+        'ranking_loss(batch["signs"] * outputs,',
+        "ranking_loss(outputs,",
         "tests/test_training.py::test_series_rise_where_lower_scores_are_better",
     ),
     Fault(
@@ -1356,8 +1356,8 @@ FAULTS = (
     Fault(
         "a score that is NaN is returned as a score",
         "vtiqa_jax/scoring/scorer.py",
-        "if not np.isfinite([score, *draws, *strengths, *sureness]).all() or",
-        "if np.isinf([score, *draws, *strengths, *sureness]).any() or",
+        "if not np.isfinite([score, *mosaic_scores, *strengths, *sureness]).all() or",
+        "if np.isinf([score, *mosaic_scores, *strengths, *sureness]).any() or",
         "tests/test_scoring.py::test_a_score_that_is_no_number_is_a_failure",
     ),
     # ---- reasons ----
@@ -1498,8 +1498,8 @@ FAULTS = (
     Fault(
         "a camera that follows something makes a panorama",
         "vtiqa_jax/choosing/panoramas.py",
-        "MOST_STILL = 0.02",
-        "MOST_STILL = 1.0",
+        "MAX_STILL = 0.02",
+        "MAX_STILL = 1.0",
         "tests/test_stacks.py::test_a_camera_that_follows_something_makes_no_panorama",
     ),
     Fault(
@@ -1661,7 +1661,7 @@ FAULTS = (
     Fault(
         "a map of detail judges what has no structure",
         "vtiqa_jax/scoring/detail_map.py",
-        "counts = cut.structure > LEAST_STRUCTURE",
+        "counts = cut.structure > MIN_STRUCTURE",
         "counts = cut.structure >= 0",
         "tests/test_detail_map.py::test_what_has_no_structure_is_neither_good_nor_bad",
     ),
@@ -1783,38 +1783,38 @@ FAULTS = (
     # ---- scoring every day ----
     Fault(
         "how sure a comparison is leaves out that the next mosaic differs, too",
-        "vtiqa_jax/scoring/spread.py",
+        "vtiqa_jax/scoring/mosaic_sampling.py",
         "np.sqrt(1 + 1 / count)",
         "np.sqrt(1 / count)",
-        "tests/test_spread.py::test_a_probability_is_as_often_right_as_it_says",
+        "tests/test_mosaic_sampling.py::test_a_probability_is_as_often_right_as_it_says",
     ),
     Fault(
         "how sure a comparison is takes a few differences for all there are",
-        "vtiqa_jax/scoring/spread.py",
+        "vtiqa_jax/scoring/mosaic_sampling.py",
         "scipy.special.stdtr(count - 1, mean",
         "scipy.special.stdtr(10**6, mean",
-        "tests/test_spread.py::test_a_probability_is_as_often_right_as_it_says",
+        "tests/test_mosaic_sampling.py::test_a_probability_is_as_often_right_as_it_says",
     ),
     Fault(
         "of several mosaics in a draw the last one counts alone",
-        "vtiqa_jax/scoring/spread.py",
+        "vtiqa_jax/scoring/mosaic_sampling.py",
         "jnp.stack(mosaics).mean(0)",
         "mosaics[-1]",
-        "tests/test_spread.py::test_a_draw_of_the_released_mosaics_is_the_score",
+        "tests/test_mosaic_sampling.py::test_a_draw_of_the_released_mosaics_is_the_score",
     ),
     Fault(
         "the last place of a patch in its cell is never drawn",
-        "vtiqa_jax/scoring/spread.py",
+        "vtiqa_jax/scoring/mosaic_sampling.py",
         "config.mosaic_grid - config.mosaic_patch + 1",
         "config.mosaic_grid - config.mosaic_patch",
-        "tests/test_spread.py::test_offsets_are_drawn_as_training_draws_them",
+        "tests/test_mosaic_sampling.py::test_offsets_are_drawn_as_training_draws_them",
     ),
     Fault(
         "scores above those of the training photos are not marked",
         "vtiqa_jax/scoring/scorer.py",
         'above = "above" if score > self.percentiles[-1] else None',
         "above = None",
-        "tests/test_spread.py::test_scores_beyond_the_training_photos_are_marked",
+        "tests/test_mosaic_sampling.py::test_scores_beyond_the_training_photos_are_marked",
     ),
     Fault(
         "a photo that has changed keeps its score",
@@ -2060,8 +2060,8 @@ FAULTS = (
     Fault(
         "actors take the room of what feeds them",
         "vtiqa_jax/bulk/pipeline.py",
-        "LEAST_LEFT, SHARE_LEFT = 1.5",
-        "LEAST_LEFT, SHARE_LEFT = 1.0",
+        "MIN_FREE_CPUS, FREE_CPU_SHARE = 1.5",
+        "MIN_FREE_CPUS, FREE_CPU_SHARE = 1.0",
         "tests/test_bulk.py::test_cores_have_an_actor_each_and_leave_room_for_what_feeds_them",
     ),
     Fault(

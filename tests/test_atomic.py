@@ -442,8 +442,8 @@ def writers(model: Checkpoint) -> dict[str, Callable[[Path], None]]:
     scale = model.scale
     assert scale is not None
     return {
-        "s.csv": lambda path: score_files.write_scores(path, ".csv", [result], score_columns(spread=False), scale),
-        "s.json": lambda path: score_files.write_scores(path, ".json", [result], score_columns(spread=False), scale),
+        "s.csv": lambda path: score_files.write_scores(path, ".csv", [result], score_columns(mosaics=False), scale),
+        "s.json": lambda path: score_files.write_scores(path, ".json", [result], score_columns(mosaics=False), scale),
         "m.safetensors": lambda path: files.write(path, {"a": points}),
         "scatter.png": lambda path: plots.scatter(path, points, points, correlations(points, points), scale),
         "checkpoint": lambda path: checkpoint.save(path, model, force=True),

@@ -310,7 +310,7 @@ def test_what_was_written_twice_and_not_finished_is_written_again(tmp_path: Path
     done.mkdir()
     for name in ("a.parquet", "b.parquet", "b.pending.parquet", "c.pending.parquet"):
         (done / name).touch()
-    pipeline.undo_unclear(fs.LocalFileSystem(), str(done))
+    pipeline.drop_half_written_checkpoints(fs.LocalFileSystem(), str(done))
     assert {file.name for file in done.iterdir()} == {"a.parquet", "b.pending.parquet", "c.pending.parquet"}
 
 
@@ -468,7 +468,7 @@ def test_lists_hold_names_of_any_bytes(tmp_path: Path, mark: bytes, end: bytes) 
 def test_a_name_in_the_result_leads_back_to_the_file(name: str) -> None:
     text = sources.as_text(name)
     assert text.encode()
-    assert sources.resolve(text) == name
+    assert sources.normalize_uri(text) == name
     assert text == name or text.startswith("file:///")  # which no absolute path is
 
 

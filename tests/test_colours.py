@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from vtiqa_jax.scoring.colours import RAMP, quality_colours, write_ramp
-from vtiqa_jax.scoring.quality_map import LEAST_RANGE
+from vtiqa_jax.scoring.quality_map import MIN_RANGE
 
 PACKAGE = Path(__file__).parents[1] / "vtiqa_jax"
 
@@ -20,8 +20,8 @@ def test_pages_have_the_colours_of_pictures() -> None:
 
 
 def test_maps_on_pages_span_as_much_as_those_in_pictures() -> None:
-    (least,) = re.findall(r"const LEAST_RANGE = ([\d.]+);", (PACKAGE / "web" / "ramp.js").read_text())
-    assert float(least) == LEAST_RANGE
+    (least,) = re.findall(r"const MIN_RANGE = ([\d.]+);", (PACKAGE / "web" / "ramp.js").read_text())
+    assert float(least) == MIN_RANGE
 
 
 def test_the_worst_is_red_and_the_best_blue_whichever_way_the_scale_runs() -> None:

@@ -56,7 +56,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_new_column_is_in_every_file(tmp_path: Path, scale: LabelScale) -> None:
     def written(ending: str) -> Path:
         path = tmp_path / f"s{ending}"
-        score_files.write_scores(path, ending, RESULTS, score_columns(spread=False), scale)
+        score_files.write_scores(path, ending, RESULTS, score_columns(mosaics=False), scale)
         return path
 
     def later_values(rows: Sequence[dict[str, object]]) -> list[dict[str, object]]:
@@ -123,19 +123,19 @@ def test_a_new_column_is_on_the_page_the_terminal_and_in_a_notebook(
 
 def test_every_column_but_those_of_bulk_is_a_field_of_a_result() -> None:
     result = ScoreResult(Path("a.jpg"), 3.0)
-    every = score_columns(spread=True, reasons=True)
+    every = score_columns(mosaics=True, reasons=True)
     assert all(column.read or hasattr(result, column.name) for column in every)
     names = [column.name for column in COLUMNS]
     assert len(set(names)) == len(names)
     assert {"warning", "error", "score", "out_of_range"} <= {column.name for column in bulk_columns()}
-    assert {column.name for column in score_columns(spread=True)} - {
-        column.name for column in score_columns(spread=False)
+    assert {column.name for column in score_columns(mosaics=True)} - {
+        column.name for column in score_columns(mosaics=False)
     } == {"mean", "spread"}
 
 
 @pytest.mark.parametrize(
     ("page", "expected"),
-    [("scoring.md", score_columns(spread=True)), ("scale.md", bulk_columns())],
+    [("scoring.md", score_columns(mosaics=True)), ("scale.md", bulk_columns())],
     ids=["score", "bulk"],
 )
 def test_the_documents_list_the_columns(page: str, expected: tuple[Column, ...]) -> None:

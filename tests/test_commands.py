@@ -61,7 +61,7 @@ def test_score_writes_all_it_says(folder: Path, model: Path, tmp_path: Path, com
     assert len(said.splitlines()) == 41
     with (tmp_path / "s.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == [column.name for column in score_columns(spread=False)]
+    assert list(rows[0]) == [column.name for column in score_columns(mosaics=False)]
     assert [row["image"] for row in rows] == [str(folder / f"p{i:02}.png") for i in range(40)]
     told = json.loads((tmp_path / "s.json").read_text())
     assert told["scale"] == {"dataset": "test", "low": 1.0, "high": 5.0, "higher_is_better": True}

@@ -26,9 +26,9 @@ from vtiqa_jax.models.detail import (
 from vtiqa_jax.models.params import Params, abstract_model, init_params, merge_params
 from vtiqa_jax.models.views import normalize
 from vtiqa_jax.models.vtiqa import VTIQA
+from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling
 from vtiqa_jax.scoring.scorer import NO_STRUCTURE as NOTHING_TO_JUDGE
 from vtiqa_jax.scoring.scorer import Scorer
-from vtiqa_jax.scoring.spread import Spread
 
 FACTORS = (1, 2, 4, 8)
 FEATURES, PLACES = 6, 9
@@ -370,8 +370,8 @@ def test_a_detail_changes_no_score(scorer: Scorer, photos: list[np.ndarray]) -> 
 
 def test_a_spread_has_detail_beside_it(scorer: Scorer, photos: list[np.ndarray]) -> None:
     plain = list(scorer.stream(photos))
-    drawn = list(scorer.stream(photos, spread=Spread(3)))
-    assert all(len(result.draws) == 3 for result in drawn)
+    drawn = list(scorer.stream(photos, sampling=MosaicSampling(3)))
+    assert all(len(result.mosaic_scores) == 3 for result in drawn)
     for with_draws, without in zip(drawn, plain, strict=True):
         assert (with_draws.detail, with_draws.holds) == pytest.approx((without.detail, without.holds), rel=1e-4)
 

@@ -106,7 +106,7 @@ def read_options(script: Path, options: list[str], monkeypatch: pytest.MonkeyPat
         ("benchmarks/pipeline.py feeding --count 3", "--count"),  # an option of another command
         ("benchmarks/pipeline.py feed", "feed"),
         ("experiments/fine_tuning.py final --release R --checkpoint I --out O", "--variant"),  # left out
-        ("experiments/frozen.py --tokens T --scores S --images", "--images"),
+        ("experiments/invariance.py --release", "--release"),
     ],
 )
 def test_a_wrong_option_of_a_script_is_seen(

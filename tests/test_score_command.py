@@ -56,7 +56,7 @@ def read(file: Path) -> list[dict[str, str]]:
 
 
 def test_a_spread_is_in_every_output(folder: Path, model: Path, tmp_path: Path, command: Command) -> None:
-    arguments = ("--checkpoint", model, "--spread", 3, "--seed", 1)
+    arguments = ("--checkpoint", model, "--mosaic-samples", 3, "--seed", 1)
     report = ("--report", tmp_path / "report")
     status, said, _ = command(vtiqa.main, "score", folder, *arguments, "--out", tmp_path / "s.jsonl", *report)
     assert status == 0
@@ -72,7 +72,7 @@ def test_a_spread_is_in_every_output(folder: Path, model: Path, tmp_path: Path, 
     assert lines[0] == f"{row['score']:10.4f}{row['mean']:10.4f} ± {row['spread']:.4f}  {row['image']}"
     page = (tmp_path / "report" / "index.html").read_text()
     assert page.count('"spread":') == COUNT
-    other = command(vtiqa.main, "score", folder, "--checkpoint", model, "--spread", 3)[1].splitlines()[1]
+    other = command(vtiqa.main, "score", folder, "--checkpoint", model, "--mosaic-samples", 3)[1].splitlines()[1]
     assert other[:10] == lines[0][:10] and other != lines[0]  # another seed
 
 
@@ -125,7 +125,7 @@ def test_what_cannot_be_meant_is_told_in_one_line(
         (("--yes",), "--yes is for --move-to"),
         (("--copy-to", tmp_path / "file"), "is a file"),
         (("--out", tmp_path / "s.doc"), "files that end in"),
-        (("--spread", 1), "at least 2 mosaics"),
+        (("--mosaic-samples", 1), "at least 2 mosaics"),
         (("--cache", folder / "p00.png"), "file is not a database"),
     ):
         status, _, error = command(vtiqa.main, "score", folder, "--checkpoint", model, *arguments)
@@ -262,14 +262,14 @@ def test_a_cache_reads_what_changed_alone(
         decode, "decode", lambda name, data, **rest: decoded.append(len(data)) or real(name, data, **rest)
     )
     arguments = ("--checkpoint", model, "--cache", tmp_path / "c.sqlite")
-    first = command(vtiqa.main, "score", folder, *arguments, "--spread", 2, "--out", tmp_path / "1.csv")[:2]
+    first = command(vtiqa.main, "score", folder, *arguments, "--mosaic-samples", 2, "--out", tmp_path / "1.csv")[:2]
     assert len(decoded) == COUNT
-    again = command(vtiqa.main, "score", folder, *arguments, "--spread", 2, "--out", tmp_path / "2.csv")[:2]
+    again = command(vtiqa.main, "score", folder, *arguments, "--mosaic-samples", 2, "--out", tmp_path / "2.csv")[:2]
     assert again == first and len(decoded) == COUNT
     assert (tmp_path / "2.csv").read_bytes() == (tmp_path / "1.csv").read_bytes()
     (folder / "p00.png").write_bytes((folder / "p02.png").read_bytes())  # of known content
     (folder / "p04.png").write_bytes((folder / "p04.png").read_bytes() + b" ")
-    command(vtiqa.main, "score", folder, *arguments, "--spread", 2)
+    command(vtiqa.main, "score", folder, *arguments, "--mosaic-samples", 2)
     assert len(decoded) == COUNT + 1
     command(vtiqa.main, "score", folder, *arguments)  # without a spread: other results
     assert len(decoded) == 2 * COUNT + 1

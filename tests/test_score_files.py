@@ -15,7 +15,7 @@ from vtiqa_jax.results.columns import score_columns
 from vtiqa_jax.results.reasons import Fault
 from vtiqa_jax.results.results import ScoreResult
 
-COLUMNS = score_columns(spread=True)
+COLUMNS = score_columns(mosaics=True)
 HARD = ['a,"b".jpg', "new\nline.jpg", "carriage\rreturn\r\n.jpg", "ünï.jpg", os.fsdecode(b"\xff\xfe.jpg"), "# c.jpg"]
 """Names that break careless files."""
 

@@ -230,7 +230,7 @@ def test_a_camera_whose_clock_stands_still_has_no_times() -> None:
     pictures = [make_sketch(shaken(scene(name), seed)).pack() for name in NAMES for seed in range(2)]
     results = [
         ScoreResult(f"{at}.jpg", 3.0, capture=clock, sketch=pictures[at % len(pictures)], width=640, height=427)
-        for at in range(shots.MOST_AT_ONCE + 20)
+        for at in range(shots.MAX_AT_ONCE + 20)
     ]
     listed = shots.list_shots(results)
     lines, timeless = shots.sort_by_time(listed)

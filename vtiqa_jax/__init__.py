@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from vtiqa_jax.results.reasons import Fault
     from vtiqa_jax.results.results import ScoreResult
     from vtiqa_jax.results.score_table import ScoreTable
+    from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling
     from vtiqa_jax.scoring.scorer import Scorer
-    from vtiqa_jax.scoring.spread import Spread
 
 __all__ = [
     "VTIQA",
@@ -34,10 +34,10 @@ __all__ = [
     "ImageError",
     "LabelScale",
     "ModelConfig",
+    "MosaicSampling",
     "ScoreResult",
     "ScoreTable",
     "Scorer",
-    "Spread",
     "UserError",
     "load",
     "load_model",
@@ -51,7 +51,7 @@ _HOMES = {
     "ScoreResult": "results.results",
     "ScoreTable": "results.score_table",
     "Scorer": "scoring.scorer",
-    "Spread": "scoring.spread",
+    "MosaicSampling": "scoring.mosaic_sampling",
 }
 """Imported when they are asked for: what does not compute, as a process that decodes photos, starts without JAX."""
 

@@ -18,7 +18,7 @@ GAP = 30.0
 CLOSE_WEIGHT = 0.4
 """Of detail in `Shot.close_rank`. Chosen on photos of the training split and planted bursts: of 60 others it finds the
 sharp, clean frame in 92 %, a tenth in 78 % (docs/choosing.md)."""
-MOST_AT_ONCE = 100
+MAX_AT_ONCE = 100
 """Photos that a camera takes in one second, at most; of more its clock stands still, and says nothing."""
 
 
@@ -118,8 +118,8 @@ def sort_by_time(shots: Sequence[Shot]) -> tuple[list[list[Timed]], list[Shot]]:
             for shot in line
         ]
         seconds = Counter(int(one.time) for one in timed)
-        timeless += [one.shot for one in timed if seconds[int(one.time)] > MOST_AT_ONCE]
-        timed = [one for one in timed if seconds[int(one.time)] <= MOST_AT_ONCE]
+        timeless += [one.shot for one in timed if seconds[int(one.time)] > MAX_AT_ONCE]
+        timed = [one for one in timed if seconds[int(one.time)] <= MAX_AT_ONCE]
         found.append(sorted(timed, key=lambda one: (one.time, one.shot.natural_name)))
     return [line for line in found if line], sorted(timeless, key=lambda shot: shot.natural_name)
 

@@ -35,9 +35,9 @@ from vtiqa_jax.results.identities import differences
 if TYPE_CHECKING:
     from vtiqa_jax.bulk import pipeline
 
-LEAST_CPUS = 2
-"""That Ray is to count on this machine: with fewer, see `pipeline.LEAST_LEFT`, nothing would ever run."""
-MOST_NAMED = 20
+MIN_CPUS = 2
+"""That Ray is to count on this machine: with fewer, see `pipeline.MIN_FREE_CPUS`, nothing would ever run."""
+MAX_NAMED = 20
 """Photos that could not be read whose names are printed."""
 
 
@@ -86,7 +86,7 @@ def bulk(
 
     # Here the model is only read: a GPU is for the actor that gets it.
     jax.config.update("jax_platforms", "cpu")
-    name = sources.resolve(out)
+    name = sources.normalize_uri(out)
     if name != sources.as_text(name):
         raise UserError(f"{sources.as_text(name)} is no name in UTF-8, which Parquet data sets need; choose another")
     left_out = LeftOut()
@@ -108,7 +108,7 @@ def bulk(
         choose_thresholds(model.params["reasons.thresholds"], false_alarms)  # a wrong rate is told before Ray starts
     elif reasons:
         raise UserError(f"--reasons: {checkpoint} names none; `vtiqa info` tells what a model says")
-    system, folder = sources.reach(name)
+    system, folder = sources.open_filesystem(name)
     job = pipeline.Job(
         files, key, model, identify(model, compute_dtype), compute_dtype, batch_size, rows_per_file, false_alarms,
         reasons, system, folder, f"{folder}{PROGRESS}/done",
@@ -123,10 +123,10 @@ def bulk(
                     print(f"{len(files):,} files in {source}; {model.scale}", file=sys.stderr)
                     pipeline.run(job)
     rows, failed = outcome.count_rows(job)
-    for path, error in outcome.list_failed(job, MOST_NAMED):
+    for path, error in outcome.list_failed(job, MAX_NAMED):
         print(f"{path}: {error}", file=sys.stderr)
-    if failed > MOST_NAMED:
-        print(f"and {failed - MOST_NAMED:,} more; the column `error` has all", file=sys.stderr)
+    if failed > MAX_NAMED:
+        print(f"and {failed - MAX_NAMED:,} more; the column `error` has all", file=sys.stderr)
     print(f"{out}: {rows:,} photos, {failed:,} of them could not be read")
     return 1 if failed else 0
 
@@ -179,9 +179,9 @@ def _ray(address: str | None) -> Iterator[None]:
             sys.argv = [replace_undecodable(word) for word in sys.argv]  # Ray notes the command, as UTF-8
             ray.init(**settings)
             # What Ray counts, a container's share for instance, is right; but the system shares out a single core, too.
-            if not address and ray.cluster_resources().get("CPU", 0) < LEAST_CPUS:
+            if not address and ray.cluster_resources().get("CPU", 0) < MIN_CPUS:
                 ray.shutdown()
-                ray.init(num_cpus=LEAST_CPUS, **settings)
+                ray.init(num_cpus=MIN_CPUS, **settings)
     except (ConnectionError, ValueError, RuntimeError) as error:
         if address is None:
             raise UserError(f"Ray cannot be started on this machine: {error}") from error

@@ -148,7 +148,7 @@ def backbone(
     sizes = timm_vit.read_sizes(str(source), found.arrays)
     config, described = architecture.describe(source, sizes, heads, found.prefix)
     arrays, adaptations = timm_vit.to_deit(str(source), found.arrays)
-    _convert(config, {source: arrays}, out, None, None, force, [*found.told, *described], adaptations)
+    _convert(config, {source: arrays}, out, None, None, force, [*found.notes, *described], adaptations)
 
 
 def _check_published(source: str, config: ModelConfig) -> None:

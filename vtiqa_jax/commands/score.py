@@ -35,8 +35,8 @@ from vtiqa_jax.results import score_files
 from vtiqa_jax.results.columns import score_columns
 from vtiqa_jax.results.results import ScoreResult
 from vtiqa_jax.results.score_cache import open_cache, open_part, part_path
+from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling
 from vtiqa_jax.scoring.scorer import pass_size
-from vtiqa_jax.scoring.spread import Spread
 
 MAP_SIDE = 16
 """Of the maps on a page: rows and columns over the whole photo."""
@@ -48,7 +48,7 @@ def score(
     out: Annotated[Path | None, Parameter(allow_leading_hyphen=True)] = None,
     report: Path | None = None,
     maps: bool = False,
-    spread: int = 0,
+    mosaic_samples: int = 0,
     seed: int = 0,
     reasons: bool = False,
     false_alarms: float = DEFAULT_RATE,
@@ -72,8 +72,8 @@ def score(
             on. To a pipe, a device or "-", which is standard output, they are written as CSV.
         report: make a page of the photos in this folder, `index.html`, to look at, to filter and to mark.
         maps: show on the page where each photo is bad, too, and parts of it at 1:1; takes as long as two dozen scores.
-        spread: score each photo by so many other mosaics too, and tell the mean and standard deviation of that.
-        seed: of these mosaics; all photos have the same.
+        mosaic_samples: score each photo by so many sampled mosaics too; print their mean and standard deviation.
+        seed: of the sampled mosaics, the same ones for all photos.
         reasons: write how probable each fault is, too, as columns of --out.
         false_alarms: share of good photos of which any reason is named, 0.005 to 0.1.
         selection: choose photos by their score.
@@ -106,7 +106,7 @@ def score(
         raise UserError("paths and scores would both go to standard output; write the scores to a file")
     # Where nothing can lie beside the output, an interrupted run begins again.
     resumable = out is not None and not atomic.is_stream(out) and atomic.takes_files(out.parent)
-    mosaics = Spread(spread, seed) if spread else None
+    sampling = MosaicSampling(mosaic_samples, seed) if mosaic_samples else None
     if reasons and out is None:
         raise UserError("--reasons are columns of a file: add --out FILE")
     model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype, false_alarms=false_alarms)
@@ -119,7 +119,7 @@ def score(
     size = pass_size(model.mesh, len(photos), batch_size)
     if batch_size is not None and size < min(batch_size, len(photos)):
         print(f"--batch-size {batch_size}: a CPU computes {size} photos together, more are slower", file=sys.stderr)
-    settings = model.settings(mosaics) if out is not None or cache is not None else {}
+    settings = model.settings(sampling) if out is not None or cache is not None else {}
 
     def preview(
         pixels: Rgb, screen: Resized
@@ -142,17 +142,17 @@ def score(
         gallery = None if report is None else stack.enter_context(open_gallery(report))
 
         silent = quiet or selection.prints_paths or has_stdout
-        display = Display(model, len(photos), mosaics, order=sort, silent=silent)
+        display = Display(model, len(photos), sampling, order=sort, silent=silent)
         inspect = None if gallery is None else preview
-        known = None if memory is None else memory.known
+        cached = None if memory is None else memory.get
         stream = model.stream(
-            photos, batch_size=batch_size, inspect=inspect, spread=mosaics, known=known, max_pixels=max_pixels
+            photos, batch_size=batch_size, inspect=inspect, sampling=sampling, cached=cached, max_pixels=max_pixels
         )
         try:
             for result in tqdm(stream, "scoring", len(photos), unit="photo", disable=quiet or None, leave=False):
                 if gallery is not None:
                     gallery.add(result, *(result.inspected or (None, None, None)))
-                results.append(dataclasses.replace(result, inspected=None, draws=()))  # of all they would fill memory
+                results.append(dataclasses.replace(result, inspected=None, mosaic_scores=()))  # they would fill memory
                 if memory is not None:
                     memory.add(result)
                 display.add(result)
@@ -165,7 +165,7 @@ def score(
         stacks = find_stacks(results, higher_is_better=model.scale.higher_is_better)
         results = sort_results(mark_stacks(results, stacks), sort or "given", model.scale)
         if out is not None and is_scored:
-            columns = score_columns(spread=mosaics is not None, reasons=reasons)
+            columns = score_columns(mosaics=sampling is not None, reasons=reasons)
             score_files.write_scores(out, ending, results, columns, model.scale)
         if gallery is not None and is_scored:
             title = ", ".join(path.name or str(path.resolve()) for path in paths)

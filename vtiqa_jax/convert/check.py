@@ -54,7 +54,7 @@ class Difference:
 
 
 def _is_layer(quantity: str) -> bool:
-    """Whether its first tokens alone are recorded."""
+    """Tells whether its first tokens alone are recorded."""
     return quantity.startswith(("patch_embed", "block"))
 
 
@@ -128,7 +128,7 @@ def _normalized(pixels: UInt8[np.ndarray, "n 3 size size"]) -> Views:
 def compare(
     config: ModelConfig, params: Params, expect: Path, implementation: Implementation = "xla"
 ) -> list[Difference]:
-    """All differences between a model and the expected values, from the first layer to the score.
+    """Returns all differences between a model and the expected values, from the first layer to the score.
 
     Args:
         config: the model's config; of a VT-IQA or of the paper's model.
@@ -170,6 +170,6 @@ def compare(
 
 
 def markdown_table(differences: list[Difference]) -> str:
-    """The differences as a Markdown table."""
+    """Returns the differences as a Markdown table."""
     rows = [f"| {d.quantity} | {d.measure} | {d.value:.1e} | {d.tolerance:.0e} |" for d in differences]
     return "\n".join(["| quantity | measure | difference | tolerance |", "|---|---|---|---|", *rows])

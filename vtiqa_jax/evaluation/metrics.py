@@ -28,7 +28,7 @@ def _spearman(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
 
 
 def _statistic(test: Any) -> Callable[[Scores, Scores], float]:
-    """What one of SciPy's tests of correlation says."""
+    """Returns what one of SciPy's tests of correlation says."""
     return lambda scores, mos: test(scores, mos).statistic
 
 
@@ -50,11 +50,11 @@ class Metric:
     """Whether a training logs it after each epoch."""
 
     def show(self, value: float | None) -> str:
-        """A cell of a table; None has no value."""
+        """Returns a cell of a table; None has no value."""
         return f"{'-':{self._alignment}}" if value is None else f"{value:{self.form}}"
 
     def show_name(self) -> str:
-        """The head of a column of such cells."""
+        """Returns the head of a column of such cells."""
         return f"{self.name.upper():{self._alignment}}"
 
     @property
@@ -76,12 +76,12 @@ METRICS = {
 
 
 def logged_metrics() -> list[Metric]:
-    """Those that a training logs after each epoch."""
+    """Returns those that a training logs after each epoch."""
     return [metric for metric in METRICS.values() if metric.logged]
 
 
 def logged_names(selected_by: str) -> list[str]:
-    """The names of those, and of the metric that selects the best epoch."""
+    """Returns the names of those, and of the metric that selects the best epoch."""
     return list(dict.fromkeys([*(metric.name for metric in logged_metrics()), selected_by]))
 
 
@@ -107,19 +107,19 @@ def correlations(scores: Scores, mos: Scores) -> Figures:
 
 
 def correlations_if_any(scores: Scores, mos: Scores) -> Figures:
-    """The same; NaN for all of them where there are fewer than two photos or scores that are not finite."""
+    """Returns the same; NaN for all of them where there are fewer than two photos or scores that are not finite."""
     if len(scores) < 2 or not np.isfinite(scores).all():
         return Figures(**dict.fromkeys(METRICS, np.nan), n=len(scores))
     return correlations(scores, mos)
 
 
 def on_other_scale(figures: Figures) -> Figures:
-    """The figures of scores on another scale than the MOS: what is in units of the MOS is NaN."""
+    """Returns the figures of scores on another scale than the MOS: what is in units of the MOS is NaN."""
     return Figures(**vars(figures) | {name: np.nan for name, metric in METRICS.items() if metric.in_mos})
 
 
 def within_groups(scores: Scores, mos: Scores, groups: list[str]) -> dict[str, Figures]:
-    """The metrics within each group of photos, for groups in which the MOS differ.
+    """Returns the metrics within each group of photos, for groups in which the MOS differ.
 
     A data set whose parts differ in mean MOS shows high totals to whoever recognises the part.
     """
@@ -129,8 +129,10 @@ def within_groups(scores: Scores, mos: Scores, groups: list[str]) -> dict[str, F
 
 
 def fit_logistic(scores: Scores, mos: Scores) -> Scores:
-    """The scores mapped to the MOS by the monotonic 4-parameter logistic that the field fits before PLCC and RMSE
-    (VQEG, final report on FR-TV phase II, 2003): (a - b) / (1 + exp(-(s - c) / |d|)) + b. NaN when no fit is found."""
+    """Maps scores to the MOS by the monotonic 4-parameter logistic that the field fits before PLCC and RMSE.
+
+    (a - b) / (1 + exp(-(s - c) / |d|)) + b, of VQEG's final report on FR-TV phase II, 2003. NaN when no fit is found.
+    """
     scores, mos = np.asarray(scores, np.float64), np.asarray(mos, np.float64)
 
     def curve(x: np.ndarray, a: float, b: float, c: float, d: float) -> np.ndarray:
@@ -149,8 +151,10 @@ def fit_logistic(scores: Scores, mos: Scores) -> Scores:
 def bootstrap_ci(
     scores: Scores, mos: Scores, *, resamples: int = 1000, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """95 % bootstrap intervals (percentile, photos resampled) of the metrics that have some; NaN for fewer than 3
-    photos, and where all scores or all MOS are equal."""
+    """Returns 95 % bootstrap intervals (percentile, photos resampled) of the metrics that have some.
+
+    They are NaN for fewer than 3 photos, and where all scores or all MOS are equal.
+    """
     statistics = {name: metric.resampled for name, metric in METRICS.items() if metric.resampled}
     if len(scores) < 3 or np.ptp(scores) == 0 or np.ptp(mos) == 0:
         return dict.fromkeys(statistics, (np.nan, np.nan))

@@ -28,12 +28,12 @@ from vtiqa_jax.results.reasons import WORDS
 from vtiqa_jax.results.results import ScoreResult
 from vtiqa_jax.results.words import say_holds, say_place
 from vtiqa_jax.scoring.colours import write_ramp
-from vtiqa_jax.scoring.detail_map import MOST_OCTAVES, DetailMap
+from vtiqa_jax.scoring.detail_map import MAX_OCTAVES, DetailMap
 from vtiqa_jax.web.modules import join_modules
 
 SCRIPT = Path(__file__).with_name("scripts") / "main.js"
 """With the modules that it imports from."""
-OCTAVES = {"low": -1.0, "step": 0.02, "most": MOST_OCTAVES, "none": 255}
+OCTAVES = {"low": -1.0, "step": 0.02, "most": MAX_OCTAVES, "none": 255}
 """How bytes of the page stand for octaves lost, and which for a place without structure; at how many of them the
 colours end."""
 
@@ -61,7 +61,7 @@ class GalleryWriter:
         """
         self.is_finished = False
         self._folder, self._target = folder, target
-        self._columns = [column for column in score_columns(spread=True, reasons=True) if column.name != "image"]
+        self._columns = [column for column in score_columns(mosaics=True, reasons=True) if column.name != "image"]
         self._rows: list[dict[str, Any]] = []
         self._maps: list[Float[np.ndarray, "rows columns"] | None] = []
         self._details: list[dict[str, Any] | None] = []

@@ -167,27 +167,27 @@ class ModelConfig:
         return VisionTransformer(**self.backbone_sizes, **settings)
 
     def replace(self, **changes: Any) -> "ModelConfig":
-        """A copy of this config with some fields changed."""
+        """Returns a copy of this config with some fields changed."""
         return dataclasses.replace(self, **changes)
 
 
 def deit_small(**changes: Any) -> ModelConfig:
-    """DeiT-S/16, the backbone of the release (22 M parameters)."""
+    """Returns DeiT-S/16, the backbone of the release (22 M parameters)."""
     return ModelConfig(**changes)
 
 
 def deit_tiny(**changes: Any) -> ModelConfig:
-    """DeiT-Ti/16 (5.5 M parameters)."""
+    """Returns DeiT-Ti/16 (5.5 M parameters)."""
     return ModelConfig(embed_dim=192, num_heads=3, **changes)
 
 
 def deit_base(**changes: Any) -> ModelConfig:
-    """DeiT-B/16 (86 M parameters)."""
+    """Returns DeiT-B/16 (86 M parameters)."""
     return ModelConfig(embed_dim=768, num_heads=12, **changes)
 
 
 def tiny_config(**changes: Any) -> ModelConfig:
-    """A toy for tests (30,000 parameters, views of 28 px): too small to judge photos."""
+    """Returns a toy for tests (30,000 parameters, views of 28 px): too small to judge photos."""
     sizes: dict[str, Any] = {
         "embed_dim": 24,
         "depth": 2,

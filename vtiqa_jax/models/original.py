@@ -61,7 +61,7 @@ class Selector(nnx.Module):
         return self.head(self.backbone(global_view))
 
     def sensitivity(self, global_view: Float[Array, "batch size size 3"]) -> Float[Array, "batch rows cols"]:
-        """The gradient of the score with respect to the normalised pixels, as a map.
+        """Returns the gradient of the score with respect to the normalised pixels, as a map.
 
         Summed over the channels and averaged over windows of 9 x 9 pixels: 224 px give 24 x 24. What is left at the
         edge is dropped.
@@ -72,7 +72,7 @@ class Selector(nnx.Module):
         return used.reshape(-1, side, SENSITIVITY_POOL, side, SENSITIVITY_POOL).mean((2, 4))
 
     def positions(self, sensitivity: Float[Array, "batch rows cols"], height: int) -> Int[Array, "batch grid grid 2"]:
-        """The most sensitive patch of each window of 3 x 3 map entries; of equal ones the first in row-major order.
+        """Finds the most sensitive patch of each window of 3 x 3 map entries; of equal ones the first, row by row.
 
         Returns:
             Upper left corners (row, column), pixels of a photo `height` high.
@@ -116,7 +116,7 @@ class OriginalVTIQA(nnx.Module):
     def __call__(
         self, global_view: Float[Array, "batch size size 3"], mosaic: Float[Array, "batch size size 3"]
     ) -> Float[Array, " batch"]:
-        """Scores of normalised views."""
+        """Scores normalised views."""
         return self.fusion(*encode_views(self.backbone, global_view, mosaic))
 
     def select_mosaic(
@@ -124,7 +124,7 @@ class OriginalVTIQA(nnx.Module):
         global_view: Float[Array, "batch size size 3"],
         local_images: UInt8[Array, "batch large large 3"],
     ) -> UInt8[Array, "batch size size 3"]:
-        """The mosaic of the regions that the selector finds in the normalised global view; not yet normalised."""
+        """Makes the mosaic of the regions that the selector finds in the normalised global view, unnormalised."""
         positions = self.selector.positions(self.selector.sensitivity(global_view), local_images.shape[1])
         return views.patches_at(local_images, positions, self.config.mosaic_patch)
 
@@ -133,6 +133,6 @@ class OriginalVTIQA(nnx.Module):
         global_images: UInt8[Array, "batch small small 3"],
         local_images: UInt8[Array, "batch large large 3"],
     ) -> Float[Array, " batch"]:
-        """Scores of stored photos, uint8 RGB at `config.global_resize` and `config.local_resize`."""
+        """Scores stored photos, uint8 RGB at `config.global_resize` and `config.local_resize`."""
         global_view = views.normalize(views.center_crop(global_images, self.config.view_size))
         return self(global_view, views.normalize(self.select_mosaic(global_view, local_images)))

@@ -30,7 +30,7 @@ CUDNN_COMPUTE_CAPABILITY = 8.0
 
 
 def select_implementation(device: jax.Device, dtype: ComputeDtype) -> Implementation:
-    """The fastest implementation on a device.
+    """Returns the fastest implementation on a device.
 
     Chosen in Python when a step is built: `jax.lax.platform_dependent` would trace every branch, and cuDNN's checks
     raise on a machine without a GPU.
@@ -44,7 +44,7 @@ def select_implementation(device: jax.Device, dtype: ComputeDtype) -> Implementa
 
 
 def exact_products(dtype: ComputeDtype) -> contextlib.AbstractContextManager[Any]:
-    """A context in which float32 products are not rounded to TF32 or bfloat16 by the hardware."""
+    """Returns a context in which float32 products are not rounded to TF32 or bfloat16 by the hardware."""
     return jax.default_matmul_precision("highest") if dtype == "float32" else contextlib.nullcontext()
 
 
@@ -64,7 +64,7 @@ def linear(
     kernel_init: Initializer = trunc_normal,
     rngs: nnx.Rngs,
 ) -> nnx.Linear:
-    """A dense layer that multiplies in `dtype`."""
+    """Returns a dense layer that multiplies in `dtype`."""
     if implementation == "cpu":
         # The kernel rounds its operands itself and returns float32.
         product = cpu_kernels.dot_general(dtype)
@@ -78,7 +78,7 @@ def linear(
 
 
 def layer_norm(features: int, implementation: Implementation, *, rngs: nnx.Rngs) -> nnx.LayerNorm:
-    """LayerNorm in float32; the variance from the differences to the mean, as PyTorch computes it."""
+    """Normalises in float32; the variance is of differences to the mean, as PyTorch computes it."""
     kind = cpu_kernels.LayerNorm if implementation == "cpu" else nnx.LayerNorm
     return kind(features, epsilon=LAYER_NORM_EPSILON, dtype=jnp.float32, use_fast_variance=False, rngs=rngs)
 
@@ -120,7 +120,7 @@ class Attention(nnx.Module):
 
 
 def gelu(x: Float[Array, "..."], implementation: Implementation) -> Float[Array, "..."]:
-    """The exact GELU, computed in float32. JAX's default, the tanh approximation, breaks parity."""
+    """Returns the exact GELU, computed in float32. JAX's default, the tanh approximation, breaks parity."""
     if implementation == "cpu":
         return cpu_kernels.gelu(x)
     return jax.nn.gelu(x.astype(jnp.float32), approximate=False).astype(x.dtype)
@@ -163,7 +163,7 @@ class Block(nnx.Module):
     def __call__(
         self, x: Float[Array, "batch tokens dim"], *, cls_only: bool = False, rngs: nnx.Rngs | None = None
     ) -> Float[Array, "batch queries dim"]:
-        """`cls_only` computes the class token and no other."""
+        """Applies the block; `cls_only` computes the class token and no other."""
 
         def residual(branch: Array) -> Array:
             return self.drop_path(branch.astype(jnp.float32), deterministic=rngs is None, rngs=rngs)
@@ -237,7 +237,7 @@ class VisionTransformer(nnx.Module):
         self.readout_blocks = readout_blocks or (depth,)
 
     def embed(self, images: Float[Array, "batch size size 3"]) -> Float[Array, "batch tokens dim"]:
-        """The first block's input: class token and patches, plus their position embedding."""
+        """Returns the first block's input: class token and patches, plus their position embedding."""
         patches = self.patch_embed(images)
         batch, _, dim = patches.shape
         cls_token = jnp.broadcast_to(self.cls_token[...], (batch, 1, dim))

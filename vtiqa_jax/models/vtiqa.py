@@ -81,7 +81,7 @@ def encode_views(
     mosaic: Float[Array, "batch size size 3"],
     rngs: nnx.Rngs | None = None,
 ) -> tuple[Float[Array, "batch features"], Float[Array, "batch features"]]:
-    """The features of both views, in one pass through the backbone."""
+    """Returns the features of both views, in one pass through the backbone."""
     features = backbone(jnp.concatenate([global_view, mosaic]), rngs=rngs)
     batch = global_view.shape[0]  # not `len`: `vtiqa export` leaves the batch open
     return features[:batch], features[batch:]
@@ -128,7 +128,7 @@ class VTIQA(nnx.Module):
         *,
         rngs: nnx.Rngs | None = None,
     ) -> Float[Array, " batch"]:
-        """Scores of a batch of photos.
+        """Scores a batch of photos.
 
         Args:
             global_view: the photos, shrunk, normalised by `views.normalize`.
@@ -168,7 +168,7 @@ class VTIQA(nnx.Module):
     def score_features(
         self, global_features: Float[Array, "batch features"], local_features: Float[Array, "batch features"]
     ) -> Float[Array, " batch"]:
-        """Scores by the features of both views."""
+        """Scores photos by the features of both views."""
         features = jnp.concatenate([global_features, local_features], axis=1)
         return self._finish(self.head(features), features)
 
@@ -266,7 +266,7 @@ class VTIQA(nnx.Module):
         global_images: UInt8[Array, "batch small small 3"],
         local_images: UInt8[Array, "batch large large 3"],
     ) -> Float[Array, " batch"]:
-        """Scores of stored photos, seen as the release's test scripts see them when `config.eval_mosaics` is 1.
+        """Scores stored photos, seen as the release's test scripts see them when `config.eval_mosaics` is 1.
 
         Args:
             global_images: the photos at `config.global_resize`, uint8 RGB.
@@ -281,7 +281,7 @@ class VTIQA(nnx.Module):
         local_images: UInt8[Array, "batch large large 3"],
         regions: int,
     ) -> Float[Array, "batch regions regions"]:
-        """Scores of stored photos whose local view is one region alone, not a mosaic from all over the photo.
+        """Scores stored photos whose local view is one region alone, not a mosaic from all over the photo.
 
         The global view is the whole photo each time: what differs is where the details come from.
 

@@ -29,8 +29,8 @@ class Column:
     type: type[str] | type[float] | type[int] | type[bool]
     text: str
     """What stands in it, for people."""
-    where: Literal["all", "score", "spread", "reasons", "bulk"] = "all"
-    """Which outputs have it: all, those of `vtiqa score`, only those with a spread, all that were asked for the
+    where: Literal["all", "score", "mosaics", "reasons", "bulk"] = "all"
+    """Which outputs have it: all, those of `vtiqa score`, only those with sampled mosaics, all that were asked for the
     probabilities of reasons, or those of `vtiqa bulk`."""
     decimals: int = 6
     """Of a float in files."""
@@ -118,11 +118,11 @@ COLUMNS = (
         where="score", placed=True,
     ),
     Column(
-        "mean", float, "mean of the scores by drawn mosaics", where="spread", heading="  mean", shown="{:10.4f}",
+        "mean", float, "mean of the scores by sampled mosaics", where="mosaics", heading="  mean", shown="{:10.4f}",
         placed=True,
     ),
     Column(
-        "spread", float, "standard deviation of the scores by drawn mosaics", where="spread",
+        "spread", float, "standard deviation of the scores by sampled mosaics", where="mosaics",
         heading=" ± spread", shown=" ± {:.4f}", placed=True,
     ),
     Column("reasons", str, "what is wrong with it, the strongest first, with `; ` between", read=_reasons, placed=True),
@@ -149,9 +149,9 @@ def replace_undecodable(text: str) -> str:
     return re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
-def score_columns(*, spread: bool, reasons: bool = False) -> tuple[Column, ...]:
-    """Returns the columns of `vtiqa score`, with those of a spread and the probabilities of reasons or without."""
-    wanted = {"all", "score"} | ({"spread"} if spread else set()) | ({"reasons"} if reasons else set())
+def score_columns(*, mosaics: bool, reasons: bool = False) -> tuple[Column, ...]:
+    """Returns the columns of `vtiqa score`, with or without those of sampled mosaics and reasons."""
+    wanted = {"all", "score"} | ({"mosaics"} if mosaics else set()) | ({"reasons"} if reasons else set())
     return tuple(column for column in COLUMNS if column.where in wanted)
 
 

@@ -23,11 +23,11 @@ class ScoreResult:
     out_of_range: str | None = None
     """"below" or "above" for a score beyond those of all training photos."""
     mean: float | None = None
-    """Of the scores by drawn mosaics; None when none were asked for."""
+    """Of the scores by sampled mosaics; None when none were asked for."""
     spread: float | None = None
-    """The standard deviation of the scores by drawn mosaics."""
-    draws: tuple[float, ...] = ()
-    """The scores by drawn mosaics."""
+    """The standard deviation of the scores by sampled mosaics."""
+    mosaic_scores: tuple[float, ...] = ()
+    """The scores by sampled mosaics."""
     detail: float | None = None
     """What the photo shows at 100 %, on the score's scale; None where it has no structure, or the model no detail."""
     holds: float | None = None

@@ -75,7 +75,7 @@ def _pack(result: ScoreResult) -> str:
 def _unpack(packed: str) -> dict[str, Any]:
     """Returns the fields of a result that `_pack` made JSON of."""
     values = json.loads(packed)
-    values["draws"] = tuple(values["draws"])
+    values["mosaic_scores"] = tuple(values["mosaic_scores"])
     values["faults"] = tuple(Fault(*fault) for fault in values["faults"])
     if taken := values["capture"]:
         values["capture"] = Capture(**taken | {"size": taken["size"] and tuple(taken["size"])})
@@ -127,8 +127,8 @@ class ScoreCache:
             raise
         if tables and application != APPLICATION_ID:
             raise NotOurs("it is a database of another program")
-        wanted = "WAL" if alone or not is_on_network_disk(self.path) else "DELETE"
-        (mode,) = execute(f"PRAGMA journal_mode = {wanted}").fetchone()
+        mode = "WAL" if alone or not is_on_network_disk(self.path) else "DELETE"
+        (mode,) = execute(f"PRAGMA journal_mode = {mode}").fetchone()
         execute("PRAGMA synchronous = NORMAL")
         if not tables:
             self._database.executescript(SCHEMA)
@@ -136,10 +136,10 @@ class ScoreCache:
 
     def _settings_id(self, settings: Mapping[str, Any], *, alone: bool) -> int:
         # The fields, too: a result without those that came later is not what is asked for.
-        wanted: dict[str, Any] = json.loads(json.dumps({**settings, "fields": KEPT, "capture": CAPTURED}))
-        content = json.dumps(wanted, sort_keys=True)
+        current: dict[str, Any] = json.loads(json.dumps({**settings, "fields": KEPT, "capture": CAPTURED}))
+        content = json.dumps(current, sort_keys=True)
         stored = [json.loads(text) for (text,) in self._database.execute("SELECT content FROM settings")]
-        if alone and (differ := sorted({name for other in stored for name in differences(other, wanted)})):
+        if alone and (differ := sorted({name for other in stored for name in differences(other, current)})):
             raise UserError(
                 f"{self.path} is of an interrupted run with other settings ({', '.join(differ)});"
                 " give its command again, or remove it"
@@ -148,7 +148,7 @@ class ScoreCache:
             self._database.execute("INSERT OR IGNORE INTO settings (content) VALUES (?)", (content,))
         return self._database.execute("SELECT id FROM settings WHERE content = ?", (content,)).fetchone()[0]
 
-    def known(self, photo: Path) -> ScoreResult | None:
+    def get(self, photo: Path) -> ScoreResult | None:
         """Returns a photo's result, if one of the same content was stored; called by several threads."""
         try:
             started, status = time.time_ns(), photo.stat()

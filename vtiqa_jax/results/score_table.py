@@ -45,10 +45,10 @@ class ScoreTable:
         return f"ScoreTable({len(self)} photos, {failed} failed; {self.scale})"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows. Names and reasons are other people's text."""
+        """Returns what a notebook shows. Names and reasons are other people's text."""
         shown = [
             column
-            for column in score_columns(spread=True)
+            for column in score_columns(mosaics=True)
             if column.shown and any(getattr(result, column.name) is not None for result in self.results)
         ]
         has_reasons = any(result.faults for result in self.results)

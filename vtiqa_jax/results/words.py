@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 SMALLEST_SCALE = 12.5
 """Percent: at 1:8 a photo is still looked at. Of what holds less no number is told."""
-LEAST_MEGAPIXELS = 1
+MIN_MEGAPIXELS = 1
 """Of a smaller photo the share alone is told."""
 LONGEST = len("13 %, about 0.016 of 1.2 megapixels")
 LONGEST_INTERVAL = len("52.1 to 100.0")
@@ -29,7 +29,7 @@ def say_scale(result: "ScoreResult") -> str:
         return f"less than {SMALLEST_SCALE:g} %"
     percent = f"{min(result.holds, 99):.0f} %"
     megapixels = (result.width or 0) * (result.height or 0) / 1e6
-    if megapixels < LEAST_MEGAPIXELS:
+    if megapixels < MIN_MEGAPIXELS:
         return percent
     return f"{percent}, about {_round(megapixels * (result.holds / 100) ** 2)} of {_round(megapixels)} megapixels"
 

@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FACTORS = (4, 2, 1)
-"""By which a whole photo is shrunk for its map: the first that leaves LEAST_TILES."""
-LEAST_TILES = 6
+"""By which a whole photo is shrunk for its map: the first that leaves MIN_TILES."""
+MIN_TILES = 6
 """Views' areas that the map of a whole photo has at least, unless the photo itself has fewer."""
 ZOOM_TILES = 3
 """Views along a side of the region that is looked at around a point, at 1:1."""
-LEAST_STRUCTURE = 1.0
+MIN_STRUCTURE = 1.0
 """Grey levels, see `photos.native.Places.structure`. More than the detail head asks of a place: here each is judged by
 itself, and the grain of a sky, .7, would tell of the sky."""
 AREA = 5
 """Places along a side of what `DetailMap.sharpest` and `worst` are the middles of."""
 VIEWS_TOGETHER = 4
 """Views in one pass: more would leave a CPU's caches."""
-MOST_OCTAVES = 2.0
+MAX_OCTAVES = 2.0
 """At which the colours of pictures end: a place that has lost as much looks as bad as one that has lost more."""
 
 
@@ -100,7 +100,7 @@ class DetailMap(PhotoMap):
         whole = self.region.height * self.region.width > 0.5 * self.height * self.width
         title = f"at 1:{self.factor}{'' if whole else f', {say_place(*self.center)}'}"
         label = f"octaves lost at 1:{self.factor}"
-        paint_places(axes, self.region.cut(self.photo), self.octaves, MOST_OCTAVES, title, label)
+        paint_places(axes, self.region.cut(self.photo), self.octaves, MAX_OCTAVES, title, label)
 
 
 def find_area(
@@ -148,7 +148,7 @@ def choose_factor(height: int, width: int, view_size: int) -> int:
         view_size: side of a view, pixels.
     """
     tiles = height * width / view_size**2
-    return next((factor for factor in FACTORS if tiles / factor**2 >= LEAST_TILES), FACTORS[-1])
+    return next((factor for factor in FACTORS if tiles / factor**2 >= MIN_TILES), FACTORS[-1])
 
 
 @functools.cache
@@ -201,12 +201,12 @@ def judge_grid(
         part = views[start : start + VIEWS_TOGETHER]
         padding = [(0, VIEWS_TOGETHER - len(part))] + [(0, 0)] * 3
         judged.append([np.asarray(values)[: len(part)] for values in judge(np.pad(part, padding))])
-    found = []
+    maps = []
     for values in zip(*judged, strict=True):
         whole = np.empty(rows * columns, np.float32)
         whole[order.ravel()] = np.concatenate(values).ravel()
-        found.append(whole.reshape(rows, columns))
-    return found
+        maps.append(whole.reshape(rows, columns))
+    return maps
 
 
 def make_detail_map(
@@ -243,7 +243,7 @@ def make_detail_map(
     order = (arrange_tiles if arrangement == "tiles" else arrange_mosaics)(rows, columns, config.mosaic_grid)
     device = next(iter(jax.tree.leaves(params)[0].devices()))
     octaves, logits = judge_grid(cut, order, functools.partial(_make_places_step(config, dtype, device), params))
-    counts = cut.structure > LEAST_STRUCTURE
+    counts = cut.structure > MIN_STRUCTURE
     weights = np.zeros_like(logits)
     if counts.any():
         shares = np.exp(logits[counts] - logits[counts].max())

@@ -20,7 +20,7 @@ from vtiqa_jax.photos.place_grid import PlaceGrid, Region, arrange_tiles
 from vtiqa_jax.photos.resize import Resized, Rgb
 from vtiqa_jax.results.reasons import SEVERE, WORDS
 from vtiqa_jax.results.words import say_place
-from vtiqa_jax.scoring.detail_map import LEAST_STRUCTURE, choose_factor, cut_grid, find_area, judge_grid
+from vtiqa_jax.scoring.detail_map import MIN_STRUCTURE, choose_factor, cut_grid, find_area, judge_grid
 from vtiqa_jax.scoring.photo_map import PhotoMap
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 CLIPPED = "clipped_highlights"
 """Of the faults of light and colour the one that has places."""
-MOST_CLIPPED = 0.5
+MAX_CLIPPED = 0.5
 """Share of a place's pixels at which the colours of pictures end."""
 SEEN_IN_PLAIN_PLACES = "luminance_noise", "chroma_noise", "compression"
 """Faults that a plain wall or sky shows best; the others need something to be sharp."""
@@ -76,7 +76,7 @@ class FaultMap(PhotoMap):
 
         assert self.photo is not None
         plain = WORDS[self.fault][1]
-        most, label = (MOST_CLIPPED, "share of pixels") if self.fault == CLIPPED else (SEVERE, "strength at each place")
+        most, label = (MAX_CLIPPED, "share of pixels") if self.fault == CLIPPED else (SEVERE, "strength at each place")
         region = self.region
         whole = region.height * region.width > 0.5 * self.height * self.width
         middle = (region.top + region.height / 2) / self.height, (region.left + region.width / 2) / self.width
@@ -161,6 +161,6 @@ def make_fault_map(
         rows, columns = cut.structure.shape
         order = arrange_tiles(rows, columns, config.mosaic_grid)
         (strengths,) = judge_grid(cut, order, functools.partial(step, params))
-        counts = (cut.structure > LEAST_STRUCTURE) | (fault in SEEN_IN_PLAIN_PLACES)
+        counts = (cut.structure > MIN_STRUCTURE) | (fault in SEEN_IN_PLAIN_PLACES)
         values = np.where(counts, strengths, np.float32(np.nan))
     return FaultMap(fault, values, factor, cut.region, height, width)

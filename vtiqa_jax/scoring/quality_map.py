@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 REGIONS = 7
 """Along a side of the photo; half a view wide, they hardly overlap."""
-LEAST_RANGE = 0.15
+MIN_RANGE = 0.15
 """Of the label scale that the colours of a picture span at least, lest what hardly differs look different."""
 
 
@@ -58,7 +58,7 @@ class QualityMap(PhotoMap):
         return say_place(*self.worst)
 
     def resample(self, height: int, width: int) -> Float[np.ndarray, "height width"]:
-        """The map of a photo of this size: linear between the middles of regions, constant beyond the outer ones."""
+        """Resamples to a photo's size: linear between the middles of regions, constant beyond the outer ones."""
         rows, columns = ((np.arange(side) + 0.5) / side for side in (height, width))
         down = np.stack([np.interp(rows, self.middles, column) for column in self.scores.T], axis=1)
         return np.stack([np.interp(columns, self.middles, row) for row in down]).astype(np.float32)
@@ -72,7 +72,7 @@ class QualityMap(PhotoMap):
         photo = shrink_for_picture(self.photo)
         height, width = photo.shape[:2]
         low, high = float(self.scores.min()), float(self.scores.max())
-        missing = max(0.0, LEAST_RANGE * (self.scale.high - self.scale.low) - (high - low)) / 2
+        missing = max(0.0, MIN_RANGE * (self.scale.high - self.scale.low) - (high - low)) / 2
         axes.imshow(photo)
         colours = quality_colours(higher_is_better=self.scale.higher_is_better)
         drawn = axes.imshow(
@@ -113,7 +113,7 @@ def make_quality_map(
     scale: LabelScale,
     dtype: ComputeDtype,
 ) -> QualityMap:
-    """The map of one photo.
+    """Returns the map of one photo.
 
     Args:
         pair: the photo in both stored sizes.

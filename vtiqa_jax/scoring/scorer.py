@@ -40,8 +40,8 @@ from vtiqa_jax.results.results import ScoreResult
 from vtiqa_jax.results.score_table import ScoreTable, thumbnail
 from vtiqa_jax.scoring.detail_map import ZOOM_TILES, DetailMap, check_point, make_detail_map
 from vtiqa_jax.scoring.fault_map import FaultMap, make_fault_map
+from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling, score_samples
 from vtiqa_jax.scoring.quality_map import QualityMap, make_quality_map
-from vtiqa_jax.scoring.spread import Spread, score_draws
 
 CPU_BATCH = 4
 """Photos that a CPU computes together at most: more of them leave its caches (docs/performance.md)."""
@@ -78,22 +78,24 @@ def _compile_step(
 
 @functools.cache
 def make_score_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh) -> ScoreStep:
-    """The step `(params, global_images, local_images) -> scores` of stored photos, for all models of this kind."""
+    """Makes the step `(params, global_images, local_images) -> scores` of stored photos."""
     return _compile_step(config, dtype, mesh, lambda model, *images: model.score(*images))
 
 
 @functools.cache
-def make_judge_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh, spread: Spread | None = None) -> JudgeStep:
+def make_judge_step(
+    config: ModelConfig, dtype: ComputeDtype, mesh: Mesh, sampling: MosaicSampling | None = None
+) -> JudgeStep:
     """Makes the step by which photos are judged.
 
     Args:
         config: of the model.
         dtype: that it computes in.
         mesh: the devices.
-        spread: mosaics to score by, too: `draws` are their scores. The step then takes `config.stored_cuts` of the
+        sampling: mosaics to score by, too: `mosaic_scores` are theirs. The step then takes `config.stored_cuts` of the
             screen instead of `config.eval_cuts`, since its mosaics may come from anywhere.
     """
-    offsets = [jnp.asarray(axis) for axis in spread.offsets(config)] if spread else None
+    offsets = [jnp.asarray(axis) for axis in sampling.offsets(config)] if sampling else None
     if config.kind != "vtiqa":
         return _compile_step(config, dtype, mesh, lambda model, *images: {"score": model.score(*images)})
 
@@ -103,7 +105,7 @@ def make_judge_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh, spread
         pair = features[0], features[1:].mean(0)
         judgements = {"score": model.score_features(*pair)}
         if offsets:
-            judgements["draws"] = score_draws(model, pair[0], images[1], *offsets)
+            judgements["mosaic_scores"] = score_samples(model, pair[0], images[1], *offsets)
         if config.novelty:
             judgements["novelty"] = model.judge_novelty(*pair)
         if config.intervals:
@@ -123,7 +125,7 @@ def make_judge_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh, spread
 
 @functools.cache
 def make_feature_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh) -> JudgeStep:
-    """The step `(params, *images) -> {"features": ...}`, what the head sees of photos by what `eval_cuts` keeps."""
+    """Makes the step `(params, *images) -> {"features": ...}`, what the head sees of photos."""
 
     def encode(model: Any, *images: Array) -> Judgements:
         features = model.encode_views(images)
@@ -134,12 +136,12 @@ def make_feature_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh) -> J
 
 @functools.partial(jax.jit, static_argnames="dtype")
 def round_weights(params: Params, dtype: ComputeDtype) -> Params:
-    """The parameters with every matrix in the dtype it is multiplied in: rounded once, and not for each batch."""
+    """Rounds every matrix to the dtype it is multiplied in: once, and not for each batch."""
     return {name: a.astype(dtype) if parameters.is_matmul_weight(name) else a for name, a in params.items()}
 
 
 def pass_size(mesh: Mesh, count: int, batch_size: int | None = None) -> int:
-    """Photos of one pass over all devices.
+    """Returns the number of photos of one pass over all devices.
 
     Args:
         mesh: the devices.
@@ -165,7 +167,7 @@ def score_store(
     rows: Int[np.ndarray, " rows"],
     batch_size: int | None = None,
 ) -> Float[np.ndarray, " rows"]:
-    """Scores of stored photos.
+    """Scores stored photos.
 
     Args:
         step: of `make_score_step`, for the store's mesh.
@@ -209,7 +211,7 @@ class _Loaded:
 
 
 def _name(photo: Any, position: int) -> str:
-    """What a photo is called in messages."""
+    """Returns what a photo is called in messages."""
     return str(photo) if isinstance(photo, str | os.PathLike) else f"photo {position}"
 
 
@@ -266,21 +268,21 @@ class Scorer:
         compute_dtype: ComputeDtype = "float32",
         false_alarms: float = DEFAULT_RATE,
     ) -> "Scorer":
-        """A model read from disk, see `vtiqa_jax.load`.
+        """Returns a model read from disk, see `vtiqa_jax.load`.
 
         Raises:
             UserError: `path` is no checkpoint, or a backbone without a head; or the rate of false alarms is not known.
         """
-        made = catalog.load(path)
-        if made.scale is None:
+        model = catalog.load(path)
+        if model.scale is None:
             raise UserError(
                 f"{path} is a backbone without a head; train one with: vtiqa train manifest ... --checkpoint {path}"
             )
         return cls(
-            made.config,
-            made.params,
-            made.scale,
-            provenance=made.provenance,
+            model.config,
+            model.params,
+            model.scale,
+            provenance=model.provenance,
             compute_dtype=compute_dtype,
             false_alarms=false_alarms,
         )
@@ -305,14 +307,14 @@ class Scorer:
         }
         return frozenset(name for name, is_missing in missing.items() if is_missing)
 
-    def settings(self, spread: Spread | None = None) -> dict[str, Any]:
+    def settings(self, sampling: MosaicSampling | None = None) -> dict[str, Any]:
         """Returns all that a photo's result depends on but the photo, as JSON: equal settings give equal results.
 
         The rate of false alarms is none of it: which faults are named follows from their strengths.
         """
         return {
             **identify(self._model, self.compute_dtype),
-            "spread": dataclasses.asdict(spread) if spread else None,
+            "mosaic sampling": dataclasses.asdict(sampling) if sampling else None,
             "decoders": formats.decoder_versions(),
         }
 
@@ -353,7 +355,7 @@ class Scorer:
     def _result(
         self,
         score: float,
-        draws: Sequence[float] = (),
+        mosaic_scores: Sequence[float] = (),
         detail: float = math.nan,
         holds: float = math.nan,
         novelty: float = -math.inf,
@@ -366,9 +368,9 @@ class Scorer:
     ) -> ScoreResult:
         """Returns what the numbers of one photo say."""
         sureness = [number for number in (low, high, deviation, opinion_spread) if number is not None]
-        if not np.isfinite([score, *draws, *strengths, *sureness]).all() or math.isinf(holds):
+        if not np.isfinite([score, *mosaic_scores, *strengths, *sureness]).all() or math.isinf(holds):
             return ScoreResult(None, None, "its score is not a finite number; the weights may be damaged")
-        faults = [Fault(*found) for found in zip(WORDS, strengths, probabilities, strict=False)]
+        faults = [Fault(*values) for values in zip(WORDS, strengths, probabilities, strict=False)]
         if math.isnan(detail):  # nothing in it could be sharp or noisy
             faults = [fault for fault in faults if fault.name not in NATIVE_FAULTS]
         share, out_of_range = None, None
@@ -381,9 +383,9 @@ class Scorer:
             score=score,
             percentile=share,
             out_of_range=out_of_range,
-            mean=float(np.mean(draws)) if draws else None,
-            spread=float(np.std(draws, ddof=1)) if draws else None,
-            draws=tuple(draws),
+            mean=float(np.mean(mosaic_scores)) if mosaic_scores else None,
+            spread=float(np.std(mosaic_scores, ddof=1)) if mosaic_scores else None,
+            mosaic_scores=tuple(mosaic_scores),
             detail=None if math.isnan(detail) else detail,
             holds=None if math.isnan(holds) else 100 * holds,
             faults=() if novelty > 0 else name_faults(faults, self._thresholds),
@@ -411,8 +413,8 @@ class Scorer:
         *,
         batch_size: int | None = None,
         inspect: Callable[[Rgb, Resized], Any] | None = None,
-        spread: Spread | None = None,
-        known: Callable[[Any], ScoreResult | None] | None = None,
+        sampling: MosaicSampling | None = None,
+        cached: Callable[[Any], ScoreResult | None] | None = None,
         max_pixels: int = decode.MAX_PIXELS,
     ) -> Iterator[ScoreResult]:
         """Scores photos in their order, two batches decoded ahead; memory does not grow with their number.
@@ -422,8 +424,8 @@ class Scorer:
             batch_size: photos computed together, see `pass_size`.
             inspect: called, in the threads that decode, with each photo's pixels as they are and as the model's screen
                 shows them (`photos.resize.shrink`); the result has what it returned.
-            spread: mosaics to score each photo by, too.
-            known: called with each photo in these threads; the result of a photo that need not be scored, or None.
+            sampling: mosaics to score each photo by, too.
+            cached: called with each photo in these threads; the result of a photo that need not be scored, or None.
             max_pixels: a file of more pixels is not decoded, and has that for its reason.
 
         Yields:
@@ -431,12 +433,12 @@ class Scorer:
 
         Raises:
             ImageError: what is given is neither a photo nor a list of photos.
-            UserError: the batch size is below 1, or there can be no spread.
+            UserError: the batch size is below 1, or the model draws no mosaics.
         """
         photos = decode.list_photos(photos)
         step, preparation = self._step, self.config.preparation
-        if spread:
-            step = make_judge_step(self.config, self.compute_dtype, self.mesh, spread)
+        if sampling:
+            step = make_judge_step(self.config, self.compute_dtype, self.mesh, sampling)
             preparation = dataclasses.replace(preparation, cuts=self.config.stored_cuts)
         if not photos:
             return
@@ -445,7 +447,7 @@ class Scorer:
         waiting: deque[Future[_Loaded]] = deque()
 
         def load(photo: Any) -> _Loaded:
-            result = known(photo) if known else None
+            result = cached(photo) if cached else None
             if result is not None:  # perhaps of a run with another rate of false alarms
                 result = dataclasses.replace(result, faults=name_faults(result.faults, self._thresholds))
             if result is not None and inspect is None:
@@ -574,7 +576,7 @@ class Scorer:
                 yield from np.asarray(features)
 
     def explain(self, photo: Any) -> QualityMap:
-        """Where a photo is bad: its score with the local view cut from one region alone, region by region.
+        """Maps where a photo is bad: its score with the local view cut from one region alone, region by region.
 
         Takes as long as two dozen scores.
 
@@ -602,7 +604,7 @@ class Scorer:
     def explain_detail(
         self, photo: Any, *, at: tuple[float, float] | None = None, arrangement: Arrangement = "tiles"
     ) -> DetailMap:
-        """Where a photo is sharp, clean and real at its own pixels, and where it is not.
+        """Maps where a photo is sharp, clean and real at its own pixels, and where it is not.
 
         Args:
             photo: see `score`.
@@ -646,7 +648,7 @@ class Scorer:
         )
 
     def explain_reason(self, photo: Any, reason: str, *, at: tuple[float, float] | None = None) -> FaultMap:
-        """Where in a photo a fault is, at its own pixels.
+        """Maps where in a photo a fault is, at its own pixels.
 
         Args:
             photo: see `score`.
@@ -687,12 +689,12 @@ class Scorer:
         check_point(at)
         return Region.around(pixels, *at, side or ZOOM_TILES * self.config.view_size)
 
-    def table(self, photos: Any, *, spread: Spread | None = None) -> ScoreTable:
+    def table(self, photos: Any, *, sampling: MosaicSampling | None = None) -> ScoreTable:
         """Scores photos for a notebook, which shows a table with thumbnails; arguments as of `score` and `stream`."""
-        return ScoreTable(tuple(self.stream(photos, inspect=thumbnail, spread=spread)), self.scale)
+        return ScoreTable(tuple(self.stream(photos, inspect=thumbnail, sampling=sampling)), self.scale)
 
     def percentile(self, scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        """The share of training photos that a photo of this score is better than, in percent.
+        """Returns the share of training photos that a photo of this score is better than, in percent.
 
         Raises:
             UserError: the model does not say how training photos score.
@@ -705,6 +707,6 @@ class Scorer:
     def score_store(
         self, store: ImageStore, rows: Int[np.ndarray, " rows"], *, batch_size: int | None = None
     ) -> Float[np.ndarray, " rows"]:
-        """Scores of stored photos, see `score_store`; the store has this scorer's devices."""
+        """Scores stored photos, see `score_store`; the store has this scorer's devices."""
         step = make_score_step(self.config, self.compute_dtype, self.mesh)
         return score_store(step, self._params, store, rows, batch_size)

@@ -40,7 +40,7 @@ class TrainingData:
         return self.photos.mos[self.selection]
 
     def to_scale(self, scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        """Standardised scores on the scale of the labels."""
+        """Maps standardised scores to the scale of the labels."""
         return scores * np.float32(self.std) + np.float32(self.mean)
 
 

@@ -40,12 +40,12 @@ class RunState:
         self.history.append(entry)
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON."""
+        """Returns the state as JSON."""
         return dataclasses.asdict(self)
 
     @staticmethod
     def from_json(content: dict[str, Any]) -> "RunState":
-        """The inverse of `to_json`."""
+        """Returns the inverse of `to_json`."""
         return RunState(**{**content, "schedule": ScheduleState(**content["schedule"])})
 
 
@@ -58,7 +58,7 @@ def run_identity(
     scale: LabelScale,
     keep_head: bool,
 ) -> dict[str, Any]:
-    """What makes two runs the same, as JSON: settings, start, photos, labels and split."""
+    """Returns what makes two runs the same, as JSON: settings, start, photos, labels and split."""
     settings = dataclasses.asdict(recipe)  # type: ignore[call-overload]
     identity = {
         "recipe": type(recipe).__name__,
@@ -81,18 +81,18 @@ def run_identity(
 
 
 def begun_as(identity: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
-    """An identity in which a type that is left to the machine is the one that an earlier run began with."""
+    """Returns an identity in which a type that is left to the machine is the one that an earlier run began with."""
     left_open = {name for name in identity.keys() & {"recipe.compute_dtype"} if identity[name] == "auto"}
     return identity | {name: before.get(name) for name in left_open}
 
 
 def diff_settings(one: dict[str, Any], other: dict[str, Any]) -> str:
-    """The settings in which two runs differ, for people."""
+    """Returns the settings in which two runs differ, for people."""
     return ", ".join(sorted(key for key in one.keys() | other if one.get(key) != other.get(key))) + " differ"
 
 
 def finished_result(workdir: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
-    """The result of the run in a folder, when it is finished.
+    """Returns the result of the run in a folder, when it is finished.
 
     Raises:
         UserError: it is another run's, or damaged.

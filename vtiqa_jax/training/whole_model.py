@@ -51,7 +51,7 @@ class WholeModel:
         return tuple(map(views.normalize, self.augment(key, batch, self.config)))
 
     def merge(self, params: Params) -> Model:
-        """The model with these parameters."""
+        """Returns the model with these parameters."""
         return parameters.merge_params(self._graphdef, params)
 
     def score(

@@ -1,7 +1,7 @@
 // Colours of quality: the ramp that the style sheet has from `scoring/colours.py`, and what a map's colours span.
 
-// `LEAST_RANGE` of scoring/quality_map.py.
-const LEAST_RANGE = 0.15;
+// `MIN_RANGE` of scoring/quality_map.py.
+const MIN_RANGE = 0.15;
 
 let stops;
 
@@ -30,7 +30,7 @@ export const colour = (share) => `rgb(${channels(share).map(Math.round).join(" "
  */
 export function spanColours(scores, { low, high, higher_is_better }) {
   const [least, most] = [Math.min(...scores), Math.max(...scores)];
-  const missing = Math.max(0, LEAST_RANGE * (high - low) - (most - least)) / 2;
+  const missing = Math.max(0, MIN_RANGE * (high - low) - (most - least)) / 2;
   const ends = [least - missing, most + missing];
   return higher_is_better ? ends : ends.reverse();
 }

@@ -14,7 +14,7 @@ READERS: dict[str, Any] = {module.INFO.name: module for module in (koniq10k, spa
 
 
 def _reader(name: str) -> Any:
-    """The module of a data set, by its name or as a file of a person's own.
+    """Returns the module of a data set, by its name or as a file of a person's own.
 
     Raises:
         UserError: there is none.
@@ -32,7 +32,7 @@ def _reader(name: str) -> Any:
 
 
 def dataset_info(name: str) -> DatasetInfo:
-    """The facts of a data set.
+    """Returns the facts of a data set.
 
     Raises:
         UserError: there is no data set of this name.

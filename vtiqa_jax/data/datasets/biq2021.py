@@ -24,7 +24,7 @@ TABLES = {"train": "Train (Images and MOS).csv", "test": "Test (Images and MOS).
 
 
 def read(folder: Path, *, partial: bool = False) -> Dataset:
-    """The release below `folder`; groups are its three sources, `ss01` to `ss03`."""
+    """Returns the release below `folder`; groups are its three sources, `ss01` to `ss03`."""
     photos = find_file(folder, ("Images",), "the photos")
     names: list[str] = []
     mos: list[float] = []

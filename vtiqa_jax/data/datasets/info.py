@@ -66,23 +66,23 @@ class Dataset:
     """Whether the table lists the whole data set."""
 
     def without_practice(self) -> "Dataset":
-        """The data set without its practice photos."""
+        """Returns the data set without its practice photos."""
         rows = np.setdiff1d(np.arange(len(self.photos.names)), self.practice_rows)
         official = tuple(self.official[row] for row in rows) if self.official else ()
         return dataclasses.replace(self, photos=self.photos.select(rows), official=official, practice_rows=())
 
     def on_common_scale(self) -> Manifest:
-        """The photos with their MOS on the common scale from 1 to 5."""
+        """Returns the photos with their MOS on the common scale from 1 to 5."""
         return dataclasses.replace(self.photos, mos=self.info.on_common_scale(self.photos.mos))
 
 
 def _any_case(pattern: str) -> str:
-    """A glob pattern that matches what `pattern` does, in upper and lower case."""
+    """Returns a glob pattern that matches what `pattern` does, in upper and lower case."""
     return "".join(f"[{letter.lower()}{letter.upper()}]" if letter.isalpha() else letter for letter in pattern)
 
 
 def find_file(folder: Path, names: Sequence[str], what: str) -> Path:
-    """The first of `names` that exists in `folder`, also inside folders that unpacking may have nested it in.
+    """Returns the first of `names` that exists in `folder`, also inside folders that unpacking may have nested it in.
 
     A name that is nowhere may also be written in other upper and lower case.
 

@@ -27,7 +27,7 @@ PARTS = {"training": "train", "validation": "val", "test": "test"}
 
 
 def read(folder: Path, *, partial: bool = False) -> Dataset:
-    """The release below `folder`.
+    """Returns the release below `folder`.
 
     Two official tables exist. The `MOS` of the one with the official split is on another scale (3.9 to 88.4), but it
     also holds the shares of the five answers, whose mean is the MOS from 1 to 5 (to 1e-6).

@@ -28,7 +28,7 @@ PRACTICE = tuple(f"t{number}.bmp" for number in range(1, 8))
 
 
 def read(folder: Path, *, partial: bool = False) -> Dataset:
-    """The release below `folder`: 1,169 rows, of which the first 7 are set aside."""
+    """Returns the release below `folder`: 1,169 rows, of which the first 7 are set aside."""
     images = find_file(folder, ("Images",), "the photos")
     listed = find_file(folder, ("AllImages_release.mat",), "the list of photos, in Data/")
     scored = find_file(folder, ("AllMOS_release.mat",), "the table of scores, in Data/")

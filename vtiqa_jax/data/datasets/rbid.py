@@ -23,7 +23,7 @@ INFO = DatasetInfo(
 
 
 def read(folder: Path, *, partial: bool = False) -> Dataset:
-    """The release below `folder`."""
+    """Returns the release below `folder`."""
     table = find_file(folder, ("DatabaseGrades.xlsx", "DatabaseGrades.xls"), "the table of scores")
     rows = tables.read_excel(table, "Plan1", ("Image Number", "Average Subjective Grade"))
     names = [f"DatabaseImage{int(tables.number(table, 'a photo', row['Image Number'])):04d}.JPG" for row in rows]

@@ -24,7 +24,7 @@ INFO = DatasetInfo(
 
 
 def read(folder: Path, *, partial: bool = False) -> Dataset:
-    """The release below `folder`."""
+    """Returns the release below `folder`."""
     table = find_file(folder, ("MOS and Image attribute scores.xlsx",), "the table of scores, in Annotations/")
     photos = find_file(folder, ("TestImage",), "all photos, in spite of its name")
     rows = tables.read_excel(table, None, ("Image name", "MOS"))

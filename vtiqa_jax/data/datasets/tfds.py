@@ -131,7 +131,7 @@ _DAMAGED = (OSError, ValueError, RuntimeError, json_format.Error, _NOT_FOUND)
 
 
 def _read_rows(sources: dict[str, Any]) -> list[tuple[str, int, dict[str, Any]]]:
-    """The split, the index there and the features but the photo of every example.
+    """Returns the split, the index there and the features but the photo of every example.
 
     Raises:
         ValueError: an example is damaged or has other features.
@@ -148,7 +148,7 @@ def _read_rows(sources: dict[str, Any]) -> list[tuple[str, int, dict[str, Any]]]
 
 
 def read_prepared(name: str, data_dir: Path) -> Dataset:
-    """A data set that its builder prepared below `data_dir`.
+    """Returns a data set that its builder prepared below `data_dir`.
 
     Practice photos are not in it; the order is that of the data set's table.
 

@@ -12,8 +12,8 @@ from vtiqa_jax.models import params
 from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.vtiqa import VTIQA
 from vtiqa_jax.photos.cuts import R2_SEQUENCE
+from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling, probability_above, score_samples
 from vtiqa_jax.scoring.scorer import Scorer
-from vtiqa_jax.scoring.spread import Spread, probability_above, score_draws
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_a_draw_of_the_released_mosaics_is_the_score(
     rows, cols = (np.array([[[place[axis]] * config.mosaic_grid for place in places]], np.int32) for axis in (0, 1))
     elsewhere = np.concatenate([rows, np.zeros_like(rows)])
     whole = model.encode(small, large)[0]
-    found = np.asarray(score_draws(model, whole, large, jnp.asarray(elsewhere), jnp.asarray(np.repeat(cols, 2, 0))))
+    found = np.asarray(score_samples(model, whole, large, jnp.asarray(elsewhere), jnp.asarray(np.repeat(cols, 2, 0))))
     assert found.shape == (3, 2)
     expected = np.asarray(model.score(small, large))
     np.testing.assert_allclose(found[:, 0], expected, atol=2e-5)
@@ -45,7 +45,7 @@ def test_a_draw_of_the_released_mosaics_is_the_score(
 
 
 def test_offsets_are_drawn_as_training_draws_them(config: ModelConfig) -> None:
-    drawn = Spread(500, seed=1)
+    drawn = MosaicSampling(500, seed=1)
     rows, cols = drawn.offsets(config.replace(eval_mosaics=2))
     assert rows.shape == cols.shape == (500, 2, config.mosaic_grid)
     room = config.local_resize // config.mosaic_grid - config.mosaic_patch
@@ -53,31 +53,33 @@ def test_offsets_are_drawn_as_training_draws_them(config: ModelConfig) -> None:
         assert (np.bincount(offsets.ravel(), minlength=room + 1) > 0).all() and offsets.max() == room
     assert not np.array_equal(rows, cols)
     np.testing.assert_array_equal(rows, drawn.offsets(config.replace(eval_mosaics=2))[0])
-    assert not np.array_equal(rows, Spread(500, seed=2).offsets(config.replace(eval_mosaics=2))[0])
+    assert not np.array_equal(rows, MosaicSampling(500, seed=2).offsets(config.replace(eval_mosaics=2))[0])
 
 
-def test_a_spread_comes_with_the_score_and_changes_none(
+def test_samples_come_with_the_score_and_change_none(
     config: ModelConfig, weights: params.Params, scale: LabelScale, photos: list[np.ndarray]
 ) -> None:
     scorer = Scorer(config, weights, scale, devices=jax.devices()[:1])
-    found = list(scorer.stream([*photos, "missing.jpg", photos[0]], batch_size=2, spread=Spread(6)))
-    assert found[5].error and found[5].mean is None and found[5].draws == ()
+    found = list(scorer.stream([*photos, "missing.jpg", photos[0]], batch_size=2, sampling=MosaicSampling(6)))
+    assert found[5].error and found[5].mean is None and found[5].mosaic_scores == ()
     scored = [result for result in found if result.error is None]
     np.testing.assert_allclose([r.score for r in scored], scorer.score([*photos, photos[0]]), atol=2e-5)
     for result in scored:
-        assert len(set(result.draws)) == 6
-        assert result.mean == pytest.approx(sum(result.draws) / 6)
-        assert result.spread == pytest.approx(np.std(result.draws) * (6 / 5) ** 0.5)
-    np.testing.assert_allclose(found[0].draws, found[6].draws, atol=2e-5)  # all photos have the same mosaics
+        assert len(set(result.mosaic_scores)) == 6
+        assert result.mean == pytest.approx(sum(result.mosaic_scores) / 6)
+        assert result.spread == pytest.approx(np.std(result.mosaic_scores) * (6 / 5) ** 0.5)
+    np.testing.assert_allclose(
+        found[0].mosaic_scores, found[6].mosaic_scores, atol=2e-5
+    )  # all photos have the same mosaics
     assert next(scorer.stream(photos[:1])).spread is None
 
 
 def test_what_cannot_be_drawn_is_refused(config: ModelConfig) -> None:
-    for draws, seed in ((1, 0), (0, 0), (4, -1)):
+    for count, seed in ((1, 0), (0, 0), (4, -1)):
         with pytest.raises(UserError, match="at least 2 mosaics"):
-            Spread(draws, seed)
+            MosaicSampling(count, seed)
     with pytest.raises(UserError, match="selects its patches itself"):
-        Spread(4).offsets(config.replace(kind="original"))
+        MosaicSampling(4).offsets(config.replace(kind="original"))
 
 
 @pytest.mark.parametrize("count", [4, 12])
