@@ -20,7 +20,7 @@ FLOORS = (
     {"choosing"},
     {"gallery"},
     {"training"},
-    {"train", "heads", "convert", "export", "bulk"},
+    {"train", "heads", "convert", "export", "bulk", "bench"},
     {"tuning"},
     {"commands"},
     {"cli"},

@@ -16,7 +16,6 @@ EVAL = cli.Group(
     {
         "demo": "vtiqa_jax.commands.eval:eval_demo",
         "manifest": "vtiqa_jax.commands.eval:eval_manifest",
-        "datasets": "vtiqa_jax.commands.eval:eval_datasets",
     },
     "Evaluate a checkpoint: PLCC, SRCC, KRCC and RMSE against mean opinion scores, a CSV and a scatter plot.",
 )
@@ -41,6 +40,7 @@ COMMANDS = {
     "tune": "vtiqa_jax.commands.tune:tune",
     "heads": "vtiqa_jax.commands.heads:heads",
     "eval": EVAL,
+    "bench": "vtiqa_jax.commands.bench:bench",
     "convert": CONVERT,
     "export": "vtiqa_jax.commands.export:export",
     "info": "vtiqa_jax.commands.info:info",
