@@ -83,7 +83,7 @@ def choose_test_part(
         partial: passes over photos of the split that are not there.
 
     Raises:
-        UserError: by `clean`, the model was, or may have been, trained on photos of this part; or there is no such part.
+        UserError: by `clean`, photos of this part trained the model, or may have; or there is no such part.
     """
     # The authors' group keeps LIVE in the Wild's practice photos, and so do its splits.
     dataset = found if part == "paper" or split_file else found.without_practice()

@@ -192,10 +192,11 @@ def _resample_scenes(
     """A metric of as many scenes as there are, drawn with repetition, again and again."""
     rng, (names, scene) = np.random.default_rng(seed), np.unique(scenes, return_inverse=True)
     members = np.split(np.argsort(scene, kind="stable"), np.cumsum(np.bincount(scene))[:-1])
-    drawn = (
-        np.concatenate([members[one] for one in rng.integers(len(names), size=len(names))]) for _ in range(resamples)
-    )
-    return np.array([statistic(scores[rows], mos[rows]) for rows in drawn])
+    values = []
+    for _ in range(resamples):
+        rows = np.concatenate([members[one] for one in rng.integers(len(names), size=len(names))])
+        values.append(statistic(scores[rows], mos[rows]))
+    return np.array(values)
 
 
 def compare(scores: Scores, mos: Scores, scenes: Sequence[str] = ()) -> dict[str, float | None]:

@@ -1,5 +1,6 @@
 """Which public data sets lie below a folder, known by their files."""
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Iterator
@@ -89,20 +90,16 @@ def read_found(name: str, found: Found, *, partial: bool = False) -> Dataset:
     Raises:
         UserError: it is there twice, or not whole; says what to do.
     """
-    places = found.releases[name]
-    title = datasets.dataset_info(name).title
-    if len(places) > 1:
+    place, *others = found.releases[name]
+    if others:
         raise UserError(
-            f"{title} is there {len(places)} times: {', '.join(map(str, places))}; name the folder of one, or move the"
-            " others away"
+            f"{datasets.dataset_info(name).title} is there {1 + len(others)} times: {place},"
+            f" {', '.join(map(str, others))}; name the folder of one, or move the others away"
         )
-    above = places[0].parent if places[0] != found.folder else None
     try:
-        return datasets.read(name, places[0], partial=partial)
+        return datasets.read(name, place, partial=partial)
     except UserError as error:
-        if above is not None:
-            try:
-                return datasets.read(name, above, partial=partial)
-            except UserError:
-                pass
-        raise UserError(f"{error}{found.tell_archives(places[0])}") from error
+        if place != found.folder:
+            with contextlib.suppress(UserError):
+                return datasets.read(name, place.parent, partial=partial)
+        raise UserError(f"{error}{found.tell_archives(place)}") from error
