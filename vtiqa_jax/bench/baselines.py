@@ -37,7 +37,7 @@ def measure(photo: Path) -> Measures:
     except (ImageError, OSError):
         return Measures()
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    return Measures(size, grey.size, cv2.Laplacian(grey, cv2.CV_32F).var())
+    return Measures(float(size), float(grey.size), float(cv2.Laplacian(grey, cv2.CV_32F).var()))
 
 
 def measure_all(photos: Sequence[Path]) -> Iterator[Measures]:

@@ -195,11 +195,11 @@ def _resample_scenes(
     values = []
     for _ in range(resamples):
         rows = np.concatenate([members[one] for one in rng.integers(len(names), size=len(names))])
-        values.append(statistic(scores[rows], mos[rows]))
-    return np.array(values)
+        values.append(statistic(scores[None, rows], mos[None, rows]))
+    return np.concatenate(values)
 
 
-def compare(scores: Scores, mos: Scores, scenes: Sequence[str] = ()) -> dict[str, float | None]:
+def compare(scores: Scores, mos: Scores, scenes: Sequence[str] = ()) -> dict[str, int | float | None]:
     """All figures of scores beside MOS, as JSON.
 
     Args:
