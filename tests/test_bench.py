@@ -163,6 +163,8 @@ def test_a_set_that_trained_nothing_is_taken_by_its_official_test_or_whole(biq: 
     whole = choose_test_part(livew, [])
     assert (whole.name, len(whole.rows)) == ("all", 24), "the practice photos are no part of it"
     assert len(choose_test_part(biq, [], part="all").rows) == 24
+    authors = choose_test_part(livew, [], part="paper")
+    assert (authors.name, len(authors.rows)) == ("the authors' test", 7), "they keep the 7 practice photos: 31 rows"
     with pytest.raises(UserError, match="LIVE in the Wild has no official split"):
         choose_test_part(livew, [], part="official")
 
@@ -295,6 +297,15 @@ def test_whole_scenes_are_resampled(rng: np.random.Generator) -> None:
     assert np.isnan(metrics.bootstrap_ci(scores, mos, ["a", "b"] * 12 + ["a"])["srcc"]).all(), (
         "of two scenes there is none"
     )
+
+
+def test_figures_of_a_set_with_scenes_resample_them(rng: np.random.Generator) -> None:
+    mos = np.repeat(rng.standard_normal(12), 10)
+    scores, scenes = mos + rng.standard_normal(120), [f"scene {row // 10}" for row in range(120)]
+    plain, by_scene = metrics.compare(scores, mos), metrics.compare(scores, mos, scenes)
+    for name in ("srcc", "plcc", "plcc_logistic"):
+        ends = [(row[f"{name}_low"], row[f"{name}_high"]) for row in (plain, by_scene)]
+        assert ends[0] != ends[1] and plain[name] == by_scene[name]
 
 
 def test_a_fit_does_not_hide_scores_that_run_against_the_mos() -> None:
