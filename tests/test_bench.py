@@ -32,6 +32,8 @@ from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.scoring.scorer import Scorer
 
+PAGE = (Path(__file__).parents[1] / "docs" / "bench.md").read_text()
+
 # ---- which sets are there ----
 
 
@@ -279,6 +281,15 @@ def test_a_command_that_goes_on_after_a_bad_line_is_ended(photos: list[Path]) ->
     code = "import time\nprint('text', flush=True)\ntime.sleep(600)"
     with pytest.raises(UserError, match="'text' in line 1"):
         list(score_by_command(f"exec {python(code)}", photos))
+
+
+def test_the_command_of_the_document_is_one(photos: list[Path], tmp_path: Path) -> None:
+    """With a stand-in for pyiqa."""
+    (block,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    (tmp_path / "my_scorer.py").write_text(block)
+    (tmp_path / "pyiqa.py").write_text("def create_metric(name):\n    return lambda path: len(path) / 7\n")
+    scored = score_by_command(f"{shlex.quote(sys.executable)} -S {shlex.quote(str(tmp_path / 'my_scorer.py'))}", photos)
+    assert {result.image: result.score for result in scored} == {photo: len(str(photo)) / 7 for photo in photos}
 
 
 # ---- figures ----
