@@ -74,6 +74,12 @@ def test_the_logistic_undoes_a_logistic() -> None:
     assert np.isnan(metrics.fit_logistic(scores[:3], mos[:3])).all(), "four parameters need more than three photos"
 
 
+def test_a_logistic_that_says_the_same_of_all_photos_is_none() -> None:
+    """Scores that tell nothing: the best curve may be a level line, of which correlations are noise."""
+    level = metrics.fit_logistic(np.array([0.0, 0.0, 1.0, 1.0, 2.0, 2.0]), np.array([1.0, 2.0, 1.0, 2.0, 1.0, 2.0]))
+    assert np.isnan(level).all()
+
+
 def test_the_logistic_keeps_the_order() -> None:
     rng = np.random.default_rng(1)
     scores = rng.standard_normal(100)

@@ -77,6 +77,8 @@ METRICS = {
 """By name, in the order of tables. A new one is added here and nowhere else."""
 FITTED = ("plcc", "rmse")
 """What is also computed after the logistic fit."""
+FLAT = 1e-9
+"""A range of fitted scores, as a share of that of the MOS, by which no photo differs from another."""
 
 
 def logged_metrics() -> list[Metric]:
@@ -134,7 +136,8 @@ def within_groups(scores: Scores, mos: Scores, groups: list[str]) -> dict[str, F
 
 def fit_logistic(scores: Scores, mos: Scores) -> Scores:
     """The scores mapped to the MOS by the monotonic 4-parameter logistic that the field fits before PLCC and RMSE
-    (VQEG, final report on FR-TV phase II, 2003): (a - b) / (1 + exp(-(s - c) / |d|)) + b. NaN when no fit is found."""
+    (VQEG, final report on FR-TV phase II, 2003): (a - b) / (1 + exp(-(s - c) / |d|)) + b. NaN when no fit is found, or
+    one that says the same of all photos."""
     scores, mos = np.asarray(scores, np.float64), np.asarray(mos, np.float64)
 
     def curve(x: np.ndarray, a: float, b: float, c: float, d: float) -> np.ndarray:
@@ -147,7 +150,8 @@ def fit_logistic(scores: Scores, mos: Scores) -> Scores:
             fitted = scipy.optimize.curve_fit(curve, scores, mos, first, maxfev=20000)[0]
         except (RuntimeError, TypeError, ValueError):  # no convergence, or fewer photos than parameters
             return np.full_like(scores, np.nan)
-    return curve(scores, *fitted)
+    mapped = curve(scores, *fitted)
+    return mapped if np.ptp(mapped) > FLAT * np.ptp(mos) else np.full_like(scores, np.nan)
 
 
 def bootstrap_ci(
