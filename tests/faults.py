@@ -1183,15 +1183,15 @@ FAULTS = (
     Fault(
         "photos that trained the model are tested on",
         "vtiqa_jax/bench/parts.py",
-        "is_clean = len(official) > 0 and bool(np.isin(rows, official).all())",
-        "is_clean = True",
+        "len(official) > 0 and bool(np.isin(rows, official).all())",
+        "True",
         "tests/test_bench.py::test_a_set_that_trained_the_model_is_marked_and_its_training_photos_are_not_taken",
     ),
     Fault(
         "any split file passes for that of the training",
         "vtiqa_jax/bench/parts.py",
-        "is_clean = training.split_hash in (None, split_hash)",
-        "is_clean = True",
+        "is_of_split = split_hash is not None and training.split_hash == split_hash",
+        "is_of_split = split_hash is not None",
         "tests/test_bench.py::test_only_the_split_of_the_training_makes_a_set_clean",
     ),
     Fault(

@@ -88,32 +88,28 @@ def choose_test_part(
     # The authors' group keeps LIVE in the Wild's practice photos, and so do its splits.
     dataset = found if part == "paper" or split_file else found.without_practice()
     title, name = dataset.info.title, dataset.info.name
+    names, split_hash = dataset.photos.names, None
     official = np.flatnonzero(np.asarray(dataset.official) == "test")
     if split_file is not None:
-        names = dataset.photos.names
         split = split_files.load(split_file, names, val_fraction=0.0, seed=0, partial=partial, data_set=name)
-        rows, told = split.test, f"test of {split_file.name}"
+        rows, told, split_hash = split.test, f"test of {split_file.name}", _read_hash(split_file)
     elif part == "paper":
         split = splits.authors_split(name, dataset.all_names, complete=dataset.complete)
-        rows = splits.restrict_to(split, dataset.all_names, dataset.photos.names).test
-        told = "the authors' test"
+        split = splits.restrict_to(split, dataset.all_names, names)
+        rows, told, split_hash = split.test, "the authors' test", splits.to_json(split, names)["sha256"]
     elif part == "official" and not len(official):
         raise UserError(f"{title} has no official split, or its table is missing")
     elif part != "all" and len(official):
         rows, told = official, "official test"
     else:
-        rows, told = np.arange(len(dataset.photos.names)), "all"
+        rows, told = np.arange(len(names)), "all"
     seen = [training for training in trainings if title in training.titles]
-    split_hash = _read_hash(split_file) if split_file else None
     has_leak = False
     for training in seen:
-        if split_file is not None:
-            is_clean = training.split_hash in (None, split_hash)
-        elif training.protocol == "official":
-            is_clean = len(official) > 0 and bool(np.isin(rows, official).all())
-        else:
-            is_clean = training.protocol == part == "paper"
-        has_leak |= not is_clean
+        is_of_split = split_hash is not None and training.split_hash == split_hash
+        is_official = training.protocol == "official" and len(official) > 0 and bool(np.isin(rows, official).all())
+        is_promised = split_file is not None and training.split_hash is None  # by whoever gave the file
+        has_leak |= not (is_of_split or is_official or is_promised)
     if has_leak and part == "clean":
         what = f"{split_file} is not the split by which" if split_file else "by which split is not said, but"
         raise UserError(
