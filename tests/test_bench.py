@@ -179,7 +179,9 @@ def test_a_set_that_trained_the_model_is_marked_and_its_training_photos_are_not_
         [Training(("BIQ2021",), "clean", "1")],
         [Training(("BIQ2021",), "official", "1"), Training(("BIQ2021",), "clean", "2")],
     ):
-        with pytest.raises(UserError, match=r"BIQ2021: .* trained on photos of this set; give that run's split with"):
+        with pytest.raises(
+            UserError, match=r"BIQ2021: .* trained on photos of this set, .*; give that run's split with"
+        ):
             choose_test_part(biq, trainings)
         assert choose_test_part(biq, trainings, part="official").has_leak
     # Without an official split even a training by one says nothing.
@@ -492,7 +494,7 @@ def test_one_bad_set_stops_no_other(
     status, _, error = command(program.main, *given, "--command", outside(RIGHT))
     assert status == 1
     assert [line.split(":")[0] for line in error.splitlines()] == ["left out", "left out"]
-    assert "shrunken copies" in error and "CSIQ: by which split is not said" in error
+    assert "shrunken copies" in error and "CSIQ: the model was trained on photos of this set" in error
     assert list(json.loads((tmp_path / "bench.json").read_text())["datasets"]) == ["biq2021"]
 
 

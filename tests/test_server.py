@@ -43,7 +43,7 @@ def program(model: Path) -> types.ModuleType:
 def port(program: types.ModuleType) -> Iterator[int]:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(program.app, log_level="critical", lifespan="off"))
+        server = uvicorn.Server(uvicorn.Config(program.app, log_config=None, lifespan="off"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         while not server.started:
@@ -140,7 +140,11 @@ def test_who_sends_too_slowly_is_ended(
 
 
 def test_more_than_may_wait_are_sent_away_and_places_come_free(
-    post: Callable[..., Answer], photo: bytes, port: int, program: types.ModuleType
+    post: Callable[..., Answer],
+    photo: bytes,
+    port: int,
+    program: types.ModuleType,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(program.MAX_WAITING):
@@ -150,6 +154,7 @@ def test_more_than_may_wait_are_sent_away_and_places_come_free(
         assert (status, headers["retry-after"], told) == (503, "5", "too many photos are waiting")
     wait_for(lambda: not program.waiting.locked())  # who hangs up leaves no place taken
     assert post(photo)[0] == 200
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_photos_are_scored_one_at_a_time(

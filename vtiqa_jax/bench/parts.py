@@ -111,10 +111,11 @@ def choose_test_part(
         is_promised = split_file is not None and training.split_hash is None  # by whoever gave the file
         has_leak |= not (is_of_split or is_official or is_promised)
     if has_leak and part == "clean":
-        what = f"{split_file} is not the split by which" if split_file else "by which split is not said, but"
+        reason = "the model was trained on photos of this set, perhaps on some of these"
+        if split_file is not None:
+            reason = f"{split_file} is not the split by which the model was trained"
         raise UserError(
-            f"{title}: {what} the model was trained on photos of this set; give that run's split with"
-            f" --split-files {name}=RUN/split.json, or leave the set out"
+            f"{title}: {reason}; give that run's split with --split-files {name}=RUN/split.json, or leave the set out"
         )
     return TestPart(dataset, rows, told, bool(seen), has_leak)
 
