@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import re
 import shlex
 import sys
@@ -277,6 +278,18 @@ def test_what_is_no_score_is_one_line(code: str, said: str, photos: list[Path]) 
     with pytest.raises(UserError, match=said) as told:
         list(score_by_command(python(code), photos))
     assert "\n" not in str(told.value)
+
+
+def test_what_is_left_of_an_interrupted_run_may_all_be_without_a_score(photos: list[Path]) -> None:
+    told = {result.error for result in score_by_command(python(""), photos, are_left=True)}
+    assert told == {"the command printed no score of it"}
+
+
+def test_a_name_that_is_no_utf_8_comes_back(tmp_path: Path) -> None:
+    photo = Path(os.fsdecode(os.fsencode(tmp_path) + b"/a\xff.jpg"))
+    code = "for path in paths: sys.stdout.buffer.write(path.encode('utf-8', 'surrogateescape') + b' 2\\n')"
+    opened = python(code).replace("else 0)", 'else 0, errors="surrogateescape")')
+    assert [result.score for result in score_by_command(opened, [photo])] == [2.0]
 
 
 def test_a_command_that_is_not_there(photos: list[Path], capfd: pytest.CaptureFixture[str]) -> None:

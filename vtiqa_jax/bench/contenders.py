@@ -80,7 +80,7 @@ def command_contender(command: str, trained_on: Sequence[str] = (), *, lower_is_
             else:
                 wanted.append(photo)
         if wanted:
-            yield from score_by_command(command, wanted)
+            yield from score_by_command(command, wanted, are_left=len(wanted) < len(photos))
 
     return Contender(
         name=command,

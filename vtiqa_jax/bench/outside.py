@@ -20,7 +20,7 @@ SHOWN = 80
 """Characters of a line that a message shows."""
 
 
-def score_by_command(command: str, photos: Sequence[Path]) -> Iterator[ScoreResult]:
+def score_by_command(command: str, photos: Sequence[Path], *, are_left: bool = False) -> Iterator[ScoreResult]:
     """Runs a command once over all photos.
 
     It reads their absolute paths, one a line, from the file in place of `{list}`, or else from standard input. To
@@ -30,18 +30,19 @@ def score_by_command(command: str, photos: Sequence[Path]) -> Iterator[ScoreResu
     Args:
         command: for the shell.
         photos: none of them twice.
+        are_left: others have a score already, so that these may be the ones that never get one.
 
     Yields:
         A result for each photo, as soon as it is printed; at the end those without a score, and why.
 
     Raises:
-        UserError: it cannot be run, fails, or prints something else.
+        UserError: it cannot be run, fails, or prints nothing or something else.
     """
     waiting = {str(photo.absolute()): photo for photo in photos}
     done: set[str] = set()
     with tempfile.TemporaryDirectory() as folder:
         listed = Path(folder, "photos.txt")
-        listed.write_text("".join(f"{path}\n" for path in waiting), encoding="utf-8")
+        listed.write_text("".join(f"{path}\n" for path in waiting), encoding="utf-8", errors="surrogateescape")
         with listed.open() as paths:
             process = subprocess.Popen(
                 command.replace(LIST, shlex.quote(str(listed))),
@@ -49,7 +50,7 @@ def score_by_command(command: str, photos: Sequence[Path]) -> Iterator[ScoreResu
                 stdin=subprocess.DEVNULL if LIST in command else paths,
                 stdout=subprocess.PIPE,
                 encoding="utf-8",
-                errors="replace",
+                errors="surrogateescape",
             )
         assert process.stdout is not None
         try:
@@ -77,7 +78,7 @@ def score_by_command(command: str, photos: Sequence[Path]) -> Iterator[ScoreResu
                 f"the command ended with status {status} after {len(done)} of {len(photos)} photos; its own message is"
                 " above. Put right what is wrong and give the same command again: scores are kept"
             )
-    if not done and photos:
+    if not done and not are_left:
         raise UserError(
             f"the command printed no score of {len(photos)} photos; it is to print a path, a tab and a number a line"
         )
