@@ -11,7 +11,7 @@ from vtiqa_jax.data import datasets
 from vtiqa_jax.results.results import ScoreResult
 from vtiqa_jax.scoring.scorer import Scorer
 
-Known = Callable[[Path], ScoreResult | None]
+Cached = Callable[[Path], ScoreResult | None]
 """A photo's result, if it is known from an interrupted run."""
 
 
@@ -29,7 +29,7 @@ class Contender:
     higher_is_better: bool
     has_common_scale: bool
     """Whether its scores are on the scale from 1 to 5 that all data sets have in common."""
-    score: Callable[[Sequence[Path], Known], Iterator[ScoreResult]]
+    score: Callable[[Sequence[Path], Cached], Iterator[ScoreResult]]
     """Yields the result of each photo, in any order."""
 
 
@@ -55,7 +55,7 @@ def model_contender(checkpoint: str, batch_size: int | None = None) -> Contender
         trainings=trainings,
         higher_is_better=scale.higher_is_better,
         has_common_scale=(scale.low, scale.high, scale.higher_is_better) == (1.0, 5.0, True),
-        score=lambda photos, known: model.stream(photos, batch_size=batch_size, known=known),
+        score=lambda photos, cached: model.stream(photos, batch_size=batch_size, cached=cached),
     )
 
 
@@ -72,10 +72,10 @@ def command_contender(command: str, trained_on: Sequence[str] = (), *, lower_is_
     """
     titles = [datasets.dataset_info(name).title for name in trained_on]
 
-    def score(photos: Sequence[Path], known: Known) -> Iterator[ScoreResult]:
+    def score(photos: Sequence[Path], cached: Cached) -> Iterator[ScoreResult]:
         wanted: list[Path] = []
         for photo in photos:
-            if (result := known(photo)) is not None:
+            if (result := cached(photo)) is not None:
                 yield result
             else:
                 wanted.append(photo)

@@ -153,7 +153,7 @@ def _score(contender: Contender, photos: Sequence[Path], memory: ScoreCache) -> 
     """The result of each photo; those of an interrupted run are taken up. Photos without a score are told."""
     results: dict[Path, ScoreResult] = {}
     try:
-        stream = contender.score(photos, memory.known)
+        stream = contender.score(photos, memory.get)
         for result in tqdm(stream, "scoring", len(photos), unit="photo", disable=None, leave=False):
             memory.add(result)
             results[result.image] = dataclasses.replace(result, sketch=None, faults=())  # of all they would fill memory
