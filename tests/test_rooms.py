@@ -19,7 +19,7 @@ FLOORS = (
     {"choosing"},
     {"gallery"},
     {"training"},
-    {"train", "heads", "convert", "export", "bulk"},
+    {"train", "heads", "convert", "export", "bulk", "adapters"},
     {"tuning"},
     {"commands"},
     {"cli"},
