@@ -154,6 +154,7 @@ def test_every_command_in_the_documents_is_understood(step: str, monkeypatch: py
 def test_every_python_block_is_run_here() -> None:
     assert {document.stem for document in DOCUMENTS if blocks(document, "python")} == {
         *RUN,
+        "adapters",  # by tests/adapters
         "datasets",
         "export",
         "extending",

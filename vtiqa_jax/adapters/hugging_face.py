@@ -16,9 +16,7 @@ from vtiqa_jax.photos.decode import PhotoFile
 class ScorePhotos:
     """A function for `Dataset.map(..., batched=True)` that adds the columns of a score."""
 
-    def __init__(
-        self, column: str = "image", *, model: str | Path = "default", load: Load = vtiqa_jax.load
-    ) -> None:
+    def __init__(self, column: str = "image", *, model: str | Path = "default", load: Load = vtiqa_jax.load) -> None:
         """Loads nothing yet: each process that scores does.
 
         Args:

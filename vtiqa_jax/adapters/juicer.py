@@ -28,8 +28,8 @@ class VtiqaFilter(Filter):
     def __init__(
         self,
         model: str = "default",
-        min_score: float | None = None,
-        max_score: float | None = None,
+        min_score: float = -math.inf,
+        max_score: float = math.inf,
         any_or_all: str = "any",
         **options: Any,
     ) -> None:
@@ -37,7 +37,7 @@ class VtiqaFilter(Filter):
 
         Args:
             model: see `vtiqa_jax.load`.
-            min_score: the lowest score to keep, on the model's scale; any when not given.
+            min_score: the lowest score to keep, on the model's scale.
             max_score: the highest.
             any_or_all: whether a sample of several photos needs one in that range, or all.
             options: Data-Juicer's own, of every filter.

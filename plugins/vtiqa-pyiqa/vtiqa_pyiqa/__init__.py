@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import torch
-import vtiqa_jax
 from pyiqa.default_model_configs import DEFAULT_CONFIGS
 from pyiqa.utils.registry import ARCH_REGISTRY
+
+import vtiqa_jax
 
 NAME = "VTIQA"
 DEFAULT_CONFIGS["vtiqa"] = {"metric_opts": {"type": NAME}, "metric_mode": "NR", "score_range": "1, 5"}
