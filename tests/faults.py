@@ -2530,6 +2530,27 @@ FAULTS = (
         "tests/test_heads.py::test_every_photo_is_also_shown_bad_to_begin_with",
     ),
     Fault(
+        "places are told one by one where whole photos are blurred, too",
+        "vtiqa_jax/heads/detail.py",
+        "known = counts & ~jnp.isnan(expected) & ~_is_even(beneath).all(1)[:, None, None, None]",
+        "known = counts & ~jnp.isnan(expected)",
+        "tests/test_heads.py::test_each_place_of_a_photo_that_is_blurred_in_part_shall_be_told_by_itself",
+    ),
+    Fault(
+        "a photo is never blurred around its subject",
+        "vtiqa_jax/heads/versions.py",
+        "for share in (inside, 1 - inside):",
+        "for share in (inside, inside):",
+        "tests/test_heads.py::test_every_photo_is_also_shown_blurred_in_part",
+    ),
+    Fault(
+        "blur beneath noise costs nothing",
+        "vtiqa_jax/heads/detail.py",
+        "is_blur * (4**beneath - 1)[:, :, None]",
+        "is_blur * (4**beneath - 4**beneath)[:, :, None]",
+        "tests/test_heads.py::test_blur_beneath_noise_adds_up_with_blur_and_leaves_the_noise",
+    ),
+    Fault(
         "scores of a model with new heads bend from the middle of their scale on",
         "vtiqa_jax/heads/build.py",
         "REACH = 1 / 16",

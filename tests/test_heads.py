@@ -52,8 +52,8 @@ def small_versions(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "NATIVE_PART": (36, 48), "SHRUNK_PART": (32, 40), "ENLARGED_PARTS": {(20, 24): (1.0, 2.0)}, "SMALLEST": 40,
         "NARROWEST": 16, "NATIVE_LADDERS": 2, "SHRUNK_LADDERS": 2, "IMPERFECT_PART": (32, 40),
-        "IMPERFECT_ENLARGED_PART": (20, 24), "IMPERFECT_FACTORS": (1.0, 2.0), "IMPERFECT_ENLARGEMENTS": 2, "NOISY_PART": (32, 40),
-        "EDGE": 0.5,
+        "IMPERFECT_ENLARGED_PART": (20, 24), "IMPERFECT_FACTORS": (1.0, 2.0), "IMPERFECT_ENLARGEMENTS": 2,
+        "NOISY_PART": (32, 40), "EDGE": 0.5,
     }.items():  # fmt: skip
         monkeypatch.setattr(versions, name, value)
     for name, value in {"SMALLEST": 16, "LARGEST_PART": (36, 48)}.items():

@@ -188,7 +188,8 @@ def _batches(
 
 def _loss(head: DetailHead, batch: _Batch, whole_factors: tuple[int, ...]) -> Float[Array, ""]:
     factors = jnp.asarray(whole_factors, jnp.float32)
-    lost = head(batch.tokens.astype(jnp.float32), batch.structure)  # [ladders, versions, scales, causes]
+    octaves, logits = head.places(batch.tokens.astype(jnp.float32))
+    lost = head.summarize(octaves, logits, batch.structure)  # [ladders, versions, scales, causes]
     is_even = _is_even(batch.beneath)
     known = ~jnp.isnan(lost) & (batch.is_there & is_even)[:, :, None, None]
     lost = jnp.where(known, lost, 0)
@@ -217,7 +218,7 @@ def _loss(head: DetailHead, batch: _Batch, whole_factors: tuple[int, ...]) -> Fl
     least = jnp.minimum(0.7 * jnp.diff(wanted, axis=1), LEAST_STEP)
     missing = jnp.where(both, jax.nn.relu(least - jnp.diff(total, axis=1)), 0).sum() / jnp.maximum(both.sum(), 1)
     too_sharp = (weights * jax.nn.relu(BELOW_ZERO - lost) ** 2).sum() / count
-    blur = head.places(batch.tokens[:, :, :PLACE_SCALES])[0][..., BLUR]
+    blur = octaves[:, :, :PLACE_SCALES, :, BLUR]
     counts = (batch.structure[:, :, :PLACE_SCALES] > NO_STRUCTURE) & batch.is_there[:, :, None, None]
     placing = misplaced(blur, batch.beneath, counts, batch.is_sharp, factors[:PLACE_SCALES])
     holding = misheld(jnp.where(known, lost, jnp.nan), batch.factor, whole_factors)
