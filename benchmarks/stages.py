@@ -33,6 +33,8 @@ from vtiqa_jax.photos.resize import prepare, shrink
 
 QUALITY = 90
 """Of the JPEGs."""
+RUNS = 3
+"""Of the command, for each size and model."""
 
 
 def write_photos(photo: Path, megapixels: tuple[float, ...], folder: Path) -> dict[float, Path]:
@@ -120,7 +122,7 @@ def main(
             checkpoints.save(models[name], made)
         print(f"\n| `vtiqa score` on one photo, s / MB | {sizes} |\n{rule}|")
         for name, where in models.items():
-            runs = [[run_command(files[size], where) for size in megapixels] for _ in range(rounds)]
+            runs = [[run_command(files[size], where) for size in megapixels] for _ in range(RUNS)]
             cells = np.min(np.array(runs), axis=0)
             print(f"| {name} | {' | '.join(f'{took:.2f} / {memory:.0f}' for took, memory in cells)} |")
 

@@ -24,10 +24,11 @@ SCALE_WEIGHTS = (1.0, 0.6, 0.4, 0.3)
 HUBER_DELTA = 0.5
 OTHER_WEIGHT = 0.3
 """Of the errors of causes that a ladder does not show."""
-ORDER_WEIGHT = 0.5
+ORDER_WEIGHT = 1.0
 """Of versions that do not lose more than better ones of their ladder."""
 NOISE_TIMES = 4
-"""How often a ladder of noise is shown while another is shown once: it is the hardest to tell from texture."""
+"""How often a clean photo's ladder of noise is shown while another is shown once: it is the hardest to tell from
+texture."""
 PLACE_WEIGHT = 1.0
 """Of single places of photos that are blurred in part: the backbone's attention tells each place of all others, and a
 head that never saw such photos takes every place for sharp as soon as some are."""
@@ -160,9 +161,11 @@ jax.tree_util.register_dataclass(_Batch, [field.name for field in dataclasses.fi
 
 def _repeat_ladders(places: Places) -> Int[np.ndarray, " shown"]:
     """Returns the numbers of the ladders that an epoch shows: those of more than one version, noise more often."""
+    # Of clean photos only: a camera's photo has noise of its own, beside which a little more is nothing.
     starts = np.flatnonzero(np.diff(places.ladder, prepend=-1))
     lengths = np.diff(starts, append=len(places.ladder))
-    times = np.where(places.cause[starts] == NOISE, NOISE_TIMES, 1) * (lengths > 1)
+    is_clean = (places.cause[starts] == NOISE) & places.is_sharp[starts]
+    times = np.where(is_clean, NOISE_TIMES, 1) * (lengths > 1)
     return np.repeat(np.arange(len(starts)), times)
 
 
