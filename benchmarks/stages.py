@@ -4,21 +4,17 @@
 
 The photo is brought to each size and written as a JPEG. Its stages are timed one by one, the fastest of some rounds in
 which the sizes take turns: what else runs on the machine only adds to it. The command decodes some photos while it
-computes others, so that the whole is less than their sum. `vtiqa score` is then run on one photo of each size, and on
-that photo by the same model without what it says of a photo's own pixels. Its time has the start of Python and of JAX
-in it.
+computes others, so that the whole is less than their sum. Memory is that of `vtiqa score` on one photo of each size,
+and that by the same model without what it says of a photo's own pixels.
 """
 
-import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tyro
 from PIL import Image
 from timing import device, timed, versions
@@ -33,8 +29,6 @@ from vtiqa_jax.photos.resize import prepare, shrink
 
 QUALITY = 90
 """Of the JPEGs."""
-RUNS = 3
-"""Of the command, for each size and model."""
 
 
 def write_photos(photo: Path, megapixels: tuple[float, ...], folder: Path) -> dict[float, Path]:
@@ -73,19 +67,20 @@ def make_stages(file: Path, scorer: Scorer, plain: Scorer) -> dict[str, Callable
     }
 
 
-def run_command(photo: Path, checkpoint: Path) -> tuple[float, float]:
-    """Runs `vtiqa score` on a photo.
+WATCH = """
+import os, subprocess, sys
+child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+_, status, usage = os.wait4(child.pid, 0)
+print(usage.ru_maxrss / 1024)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+"""A process begins with the memory of the one that starts it, so that a small one has to."""
 
-    Returns:
-        Seconds, and the most memory that it took, MB.
-    """
+
+def measure_memory(photo: Path, checkpoint: Path) -> float:
+    """Returns the most memory that `vtiqa score` takes for a photo, MB."""
     command = [sys.executable, "-m", "vtiqa_jax", "score", str(photo), "--checkpoint", str(checkpoint), "--quiet"]
-    began = time.perf_counter()
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(child.pid, 0)
-    if status:
-        raise RuntimeError(f"{' '.join(command)} ended with {os.waitstatus_to_exitcode(status)}")
-    return time.perf_counter() - began, usage.ru_maxrss / 1024
+    return float(subprocess.run([sys.executable, "-c", WATCH, *command], capture_output=True, check=True).stdout)
 
 
 def main(
@@ -120,11 +115,10 @@ def main(
         models = {"with detail and reasons": folder / "whole", "without": folder / "bare"}
         for name, made in zip(models, (model, bare), strict=True):
             checkpoints.save(models[name], made)
-        print(f"\n| `vtiqa score` on one photo, s / MB | {sizes} |\n{rule}|")
+        print(f"\n| `vtiqa score` on one photo, MB | {sizes} |\n{rule}|")
         for name, where in models.items():
-            runs = [[run_command(files[size], where) for size in megapixels] for _ in range(RUNS)]
-            cells = np.min(np.array(runs), axis=0)
-            print(f"| {name} | {' | '.join(f'{took:.2f} / {memory:.0f}' for took, memory in cells)} |")
+            cells = (f"{measure_memory(files[size], where):.0f}" for size in megapixels)
+            print(f"| {name} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":
