@@ -182,8 +182,8 @@ def _ellipse(height: int, width: int, rng: np.random.Generator) -> Float32[np.nd
 def _partly_blurred(photo: Photo, size: tuple[int, int], where: str, rng: np.random.Generator) -> Iterator[Version]:
     """Blurs what lies inside an ellipse, what lies around it, and both: a place must be judged by itself."""
     part = _draw_part(photo, size, rng)
-    ladder = LADDERS[str(rng.choice(PARTLY))]
-    step, inside = int(rng.integers(LEAST_PARTLY, len(ladder.amounts))), _ellipse(*part.shape[:2], rng)
+    ladder, (height, width, _) = LADDERS[str(rng.choice(PARTLY))], part.shape
+    step, inside = int(rng.integers(LEAST_PARTLY, len(ladder.amounts))), _ellipse(height, width, rng)
     soft, octaves = ladder.apply(part, ladder.amounts[step], rng), ladder.octaves[step]
     name, is_sharp = f"{where} partly blurred", where == "shrunk"
     yield Version(part, name, ladder.cause, 0.0, is_sharp=is_sharp)
