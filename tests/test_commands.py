@@ -467,34 +467,6 @@ def test_official_splits_and_scenes(koniq: Path, model: Path, tmp_path: Path, co
         assert said in error
 
 
-def test_several_data_sets_in_one_table(koniq: Path, model: Path, tmp_path: Path, command: Command) -> None:
-    given = ("--releases", koniq, "--checkpoint", model, "--partial", "--out", tmp_path / "out")
-    status, said, error = command(eval_program.main, "datasets", "--on", "koniq10k,livew,cid2013", *given)
-    assert status == 0, error
-    lines = {line.split()[0]: line for line in said.splitlines() if line.split()}
-    told = {row["dataset"]: row for row in json.loads((tmp_path / "out" / "datasets.json").read_text())["datasets"]}
-    with (tmp_path / "out" / "datasets.csv").open() as file:
-        rows = {row["dataset"]: row for row in csv.DictReader(file)}
-    assert list(told) == list(rows) == ["koniq10k", "livew", "cid2013"]
-    for name, row in told.items():
-        assert row["photos"] == 30, "the practice photos of livew are no part of it"
-        assert row["plcc_low"] < row["plcc"] < row["plcc_high"]
-        assert row["srcc_low"] < row["srcc"] < row["srcc_high"]
-        assert float(rows[name]["srcc"]) == pytest.approx(row["srcc"])
-        assert f"{row['srcc']:.4f}".replace("0.", ".", 1) in lines[name]
-    # The authors' test photos: 20 %, for livew of all rows.
-    status, said, error = command(eval_program.main, "datasets", "--on", "koniq10k,livew", "--part", "paper", *given)
-    assert status == 0, error
-    told = json.loads((tmp_path / "out" / "datasets.json").read_text())["datasets"]
-    assert [row["photos"] for row in told] == [6, 8]
-    status, _, error = command(eval_program.main, "datasets", "--on", "koniq10k,tid2013", *given)
-    assert status == 2
-    assert "'tid2013' is not a data set; did you mean cid2013?" in error
-    status, _, error = command(eval_program.main, "datasets", "--on", "koniq10k", "--split-files", "split.json", *given)
-    assert status == 2
-    assert "--split-files takes NAME=FILE" in error
-
-
 @pytest.mark.slow
 def test_the_demonstration_divides_by_photograph_and_runs(
     config: ModelConfig, weights: params.Params, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch

@@ -39,6 +39,8 @@ PROGRAMS = {
     "python -m convert": __main__.CONVERT,
 }
 NOT_RUN = {
+    "uvicorn": "tests/test_server.py starts it itself",
+    "curl": "tests/test_server.py asks itself",
     "python3 -m venv": "needs a package index: CI types it",
     ". .venv/bin/activate": "of the line before",
     "pip install": "needs a package index: CI types it",
@@ -156,9 +158,11 @@ def test_the_example_of_each_help_is_understood(words: list[str], command: Comma
 def test_every_python_block_is_run_here() -> None:
     assert {document.stem for document in DOCUMENTS if blocks(document, "python")} == {
         *RUN,
+        "bench",
         "datasets",
         "export",
         "extending",
+        "server",
     }
 
 
@@ -251,7 +255,7 @@ def test_the_python_of_the_documents(
 
 def test_the_python_of_the_data_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = made_up.koniq10k(tmp_path / "path" / "to" / "koniq10k")
-    info = dataclasses.replace(koniq10k.INFO, count=len(scores), mean=float(np.mean(list(scores.values()))))
+    info = dataclasses.replace(koniq10k.INFO, count=len(scores), mean=float(np.mean(list(scores.values()))), width=None)
     monkeypatch.setattr(koniq10k, "INFO", info)
     monkeypatch.chdir(tmp_path)
     (block,) = blocks(DOCS / "datasets.md", "python")

@@ -18,7 +18,6 @@ EVAL = Group(
     {
         "demo": Command(f"{ROOM}.eval:eval_demo", "The held-out photographs of the demonstration."),
         "manifest": Command(f"{ROOM}.eval:eval_manifest", "Your own photos, listed in a CSV."),
-        "datasets": Command(f"{ROOM}.eval:eval_datasets", "Public data sets, in one table."),
     },
     "Evaluate a model against mean opinion scores: PLCC, SRCC, KRCC, RMSE and a scatter plot.",
 )
@@ -43,6 +42,7 @@ VTIQA = Group(
         "tune": Command(f"{ROOM}.tune:tune", "Learn what you like from your marks."),
         "heads": Command(f"{ROOM}.heads:heads", "Make all that stands on a model's backbone."),
         "eval": EVAL,
+        "bench": Command(f"{ROOM}.bench:bench", "Compare models on the public data sets that you have."),
         "convert": CONVERT,
         "export": Command(f"{ROOM}.export:export", "Write a model as ONNX, StableHLO or a web page."),
         "info": Command(f"{ROOM}.info:info", "Print a model's card."),

@@ -203,7 +203,8 @@ def train_dataset(
     --recipe published is the authors' way to train, --recipe FILE.py:CLASS your own.
 
     Args:
-        name: koniq10k, spaq, livew, rbid, cid2013, biq2021, or FILE.py that reads a data set of your own.
+        name: koniq10k, spaq, livew, rbid, cid2013, biq2021, flive, uhdiqa, kadid10k, tid2013, csiq, agiqa3k, or FILE.py
+            that reads a data set of your own.
         release: the folder it was unpacked into; with --from tfds the folder that its builder prepared it in.
         options: see `TrainOptions`.
         protocol: clean: train, validation, test, scenes kept together; paper: the authors' splits, the best epoch

@@ -4,12 +4,32 @@ import difflib
 from pathlib import Path
 from typing import Any
 
-from vtiqa_jax.data.datasets import biq2021, cid2013, koniq10k, livew, rbid, spaq
+from vtiqa_jax.data.datasets import (
+    agiqa3k,
+    biq2021,
+    cid2013,
+    csiq,
+    flive,
+    kadid10k,
+    koniq10k,
+    livew,
+    rbid,
+    spaq,
+    tid2013,
+    uhdiqa,
+)
 from vtiqa_jax.data.datasets.info import Dataset, DatasetInfo
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.own_code import load_module
 
-READERS: dict[str, Any] = {module.INFO.name: module for module in (koniq10k, spaq, livew, rbid, cid2013, biq2021)}
+READERS: dict[str, Any] = {
+    module.INFO.name: module
+    for module in (
+        *(koniq10k, spaq, livew, rbid, cid2013, biq2021, flive, uhdiqa),  # photographs
+        *(kadid10k, tid2013, csiq),  # distorted pictures
+        agiqa3k,  # generated ones
+    )
+}
 """A data set is a module with `INFO` and `read(folder, *, partial)`. A new one is added here and nowhere else."""
 
 

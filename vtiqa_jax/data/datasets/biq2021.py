@@ -19,6 +19,7 @@ INFO = DatasetInfo(
     citation="N. Ahmed et al., BIQ2021: a large-scale blind image quality assessment database, J. Electronic"
     " Imaging 31(5):053010, 2022",
     layout="Images/ss01 (10).jpg ...; Train (Images and MOS).csv; Test (Images and MOS).csv",
+    marks=("Test (Images and MOS).csv",),
 )
 TABLES = {"train": "Train (Images and MOS).csv", "test": "Test (Images and MOS).csv"}
 

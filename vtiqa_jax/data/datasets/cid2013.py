@@ -21,6 +21,7 @@ INFO = DatasetInfo(
     citation="T. Virtanen, M. Nuutinen, M. Vaahteranoksa, P. Oittinen, J. Hakkinen, CID2013: A database for evaluating"
     " no-reference image quality assessment algorithms, IEEE TIP 24(1):390-402, 2015",
     layout="IS1/co1/IS_I_C01_D01.jpg ...; CID2013 data - version 12112014.xlsx",
+    marks=("CID2013 data - version 12112014.xlsx",),
 )
 SETS = {"I": 1, "II": 2, "III": 3, "IV": 4, "V": 5, "VI": 6}
 

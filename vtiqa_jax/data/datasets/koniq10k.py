@@ -20,6 +20,8 @@ INFO = DatasetInfo(
     citation="V. Hosu, H. Lin, T. Sziranyi, D. Saupe, KonIQ-10k: An ecologically valid database for deep learning of"
     " blind image quality assessment, IEEE TIP 29:4041-4056, 2020",
     layout="1024x768/*.jpg; koniq10k_scores_and_distributions.csv or koniq10k_distributions_sets.csv, or both",
+    marks=("koniq10k_scores_and_distributions.csv", "koniq10k_distributions_sets.csv"),
+    width=1024,
 )
 SCORES = "koniq10k_scores_and_distributions.csv"
 SETS = "koniq10k_distributions_sets.csv"

@@ -22,6 +22,7 @@ INFO = DatasetInfo(
     " quality, IEEE TIP 25(1):372-387, 2016",
     layout="Images/*.bmp, *.JPG; Images/trainingImages/t1.bmp ... t7.bmp;"
     " Data/AllImages_release.mat, Data/AllMOS_release.mat",
+    marks=("Data/AllMOS_release.mat",),
 )
 PRACTICE = tuple(f"t{number}.bmp" for number in range(1, 8))
 """Shown to observers before the study proper; the tables list them first."""

@@ -19,6 +19,7 @@ INFO = DatasetInfo(
     citation="A. Ciancio, A. L. N. T. da Costa, E. A. B. da Silva, A. Said, R. Samadani, P. Obrador, No-reference blur"
     " assessment of digital pictures based on multifeature classifiers, IEEE TIP 20(1):64-75, 2011",
     layout="ImageDatabase/DatabaseImage0001.JPG ...; DatabaseGrades.xlsx or .xls",
+    marks=("DatabaseGrades.xlsx", "DatabaseGrades.xls"),
 )
 
 

@@ -20,6 +20,7 @@ INFO = DatasetInfo(
     citation="Y. Fang, H. Zhu, Y. Zeng, K. Ma, Z. Wang, Perceptual quality assessment of smartphone photography,"
     " CVPR 2020",
     layout="TestImage/00001.jpg ...; Annotations/MOS and Image attribute scores.xlsx",
+    marks=("Annotations/MOS and Image attribute scores.xlsx",),
 )
 
 

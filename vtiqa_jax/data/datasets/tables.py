@@ -31,6 +31,27 @@ def read_csv(path: Path, expected: tuple[str, ...]) -> list[dict[str, str]]:
     return [dict(zip(expected, cells, strict=True)) for cells in zip(*columns, strict=True)]
 
 
+def read_words(path: Path, count: int) -> list[list[str]]:
+    """The words of each line of a text without a header, parted by blanks; empty lines are passed over.
+
+    Args:
+        path: the text.
+        count: words that each line has.
+
+    Raises:
+        UserError: it cannot be read, or a line has more or fewer.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    rows = [line.split() for line in lines]
+    for number, row in enumerate(rows, start=1):
+        if row and len(row) != count:
+            raise UserError(f"{path}: line {number}: {len(row)} words, where each line has {count}")
+    return [row for row in rows if row]
+
+
 def read_excel(path: Path, sheet: str | None, expected: tuple[str, ...]) -> list[dict[str, Any]]:
     """Returns all rows of a sheet below the line that holds the expected columns.
 

@@ -55,8 +55,8 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         }
         return tfds.core.DatasetInfo(
             builder=self,
-            description=f"{info.title}: {info.count} photos, MOS {info.low:g} to {info.high:g}, higher is better."
-            f" Terms: {info.terms}.",
+            description=f"{info.title}: {info.count} photos, MOS {info.low:g} to {info.high:g},"
+            f" {'higher' if info.slope > 0 else 'lower'} is better. Terms: {info.terms}.",
             homepage=f"https://{info.homepage}",
             citation=info.citation,
             features=tfds.features.FeaturesDict(features),
