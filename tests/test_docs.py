@@ -48,6 +48,7 @@ NOT_RUN = {
     "pytest": "is what runs this",
     "ruff": "CI types it",
     "pyright": "CI types it",
+    "lint-imports": "CI types it",
     "mkdocs": "needs the extra docs: CI types it",
     "pre-commit install": "changes the clone's git hooks",
     ".ci/": "CI itself",
