@@ -2543,6 +2543,28 @@ FAULTS = (
         "_pixels(scored.names[:1], read,",
         "tests/test_heads.py::test_pictures_that_are_no_photographs_get_a_warning_and_photographs_none",
     ),
+    # ---- adapters ----
+    Fault(
+        "a fork of a process that computed waits for ever",
+        "vtiqa_jax/adapters/scoring.py",
+        "    _check_process(os.getpid())\n",
+        "",
+        "tests/test_adapters.py::test_a_fork_of_what_has_computed_is_refused_and_no_other[after]",
+    ),
+    Fault(
+        "a column of a data set is typed by the rows that are there",
+        "vtiqa_jax/adapters/hugging_face.py",
+        "for result in results], field.type)",
+        "for result in results])",
+        "tests/test_adapters.py::test_rows_keep_their_columns_and_get_typed_ones",
+    ),
+    Fault(
+        "a data set's own column `score` is overwritten",
+        "vtiqa_jax/adapters/scoring.py",
+        'f"vtiqa_{column.name}"',
+        "column.name",
+        "tests/test_adapters.py::test_rows_keep_their_columns_and_get_typed_ones",
+    ),
 )
 
 
