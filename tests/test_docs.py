@@ -45,7 +45,6 @@ NOT_RUN = {
     ". .venv/bin/activate": "of the line before",
     "pip install": "needs a package index: CI types it",
     "npm install": "needs a package index: CI types it",
-    "lint-imports": "CI runs it",
     "pytest": "is what runs this",
     "ruff": "CI types it",
     "pyright": "CI types it",
