@@ -15,11 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import tyro
 from PIL import Image
 from timing import device, timed, versions
 
-from vtiqa_jax import Scorer
+from vtiqa_jax import Scorer, cli
 from vtiqa_jax.models import catalog
 from vtiqa_jax.models import checkpoint as checkpoints
 from vtiqa_jax.models.adapt import without_detail
@@ -122,4 +121,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    cli.run_script(main, description=__doc__)
