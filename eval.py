@@ -6,7 +6,7 @@ from vtiqa_jax.__main__ import EVAL
 
 def main() -> None:
     """Entry point."""
-    cli.run(EVAL.subcommands, "eval.py", EVAL.description)
+    cli.run(EVAL, "eval.py")
 
 
 if __name__ == "__main__":

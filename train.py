@@ -6,7 +6,7 @@ from vtiqa_jax.__main__ import TRAIN
 
 def main() -> None:
     """Entry point."""
-    cli.run(TRAIN.subcommands, "train.py", TRAIN.description, default=TRAIN.default)
+    cli.run(TRAIN, "train.py")
 
 
 if __name__ == "__main__":

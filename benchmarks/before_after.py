@@ -30,7 +30,7 @@ Job = Callable[[], Any]
 """Computes once and waits for it; returns the scores, or the loss."""
 
 
-# ---- a child: one checkout, whichever interface it has. Nothing of the project is imported by the parent ----
+# ---- a child: one checkout. Nothing of the project is imported by the parent ----
 
 
 def made_up(count: int, sides: tuple[int, int]) -> list[Any]:
@@ -41,52 +41,16 @@ def made_up(count: int, sides: tuple[int, int]) -> list[Any]:
     return [rng.integers(0, 256, (count, side, side, 3), np.uint8) for side in sides]
 
 
-def job_of_old(name: str, model: str) -> Job:
-    """A job with the interface of commit 08f9457, from before the packages."""
-    import importlib
-
-    import jax
-    import numpy as np
-
-    names = ("devices", "feed", "models", "modern", "prepared", "scoring", "training")
-    devices, feed, models, modern, prepared, scoring, training = (
-        importlib.import_module(f"vtiqa_jax.{module}") for module in names
-    )
-    what, dtype = name.split(", ")
-    start, mesh = models.load(model), devices.data_mesh()
-    config, count = start.config, SCORED if what == "scoring" else TRAINED
-    photos = prepared.Prepared(*made_up(count, (config.global_size, config.local_size)))
-    source, rows = feed.Source(photos, mesh), np.arange(count)
-    if what == "scoring":
-        scorer = scoring.Scorer(config, start.params, start.scale, compute_dtype=dtype)
-        return lambda: scorer.score_stored(source, rows, batch_size=count).tolist()
-    recipe = modern.Modern(batch_size=count, compute_dtype=dtype)
-    learning = {key: array for key, array in start.params.items() if recipe.trains(config, key, head_only=False)}
-    frozen = devices.replicated({key: array for key, array in start.params.items() if key not in learning}, mesh)
-    state = devices.replicated(training.State(learning, recipe.transform(config).init(learning), {}), mesh)
-    key = jax.random.wrap_key_data(devices.replicated(jax.random.key_data(jax.random.key(0)), mesh))
-    batch = next(feed.batches(source, np.linspace(-1, 1, count).astype(np.float32), [rows], count))
-    step = training.make_step(config, recipe, False)
-
-    def train() -> float:
-        nonlocal state
-        state, measured = step(state, frozen, key, np.int32(0), np.float32(1e-5), batch)
-        jax.block_until_ready(state)
-        return float(measured.loss)
-
-    return train
-
-
-def job_of_new(name: str, model: str) -> Job:
-    """A job with the present interface."""
+def make_job(name: str, model: str) -> Job:
+    """Makes a job of a checkout of this interface."""
     import jax
     import numpy as np
 
     from vtiqa_jax import sharding
     from vtiqa_jax.data.image_cache import ImageCache
     from vtiqa_jax.data.loader import ImageStore, load_batches
-    from vtiqa_jax.evaluation.scorer import Scorer
     from vtiqa_jax.models import catalog
+    from vtiqa_jax.scoring.scorer import Scorer
     from vtiqa_jax.training.finetune import FinetuneRecipe
     from vtiqa_jax.training.step import init_state, make_key, make_train_step
 
@@ -119,13 +83,10 @@ def child() -> None:
     """Reads a line of JSON, {"job": name, "model": path, "calls": n}, and answers with one, until there are none."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # nothing that is printed becomes an answer
-    import importlib.util
-
     import jax
 
     import vtiqa_jax
 
-    is_new = importlib.util.find_spec("vtiqa_jax.sharding") is not None
     device = jax.devices()[0].device_kind
 
     def answer(content: dict[str, Any]) -> None:
@@ -138,7 +99,7 @@ def child() -> None:
         asked = json.loads(line)
         name = asked["job"]
         if name not in jobs:
-            jobs[name] = (job_of_new if is_new else job_of_old)(name, asked["model"])
+            jobs[name] = make_job(name, asked["model"])
             first = jobs[name]()  # compiles
             answer({"first": first})
             continue
@@ -248,6 +209,6 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["child"]:
         child()
     else:
-        import tyro
+        from vtiqa_jax import cli
 
-        tyro.cli(main, description=__doc__)
+        cli.run_script(main, description=__doc__)

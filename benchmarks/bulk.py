@@ -16,15 +16,15 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
-import tyro
 from timing import device, timed, versions
 
 import vtiqa_jax
+from vtiqa_jax import cli
 from vtiqa_jax.bulk import decoding, sources
-from vtiqa_jax.evaluation.scorer import pass_size
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.files import find
 from vtiqa_jax.photos.resize import prepare
+from vtiqa_jax.scoring.scorer import pass_size
 
 
 def command(*arguments: object) -> float:
@@ -94,4 +94,4 @@ def main(photos: Path, rounds: int = 1, staged: int = 64) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    cli.run_script(main, description=__doc__)

@@ -18,16 +18,16 @@ from typing import Any
 
 import cv2
 import numpy as np
-import tyro
-from jaxtyping import Float, UInt8
+from cyclopts import Parameter
+from damage import Photo, clipped
+from jaxtyping import Float
 
 import vtiqa_jax
-from vtiqa_jax import Scorer
+from vtiqa_jax import Scorer, cli
 from vtiqa_jax.data.distortions import DISTORTIONS
 from vtiqa_jax.photos.decode import decode, read
 from vtiqa_jax.photos.files import find
 
-Photo = UInt8[np.ndarray, "height width 3"]
 LEVELS = 3
 GENERATOR_LEVELS = (0.25, 0.6, 0.95)
 """Of the distortions that training can show: weak, middle, strong."""
@@ -45,7 +45,7 @@ def _motion(photo: Photo, level: int, _: np.random.Generator) -> Photo:
 
 
 def _noise(photo: Photo, level: int, rng: np.random.Generator) -> Photo:
-    return _clipped(photo + (15, 30, 60)[level] * rng.standard_normal(photo.shape))
+    return clipped(photo + (15, 30, 60)[level] * rng.standard_normal(photo.shape))
 
 
 def _jpeg(photo: Photo, level: int, _: np.random.Generator) -> Photo:
@@ -54,15 +54,11 @@ def _jpeg(photo: Photo, level: int, _: np.random.Generator) -> Photo:
 
 
 def _dark(photo: Photo, level: int, _: np.random.Generator) -> Photo:
-    return _clipped(photo * (0.4, 0.2, 0.08)[level])
+    return clipped(photo * (0.4, 0.2, 0.08)[level])
 
 
 def _light(photo: Photo, level: int, _: np.random.Generator) -> Photo:
-    return _clipped(photo * (1.6, 2.5, 5.0)[level])
-
-
-def _clipped(values: np.ndarray) -> Photo:
-    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
+    return clipped(photo * (1.6, 2.5, 5.0)[level])
 
 
 WAYS: dict[str, Callable[[Photo, int, np.random.Generator], Photo]] = {
@@ -77,7 +73,7 @@ WAYS: dict[str, Callable[[Photo, int, np.random.Generator], Photo]] = {
 
 def _double(photo: Photo, level: int, _: np.random.Generator) -> Photo:
     shift = (4, 10, 24)[level]
-    return _clipped((photo.astype(np.float32) + np.roll(photo, (shift, shift), (0, 1))) / 2)
+    return clipped((photo.astype(np.float32) + np.roll(photo, (shift, shift), (0, 1))) / 2)
 
 
 def _fringes(photo: Photo, level: int, _: np.random.Generator) -> Photo:
@@ -99,7 +95,7 @@ def _dithered(photo: Photo, level: int, _: np.random.Generator) -> Photo:
     height, width = photo.shape[:2]
     threshold = np.tile((bayer + 0.5) / 64, (height // 8 + 1, width // 8 + 1))[:height, :width, None]
     values = (8, 4, 2)[level] - 1
-    return _clipped(np.floor(photo / 255 * values + threshold) / values * 255)
+    return clipped(np.floor(photo / 255 * values + threshold) / values * 255)
 
 
 def _moved(photo: Photo, down: np.ndarray, right: np.ndarray) -> Photo:
@@ -125,7 +121,7 @@ def _median(photo: Photo, level: int, _: np.random.Generator) -> Photo:
 
 def _grid(photo: Photo, level: int, _: np.random.Generator) -> Photo:
     y, x = np.mgrid[: photo.shape[0], : photo.shape[1]]
-    return _clipped(photo + ((8, 20, 50)[level] * np.sin(x * 1.3) * np.sin(y * 1.1))[:, :, None])
+    return clipped(photo + ((8, 20, 50)[level] * np.sin(x * 1.3) * np.sin(y * 1.1))[:, :, None])
 
 
 UNSEEN: dict[str, Callable[[Photo, int, np.random.Generator], Photo]] = {
@@ -146,7 +142,7 @@ def no_photos() -> Iterator[tuple[str, Photo]]:
     rng, y, x = np.random.default_rng(0), *np.mgrid[0:SIDE, 0:SIDE]
     yield "random noise", rng.integers(0, 256, (SIDE, SIDE, 3), np.uint8)
     yield "random noise", rng.integers(0, 256, (SIDE, SIDE, 1), np.uint8).repeat(3, axis=2)
-    yield "random noise", _clipped(rng.normal(128, 40, (SIDE, SIDE, 3)))
+    yield "random noise", clipped(rng.normal(128, 40, (SIDE, SIDE, 3)))
     for colour in ((0, 0, 0), (255, 255, 255), (128, 128, 128), (200, 30, 30), (30, 60, 200), (240, 220, 40)):
         yield "one colour", np.full((SIDE, SIDE, 3), colour, np.uint8)
     for side in (2, 8, 32):
@@ -205,6 +201,7 @@ def examine(scorer: Scorer, photos: dict[str, Photo], ways: tuple[str, ...]) -> 
     return found
 
 
+@Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """What to measure."""
@@ -245,4 +242,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

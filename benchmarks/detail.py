@@ -11,7 +11,6 @@ compressed alike first.
 
 import csv
 import dataclasses
-import io
 import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -20,26 +19,27 @@ from typing import Any
 
 import cv2
 import numpy as np
-import tyro
-from jaxtyping import Float, UInt8
+from cyclopts import Parameter
+from damage import Photo, clipped, jpeg, jpeg2000, middle, motion
+from jaxtyping import Float
 from PIL import Image, ImageFilter
 from tqdm import tqdm
 
 import vtiqa_jax
-from vtiqa_jax import Scorer
+from vtiqa_jax import Scorer, cli
 from vtiqa_jax.data import camera_noise
 from vtiqa_jax.data.camera_noise import Camera
 from vtiqa_jax.errors import ImageError
 from vtiqa_jax.photos import files
-from vtiqa_jax.photos.decode import decode, read
+from vtiqa_jax.photos.decode import read
 
-Photo = UInt8[np.ndarray, "height width 3"]
 HEIGHT, WIDTH = 1500, 2000
 """Of the middle of each photo that is made worse, pixels."""
 SMALL = 480, 640
 """Of the part that is enlarged, pixels."""
 
 
+@Parameter(name="*")
 @dataclasses.dataclass
 class Arguments:
     """What to measure."""
@@ -55,49 +55,22 @@ class Arguments:
     """A JSON file for all numbers."""
 
 
-def _clipped(values: np.ndarray) -> Photo:
-    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
-
-
 def _pillow(photo: Photo, how: ImageFilter.Filter) -> Photo:
     return np.asarray(Image.fromarray(photo).filter(how))
 
 
-def _line(length: int, angle: float) -> Float[np.ndarray, "side side"]:
-    """A straight path, drawn by OpenCV and turned."""
-    kernel = np.zeros((length | 1, length | 1), np.float32)
-    kernel[length // 2] = 1
-    turned = cv2.warpAffine(kernel, cv2.getRotationMatrix2D((length // 2, length // 2), angle, 1), kernel.shape)
-    return turned / turned.sum()
-
-
-def _motion(photo: Photo, length: float, rng: np.random.Generator) -> Photo:
-    return cv2.filter2D(photo, -1, _line(int(length), rng.uniform(0, 180)))
-
-
 def _noise(photo: Photo, sigma: float, rng: np.random.Generator) -> Photo:
-    return _clipped(photo + sigma * rng.standard_normal(photo.shape))
-
-
-def _jpeg(photo: Photo, quality: float, _: np.random.Generator) -> Photo:
-    coded = cv2.imencode(".jpg", photo[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(quality)])[1]
-    return decode(".jpg", coded.tobytes()).pixels
-
-
-def _jpeg2000(photo: Photo, rate: float, _: np.random.Generator) -> Photo:
-    buffer = io.BytesIO()
-    Image.fromarray(photo).save(buffer, "JPEG2000", quality_mode="rates", quality_layers=[rate])
-    return np.asarray(Image.open(buffer).convert("RGB"))
+    return clipped(photo + sigma * rng.standard_normal(photo.shape))
 
 
 def _chroma_noise(photo: Photo, sigma: float, rng: np.random.Generator) -> Photo:
     blotches = cv2.GaussianBlur(rng.standard_normal(photo.shape), (0, 0), 1.5)
     blotches -= blotches.mean(2, keepdims=True)
-    return _clipped(photo + sigma * blotches / blotches.std())
+    return clipped(photo + sigma * blotches / blotches.std())
 
 
 def _speckle(photo: Photo, strength: float, rng: np.random.Generator) -> Photo:
-    return _clipped(photo * (1 + strength * rng.standard_normal(photo.shape[:2])[:, :, None]))
+    return clipped(photo * (1 + strength * rng.standard_normal(photo.shape[:2])[:, :, None]))
 
 
 def _zoom_blur(photo: Photo, share: float, _: np.random.Generator) -> Photo:
@@ -107,21 +80,21 @@ def _zoom_blur(photo: Photo, share: float, _: np.random.Generator) -> Photo:
     for scale in np.linspace(1, 1 + share, 9):
         matrix = cv2.getRotationMatrix2D((width / 2, height / 2), 0, scale)
         total += cv2.warpAffine(photo, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
-    return _clipped(total / 9)
+    return clipped(total / 9)
 
 
 Damage = Callable[[Photo, float, np.random.Generator], Photo]
 PLANTED: dict[str, tuple[tuple[float, ...], Damage]] = {
     "Gaussian blur, px": ((1, 2), lambda photo, radius, _: _pillow(photo, ImageFilter.GaussianBlur(radius))),
-    "straight motion, px": ((9, 15), _motion),
+    "straight motion, px": ((9, 15), motion),
     "white noise, grey levels": ((4, 8, 20), _noise),
-    "JPEG by OpenCV, quality": ((40, 20), _jpeg),
+    "JPEG by OpenCV, quality": ((40, 20), jpeg),
 }
 UNSEEN: dict[str, tuple[tuple[float, ...], Damage]] = {
     "box blur, radius": ((1, 2, 4), lambda photo, radius, _: _pillow(photo, ImageFilter.BoxBlur(radius))),
     "median, px": ((3, 5, 9), lambda photo, size, _: cv2.medianBlur(photo, int(size))),
     "zoomed while exposing, share": ((0.01, 0.02, 0.04), _zoom_blur),
-    "JPEG 2000, times smaller": ((30, 60, 120), _jpeg2000),
+    "JPEG 2000, times smaller": ((30, 60, 120), jpeg2000),
     "blotches of colour, grey levels": ((6, 12, 24), _chroma_noise),
     "speckle, share": ((0.04, 0.08, 0.16), _speckle),
 }
@@ -149,7 +122,7 @@ def _by_fourier(photo: Photo, factor: float) -> Photo:
     padded = np.zeros((*size, 3), complex)
     padded[top : top + height, left : left + width] = spectrum
     light = np.fft.ifft2(np.fft.ifftshift(padded, axes=(0, 1)), axes=(0, 1)).real
-    return _clipped(light * (size[0] * size[1] / (height * width)))
+    return clipped(light * (size[0] * size[1] / (height * width)))
 
 
 ENLARGERS: dict[str, Callable[[Photo, float], Photo]] = {
@@ -178,12 +151,6 @@ def _malvar(sensor: camera_noise.Sensor) -> camera_noise.Light:
     red[::2, 1::2], red[1::2, ::2], red[1::2, 1::2] = by_row[::2, 1::2], by_column[1::2, ::2], by_cross[1::2, 1::2]
     blue[1::2, ::2], blue[::2, 1::2], blue[::2, ::2] = by_row[1::2, ::2], by_column[::2, 1::2], by_cross[::2, ::2]
     return np.clip(np.stack([red, middle, blue], 2), 0, 1)
-
-
-def middle(photo: Photo, height: int, width: int) -> Photo:
-    """The middle of a photo, as much as there is."""
-    top, left = (max(0, (have - want) // 2) for have, want in zip(photo.shape, (height, width), strict=False))
-    return np.ascontiguousarray(photo[top : top + height, left : left + width])
 
 
 def busiest(photo: Photo, height: int, width: int) -> Photo:
@@ -264,7 +231,7 @@ def pairs(model: Scorer, listed: Path) -> Iterator[dict[str, Any]]:
     found: dict[str, list[tuple[bool, bool]]] = {}
     for row in tqdm(rows, desc="pairs"):
         photos = [read(listed.parent / row[side]).pixels for side in ("noisy", "clean")]
-        both = [_jpeg(photo, 90, np.random.default_rng(0)) for photo in photos]
+        both = [jpeg(photo, 90, np.random.default_rng(0)) for photo in photos]
         noisy, clean = model.stream(both)
         found.setdefault(row.get("set", ""), []).append(
             ((clean.detail or np.nan) > (noisy.detail or np.nan), (clean.score or np.nan) > (noisy.score or np.nan))
@@ -301,4 +268,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments))
+    cli.run_script(main, description=__doc__)

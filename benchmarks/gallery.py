@@ -16,16 +16,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import tyro
+from cyclopts import Parameter
 from playwright.sync_api import sync_playwright
 from timing import device
 
+from vtiqa_jax import cli
 from vtiqa_jax.choosing.stacks import Stack
-from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.gallery.page import GalleryHeader, open_gallery
 from vtiqa_jax.gallery.preview import make_preview
-from vtiqa_jax.models.checkpoint import LabelScale
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.config import LabelScale, ModelConfig
+from vtiqa_jax.results.results import ScoreResult
 
 FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 ALL_READ = "performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"
@@ -49,6 +49,7 @@ ACTIONS = {
 }
 
 
+@Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """What to measure."""
@@ -89,7 +90,7 @@ def write(folder: Path, count: int) -> None:
     print(f"{count} photos: {time.perf_counter() - start:.1f} s, index.html {size / 1e6:.1f} MB")
 
 
-def main(arguments: Arguments) -> None:
+def main(arguments: Arguments = Arguments()) -> None:
     """Prints medians: the first paint of a freshly opened page, and each action, its script and up to its frame."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     print(device())
@@ -120,4 +121,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

@@ -18,16 +18,16 @@ from unittest import mock
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 from flax import nnx
 from timing import device, on_gpu, photos, timed, versions
 
-from vtiqa_jax import sharding
+from vtiqa_jax import cli, sharding
 from vtiqa_jax.data.loader import Batch, ImageStore, load_batches
-from vtiqa_jax.evaluation import scorer
-from vtiqa_jax.models import catalog, cpu_kernels, params, vtiqa
+from vtiqa_jax.models import catalog, cpu_kernels, params, vit
 from vtiqa_jax.models.checkpoint import Checkpoint
-from vtiqa_jax.models.vtiqa import ComputeDtype, Implementation
+from vtiqa_jax.models.compute_dtype import ComputeDtype
+from vtiqa_jax.models.vit import Implementation
+from vtiqa_jax.scoring import scorer
 from vtiqa_jax.training import step, whole_model
 from vtiqa_jax.training.finetune import FinetuneRecipe
 
@@ -40,7 +40,7 @@ SCORED_ON_GPU = 64
 Patch = tuple[Any, str, Any]
 """An object, the name of its attribute, and what that is meanwhile."""
 
-LINEAR, LAYER_NORM, GELU = vtiqa.linear, vtiqa.layer_norm, vtiqa.gelu
+LINEAR, LAYER_NORM, GELU = vit.linear, vit.layer_norm, vit.gelu
 
 
 class Linear(nnx.Linear):
@@ -54,7 +54,7 @@ class Linear(nnx.Linear):
 def textbook_linear(
     in_features: int, out_features: int, dtype: ComputeDtype, implementation: Implementation, **options: Any
 ) -> nnx.Linear:
-    """`vtiqa.linear` of the textbook for what the tuned kernel would multiply."""
+    """`vit.linear` of the textbook for what the tuned kernel would multiply."""
     if implementation != "cpu":  # the head's
         return LINEAR(in_features, out_features, dtype, implementation, **options)
     precision = jax.lax.Precision.HIGHEST if dtype == "float32" else None
@@ -71,12 +71,12 @@ def textbook_gelu(x: jax.Array, _: Implementation) -> jax.Array:
     return GELU(x, "xla")
 
 
-def textbook_attention(self: vtiqa.Attention, x: jax.Array, *, cls_only: bool = False) -> jax.Array:
-    """`vtiqa.Attention` by `jax.nn.dot_product_attention`, whatever computes the products around it."""
+def textbook_attention(self: vit.Attention, x: jax.Array, *, cls_only: bool = False) -> jax.Array:
+    """`vit.Attention` by `jax.nn.dot_product_attention`, whatever computes the products around it."""
     batch, tokens, dim = x.shape
     qkv = self.qkv(x).astype(self.dtype).reshape(batch, tokens, 3, self.num_heads, dim // self.num_heads)
     q, k, v = qkv[:, : 1 if cls_only else tokens, 0], qkv[:, :, 1], qkv[:, :, 2]
-    with vtiqa.exact_products(self.dtype):
+    with vit.exact_products(self.dtype):
         attended = jax.nn.dot_product_attention(q, k, v, implementation="xla")
     return self.proj(attended.reshape(batch, -1, dim))
 
@@ -93,11 +93,11 @@ def computed_by(implementation: Implementation) -> list[Patch]:
 TUNED = "tuned"
 ON_CPU: Mapping[str, list[Patch]] = {
     TUNED: computed_by("cpu"),
-    "attention": [*computed_by("cpu"), (vtiqa.Attention, "__call__", textbook_attention)],
-    "matmul": [*computed_by("cpu"), (vtiqa, "linear", textbook_linear)],
+    "attention": [*computed_by("cpu"), (vit.Attention, "__call__", textbook_attention)],
+    "matmul": [*computed_by("cpu"), (vit, "linear", textbook_linear)],
     "the transposition in matmul": [*computed_by("cpu"), (cpu_kernels, "_transpose", lambda x: x.T)],
-    "gelu": [*computed_by("cpu"), (vtiqa, "gelu", textbook_gelu)],
-    "LayerNorm": [*computed_by("cpu"), (vtiqa, "layer_norm", textbook_layer_norm)],
+    "gelu": [*computed_by("cpu"), (vit, "gelu", textbook_gelu)],
+    "LayerNorm": [*computed_by("cpu"), (vit, "layer_norm", textbook_layer_norm)],
     "all of them": computed_by("xla"),
 }
 """The kernels that are replaced, by name."""
@@ -225,4 +225,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    cli.run_script(main, description=__doc__)

@@ -15,10 +15,10 @@ os.environ["JAX_PLATFORMS"] = "cpu"  # as onnxruntime's plain package
 
 import numpy as np
 import onnxruntime
-import tyro
 from timing import device, timed, versions
 
 import vtiqa_jax
+from vtiqa_jax import cli
 from vtiqa_jax.export import onnx_vtiqa
 from vtiqa_jax.models import catalog
 
@@ -64,4 +64,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    cli.run_script(main, description=__doc__)

@@ -10,11 +10,11 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 from timing import device, timed, versions
 
+from vtiqa_jax import cli
 from vtiqa_jax.models.cpu_kernels import attention, gelu, layer_norm
-from vtiqa_jax.models.vtiqa import LAYER_NORM_EPSILON
+from vtiqa_jax.models.vit import LAYER_NORM_EPSILON
 
 TOKENS, HEADS, SIZE = 197, 6, 64
 WIDTH, HIDDEN = HEADS * SIZE, 4 * HEADS * SIZE
@@ -154,4 +154,4 @@ def main(views: int = 16, rounds: int = 15) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    cli.run_script(main, description=__doc__)

@@ -19,19 +19,18 @@ from typing import Literal
 import cv2
 import jax
 import numpy as np
-import tyro
 from timing import Trainer, device, on_gpu, photos, timed, versions
 
 import vtiqa_jax
-from vtiqa_jax import sharding
+from vtiqa_jax import cli, sharding
 from vtiqa_jax.data.image_cache import ImageCache
 from vtiqa_jax.data.loader import ImageStore
-from vtiqa_jax.evaluation.scorer import make_score_step, round_weights, score_store
 from vtiqa_jax.models import params
-from vtiqa_jax.models.compute_dtype import fastest_dtype
-from vtiqa_jax.models.vtiqa import ComputeDtype, ModelConfig, deit_small
+from vtiqa_jax.models.compute_dtype import ComputeDtype, fastest_dtype
+from vtiqa_jax.models.config import ModelConfig, deit_small
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import prepare
+from vtiqa_jax.scoring.scorer import make_score_step, round_weights, score_store
 from vtiqa_jax.training.finetune import FinetuneRecipe
 
 
@@ -223,7 +222,4 @@ def start(compute_dtype: Literal["float32", "bfloat16"] = "float32", rounds: int
 
 
 if __name__ == "__main__":
-    app = tyro.extras.SubcommandApp()
-    for command in (files, feeding, epoch, start):
-        app.command(name=command.__name__)(command)
-    app.cli(description=__doc__)
+    cli.run_script(files, feeding, epoch, start, description=__doc__)

@@ -9,7 +9,6 @@ their own pixels; those of 512 px whole.
 """
 
 import dataclasses
-import io
 import json
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,20 +17,20 @@ from pathlib import Path
 import cv2
 import numpy as np
 import scipy.stats
-import tyro
-from jaxtyping import Float, UInt8
+from cyclopts import Parameter
+from damage import Photo, clipped, jpeg, jpeg2000, middle, motion
+from jaxtyping import Float
 from PIL import Image, ImageFilter
 from tqdm import tqdm
 
-from vtiqa_jax import Scorer
+from vtiqa_jax import Scorer, cli
 from vtiqa_jax.data.camera_noise import Camera, add_camera_noise
 from vtiqa_jax.models import catalog
 from vtiqa_jax.models.adapt import without_novelty
 from vtiqa_jax.models.reasons import FAULTS
 from vtiqa_jax.photos import files
-from vtiqa_jax.photos.decode import decode, read
+from vtiqa_jax.photos.decode import read
 
-Photo = UInt8[np.ndarray, "height width 3"]
 Plane = Float[np.ndarray, "height width"]
 Damage = Callable[[Photo, float, np.random.Generator], Photo]
 HEIGHT, WIDTH = 1500, 2000
@@ -39,6 +38,7 @@ HEIGHT, WIDTH = 1500, 2000
 LEVELS = ("slight", "plain", "severe")
 
 
+@Parameter(name="*")
 @dataclasses.dataclass
 class Arguments:
     """What to measure."""
@@ -54,27 +54,12 @@ class Arguments:
     """A JSON file for all numbers."""
 
 
-def _clipped(values: np.ndarray) -> Photo:
-    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
-
-
 def _expose(photo: Photo, stops: float) -> Photo:
-    return _clipped(255 * (np.clip((photo / 255) ** 2.2 * 2**stops, 0, 1)) ** (1 / 2.2))
-
-
-def _line(length: int, angle: float) -> Float[np.ndarray, "side side"]:
-    kernel = np.zeros((length | 1, length | 1), np.float32)
-    kernel[length // 2] = 1
-    turned = cv2.warpAffine(kernel, cv2.getRotationMatrix2D((length // 2, length // 2), angle, 1), kernel.shape)
-    return turned / turned.sum()
+    return clipped(255 * (np.clip((photo / 255) ** 2.2 * 2**stops, 0, 1)) ** (1 / 2.2))
 
 
 def _blur(photo: Photo, sigma: float, _: np.random.Generator) -> Photo:
     return np.asarray(Image.fromarray(photo).filter(ImageFilter.GaussianBlur(sigma)))
-
-
-def _motion(photo: Photo, length: float, rng: np.random.Generator) -> Photo:
-    return cv2.filter2D(photo, -1, _line(int(length), rng.uniform(0, 180)))
 
 
 def _sensor_noise(photo: Photo, rng: np.random.Generator) -> Float[np.ndarray, "height width 3"]:
@@ -85,18 +70,13 @@ def _sensor_noise(photo: Photo, rng: np.random.Generator) -> Float[np.ndarray, "
 
 def _luminance_noise(photo: Photo, sigma: float, rng: np.random.Generator) -> Photo:
     noise = _sensor_noise(photo, rng).mean(2, keepdims=True)
-    return _clipped(photo + sigma * noise / noise.std())
+    return clipped(photo + sigma * noise / noise.std())
 
 
 def _chroma_noise(photo: Photo, sigma: float, rng: np.random.Generator) -> Photo:
     noise = _sensor_noise(photo, rng)
     noise -= noise.mean(2, keepdims=True)
-    return _clipped(photo + sigma * noise / noise.std())
-
-
-def _jpeg(photo: Photo, quality: float, _: np.random.Generator) -> Photo:
-    coded = cv2.imencode(".jpg", photo[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(quality)])[1]
-    return decode(".jpg", coded.tobytes()).pixels
+    return clipped(photo + sigma * noise / noise.std())
 
 
 def _enlarge(photo: Photo, factor: float, _: np.random.Generator) -> Photo:
@@ -107,19 +87,19 @@ def _enlarge(photo: Photo, factor: float, _: np.random.Generator) -> Photo:
 
 def _cast(photo: Photo, change: float, rng: np.random.Generator) -> Photo:
     gains = np.array([[1, 0, -1], [-1, 0, 1], [-0.5, 1, -0.5]])[rng.integers(3)] * change + 1
-    return _clipped(photo * gains)
+    return clipped(photo * gains)
 
 
 def _veil(photo: Photo, share: float, _: np.random.Generator) -> Photo:
-    return _clipped((1 - share) * photo + share * 200)
+    return clipped((1 - share) * photo + share * 200)
 
 
 PLANTED: dict[str, tuple[tuple[float, float, float], Damage]] = {
     "defocus": ((1, 2, 4), _blur),
-    "motion": ((7, 15, 31), _motion),
+    "motion": ((7, 15, 31), motion),
     "luminance_noise": ((4, 8, 20), _luminance_noise),
     "chroma_noise": ((4, 8, 20), _chroma_noise),
-    "compression": ((40, 20, 10), _jpeg),
+    "compression": ((40, 20, 10), jpeg),
     "enlarged": ((1.5, 2, 4), _enlarge),
     "too_dark": ((1, 1.5, 3), lambda photo, stops, _: _expose(photo, -stops)),
     "clipped_highlights": ((1, 1.5, 3), lambda photo, stops, _: _expose(photo, stops)),
@@ -130,33 +110,27 @@ PLANTED: dict[str, tuple[tuple[float, float, float], Damage]] = {
 times enlarged, stops, the share of a grey veil, the change of a channel's gain."""
 
 
-def _jpeg2000(photo: Photo, _: np.random.Generator) -> Photo:
-    buffer = io.BytesIO()
-    Image.fromarray(photo).save(buffer, "JPEG2000", quality_mode="rates", quality_layers=[80])
-    return np.asarray(Image.open(buffer).convert("RGB"))
-
-
 def _zoomed(photo: Photo, _: np.random.Generator) -> Photo:
     height, width, _channels = photo.shape
     total = np.zeros(photo.shape, np.float32)
     for scale in np.linspace(1, 1.03, 12):
         matrix = cv2.getRotationMatrix2D((width / 3, height / 3), 0, scale)
         total += cv2.warpAffine(photo, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
-    return _clipped(total / 12)
+    return clipped(total / 12)
 
 
 def _distant_haze(photo: Photo, _: np.random.Generator) -> Photo:
     """Thicker towards the top, as over a landscape."""
     share = np.linspace(0.75, 0.35, len(photo))[:, None, None]
-    return _clipped((1 - share) * photo + share * np.array([205, 210, 215]))
+    return clipped((1 - share) * photo + share * np.array([205, 210, 215]))
 
 
 def _speckle(photo: Photo, rng: np.random.Generator) -> Photo:
-    return _clipped(photo * (1 + 0.08 * rng.standard_normal((*photo.shape[:2], 1))))
+    return clipped(photo * (1 + 0.08 * rng.standard_normal((*photo.shape[:2], 1))))
 
 
 def _white_chroma(photo: Photo, rng: np.random.Generator) -> Photo:
-    return _clipped(photo + 12 * rng.standard_normal((*photo.shape[:2], 1)) * np.array([1, -0.5, 0.3]))
+    return clipped(photo + 12 * rng.standard_normal((*photo.shape[:2], 1)) * np.array([1, -0.5, 0.3]))
 
 
 def _enlarge_by_lanczos(photo: Photo, _: np.random.Generator) -> Photo:
@@ -175,10 +149,10 @@ UNSEEN: dict[str, tuple[str, Callable[[Photo, np.random.Generator], Photo]]] = {
     "zoomed while exposing": ("motion", _zoomed),
     "speckle": ("luminance_noise", _speckle),
     "white noise in colour": ("chroma_noise", _white_chroma),
-    "JPEG 2000, 80 times smaller": ("compression", _jpeg2000),
+    "JPEG 2000, 80 times smaller": ("compression", lambda photo, rng: jpeg2000(photo, 80, rng)),
     "enlarged thrice, Lanczos of OpenCV": ("enlarged", _enlarge_by_lanczos),
-    "gamma 2.2": ("too_dark", lambda photo, _: _clipped(255 * (photo / 255) ** 2.2)),
-    "gain 2 in sRGB": ("clipped_highlights", lambda photo, _: _clipped(photo * 2.0)),
+    "gamma 2.2": ("too_dark", lambda photo, _: clipped(255 * (photo / 255) ** 2.2)),
+    "gain 2 in sRGB": ("clipped_highlights", lambda photo, _: clipped(photo * 2.0)),
     "haze with distance": ("low_contrast", _distant_haze),
     "tint in Lab": ("colour_cast", _tint),
 }  # fmt: skip
@@ -252,12 +226,6 @@ def _versions(photo: Photo, rng_seed: int) -> Iterator[tuple[str, str, Photo]]:
             amounts, damage = PLANTED[fault]
             mixed = damage(mixed, amounts[1], rng())
         yield " and ".join(pair), "mixed", mixed
-
-
-def middle(photo: Photo) -> Photo:
-    """The middle of a photo, as much as there is."""
-    top, left = (max(0, (have - want) // 2) for have, want in zip(photo.shape, (HEIGHT, WIDTH), strict=False))
-    return np.ascontiguousarray(photo[top : top + HEIGHT, left : left + WIDTH])
 
 
 def judge(model: Scorer, photo: Photo, seed: int) -> Iterator[Judged]:
@@ -344,7 +312,7 @@ def main(arguments: Arguments) -> None:
     model = Scorer(made.config, made.params, made.scale)
     judged: list[Judged] = []
     for path in tqdm(sorted(files.find([arguments.photos]))[: arguments.count], "photos", disable=None):
-        judged += judge(model, middle(read(Path(path)).pixels), zlib.crc32(Path(path).name.encode()))
+        judged += judge(model, middle(read(Path(path)).pixels, HEIGHT, WIDTH), zlib.crc32(Path(path).name.encode()))
     found = print_table(judged)
     found["false alarms"] = print_false_alarms(model, arguments.good or arguments.photos)
     if arguments.out:
@@ -352,4 +320,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

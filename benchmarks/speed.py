@@ -19,12 +19,15 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
+from cyclopts import Parameter
+
+from vtiqa_jax import cli
+from vtiqa_jax.command_line import Command, parse
 
 # Both frameworks share the device's memory.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -33,11 +36,10 @@ from timing import Trainer, device, on_gpu, photos, timed, versions
 
 from vtiqa_jax import sharding
 from vtiqa_jax.data.loader import ImageStore
-from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import params
-from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.models.compute_dtype import fastest_dtype
-from vtiqa_jax.models.vtiqa import deit_small
+from vtiqa_jax.models.config import LabelScale, deit_small
+from vtiqa_jax.scoring.scorer import Scorer
 from vtiqa_jax.training.published import PublishedRecipe
 
 # Multiplications and additions of one DeiT-S/16 forward pass at 224 px, counted twice each, for both views.
@@ -222,7 +224,7 @@ def main(
     rounds: int = 5,
     sides: tuple[str, ...] = (),
     only: tuple[Work, ...] = (),
-    alone_too: bool = True,
+    alone_too: Annotated[bool, Parameter(negative_bool="no-")] = True,
     out: Path = Path("runs/speed.json"),
 ) -> None:
     """Training and scoring of the released model.
@@ -279,6 +281,6 @@ def main(
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["alone"]:
-        tyro.cli(measure_alone, args=sys.argv[2:])
+        parse(Command(measure_alone, ""), "alone", sys.argv[2:])()
     else:
-        tyro.cli(main, description=__doc__)
+        cli.run_script(main, description=__doc__)

@@ -13,8 +13,8 @@ import numpy as np
 from vtiqa_jax.data.batches import BatchPlan
 from vtiqa_jax.data.image_cache import ImageCache
 from vtiqa_jax.data.loader import ImageStore
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import ModelConfig
 from vtiqa_jax.training.loop import train_epoch
 from vtiqa_jax.training.recipe import Recipe, ScheduleState
 from vtiqa_jax.training.step import init_state, make_key, make_train_step

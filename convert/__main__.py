@@ -6,7 +6,7 @@ from vtiqa_jax.__main__ import CONVERT
 
 def main() -> None:
     """Entry point."""
-    cli.run(CONVERT.subcommands, "python -m convert", CONVERT.description)
+    cli.run(CONVERT, "python -m convert")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import numpy as np
 import skimage
 
 from vtiqa_jax.models import views
-from vtiqa_jax.models.vtiqa import deit_small
+from vtiqa_jax.models.config import deit_small
 from vtiqa_jax.photos.decode import read
 from vtiqa_jax.photos.resize import prepare
 

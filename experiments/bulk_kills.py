@@ -18,7 +18,8 @@ from collections import Counter
 from pathlib import Path
 
 import pyarrow.parquet as pq
-import tyro
+
+from vtiqa_jax import cli
 
 
 def children(pid: int) -> list[int]:
@@ -126,4 +127,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    cli.run_script(main, description=__doc__)

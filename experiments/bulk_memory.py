@@ -17,13 +17,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pyarrow.parquet as pq
-import tyro
 from bulk_kills import children
 
+from vtiqa_jax import cli
 from vtiqa_jax.models import checkpoint
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, tiny_config
 from vtiqa_jax.models.params import init_params
-from vtiqa_jax.models.vtiqa import tiny_config
 
 PARTS = 10
 """Rows of the table, each an equal share of the time from the first written file on."""
@@ -112,4 +112,4 @@ def main(photos: int = 100_000, rows_per_file: int = 1000) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    cli.run_script(main, description=__doc__)

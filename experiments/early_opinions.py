@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 import scipy.stats
-import tyro
+from cyclopts import Parameter
 
+from vtiqa_jax import cli
 from vtiqa_jax.data import datasets
 from vtiqa_jax.data.datasets import tables
 
@@ -35,6 +36,7 @@ SLOPE = 0.8
 """Of the early scale on the release's, within ss01 and ss03 (.78 and .83; ss02's opinions hardly differ)."""
 
 
+@Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """Where everything is."""
@@ -119,4 +121,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

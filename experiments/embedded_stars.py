@@ -9,8 +9,7 @@ import collections
 import re
 from pathlib import Path
 
-import tyro
-
+from vtiqa_jax import cli
 from vtiqa_jax.xmp import jpeg, splice
 from vtiqa_jax.xmp.packet import Stars
 from vtiqa_jax.xmp.rdf import Refused
@@ -33,7 +32,7 @@ def embed(data: bytes) -> str:
     )
 
 
-def main(folders: tyro.conf.Positional[tuple[Path, ...]]) -> None:
+def main(*folders: Path) -> None:
     """Prints a table.
 
     Args:
@@ -47,4 +46,4 @@ def main(folders: tyro.conf.Positional[tuple[Path, ...]]) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    cli.run_script(main, description=__doc__)

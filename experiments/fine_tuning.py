@@ -17,35 +17,34 @@ from typing import Any
 
 import jax
 import numpy as np
-import tyro
+from cyclopts import Parameter
 from heads import BASE as HEAD
 from heads import HeldOut, fit, training_columns
-from tyro.extras import SubcommandApp
 
-from vtiqa_jax import sharding
+from vtiqa_jax import cli, sharding
 from vtiqa_jax.data import datasets, distorted, image_cache
 from vtiqa_jax.data.loader import ImageStore
 from vtiqa_jax.data.manifest import Manifest
-from vtiqa_jax.evaluation.scorer import make_score_step, round_weights, score_store
 from vtiqa_jax.models import adapt, catalog, quantized
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.params import Params
+from vtiqa_jax.scoring.scorer import make_score_step, round_weights, score_store
 from vtiqa_jax.train import PERCENTILE_PHOTOS
 from vtiqa_jax.training.features import FeatureStore, compute_features
 from vtiqa_jax.training.finetune import FinetuneRecipe
 
 BLOCKS = (4, 6, 8)
-HEAD_RECIPE = dataclasses.replace(HEAD, epochs=20, chains_per_batch=8, order_weight=1.0)
+HEAD_RECIPE = dataclasses.replace(HEAD, epochs=20, ladders_per_batch=8, ranking_weight=1.0)
 BASE = FinetuneRecipe(
     epochs=10,
     batch_size=64,
     peak_lr=1e-4,
     head_lr=3e-4,
     head_dropout=0.05,
-    chains=1,
-    chains_per_batch=8,
-    order_weight=1.0,
+    ladders=1,
+    ladders_per_batch=8,
+    ranking_weight=1.0,
     compute_dtype="bfloat16",
 )
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -59,13 +58,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "drop path .1": {"drop_path": 0.1},
     "layer decay .65": {"layer_decay": 0.65},
     "layer decay 1": {"layer_decay": 1.0},
-    "margin 2": {"order_margin": 2.0},
-    "series' weight .5": {"order_weight": 0.5},
+    "margin 2": {"ranking_margin": 2.0},
+    "series' weight .5": {"ranking_weight": 0.5},
     "head's dropout .2": {"head_dropout": 0.2},
     "L1 alone": {"plcc_weight": 0.0},
 }
 
 
+@Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """Where everything is."""
@@ -77,7 +77,7 @@ class Arguments:
     out: Path
     images: Path | None = None
     """Where decoded photos are kept; below `out` when not given."""
-    chains: int = 2100
+    ladders: int = 2100
     """Series of distorted photos."""
 
 
@@ -91,7 +91,7 @@ class Experiment:
         self.scale = found.info.scale
         self.rows = np.arange(len(training))
         self.longer: Manifest
-        self.longer, self.chains = distorted.add_chains(self.photos, self.rows, arguments.chains)
+        self.longer, self.ladders = distorted.add_ladders(self.photos, self.rows, arguments.ladders)
         self.start = adapt.with_readout(catalog.load(arguments.checkpoint), BLOCKS)
         self.config = self.start.config
         began = time.perf_counter()
@@ -113,19 +113,19 @@ class Experiment:
         fresh = HEAD_RECIPE.init_head(parameters.init_params(self.config, seed))
         return fresh | {k: v for k, v in self.start.params.items() if parameters.param_group(k)[0] != "head"}
 
-    def with_head(self, rows: np.ndarray, chains: np.ndarray, seed: int) -> Params:
+    def with_head(self, rows: np.ndarray, ladders: np.ndarray, seed: int) -> Params:
         """The backbone with a head that learned on its features."""
-        columns = training_columns(self.longer, rows, self.chains)
+        columns = training_columns(self.longer, rows, self.ladders)
         params = self.initial(seed)
         head = {k: v for k, v in params.items() if parameters.param_group(k)[0] == "head"}
-        return params | jax.device_get(fit(HEAD_RECIPE, self.config, self.features, columns, head, rows, chains, seed))
+        return params | jax.device_get(fit(HEAD_RECIPE, self.config, self.features, columns, head, rows, ladders, seed))
 
     def fine_tune(
-        self, recipe: FinetuneRecipe, params: Params, rows: np.ndarray, chains: np.ndarray, seed: int
+        self, recipe: FinetuneRecipe, params: Params, rows: np.ndarray, ladders: np.ndarray, seed: int
     ) -> Params:
         """Everything trained from there, on the host."""
-        columns = training_columns(self.longer, rows, self.chains)
-        return jax.device_get(fit(recipe, self.config, self.store, columns, params, rows, chains, seed))
+        columns = training_columns(self.longer, rows, self.ladders)
+        return jax.device_get(fit(recipe, self.config, self.store, columns, params, rows, ladders, seed))
 
     def score(self, params: Params, rows: np.ndarray) -> np.ndarray:
         """Scores of stored photos, in standard deviations of the training labels."""
@@ -135,11 +135,7 @@ class Experiment:
         )
 
 
-app = SubcommandApp()
-
-
-@app.command
-def search(arguments: tyro.conf.OmitArgPrefixes[Arguments], minutes: float = 60, only: tuple[str, ...] = ()) -> None:
+def search(arguments: Arguments, minutes: float = 60, only: tuple[str, ...] = ()) -> None:
     """Prints the table of the variants, row by row; those in `results.json` already are not trained again.
 
     Args:
@@ -152,15 +148,15 @@ def search(arguments: tyro.conf.OmitArgPrefixes[Arguments], minutes: float = 60,
     results: dict[str, dict[str, Any]] = json.loads(file.read_text()) if file.exists() else {}
     lab = Experiment(arguments)
     tokens = lab.features.features[lab.rows, 0, -lab.config.embed_dim :]
-    held_out = HeldOut.split(lab.longer, lab.rows, tokens, lab.chains)
-    rows = np.unique(np.concatenate([held_out.val, held_out.val_chains.ravel()]))
+    held_out = HeldOut.split(lab.longer, lab.rows, tokens, lab.ladders)
+    rows = np.unique(np.concatenate([held_out.val, held_out.val_ladders.ravel()]))
 
     def report(name: str, params: Params, seconds: float) -> None:
         scores = np.zeros(len(lab.longer.names), np.float32)
         scores[rows] = lab.score(params, rows)
         found = held_out.measure(scores)
-        kinds = np.array([lab.longer.names[chain[1]].rsplit("|", 2)[1] for chain in held_out.val_chains])
-        levels = scores[held_out.val_chains]
+        kinds = np.array([lab.longer.names[ladder[1]].rsplit("|", 2)[1] for ladder in held_out.val_ladders])
+        levels = scores[held_out.val_ladders]
         fell = (np.diff(levels, axis=1) < 0).all(axis=1)
         worst = sorted((float(fell[kinds == kind].mean()), kind) for kind in set(kinds))
         results[name] = found | {"falling by kind": {kind: share for share, kind in worst}, "seconds": seconds}
@@ -170,19 +166,18 @@ def search(arguments: tyro.conf.OmitArgPrefixes[Arguments], minutes: float = 60,
     print("| variant | SRCC | PLCC | mean of subsets | gross noticed | falling | seconds |")
     print("|---" * 7 + "|")
     start = time.perf_counter()
-    headed = lab.with_head(held_out.train, held_out.train_chains, 0)
+    headed = lab.with_head(held_out.train, held_out.train_ladders, 0)
     report("head alone", headed, time.perf_counter() - start)
     for name in only or VARIANTS:
         if name in results or time.monotonic() - began > 60 * minutes:
             continue
         start = time.perf_counter()
         recipe = dataclasses.replace(BASE, **VARIANTS[name])
-        tuned = lab.fine_tune(recipe, headed, held_out.train, held_out.train_chains, 0)
+        tuned = lab.fine_tune(recipe, headed, held_out.train, held_out.train_ladders, 0)
         report(name, tuned, time.perf_counter() - start)
 
 
-@app.command
-def final(arguments: tyro.conf.OmitArgPrefixes[Arguments], variant: str, seeds: int = 3) -> None:
+def final(arguments: Arguments, variant: str, seeds: int = 3) -> None:
     """Writes `seed-0.npz`, ... and `average.npz`.
 
     Args:
@@ -199,7 +194,7 @@ def final(arguments: tyro.conf.OmitArgPrefixes[Arguments], variant: str, seeds: 
         scores = lab.score(params, drawn) * std + mean
         trained = {
             "data": "BIQ2021, official training split",
-            "recipe": dataclasses.asdict(recipe) | {"chains": arguments.chains},
+            "recipe": dataclasses.asdict(recipe) | {"ladders": arguments.ladders},
             "started from": lab.start.provenance,
             "percentiles": {
                 kind: np.percentile(values, range(101)).tolist()
@@ -210,13 +205,13 @@ def final(arguments: tyro.conf.OmitArgPrefixes[Arguments], variant: str, seeds: 
         quantized.save(arguments.out / f"{name}.npz", Checkpoint(lab.config, moved, lab.scale, {"trained": trained}))
         print(f"{name}.npz, PLCC on training photos {np.corrcoef(scores, lab.photos.mos[drawn])[0, 1]:.3f}", flush=True)
 
-    headed = lab.with_head(lab.rows, lab.chains, 0)  # one for all: only models that start alike can be averaged
+    headed = lab.with_head(lab.rows, lab.ladders, 0)  # one for all: only models that start alike can be averaged
     found = []
     for seed in range(seeds):
-        found.append(lab.fine_tune(recipe, headed, lab.rows, lab.chains, seed))
+        found.append(lab.fine_tune(recipe, headed, lab.rows, lab.ladders, seed))
         save(f"seed-{seed}", found[-1])
     save("average", {name: np.mean([params[name] for params in found], axis=0) for name in found[0]})
 
 
 if __name__ == "__main__":
-    app.cli(description=__doc__)
+    cli.run_script(search, final, description=__doc__)

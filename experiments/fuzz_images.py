@@ -23,8 +23,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import tyro
+from cyclopts import Parameter
 from PIL import Image
+
+from vtiqa_jax import cli
 
 ENDINGS = {
     "jpg": ("JPEG", {"quality": 90}),
@@ -280,6 +282,7 @@ def find_faults(outcome: Outcome, expected: dict[str, str], bad: list[Path]) -> 
     return faults
 
 
+@Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """How much."""
@@ -318,7 +321,7 @@ def outcome_of(row: dict[str, str]) -> str:
     return "refused" if row.get("error") else "warned" if row.get("warning") else "scored"
 
 
-def main(arguments: Arguments) -> int:
+def main(arguments: Arguments = Arguments()) -> int:
     """Prints the figures."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary)
@@ -342,4 +345,4 @@ def main(arguments: Arguments) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(tyro.cli(Arguments, description=__doc__)))
+    cli.run_script(main, description=__doc__)

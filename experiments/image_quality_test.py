@@ -15,15 +15,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import tyro
+from cyclopts import Parameter
 from scipy.special import ndtr
 
 import vtiqa_jax
+from vtiqa_jax import cli
 from vtiqa_jax.evaluation import metrics
-from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.photos.decode import read
+from vtiqa_jax.results.results import ScoreResult
 
 
+@Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """What to measure."""
@@ -96,4 +98,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

@@ -23,12 +23,13 @@ import jax.numpy as jnp
 import matplotlib
 import numpy as np
 import scipy.linalg
-import tyro
+from cyclopts import Parameter
 from heads import near_duplicates
 from scipy.special import ndtr
 from test_split import kept
 from tqdm import tqdm
 
+from vtiqa_jax import cli
 from vtiqa_jax.data import datasets
 from vtiqa_jax.data.manifest import Manifest, read_csv
 from vtiqa_jax.heads.held_out import score_features
@@ -50,7 +51,7 @@ HELD_OUT_PLCC = 0.8963
 """Of the packaged model's recipe on 1,507 training photos that were held out."""
 RIDGE = 1000.0
 FOLDS = 10
-LEAST_LEFT = 0.45
+MIN_LEFT = 0.45
 """Of the variance, wherever fine-tuning helped most."""
 NOISE = 0.15
 """Of the mean of thirty opinions, points: no error is expected to be smaller."""
@@ -59,6 +60,7 @@ LEVELS = {"50 %": 10, "80 %": 4, "90 %": 2, "95 %": 1}
 EDGES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.001)
 
 
+@Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """Where everything is."""
@@ -162,7 +164,7 @@ def main(arguments: Arguments) -> None:
     own = fit_errors(kinds, tuned[training], scores[training], (opinions - scores)[training], scale)
     variances = np.square(judge(honest, ranked, tuned[drawn])[0])
     fallen = np.square(errors).mean() - (1 - HELD_OUT_PLCC**2) * opinions[training].var()
-    left = np.maximum(np.maximum(variances - fallen, LEAST_LEFT * variances), NOISE**2)
+    left = np.maximum(np.maximum(variances - fallen, MIN_LEFT * variances), NOISE**2)
     own_size = (opinions - scores)[training].std()
     print(f"errors: of the ridge {errors.std():.3f}, variance less {fallen:.3f}; on its own photos {own_size:.3f}")
     fitted = fit_errors(kinds, tuned[drawn], ranked, errors * np.sqrt(left / variances), scale)
@@ -229,4 +231,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

@@ -17,20 +17,22 @@ from pathlib import Path
 import cv2
 import jax
 import numpy as np
-import tyro
+from cyclopts import Parameter
 
 import vtiqa_jax
+from vtiqa_jax import cli
 from vtiqa_jax.data import datasets
 from vtiqa_jax.data.manifest import ImageFolder
 from vtiqa_jax.evaluation import metrics
-from vtiqa_jax.evaluation.scorer import Scorer
-from vtiqa_jax.evaluation.spread import Spread
 from vtiqa_jax.photos.decode import Rgb, read
+from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling
+from vtiqa_jax.scoring.scorer import Scorer
 
 LARGE = 4096
 """Side of a large photo, pixels: 17 megapixels."""
 
 
+@Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """What to measure."""
@@ -40,8 +42,8 @@ class Arguments:
     checkpoint: str = "default"
     count: int = 100
     compared: int = 500
-    draws: int = 8
-    """Mosaics of a spread."""
+    mosaics: int = 8
+    """Sampled mosaics."""
     seed: int = 0
 
 
@@ -76,13 +78,15 @@ CHANGES: dict[str, Callable[[Rgb], Rgb]] = {
 
 
 def _scores(
-    scorer: Scorer, paths: list[Path], change: Callable[[Rgb], Rgb], spread: Spread | None = None
+    scorer: Scorer, paths: list[Path], change: Callable[[Rgb], Rgb], sampling: MosaicSampling | None = None
 ) -> np.ndarray:
-    """Scores [photos, 1 + draws], four photos in memory at a time."""
+    """Scores [photos, 1 + mosaics], four photos in memory at a time."""
     rows = []
     for start in range(0, len(paths), 4):
         photos = [change(read(path).pixels) for path in paths[start : start + 4]]
-        rows += [[result.score, *result.draws] for result in scorer.stream(photos, batch_size=4, spread=spread)]
+        rows += [
+            [result.score, *result.mosaic_scores] for result in scorer.stream(photos, batch_size=4, sampling=sampling)
+        ]
     return np.array(rows, float)
 
 
@@ -94,7 +98,7 @@ def main(arguments: Arguments) -> None:
     photos = found.on_common_scale()
     assert isinstance(photos.images, ImageFolder)
     paths, mos = [photos.images.path(photos.names[row]) for row in rows], photos.mos[rows]
-    scorer, spread = vtiqa_jax.load(arguments.checkpoint), Spread(arguments.draws, arguments.seed)
+    scorer, sampling = vtiqa_jax.load(arguments.checkpoint), MosaicSampling(arguments.mosaics, arguments.seed)
     device = jax.devices()[0]
     print(f"{arguments.checkpoint}, {device.device_kind} ({device.platform}), {datetime.date.today()}")
 
@@ -106,17 +110,17 @@ def main(arguments: Arguments) -> None:
         difference = _scores(scorer, few, change)[:, 0] - plain
         print(f"| {name} | {difference.mean():+.3f} | {np.abs(difference).mean():.3f} |", flush=True)
 
-    drawn = _scores(scorer, paths, lambda pixels: pixels, spread)
+    drawn = _scores(scorer, paths, lambda pixels: pixels, sampling)
     mirrored = _scores(scorer, paths, CHANGES["mirrored"])[:, 0]
     scores, deviations = drawn[:, 0], drawn[:, 1:].std(1, ddof=1)
     quartiles = np.percentile(deviations, [25, 50, 75])
-    print(f"\n{len(paths)} photos: spread over {arguments.draws} mosaics {quartiles[1]:.3f}", end=" ")
+    print(f"\n{len(paths)} photos: spread over {arguments.mosaics} mosaics {quartiles[1]:.3f}", end=" ")
     print(f"({quartiles[0]:.3f} to {quartiles[2]:.3f}, median and quartiles)\n")
     print("| score | SRCC | PLCC | RMSE |\n|---|---|---|---|")
     averages = {
         "one mosaic": scores,
         "mean with the mirrored photo": (scores + mirrored) / 2,
-        f"mean of {arguments.draws} drawn mosaics": drawn[:, 1:].mean(1),
+        f"mean of {arguments.mosaics} drawn mosaics": drawn[:, 1:].mean(1),
     }
     for name, values in averages.items():
         row = metrics.correlations(values, mos)
@@ -136,4 +140,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

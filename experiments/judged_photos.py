@@ -13,27 +13,28 @@ from pathlib import Path
 
 import numpy as np
 import scipy.stats
-import tyro
+from cyclopts import Parameter
 from jaxtyping import Bool, Float
-from tyro.conf import Positional
 
 import vtiqa_jax
+from vtiqa_jax import cli
 from vtiqa_jax.data.judged import read_judged
 from vtiqa_jax.data.manifest import read_csv
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.reasons import Fault
 from vtiqa_jax.models.reasons import FAULTS
+from vtiqa_jax.results.reasons import Fault
 
 PLAIN = 1.5
 BINS = (0, 0.02, 0.1, 0.3, 0.6, 1.0)
 
 
+@Parameter(name="*")
 @dataclasses.dataclass
 class Arguments:
     """What to compare."""
 
-    first: Positional[Path]
-    second: Positional[Path]
+    first: Path
+    second: Path
     images: Path
     """The folder of the photos."""
     opinions: Path | None = None
@@ -110,4 +111,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

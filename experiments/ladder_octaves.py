@@ -11,14 +11,16 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-import tyro
+from cyclopts import Parameter
 
 import vtiqa_jax
+from vtiqa_jax import cli
 from vtiqa_jax.data import datasets
 from vtiqa_jax.data.native_ladders import FACTORS, FILTERS, LADDERS, climb
 from vtiqa_jax.photos.decode import decode
 
 
+@Parameter(name="*")
 @dataclasses.dataclass
 class Arguments:
     """What to measure."""
@@ -59,4 +61,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments))
+    cli.run_script(main, description=__doc__)

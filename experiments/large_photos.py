@@ -13,10 +13,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import tyro
+from cyclopts import Parameter
 from tqdm import tqdm
 
 import vtiqa_jax
+from vtiqa_jax import cli
 from vtiqa_jax.photos import files
 from vtiqa_jax.photos.decode import read
 from vtiqa_jax.photos.resize import Rgb
@@ -48,6 +49,7 @@ def bicubic(pixels: Rgb, size: tuple[int, int]) -> Rgb:
 FILTERS = {"Lanczos": lanczos, "area": area, "bicubic": bicubic}
 
 
+@Parameter(name="*")
 @dataclasses.dataclass
 class Arguments:
     """What to measure."""
@@ -115,4 +117,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

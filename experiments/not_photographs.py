@@ -21,12 +21,14 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-import tyro
+from cyclopts import Parameter
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from playwright.sync_api import Page, sync_playwright
+
+from vtiqa_jax import cli
 
 Rng = np.random.Generator
 SYLLABLES = re.findall(
@@ -489,11 +491,12 @@ CHECKING: dict[str, Draw] = {
 VIEWPORTS = ((1280, 800), (1920, 1080), (1024, 768), (800, 1100), (412, 860))
 
 
+@Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """What to make."""
 
-    out: tyro.conf.Positional[Path]
+    out: Path
     """Folder of the pictures."""
     fitting: int = 30
     """Pictures of each of the kinds that help to fit."""
@@ -527,4 +530,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

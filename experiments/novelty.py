@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import scipy.stats
-import tyro
+from cyclopts import Parameter
 from jaxtyping import Float
 
+from vtiqa_jax import cli
 from vtiqa_jax.data import datasets
 from vtiqa_jax.models import catalog, quantized
 from vtiqa_jax.models.adapt import with_soft_ends
@@ -35,6 +36,7 @@ inside."""
 Features = Float[np.ndarray, "photos both"]
 
 
+@Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """What to fit and to check."""
@@ -131,4 +133,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

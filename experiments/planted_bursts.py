@@ -21,12 +21,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import tyro
+from cyclopts import Parameter
 from jaxtyping import Float, Float32
 from scipy.stats import binomtest
 from tqdm import tqdm
 
 import vtiqa_jax
+from vtiqa_jax import cli
 from vtiqa_jax.data.light import from_light, to_light
 from vtiqa_jax.photos.decode import decode, read
 from vtiqa_jax.photos.resize import Rgb
@@ -51,6 +52,7 @@ Kernel = Float32[np.ndarray, "height width"]
 Light = Float[np.ndarray, "height width 3"]
 
 
+@Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """What to measure."""
@@ -166,4 +168,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

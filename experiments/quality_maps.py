@@ -20,18 +20,19 @@ import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
+from cyclopts import Parameter
 from jaxtyping import Array, Bool, UInt8
 from tqdm import tqdm
 
 import vtiqa_jax
-from vtiqa_jax import Scorer, sharding
-from vtiqa_jax.evaluation.scorer import make_score_step
+from vtiqa_jax import Scorer, cli, sharding
 from vtiqa_jax.models import catalog, params, views
-from vtiqa_jax.models.vtiqa import VTIQA, select_implementation
+from vtiqa_jax.models.vit import select_implementation
+from vtiqa_jax.models.vtiqa import VTIQA
 from vtiqa_jax.photos.decode import decode, read
 from vtiqa_jax.photos.files import find
 from vtiqa_jax.photos.resize import prepare
+from vtiqa_jax.scoring.scorer import make_score_step
 
 Photo = UInt8[np.ndarray, "height width 3"]
 RADIUS = 0.18
@@ -70,6 +71,7 @@ SHAPES = ("quarter", "disc")
 Place = tuple[float, float]
 
 
+@Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """What to measure."""
@@ -209,4 +211,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

@@ -20,12 +20,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import tyro
+from cyclopts import Parameter
 
+from vtiqa_jax import cli
 from vtiqa_jax.models import checkpoint
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, tiny_config
 from vtiqa_jax.models.params import init_params
-from vtiqa_jax.models.vtiqa import tiny_config
 
 PHOTOS = 40
 TIMES = {"seconds", "photos_per_second"}
@@ -183,6 +184,7 @@ def kill_again_and_again(folder: Path, job: Job, kills: int, rng: np.random.Gene
     )
 
 
+@Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """How much."""
@@ -192,7 +194,7 @@ class Arguments:
     seed: int = 0
 
 
-def main(arguments: Arguments) -> None:
+def main(arguments: Arguments = Arguments()) -> None:
     """Prints the figures."""
     rng = np.random.default_rng(arguments.seed)
     with tempfile.TemporaryDirectory() as temporary:
@@ -204,4 +206,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

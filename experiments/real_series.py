@@ -13,11 +13,14 @@ import itertools
 from collections import defaultdict
 from pathlib import Path
 
-import tyro
+from cyclopts import Parameter
+
+from vtiqa_jax import cli
 
 NUMBERS = ("detail", "score", "rank")
 
 
+@Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """What to tell."""
@@ -50,4 +53,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

@@ -11,28 +11,28 @@ import dataclasses
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated
 
-import tyro
-from tyro.conf import Positional
+from cyclopts import Parameter
 
+from vtiqa_jax import cli
 from vtiqa_jax.choosing.stacks import find_stacks
 from vtiqa_jax.errors import ImageError
-from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.photos.decode import read
 from vtiqa_jax.photos.files import find
 from vtiqa_jax.photos.resize import shrink
 from vtiqa_jax.photos.sketch import make_sketch
+from vtiqa_jax.results.results import ScoreResult
 
 SCREEN_SIDE = 512
 """As the packaged model looks at photos."""
 
 
+@Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """What to look at."""
 
-    photos: Annotated[Path, Positional]
+    photos: Path
     by_folder: bool = False
 
 
@@ -65,4 +65,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

@@ -7,7 +7,7 @@ different framing; pairs of them count neither way. So do pairs within a set of 
 all other pairs of different scenes are to be kept apart.
 
 Photos are grouped by single linkage (pairs at a threshold are linked, and what is linked is one group) and, by the
-class tokens, also by average linkage, as in `experiments/near_duplicates.py`. The table gives, at several
+class tokens, also by average linkage. The table gives, at several
 thresholds, the share of the pairs within groups that belong together (precision), the share of the pairs that belong
 together that are found (recall), and, among 5,000 photos of ss02 and ss03, which are mostly of different scenes, the
 pairs within groups and the largest group.
@@ -21,7 +21,7 @@ from pathlib import Path
 import imagehash
 import jax
 import numpy as np
-import tyro
+from cyclopts import Parameter
 from jaxtyping import Bool, Float, Int
 from PIL import Image
 from scipy.cluster.hierarchy import fcluster, linkage
@@ -29,6 +29,7 @@ from ss01_series import read_series
 from tqdm import tqdm
 
 import vtiqa_jax
+from vtiqa_jax import cli
 from vtiqa_jax.choosing import fingerprints
 from vtiqa_jax.photos.decode import read
 from vtiqa_jax.photos.resize import prepare
@@ -44,6 +45,7 @@ UNCLEAR = (
 )  # fmt: skip
 
 
+@Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """Where the photos are."""
@@ -150,4 +152,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

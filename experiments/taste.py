@@ -17,9 +17,10 @@ from typing import Literal
 
 import cv2
 import numpy as np
-import tyro
+from cyclopts import Parameter
 from scipy.special import expit
 
+from vtiqa_jax import cli
 from vtiqa_jax.models import catalog
 from vtiqa_jax.photos import decode
 from vtiqa_jax.tuning.fit import Learnt, find_scenes, learn, read_scores
@@ -43,6 +44,7 @@ HEIGHT = 1080
 """That frames are brought to: their raters saw them on the whole screen."""
 
 
+@Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """What to measure."""
@@ -400,4 +402,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

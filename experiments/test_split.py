@@ -14,16 +14,17 @@ from pathlib import Path
 
 import jax
 import numpy as np
-import tyro
+from cyclopts import Parameter
 from heads import near_duplicates
 from tqdm import tqdm
 
 import vtiqa_jax
+from vtiqa_jax import cli
 from vtiqa_jax.data import datasets
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.evaluation import metrics
 from vtiqa_jax.models import catalog, params, views
-from vtiqa_jax.models.vtiqa import VisionTransformer, select_implementation
+from vtiqa_jax.models.vit import VisionTransformer, select_implementation
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import resize_bicubic
 
@@ -31,6 +32,7 @@ BLOCK = 8
 BATCH = 4
 
 
+@Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """What to measure."""
@@ -106,4 +108,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

@@ -15,7 +15,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import tyro
+from cyclopts import Parameter
+
+from vtiqa_jax import cli
 
 FAULTS = {
     "defocus": "out of focus", "motion": "motion blur", "luminance_noise": "luminance noise",
@@ -31,6 +33,7 @@ LOW, HIGH = 40.0, 80.0
 Row = Mapping[str, str]
 
 
+@Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
     """What to tell."""
@@ -113,4 +116,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    cli.run_script(main, description=__doc__)

@@ -27,7 +27,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import tyro
 from heads import near_duplicates
 from jaxtyping import Bool, Float, Int
 from scene_pairs import Numbers, Pairs, Pixels, tell
@@ -36,6 +35,7 @@ from scipy.sparse.csgraph import connected_components
 from ss01_series import read_series
 from tqdm import tqdm
 
+from vtiqa_jax import cli
 from vtiqa_jax.choosing import fingerprints
 from vtiqa_jax.data import datasets
 from vtiqa_jax.evaluation import metrics
@@ -43,8 +43,6 @@ from vtiqa_jax.models import adapt, catalog, params
 from vtiqa_jax.photos.decode import read
 from vtiqa_jax.photos.sketch import make_sketch
 from vtiqa_jax.training.novelty import read_features
-
-app = tyro.extras.SubcommandApp()
 
 SUBSET = "ss01"
 """The only one with many photos of a scene. In ss03 photos that look alike are the same one, stored twice."""
@@ -140,7 +138,6 @@ def read_release(release: Path) -> tuple[list[Path], Numbers, Bool[np.ndarray, "
     return paths, found.photos.mos, np.array([part == "train" for part in found.official])
 
 
-@app.command
 def encode(release: Path, checkpoint: str, out: Path, others: int = 10000) -> None:
     """Writes the features of the photos of ss01 and of others.
 
@@ -196,7 +193,6 @@ def find_scenes(
     return scene, connect([broad, alike, near_duplicates(tokens)])
 
 
-@app.command
 def order(release: Path, pretrained: Path, packaged: Path, scores: Path, out: Path) -> None:
     """Prints the tables.
 
@@ -272,4 +268,4 @@ def order(release: Path, pretrained: Path, packaged: Path, scores: Path, out: Pa
 
 
 if __name__ == "__main__":
-    app.cli(description=__doc__)
+    cli.run_script(encode, order, description=__doc__)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from vtiqa_jax.models import checkpoint
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig, tiny_config
 from vtiqa_jax.models.params import Params, init_params
-from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
 
 # Silent promotion and broadcasting are errors; eight devices, so that sharding is exercised on any machine.
 jax.config.update("jax_numpy_dtype_promotion", "strict")

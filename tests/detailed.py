@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale, ModelConfig, tiny_config
 from vtiqa_jax.models.params import Params, init_params
-from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
 from vtiqa_jax.photos.resize import Rgb
 
 CONFIG: ModelConfig = tiny_config(native_factors=(1, 2, 4, 8), native_blocks=(1,))

@@ -22,7 +22,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import tyro
+from cyclopts import Parameter
+
+from vtiqa_jax import cli
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 COPIED = ("vtiqa_jax", "tests", "experiments", "convert", "train.py", "eval.py", "pyproject.toml")
@@ -55,7 +57,7 @@ FAULTS = (
     # ---- the model ----
     Fault(
         "blocks are read out last to first",
-        "vtiqa_jax/models/vtiqa.py",
+        "vtiqa_jax/models/vit.py",
         "features.append(self.norm(x[:, 0]))",
         "features.insert(0, self.norm(x[:, 0]))",
         "tests/test_model.py::test_several_blocks_are_read_out_in_their_order_and_several_mosaics_averaged",
@@ -69,7 +71,7 @@ FAULTS = (
     ),
     Fault(
         "further mosaics are all the first",
-        "vtiqa_jax/models/views.py",
+        "vtiqa_jax/photos/cuts.py",
         "(0.5 + number * R2_SEQUENCE)",
         "(0.5 + 0 * number * R2_SEQUENCE)",
         "tests/test_views.py::test_further_mosaics_lie_elsewhere_in_their_cells",
@@ -104,7 +106,7 @@ FAULTS = (
     ),
     Fault(
         "features are those of the first mosaic",
-        "vtiqa_jax/evaluation/scorer.py",
+        "vtiqa_jax/scoring/scorer.py",
         "features[1:].mean(0)], axis=1)}",
         "features[1]], axis=1)}",
         "tests/test_embed.py::test_features_are_what_the_head_scores_by",
@@ -119,34 +121,34 @@ FAULTS = (
     Fault(
         "distorted versions count as photos with a score of 0",
         "vtiqa_jax/data/distorted.py",
-        'columns["mask"][chains] = 0',
-        'columns["mask"][chains] = 1',
-        "tests/test_distorted.py::test_chains_are_of_good_training_photos_and_change_nothing_else",
+        'columns["mask"][ladders] = 0',
+        'columns["mask"][ladders] = 1',
+        "tests/test_distorted.py::test_ladders_are_of_good_training_photos_and_change_nothing_else",
     ),
     Fault(
         "test photos are distorted and learned",
         "vtiqa_jax/data/distorted.py",
         "good = rng.permutation(rows[quality >= np.median(quality)])",
         "good = rng.permutation(np.flatnonzero(photos.mos >= np.median(quality)))",
-        "tests/test_distorted.py::test_chains_are_of_good_training_photos_and_change_nothing_else",
+        "tests/test_distorted.py::test_ladders_are_of_good_training_photos_and_change_nothing_else",
     ),
     Fault(
         "the stronger distortion is wanted to score higher",
-        "vtiqa_jax/training/order.py",
+        "vtiqa_jax/training/ranking.py",
         "margin * steps[one] - (outputs[one] - outputs[other])",
         "margin * steps[one] - (outputs[other] - outputs[one])",
-        "tests/test_distorted.py::test_the_order_loss_by_hand",
+        "tests/test_distorted.py::test_the_ranking_loss_by_hand",
     ),
     Fault(
         "every step of a series has the same margin",
-        "vtiqa_jax/training/order.py",
+        "vtiqa_jax/training/ranking.py",
         "margin * steps[one] -",
         "margin -",
-        "tests/test_distorted.py::test_the_order_loss_by_hand",
+        "tests/test_distorted.py::test_the_ranking_loss_by_hand",
     ),
     Fault(
         "a score is compared with what people said, not with scores",
-        "vtiqa_jax/evaluation/scorer.py",
+        "vtiqa_jax/scoring/scorer.py",
         'np.array(known["scores"])',
         'np.array(known["labels"])',
         "tests/test_run.py::test_the_best_epochs_model_is_kept",
@@ -154,9 +156,9 @@ FAULTS = (
     Fault(
         "what is left out is shown all the same",
         "vtiqa_jax/data/distorted.py",
-        "rows_of_chains[kept]",
-        "rows_of_chains",
-        "tests/test_distorted.py::test_chains_are_of_good_training_photos_and_change_nothing_else",
+        "ladder_rows[kept]",
+        "ladder_rows",
+        "tests/test_distorted.py::test_ladders_are_of_good_training_photos_and_change_nothing_else",
     ),
     Fault(
         "small photos are read with height and width exchanged",
@@ -174,14 +176,14 @@ FAULTS = (
     ),
     Fault(
         "q and k are swapped in the textbook attention",
-        "vtiqa_jax/models/vtiqa.py",
+        "vtiqa_jax/models/vit.py",
         "queries, 0], qkv[:, :, 1], qkv[:, :, 2]",
         "queries, 1], qkv[:, :, 0], qkv[:, :, 2]",
         "tests/test_model.py::test_attention_is_softmax_attention[xla]",
     ),
     Fault(
         "the token that makes cuDNN's length even is attended to",
-        "vtiqa_jax/models/vtiqa.py",
+        "vtiqa_jax/models/vit.py",
         "lengths = jnp.full(batch, tokens, jnp.int32)",
         "lengths = jnp.full(batch, tokens + 1, jnp.int32)",
         "tests/test_lowering.py::test_the_token_that_evens_the_length_for_cudnn_changes_nothing",
@@ -195,35 +197,35 @@ FAULTS = (
     ),
     Fault(
         "the textbook GELU is the tanh approximation",
-        "vtiqa_jax/models/vtiqa.py",
+        "vtiqa_jax/models/vit.py",
         "jax.nn.gelu(x.astype(jnp.float32), approximate=False)",
         "jax.nn.gelu(x.astype(jnp.float32), approximate=True)",
         "tests/test_parity.py::test_every_layer_of_both_models_is_within_its_tolerance[xla]",
     ),
     Fault(
         "LayerNorm's epsilon is torch's default",
-        "vtiqa_jax/models/vtiqa.py",
+        "vtiqa_jax/models/vit.py",
         "LAYER_NORM_EPSILON = 1e-6",
         "LAYER_NORM_EPSILON = 1e-5",
         "tests/test_parity.py::test_every_layer_of_both_models_is_within_its_tolerance[xla]",
     ),
     Fault(
         "the class token comes after the patches",
-        "vtiqa_jax/models/vtiqa.py",
+        "vtiqa_jax/models/vit.py",
         "jnp.concatenate([cls_token, patches], axis=1)",
         "jnp.concatenate([patches, cls_token], axis=1)",
         "tests/test_parity.py::test_every_layer_of_both_models_is_within_its_tolerance[xla]",
     ),
     Fault(
         "patches are numbered by columns",
-        "vtiqa_jax/models/vtiqa.py",
+        "vtiqa_jax/models/vit.py",
         "channels).transpose(0, 1, 3, 2, 4, 5)",
         "channels).transpose(0, 3, 1, 2, 4, 5)",
         "tests/test_parity.py::test_every_layer_of_both_models_is_within_its_tolerance[xla]",
     ),
     Fault(
         "the last block passes on its input's second token",
-        "vtiqa_jax/models/vtiqa.py",
+        "vtiqa_jax/models/vit.py",
         "x = (x[:, :1] if cls_only else x) + attended",
         "x = (x[:, 1:2] if cls_only else x) + attended",
         "tests/test_model.py::test_the_last_block_computes_what_is_read[xla]",
@@ -533,7 +535,7 @@ FAULTS = (
     ),
     Fault(
         "the mosaic is cut one pixel off",
-        "vtiqa_jax/models/views.py",
+        "vtiqa_jax/photos/cuts.py",
         "int(fraction * (cell - patch))",
         "int(fraction * (cell - patch + 1))",
         "tests/test_views.py::test_the_test_time_mosaic_starts_at_38_in_cells_of_109",
@@ -808,14 +810,14 @@ FAULTS = (
     ),
     Fault(
         "drawn scores are without a warning",
-        "vtiqa_jax/evaluation/scorer.py",
+        "vtiqa_jax/scoring/scorer.py",
         "        if config.novelty:\n",
         "        if config.novelty and not offsets:\n",
         "tests/test_novelty.py::test_what_is_no_photograph_is_scored_with_a_warning",
     ),
     Fault(
         "photographs get the warning",
-        "vtiqa_jax/evaluation/scorer.py",
+        "vtiqa_jax/scoring/scorer.py",
         "NO_PHOTOGRAPH if novelty > 0 else None",
         "NO_PHOTOGRAPH if novelty < 0 else None",
         "tests/test_novelty.py::test_what_is_no_photograph_is_scored_with_a_warning",
@@ -850,7 +852,7 @@ FAULTS = (
     ),
     Fault(
         "a preference is sure of the second photo",
-        "vtiqa_jax/evaluation/preference.py",
+        "vtiqa_jax/results/preference.py",
         "math.hypot(a.deviation, b.deviation)",
         "a.deviation",
         "tests/test_intervals.py::test_the_preference_is_as_probable_as_both_are_sure",
@@ -1139,11 +1141,88 @@ FAULTS = (
         "tests/test_datasets.py::test_what_the_sets_alone_have[livew]",
     ),
     Fault(
-        "the practice photos of LIVE in the Wild are counted by eval.py",
-        "vtiqa_jax/commands/eval.py",
+        "the practice photos of LIVE in the Wild are counted by vtiqa bench",
+        "vtiqa_jax/bench/parts.py",
         'dataset = found if part == "paper" or split_file else found.without_practice()',
         "dataset = found",
-        "tests/test_commands.py::test_several_data_sets_in_one_table",
+        "tests/test_bench.py::test_a_set_that_trained_nothing_is_taken_by_its_official_test_or_whole",
+    ),
+    Fault(
+        "the DMOS of CSIQ is read as if higher were better",
+        "vtiqa_jax/data/datasets/csiq.py",
+        "slope=-4.0,\n    intercept=5.0,",
+        "slope=4.0,\n    intercept=1.0,",
+        "tests/test_datasets.py::test_every_photo_has_its_score[csiq]",
+    ),
+    Fault(
+        "scores turned round are read as they stand",
+        "vtiqa_jax/data/datasets/synthetic.py",
+        "if info.slope * (mildest - strongest) < 0:",
+        "if info.slope * (mildest - strongest) > 1e9:",
+        "tests/test_datasets.py::test_scores_turned_round_are_refused[False-kadid10k]",
+    ),
+    Fault(
+        "one reference of KADID-10k is in two parts of a split",
+        "vtiqa_jax/data/datasets/kadid10k.py",
+        "scenes=scenes, groups=kinds)",
+        "groups=kinds)",
+        "tests/test_datasets.py::test_a_reference_is_in_one_part_of_a_split[kadid10k]",
+    ),
+    Fault(
+        "resized copies of KonIQ-10k are taken for it",
+        "vtiqa_jax/data/datasets/info.py",
+        "if widths and info.width not in widths:",
+        "if not widths:",
+        "tests/test_datasets.py::test_resized_copies_are_refused_whatever_their_folder_is_called",
+    ),
+    Fault(
+        "the pictures of one reference count as so many independent ones",
+        "vtiqa_jax/evaluation/metrics.py",
+        "bounds = correlations(scores, mos), bootstrap_ci(scores, mos, scenes)",
+        "bounds = correlations(scores, mos), bootstrap_ci(scores, mos)",
+        "tests/test_bench.py::test_figures_of_a_set_with_scenes_resample_them",
+    ),
+    Fault(
+        "photos that trained the model are tested on",
+        "vtiqa_jax/bench/parts.py",
+        "len(official) > 0 and bool(np.isin(rows, official).all())",
+        "True",
+        "tests/test_bench.py::test_a_set_that_trained_the_model_is_marked_and_its_training_photos_are_not_taken",
+    ),
+    Fault(
+        "any split file passes for that of the training",
+        "vtiqa_jax/bench/parts.py",
+        "is_of_split = split_hash is not None and training.split_hash == split_hash",
+        "is_of_split = split_hash is not None",
+        "tests/test_bench.py::test_only_the_split_of_the_training_makes_a_set_clean",
+    ),
+    Fault(
+        "a command's scores are taken in the order of the photos",
+        "vtiqa_jax/bench/outside.py",
+        "photo = waiting.pop(path)",
+        "photo = waiting.pop(next(iter(waiting)))",
+        "tests/test_bench.py::test_a_command_that_is_right_is_right_on_every_set",
+    ),
+    Fault(
+        "a score that is no number counts as one",
+        "vtiqa_jax/bench/outside.py",
+        "reason = None if np.isfinite(score) else",
+        "reason = None if True else",
+        "tests/test_bench.py::test_photos_without_a_score_are_told",
+    ),
+    Fault(
+        "a command that failed has scored",
+        "vtiqa_jax/bench/outside.py",
+        "if status := process.wait():",
+        "if (status := process.wait()) == 99:",
+        "tests/test_bench.py::test_what_is_no_score_is_one_line",
+    ),
+    Fault(
+        "a copy of a data set is scored beside it",
+        "vtiqa_jax/data/datasets/find.py",
+        "    if others:\n",
+        "    if False:\n",
+        "tests/test_bench.py::test_a_link_leads_to_no_second_copy_and_a_copy_is_told",
     ),
     # ---- training ----
     Fault(
@@ -1240,8 +1319,8 @@ FAULTS = (
     Fault(
         "series fall on a scale on which they should rise",
         "vtiqa_jax/training/finetune.py",
-        'order_loss(batch["signs"] * outputs,',
-        "order_loss(outputs,",
+        'ranking_loss(batch["signs"] * outputs,',
+        "ranking_loss(outputs,",
         "tests/test_training.py::test_series_rise_where_lower_scores_are_better",
     ),
     Fault(
@@ -1332,57 +1411,57 @@ FAULTS = (
     ),
     Fault(
         "scores of photos that only fill the batch are returned",
-        "vtiqa_jax/evaluation/scorer.py",
+        "vtiqa_jax/scoring/scorer.py",
         "scores.append(np.asarray(values)[:count])",
         "scores.append(np.asarray(values))",
         "tests/test_run.py::test_only_the_newest_states_are_kept",
     ),
     Fault(
         "an incomplete batch is filled up at its front",
-        "vtiqa_jax/evaluation/scorer.py",
+        "vtiqa_jax/scoring/scorer.py",
         "padded = [*photos, *[photos[-1]] * (size - len(photos))]",
         "padded = [*[photos[-1]] * (size - len(photos)), *photos]",
         "tests/test_model.py::test_eight_devices_score_as_one",
     ),
     Fault(
         "a photo that cannot be read stops the others",
-        "vtiqa_jax/evaluation/scorer.py",
+        "vtiqa_jax/scoring/scorer.py",
         "except ImageError as error:\n                return _Loaded",
         "except MemoryError as error:\n                return _Loaded",
         "tests/test_scoring.py::test_failures_are_told_and_stop_nothing",
     ),
     Fault(
         "a score that is NaN is returned as a score",
-        "vtiqa_jax/evaluation/scorer.py",
-        "if not np.isfinite([score, *draws, *strengths, *sureness]).all() or",
-        "if np.isinf([score, *draws, *strengths, *sureness]).any() or",
+        "vtiqa_jax/scoring/scorer.py",
+        "if not np.isfinite([score, *mosaic_scores, *strengths, *sureness]).all() or",
+        "if np.isinf([score, *mosaic_scores, *strengths, *sureness]).any() or",
         "tests/test_scoring.py::test_a_score_that_is_no_number_is_a_failure",
     ),
     # ---- reasons ----
     Fault(
         "drawn mosaics have the reasons of a square that is not cut",
-        "vtiqa_jax/evaluation/scorer.py",
+        "vtiqa_jax/scoring/scorer.py",
         "seen = views.keep(images[0], config.view_cuts[0]) if offsets else images[0]",
         "seen = images[0]",
         "tests/test_named_faults.py::test_drawn_mosaics_change_no_reason",
     ),
     Fault(
         "a photo without structure is out of focus",
-        "vtiqa_jax/evaluation/scorer.py",
+        "vtiqa_jax/scoring/scorer.py",
         "faults = [fault for fault in faults if fault.name not in NATIVE_FAULTS]",
         "pass",
         "tests/test_named_faults.py::test_of_a_photo_without_structure_only_light_and_colour_are_told",
     ),
     Fault(
         "what is no photograph has reasons",
-        "vtiqa_jax/evaluation/scorer.py",
+        "vtiqa_jax/scoring/scorer.py",
         "faults=() if novelty > 0 else name_faults(",
         "faults=name_faults(",
         "tests/test_named_faults.py::test_what_is_no_photograph_has_no_faults",
     ),
     Fault(
         "a cache tells the reasons of another rate of false alarms",
-        "vtiqa_jax/evaluation/scorer.py",
+        "vtiqa_jax/scoring/scorer.py",
         "result = dataclasses.replace(result, faults=name_faults(result.faults, self._thresholds))",
         "pass",
         "tests/test_named_faults.py::test_another_rate_computes_nothing_again",
@@ -1417,14 +1496,14 @@ FAULTS = (
     ),
     Fault(
         "a map of a fault takes a shrunk place for one at 1:1",
-        "vtiqa_jax/evaluation/fault_map.py",
+        "vtiqa_jax/scoring/fault_map.py",
         "nothing.at[:, :, scale].set(alone)",
         "nothing.at[:, :, 0].set(alone)",
         "tests/test_fault_map.py::test_each_place_is_judged_alone",
     ),
     Fault(
         "highlights are clipped where all channels are",
-        "vtiqa_jax/evaluation/fault_map.py",
+        "vtiqa_jax/scoring/fault_map.py",
         ">= FULL).any(-1)",
         ">= FULL).all(-1)",
         "tests/test_fault_map.py::test_highlights_are_clipped_where_they_are",
@@ -1445,7 +1524,7 @@ FAULTS = (
     ),
     Fault(
         "of what is no photograph the page says that nothing is wrong",
-        "vtiqa_jax/gallery/page.js",
+        "vtiqa_jax/gallery/scripts/filters.js",
         "photo.named?.length === 0",
         "!photo.named?.length",
         "tests/test_gallery_reasons.py::test_photos_are_chosen_by_reason",
@@ -1496,8 +1575,8 @@ FAULTS = (
     Fault(
         "a camera that follows something makes a panorama",
         "vtiqa_jax/choosing/panoramas.py",
-        "MOST_STILL = 0.02",
-        "MOST_STILL = 1.0",
+        "MAX_STILL = 0.02",
+        "MAX_STILL = 1.0",
         "tests/test_stacks.py::test_a_camera_that_follows_something_makes_no_panorama",
     ),
     Fault(
@@ -1515,10 +1594,17 @@ FAULTS = (
         "tests/test_stacks.py::test_the_cameras_own_file_is_kept_over_a_reduced_one",
     ),
     Fault(
+        "the best few are the lowest where higher is better",
+        "vtiqa_jax/commands/selection.py",
+        "sign = -1 if higher_is_better else 1",
+        "sign = 1 if higher_is_better else -1",
+        "tests/test_score_command.py::test_the_best_few_are_chosen",
+    ),
+    Fault(
         "a bracket is torn apart by a least score",
         "vtiqa_jax/commands/selection.py",
-        "self._is_between(result) or result.stack in whole",
-        "self._is_between(result)",
+        "if any(map(self._is_between, group))]",
+        "if all(map(self._is_between, group))]",
         "tests/test_stack_command.py::test_the_best_and_the_rejects_are_all_photos",
     ),
     Fault(
@@ -1551,14 +1637,14 @@ FAULTS = (
     ),
     Fault(
         "a cached run has no stacks",
-        "vtiqa_jax/evaluation/score_cache.py",
+        "vtiqa_jax/results/score_cache.py",
         'values["sketch"] = values["sketch"] and base64.b64decode(values["sketch"])',
         'values["sketch"] = None',
         "tests/test_stack_command.py::test_a_cached_run_finds_the_same_stacks_and_decodes_nothing",
     ),
     Fault(
         "the page has a star on a bracket",
-        "vtiqa_jax/gallery/page.js",
+        "vtiqa_jax/gallery/scripts/card.js",
         "photo.best && !isWhole(photo)",
         "photo.best",
         "tests/test_gallery_browser.py::test_a_bracket_is_shown_as_one_picture",
@@ -1601,21 +1687,21 @@ FAULTS = (
     ),
     Fault(
         "all photos are in the document at once",
-        "vtiqa_jax/gallery/page.js",
-        "const [from, to] = visibleRange();",
+        "vtiqa_jax/gallery/scripts/grid.js",
+        "const [from, to] = nearWindow();",
         "const [from, to] = [0, shown.length];",
         "tests/test_gallery_browser.py::test_ten_thousand_photos_keep_the_document_small",
     ),
     Fault(
         "a mark is forgotten when the page is closed",
-        "vtiqa_jax/gallery/page.js",
-        "localStorage.setItem(STORE, JSON.stringify(marks));",
+        "vtiqa_jax/gallery/scripts/storage.js",
+        "localStorage.setItem(keyOf(kind), JSON.stringify(value));",
         "",
         "tests/test_gallery_browser.py::test_marks_survive_and_are_exported",
     ),
     Fault(
         "the reason of a failure is put into the page as markup",
-        "vtiqa_jax/gallery/page.js",
+        "vtiqa_jax/web/dom.js",
         "if (text !== undefined) made.textContent = text;",
         "if (text !== undefined) made.innerHTML = text;",
         "tests/test_gallery_browser.py::test_names_and_reasons_are_shown_as_they_are",
@@ -1623,14 +1709,14 @@ FAULTS = (
     # ---- photos at 100 % ----
     Fault(
         "a third of the width is a third of the pixels",
-        "vtiqa_jax/evaluation/words.py",
+        "vtiqa_jax/results/words.py",
         "_round(megapixels * (result.holds / 100) ** 2)",
         "_round(megapixels * (result.holds / 100))",
         "tests/test_words.py::test_a_scale_in_words",
     ),
     Fault(
         "detail counts for nothing in the order of photos",
-        "vtiqa_jax/evaluation/rank.py",
+        "vtiqa_jax/results/rank.py",
         "return score if detail is None else score + weight * (detail - score)",
         "return score",
         "tests/test_words.py::test_what_is_better_in_either_ranks_higher",
@@ -1651,14 +1737,14 @@ FAULTS = (
     ),
     Fault(
         "a map of detail judges what has no structure",
-        "vtiqa_jax/evaluation/detail_map.py",
-        "counts = cut.structure > LEAST_STRUCTURE",
+        "vtiqa_jax/scoring/detail_map.py",
+        "counts = cut.structure > MIN_STRUCTURE",
         "counts = cut.structure >= 0",
         "tests/test_detail_map.py::test_what_has_no_structure_is_neither_good_nor_bad",
     ),
     Fault(
         "around a point a map shows the shrunk photo",
-        "vtiqa_jax/evaluation/detail_map.py",
+        "vtiqa_jax/scoring/detail_map.py",
         "factor = 1 if region else choose_factor(height, width, config.view_size)",
         "factor = choose_factor(height, width, config.view_size)",
         "tests/test_detail_map.py::test_around_a_point_the_photo_s_own_pixels_are_seen",
@@ -1672,7 +1758,7 @@ FAULTS = (
     ),
     Fault(
         "the page colours places that say nothing",
-        "vtiqa_jax/gallery/page.js",
+        "vtiqa_jax/gallery/scripts/layers.js",
         "if (Number.isNaN(value)) return;",
         "if (Number.isNaN(value)) value = layer.best;",
         "tests/test_gallery_browser.py::test_a_map_of_detail_leaves_clear_what_has_no_structure",
@@ -1706,6 +1792,27 @@ FAULTS = (
         "status, told = 2 if isinstance(error, UserError) else 143, str(error)",
         "status, told = 1 if isinstance(error, UserError) else 143, str(error)",
         "tests/test_cli.py::test_an_exception_is_one_line_and_a_status",
+    ),
+    Fault(
+        "half a photo is rounded to a whole one",
+        "vtiqa_jax/command_line.py",
+        "        config=_refuse_fractions,\n",
+        "",
+        "tests/test_cli.py::test_a_mistake_is_one_line",
+    ),
+    Fault(
+        "an empty argument is the present folder",
+        "vtiqa_jax/command_line.py",
+        'if "" in arguments:',
+        'if "" == arguments:',
+        "tests/test_cli.py::test_an_empty_argument_is_a_mistake",
+    ),
+    Fault(
+        "a training by a recipe of one's own has the defaults of another",
+        "vtiqa_jax/commands/recipe.py",
+        'parameters["options"].replace(default=chosen())',
+        'parameters["options"].replace()',
+        "tests/test_own_code.py::test_a_recipe_of_ones_own_has_its_options",
     ),
     # ---- where something is missing ----
     Fault(
@@ -1753,70 +1860,70 @@ FAULTS = (
     # ---- scoring every day ----
     Fault(
         "how sure a comparison is leaves out that the next mosaic differs, too",
-        "vtiqa_jax/evaluation/spread.py",
+        "vtiqa_jax/scoring/mosaic_sampling.py",
         "np.sqrt(1 + 1 / count)",
         "np.sqrt(1 / count)",
-        "tests/test_spread.py::test_a_probability_is_as_often_right_as_it_says",
+        "tests/test_mosaic_sampling.py::test_a_probability_is_as_often_right_as_it_says",
     ),
     Fault(
         "how sure a comparison is takes a few differences for all there are",
-        "vtiqa_jax/evaluation/spread.py",
+        "vtiqa_jax/scoring/mosaic_sampling.py",
         "scipy.special.stdtr(count - 1, mean",
         "scipy.special.stdtr(10**6, mean",
-        "tests/test_spread.py::test_a_probability_is_as_often_right_as_it_says",
+        "tests/test_mosaic_sampling.py::test_a_probability_is_as_often_right_as_it_says",
     ),
     Fault(
         "of several mosaics in a draw the last one counts alone",
-        "vtiqa_jax/evaluation/spread.py",
+        "vtiqa_jax/scoring/mosaic_sampling.py",
         "jnp.stack(mosaics).mean(0)",
         "mosaics[-1]",
-        "tests/test_spread.py::test_a_draw_of_the_released_mosaics_is_the_score",
+        "tests/test_mosaic_sampling.py::test_a_draw_of_the_released_mosaics_is_the_score",
     ),
     Fault(
         "the last place of a patch in its cell is never drawn",
-        "vtiqa_jax/evaluation/spread.py",
+        "vtiqa_jax/scoring/mosaic_sampling.py",
         "config.mosaic_grid - config.mosaic_patch + 1",
         "config.mosaic_grid - config.mosaic_patch",
-        "tests/test_spread.py::test_offsets_are_drawn_as_training_draws_them",
+        "tests/test_mosaic_sampling.py::test_offsets_are_drawn_as_training_draws_them",
     ),
     Fault(
         "scores above those of the training photos are not marked",
-        "vtiqa_jax/evaluation/scorer.py",
+        "vtiqa_jax/scoring/scorer.py",
         'above = "above" if score > self.percentiles[-1] else None',
         "above = None",
-        "tests/test_spread.py::test_scores_beyond_the_training_photos_are_marked",
+        "tests/test_mosaic_sampling.py::test_scores_beyond_the_training_photos_are_marked",
     ),
     Fault(
         "a photo that has changed keeps its score",
-        "vtiqa_jax/evaluation/score_cache.py",
+        "vtiqa_jax/results/score_cache.py",
         "if found and found[0] == stamp:",
         "if found:",
         "tests/test_score_cache.py::test_changed_photos_and_failures_are_scored_again",
     ),
     Fault(
         "an interrupted run goes on with another model",
-        "vtiqa_jax/evaluation/score_cache.py",
+        "vtiqa_jax/results/score_cache.py",
         "if alone and (differ :=",
         "if not alone and (differ :=",
         "tests/test_score_cache.py::test_a_part_of_other_settings_stays",
     ),
     Fault(
         "a killed run loses what it told",
-        "vtiqa_jax/evaluation/score_cache.py",
+        "vtiqa_jax/results/score_cache.py",
         "self._batch_seconds = 0.0 if self._prepare(alone=alone) else BATCH_SECONDS",
         "self._batch_seconds = BATCH_SECONDS if self._prepare(alone=alone) else BATCH_SECONDS",
         "tests/test_score_cache.py::test_scores_are_committed_together_where_a_commit_waits_for_the_disk",
     ),
     Fault(
         "two runs write one output",
-        "vtiqa_jax/evaluation/score_cache.py",
+        "vtiqa_jax/results/score_cache.py",
         'execute("PRAGMA locking_mode = EXCLUSIVE")',
         "pass",
         "tests/test_score_cache.py::test_two_runs_do_not_write_one_output",
     ),
     Fault(
         "what comes through a pipe is read to find its hash",
-        "vtiqa_jax/evaluation/score_cache.py",
+        "vtiqa_jax/results/score_cache.py",
         "if not stat.S_ISREG(status.st_mode):",
         "if stat.S_ISDIR(status.st_mode):",
         "tests/test_score_cache.py::test_pipes_and_devices_are_left_to_the_decoder",
@@ -1830,14 +1937,14 @@ FAULTS = (
     ),
     Fault(
         "a photo that changed while it was scored is stored under its old content",
-        "vtiqa_jax/evaluation/score_cache.py",
+        "vtiqa_jax/results/score_cache.py",
         "if digest and not result.error and file_stamp(result.image) == stamp:",
         "if digest and not result.error:",
         "tests/test_score_cache.py::test_neither_failures_nor_what_changed_meanwhile_are_stored",
     ),
     Fault(
         "another program's database is written to",
-        "vtiqa_jax/evaluation/score_cache.py",
+        "vtiqa_jax/results/score_cache.py",
         "if tables and application != APPLICATION_ID:",
         "if tables > 100:",
         "tests/test_score_cache.py::test_what_is_no_cache_is_refused_and_stays",
@@ -1858,7 +1965,7 @@ FAULTS = (
     ),
     Fault(
         "a notebook runs what stands in a file's name",
-        "vtiqa_jax/evaluation/score_table.py",
+        "vtiqa_jax/results/score_table.py",
         'html.escape(os.fsencode(name).decode(errors="replace"))',
         'os.fsencode(name).decode(errors="replace")',
         "tests/test_results.py::test_a_table_shows_what_was_scored",
@@ -1873,8 +1980,8 @@ FAULTS = (
     Fault(
         "an unreadable photo ends with exit status 0",
         "vtiqa_jax/commands/score.py",
-        "return 1 if failed or not all_done else 0",
-        "return 0 if all_done else 1",
+        "return 1 if failed or not (is_done and has_stars) else 0",
+        "return 0 if is_done and has_stars else 1",
         "tests/test_commands.py::test_score_goes_on_after_a_bad_photo_and_says_so",
     ),
     # ---- stars ----
@@ -2030,8 +2137,8 @@ FAULTS = (
     Fault(
         "actors take the room of what feeds them",
         "vtiqa_jax/bulk/pipeline.py",
-        "LEAST_LEFT, SHARE_LEFT = 1.5",
-        "LEAST_LEFT, SHARE_LEFT = 1.0",
+        "MIN_FREE_CPUS, FREE_CPU_SHARE = 1.5",
+        "MIN_FREE_CPUS, FREE_CPU_SHARE = 1.0",
         "tests/test_bulk.py::test_cores_have_an_actor_each_and_leave_room_for_what_feeds_them",
     ),
     Fault(
@@ -2065,7 +2172,7 @@ FAULTS = (
     ),
     Fault(
         "patches of other places are taken for one place",
-        "vtiqa_jax/models/vtiqa.py",
+        "vtiqa_jax/models/vit.py",
         "reshape(batch, grid, side, grid, side, dim)",
         "reshape(batch, grid, grid, side, side, dim).swapaxes(2, 3)",
         "tests/test_detail.py::test_places_are_the_means_of_their_patches_after_each_block",
@@ -2235,28 +2342,42 @@ FAULTS = (
     ),
     Fault(
         "two shots of one scene are a pair",
-        "vtiqa_jax/gallery/pairs.js",
+        "vtiqa_jax/gallery/scripts/pairs.js",
         "(a.stack === undefined || a.stack !== b.stack)",
         "true",
         "tests/test_pairs_browser.py::test_every_pair_is_asked_once_and_no_two_shots_of_a_scene",
     ),
     Fault(
         "a pair comes again",
-        "vtiqa_jax/gallery/pairs.js",
-        " && !asked.has(key(a, b))",
+        "vtiqa_jax/gallery/scripts/pairs.js",
+        " && !asked.has(keyOf(a, b))",
         "",
         "tests/test_pairs_browser.py::test_every_pair_is_asked_once_and_no_two_shots_of_a_scene",
     ),
     Fault(
         "the page asks for the same few photos",
-        "vtiqa_jax/gallery/pairs.js",
+        "vtiqa_jax/gallery/scripts/pairs.js",
         "for (const some of [fresh, photos])",
         "for (const some of [photos])",
         "tests/test_pairs_browser.py::test_every_pair_is_asked_once_and_no_two_shots_of_a_scene",
     ),
     Fault(
+        "a key marks a photo that is far out of sight",
+        "vtiqa_jax/gallery/scripts/grid.js",
+        "if (!place || (place.top + place.height > above && place.top < below)) return active;",
+        "return active;",
+        "tests/test_gallery_browser.py::test_keys_work_before_anything_has_the_focus",
+    ),
+    Fault(
+        "a page imports a name that nobody exports",
+        "vtiqa_jax/web/modules.py",
+        "if name not in exports(sources[(file.parent / other).resolve()]):",
+        "if not exports(sources[(file.parent / other).resolve()]):",
+        "tests/test_web_modules.py::test_what_would_not_run_is_refused",
+    ),
+    Fault(
         "the next pair is the surest",
-        "vtiqa_jax/gallery/pairs.js",
+        "vtiqa_jax/gallery/scripts/taste.js",
         "chance * (1 - chance) * variance",
         "(chance - 0.5) ** 2 / variance",
         "tests/test_pairs_browser.py::test_answers_decide_what_is_asked_next",
@@ -2319,7 +2440,7 @@ FAULTS = (
     ),
     Fault(
         "a scale on which less is better has its colours the wrong way",
-        "vtiqa_jax/evaluation/colours.py",
+        "vtiqa_jax/scoring/colours.py",
         "RAMP[::-1]",
         "RAMP",
         "tests/test_colours.py::test_the_worst_is_red_and_the_best_blue_whichever_way_the_scale_runs",
@@ -2340,7 +2461,7 @@ FAULTS = (
     ),
     Fault(
         "intervals have the room of a scale to 5",
-        "vtiqa_jax/evaluation/words.py",
+        "vtiqa_jax/results/words.py",
         'len("52.1 to 100.0")',
         'len("3.1 to 3.8")',
         "tests/test_intervals.py::test_lines_stay_in_columns_on_a_scale_to_100",
@@ -2435,6 +2556,28 @@ FAULTS = (
         "_pixels(scored.names, read,",
         "_pixels(scored.names[:1], read,",
         "tests/test_heads.py::test_pictures_that_are_no_photographs_get_a_warning_and_photographs_none",
+    ),
+    # ---- adapters ----
+    Fault(
+        "a fork of a process that computed waits for ever",
+        "vtiqa_jax/adapters/scoring.py",
+        "    _check_process(os.getpid())\n",
+        "",
+        "tests/test_adapters.py::test_a_fork_of_what_has_computed_is_refused_and_no_other[after]",
+    ),
+    Fault(
+        "a column of a data set is typed by the rows that are there",
+        "vtiqa_jax/adapters/hugging_face.py",
+        "for result in results], field.type)",
+        "for result in results])",
+        "tests/test_adapters.py::test_rows_keep_their_columns_and_get_typed_ones",
+    ),
+    Fault(
+        "a data set's own column `score` is overwritten",
+        "vtiqa_jax/adapters/scoring.py",
+        'f"vtiqa_{column.name}"',
+        "column.name",
+        "tests/test_adapters.py::test_rows_keep_their_columns_and_get_typed_ones",
     ),
 )
 
@@ -2609,7 +2752,7 @@ def try_all(tree: Path, faults: Sequence[Fault], folder: Path) -> list[Outcome]:
 def main(
     only: tuple[str, ...] = (),
     tree: Path = REPOSITORY,
-    show: Annotated[bool, tyro.conf.arg(name="list")] = False,
+    show: Annotated[bool, Parameter(name="--list")] = False,
 ) -> None:
     """Plants faults in a copy of the source and shows for each the test that finds it.
 
@@ -2645,4 +2788,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main, config=(tyro.conf.FlagCreatePairsOff,))
+    cli.run_script(main, description=__doc__)

@@ -135,7 +135,107 @@ def biq2021(folder: Path, count: int = COUNT) -> dict[str, float]:
     return dict(zip(names, mos.tolist(), strict=True))
 
 
+def flive(folder: Path, count: int = COUNT) -> dict[str, float]:
+    """Photos of three sources; the table of test photos beside the one of all."""
+    rng = np.random.default_rng(0)
+    mos, quality = _scores(0, 94.33, count)
+    places = ("voc_emotic_ava/AVA__{}.jpg", "voc_emotic_ava/EMOTIC__{}.jpg", "blur_dataset/motion{:04d}.jpg")
+    names = [places[index % 3].format(index + 1) for index in range(count)]
+    for name, good in zip(names, quality, strict=True):
+        _picture(folder / "database" / name, good, rng)
+    _csv(folder / "database" / "labels_image.csv", [["name", "mos"], *zip(names, mos, strict=True)])  # type: ignore[list-item]
+    _csv(folder / "database" / "labels640.csv", [["mos_image", "name_image"], *([60.0, name] for name in names[::5])])
+    others = [[50.0, name, index % 4 == 1] for index, name in enumerate(names) if index % 5]
+    _csv(folder / "database" / "labels=640_padded.csv", [["mos_image", "name_image", "is_valid"], *others])
+    return dict(zip(names, mos.tolist(), strict=True))
+
+
+def uhdiqa(folder: Path, count: int = COUNT) -> dict[str, float]:
+    rng = np.random.default_rng(0)
+    mos, quality = _scores(0.2865, 0.889, count)
+    parts = [("training", "training", "validation", "test")[index % 4] for index in range(count)]
+    names = [f"{part}/{index + 1}.jpg" for index, part in enumerate(parts)]
+    for name, good in zip(names, quality, strict=True):
+        _picture(folder / name, good, rng)
+    lines = [[Path(name).name, score, part, ""] for name, score, part in zip(names, mos, parts, strict=True)]
+    _csv(folder / "uhd-iqa-metadata.csv", [["image_name", "quality_mos", "set", "subset"], *lines])
+    return dict(zip(names, mos.tolist(), strict=True))
+
+
+def _levels(low: float, high: float, references: int, kinds: int, levels: int) -> list[tuple[int, int, int, float]]:
+    """Reference, distortion, level and quality of distorted pictures: of each reference the mildest are the best."""
+    rng = np.random.default_rng(7)
+    rows = np.array(
+        [(r, k, v) for r in range(1, references + 1) for k in range(1, kinds + 1) for v in range(1, levels + 1)]
+    )
+    order = np.argsort(np.argsort(-rows[:, 2] + 0.5 * rng.random(len(rows))))
+    quality = low + (high - low) * order / (len(rows) - 1)
+    return [(int(r), int(k), int(v), float(good)) for (r, k, v), good in zip(rows, quality, strict=True)]
+
+
+def kadid10k(folder: Path, count: int = COUNT) -> dict[str, float]:
+    """Two distortions at three levels; the references lie among the distorted pictures."""
+    rng = np.random.default_rng(0)
+    scores, lines = {}, []
+    for reference, kind, level, good in _levels(0.0, 1.0, count // 6, 2, 3):
+        name = f"I{reference:02d}_{kind:02d}_{level:02d}.png"
+        scores[name] = round(1 + 3.93 * good, 4)
+        _picture(folder / "images" / name, good, rng)
+        _picture(folder / "images" / f"I{reference:02d}.png", 1.0, rng)
+        lines.append([name, f"I{reference:02d}.png", scores[name], 0.5])
+    _csv(folder / "dmos.csv", [["dist_img", "ref_img", "dmos", "var"], *lines])
+    return scores
+
+
+def tid2013(folder: Path, count: int = COUNT) -> dict[str, float]:
+    """Two distortions at three levels; as in the release some names begin with a capital letter."""
+    rng = np.random.default_rng(0)
+    scores = {}
+    for reference, kind, level, good in _levels(0.0, 1.0, count // 6, 2, 3):
+        name = f"{'I' if reference % 2 else 'i'}{reference:02d}_{kind:02d}_{level}.bmp"
+        scores[name] = round(0.24242 + 6.97 * good, 4)
+        _picture(folder / "distorted_images" / name, good, rng)
+    _picture(folder / "reference_images" / "I01.BMP", 1.0, rng)
+    (folder / "mos_with_names.txt").write_text("".join(f"{score} {name}\n" for name, score in scores.items()))
+    return scores
+
+
+def csiq(folder: Path, count: int = COUNT) -> dict[str, float]:
+    """Two distortions at three levels, lower scores better; one reference's name is a number."""
+    rng = np.random.default_rng(0)
+    scores, rows = {}, [["CSIQ"], ["", "", "", "image", "dst_idx", "dst_type", "dst_lev", "dmos_std", "dmos"]]
+    kinds = {1: ("noise", "awgn", "AWGN"), 2: ("jpeg 2000", "jpeg2000", "jpeg2000")}
+    for reference, kind, level, good in _levels(0.0, 1.0, count // 6, 2, 3):
+        scene: str | int = 1600 if reference == 1 else f"reference_{reference}"
+        told, place, spelled = kinds[kind]
+        name = f"{place}/{scene}.{spelled}.{level}.png"
+        scores[name] = round(1 - good, 6)
+        _picture(folder / "dst_imgs" / name, good, rng)
+        rows.append(["", "", "", scene, kind, told, level, 0.1, scores[name]])  # type: ignore[list-item]
+    _picture(folder / "src_imgs" / "1600.png", 1.0, rng)
+    _excel(folder / "csiq.DMOS.xlsx", "all_by_image", rows)  # type: ignore[arg-type]
+    return scores
+
+
+def agiqa3k(folder: Path, count: int = COUNT) -> dict[str, float]:
+    """Three generators by turns, one prompt for each three pictures."""
+    rng = np.random.default_rng(0)
+    mos, quality = _scores(0, 4.4887, count)
+    generators = ("AttnGAN_normal", "glide_lowcorr", "sd1.5_highcorr")
+    names = [f"{generators[index % 3]}_{index // 3:03d}.jpg" for index in range(count)]
+    for name, good in zip(names, quality, strict=True):
+        _picture(folder / "AGIQA-3K" / name, good, rng)
+    head = ["name", "prompt", "adj1", "adj2", "style", "mos_quality", "std_quality", "mos_align", "std_align"]
+    lines = [
+        [name, f"a house, {index // 3} floors high", "", "", "", score, 0.5, 1.0, 0.5]
+        for index, (name, score) in enumerate(zip(names, mos, strict=True))
+    ]
+    _csv(folder / "data.csv", [head, *lines])
+    return dict(zip(names, mos.tolist(), strict=True))
+
+
 MAKERS: dict[str, Callable[..., dict[str, float]]] = {
     "koniq10k": koniq10k, "spaq": spaq, "livew": livew, "rbid": rbid, "cid2013": cid2013, "biq2021": biq2021,
+    "flive": flive, "uhdiqa": uhdiqa, "kadid10k": kadid10k, "tid2013": tid2013, "csiq": csiq, "agiqa3k": agiqa3k,
 }  # fmt: skip
-"""Each makes a release in a folder and returns the MOS of each photo."""
+"""Each makes a release in a folder and returns the score of each photo."""

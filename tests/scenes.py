@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 
 from vtiqa_jax.data import demo
-from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.photos.capture import Capture
 from vtiqa_jax.photos.resize import Rgb
 from vtiqa_jax.photos.sketch import make_sketch
+from vtiqa_jax.results.results import ScoreResult
 
 START = 1.7e9
 """Seconds since 1970."""

@@ -14,9 +14,9 @@ from vtiqa_jax.convert import timm_vit
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.adapt import resize_pos_embed, view_size_config, with_readout, with_view_size
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig, tiny_config
 from vtiqa_jax.models.params import Params, init_params, param_shapes
-from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
 from vtiqa_jax.training.options import TrainOptions
 from vtiqa_jax.training.start import shape_start
 

@@ -15,14 +15,15 @@ import pytest
 
 from vtiqa_jax import atomic
 from vtiqa_jax.convert import files
-from vtiqa_jax.evaluation import plots, score_files
-from vtiqa_jax.evaluation.columns import score_columns
+from vtiqa_jax.evaluation import plots
 from vtiqa_jax.evaluation.metrics import correlations
-from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.models import checkpoint
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.results import score_files
+from vtiqa_jax.results.columns import score_columns
+from vtiqa_jax.results.results import ScoreResult
 
 posix = pytest.mark.skipif(os.name != "posix", reason="no such thing on Windows")
 root = pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root gives files away")
@@ -441,8 +442,8 @@ def writers(model: Checkpoint) -> dict[str, Callable[[Path], None]]:
     scale = model.scale
     assert scale is not None
     return {
-        "s.csv": lambda path: score_files.write_scores(path, ".csv", [result], score_columns(spread=False), scale),
-        "s.json": lambda path: score_files.write_scores(path, ".json", [result], score_columns(spread=False), scale),
+        "s.csv": lambda path: score_files.write_scores(path, ".csv", [result], score_columns(mosaics=False), scale),
+        "s.json": lambda path: score_files.write_scores(path, ".json", [result], score_columns(mosaics=False), scale),
         "m.safetensors": lambda path: files.write(path, {"a": points}),
         "scatter.png": lambda path: plots.scatter(path, points, points, correlations(points, points), scale),
         "checkpoint": lambda path: checkpoint.save(path, model, force=True),

@@ -12,12 +12,15 @@ import pytest
 import skimage
 from flax import nnx
 
-from vtiqa_jax.evaluation.scorer import round_weights
 from vtiqa_jax.models import catalog, cpu_kernels, params
 from vtiqa_jax.models.checkpoint import Checkpoint
-from vtiqa_jax.models.vtiqa import ComputeDtype, Implementation, QualityHead, tiny_config
+from vtiqa_jax.models.compute_dtype import ComputeDtype
+from vtiqa_jax.models.config import tiny_config
+from vtiqa_jax.models.vit import Implementation
+from vtiqa_jax.models.vtiqa import QualityHead
 from vtiqa_jax.photos.decode import read
 from vtiqa_jax.photos.resize import prepare
+from vtiqa_jax.scoring.scorer import round_weights
 
 SKIMAGE = Path(skimage.__file__).parent / "data"
 PHOTOS = [SKIMAGE / name for name in ("astronaut.png", "coffee.png", "chelsea.png")]

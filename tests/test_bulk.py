@@ -34,16 +34,17 @@ from vtiqa_jax import __main__
 from vtiqa_jax.bulk import decoding, pipeline, sources
 from vtiqa_jax.commands import bulk as bulk_command
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation import columns, scorer
-from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.models import checkpoint
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig, tiny_config
 from vtiqa_jax.models.fingerprint import identify
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
 from vtiqa_jax.photos import files, formats
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.preparation import Preparation
+from vtiqa_jax.results import columns
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.scoring import scorer
 
 REPOSITORY = Path(__file__).parents[1]
 TWO_NODES = """
@@ -309,7 +310,7 @@ def test_what_was_written_twice_and_not_finished_is_written_again(tmp_path: Path
     done.mkdir()
     for name in ("a.parquet", "b.parquet", "b.pending.parquet", "c.pending.parquet"):
         (done / name).touch()
-    pipeline.undo_unclear(fs.LocalFileSystem(), str(done))
+    pipeline.drop_half_written_checkpoints(fs.LocalFileSystem(), str(done))
     assert {file.name for file in done.iterdir()} == {"a.parquet", "b.pending.parquet", "c.pending.parquet"}
 
 
@@ -467,7 +468,7 @@ def test_lists_hold_names_of_any_bytes(tmp_path: Path, mark: bytes, end: bytes) 
 def test_a_name_in_the_result_leads_back_to_the_file(name: str) -> None:
     text = sources.as_text(name)
     assert text.encode()
-    assert sources.resolve(text) == name
+    assert sources.normalize_uri(text) == name
     assert text == name or text.startswith("file:///")  # which no absolute path is
 
 

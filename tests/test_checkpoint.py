@@ -11,9 +11,9 @@ from orbax.checkpoint import v1 as ocp
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import checkpoint, quantized
 from vtiqa_jax.models.adapt import with_readout
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig, tiny_config
 from vtiqa_jax.models.params import Params, init_params, param_shapes
-from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
 
 
 @pytest.fixture
@@ -93,14 +93,9 @@ def test_what_is_no_whole_checkpoint_is_refused(model: Checkpoint, tmp_path: Pat
         checkpoint.load(tmp_path / "other")
 
 
-def test_the_old_format_is_read(model: Checkpoint) -> None:
+def test_metadata_of_something_else_is_refused(model: Checkpoint) -> None:
     metadata = checkpoint.to_metadata(model)
-    old_names = {new: old for old, new in checkpoint.OLD_FIELDS.items()}
-    fields = {old_names.get(name, name): value for name, value in metadata["config"].items()}
-    assert "width" in fields
-    assert "embed_dim" not in fields
-    old = metadata | {"format": "vtiqa-jax 1", "config": fields}
-    assert_same(checkpoint.from_metadata(old, model.params), model)
+    assert_same(checkpoint.from_metadata(metadata, model.params), model)
     for wrong in ({"format": "vtiqa-jax 3"}, {"config": {"breadth": 3}}, {"scale": 3}):
         with pytest.raises(ValueError, match=r"its (format|metadata) is"):
             checkpoint.from_metadata(metadata | wrong, model.params)

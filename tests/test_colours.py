@@ -4,26 +4,24 @@ import re
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from vtiqa_jax.evaluation.colours import RAMP, quality_colours
+from vtiqa_jax.scoring.colours import RAMP, quality_colours, write_ramp
+from vtiqa_jax.scoring.quality_map import MIN_RANGE
 
 PACKAGE = Path(__file__).parents[1] / "vtiqa_jax"
 
 
-@pytest.mark.parametrize(
-    ("file", "pattern"),
-    [
-        ("export/page/map.js", r"const RAMP = (\[.*?\])"),
-        ("export/page/style.css", r"linear-gradient\(90deg, (.*?)\)"),
-        ("gallery/page.css", r":root \{(.*?)\}"),
-    ],
-)
-def test_pages_have_the_colours_of_pictures(file: str, pattern: str) -> None:
-    match = re.search(pattern, (PACKAGE / file).read_text(), re.DOTALL)
-    assert match
-    shown = re.findall(r"--q\d: (#\w{6})", match[1]) or re.findall(r"#\w{6}", match[1])
-    assert tuple(shown) == RAMP
+def test_pages_have_the_colours_of_pictures() -> None:
+    assert tuple(re.findall(r"--q\d: (#\w{6})", write_ramp())) == RAMP
+    for file in ("export/page/style.css", "gallery/page.css"):
+        light = re.sub(r"@media.*?\n}\n", "", (PACKAGE / file).read_text(), flags=re.DOTALL)
+        assert re.findall(r"var\(--q\d\)", light), file
+        assert not {colour for colour in RAMP if f"--q: {colour}" in light or f"{colour}," in light}, "of their own"
+
+
+def test_maps_on_pages_span_as_much_as_those_in_pictures() -> None:
+    (least,) = re.findall(r"const MIN_RANGE = ([\d.]+);", (PACKAGE / "web" / "ramp.js").read_text())
+    assert float(least) == MIN_RANGE
 
 
 def test_the_worst_is_red_and_the_best_blue_whichever_way_the_scale_runs() -> None:

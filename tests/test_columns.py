@@ -11,15 +11,14 @@ from pathlib import Path
 import pytest
 
 from vtiqa_jax.commands.display import Display
-from vtiqa_jax.evaluation import columns, score_files
-from vtiqa_jax.evaluation.columns import COLUMNS, Column, bulk_columns, score_columns
-from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.evaluation.score_table import ScoreTable
-from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.gallery.page import GalleryHeader, open_gallery
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.results import columns, score_files
+from vtiqa_jax.results.columns import COLUMNS, Column, bulk_columns, score_columns
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.results.score_table import ScoreTable
+from vtiqa_jax.scoring.scorer import Scorer
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -57,7 +56,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_new_column_is_in_every_file(tmp_path: Path, scale: LabelScale) -> None:
     def written(ending: str) -> Path:
         path = tmp_path / f"s{ending}"
-        score_files.write_scores(path, ending, RESULTS, score_columns(spread=False), scale)
+        score_files.write_scores(path, ending, RESULTS, score_columns(mosaics=False), scale)
         return path
 
     def later_values(rows: Sequence[dict[str, object]]) -> list[dict[str, object]]:
@@ -124,19 +123,19 @@ def test_a_new_column_is_on_the_page_the_terminal_and_in_a_notebook(
 
 def test_every_column_but_those_of_bulk_is_a_field_of_a_result() -> None:
     result = ScoreResult(Path("a.jpg"), 3.0)
-    every = score_columns(spread=True, reasons=True)
+    every = score_columns(mosaics=True, reasons=True)
     assert all(column.read or hasattr(result, column.name) for column in every)
     names = [column.name for column in COLUMNS]
     assert len(set(names)) == len(names)
     assert {"warning", "error", "score", "out_of_range"} <= {column.name for column in bulk_columns()}
-    assert {column.name for column in score_columns(spread=True)} - {
-        column.name for column in score_columns(spread=False)
+    assert {column.name for column in score_columns(mosaics=True)} - {
+        column.name for column in score_columns(mosaics=False)
     } == {"mean", "spread"}
 
 
 @pytest.mark.parametrize(
     ("page", "expected"),
-    [("scoring.md", score_columns(spread=True)), ("scale.md", bulk_columns())],
+    [("scoring.md", score_columns(mosaics=True)), ("scale.md", bulk_columns())],
     ids=["score", "bulk"],
 )
 def test_the_documents_list_the_columns(page: str, expected: tuple[Column, ...]) -> None:

@@ -21,10 +21,10 @@ from tests import made_up
 from tests.conftest import Command
 from vtiqa_jax import __main__ as vtiqa
 from vtiqa_jax.data import demo
-from vtiqa_jax.evaluation.columns import score_columns
-from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import catalog, checkpoint, params
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.config import ModelConfig
+from vtiqa_jax.results.columns import score_columns
+from vtiqa_jax.scoring.scorer import Scorer
 from vtiqa_jax.training.run_checkpointer import lock_workdir
 
 pytestmark = pytest.mark.usefixtures("usual_promotion")
@@ -61,7 +61,7 @@ def test_score_writes_all_it_says(folder: Path, model: Path, tmp_path: Path, com
     assert len(said.splitlines()) == 41
     with (tmp_path / "s.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == [column.name for column in score_columns(spread=False)]
+    assert list(rows[0]) == [column.name for column in score_columns(mosaics=False)]
     assert [row["image"] for row in rows] == [str(folder / f"p{i:02}.png") for i in range(40)]
     told = json.loads((tmp_path / "s.json").read_text())
     assert told["scale"] == {"dataset": "test", "low": 1.0, "high": 5.0, "higher_is_better": True}
@@ -381,7 +381,7 @@ def test_splits_of_the_paper_by_its_own_recipe(koniq: Path, model: Path, tmp_pat
         train_program.main,
         *("dataset", "koniq10k", "--release", koniq / "koniq10k", "--partial", "--protocol", "paper"),
         *("--checkpoint", model, "--workdir", tmp_path / "run", "--splits", 3, "--eval-mosaics", 1, "--no-plots"),
-        *("recipe:published", "--recipe.max-epochs", 12, "--recipe.batch-size", 8),
+        *("--recipe", "published", "--recipe.max-epochs", 12, "--recipe.batch-size", 8),
     )
     assert status == 0, error
     assert said.count("the best epoch is selected on the TEST photos") == 3
@@ -465,34 +465,6 @@ def test_official_splits_and_scenes(koniq: Path, model: Path, tmp_path: Path, co
         status, _, error = command(train_program.main, *given, "--workdir", tmp_path / "none")
         assert status == 2
         assert said in error
-
-
-def test_several_data_sets_in_one_table(koniq: Path, model: Path, tmp_path: Path, command: Command) -> None:
-    given = ("--releases", koniq, "--checkpoint", model, "--partial", "--out", tmp_path / "out")
-    status, said, error = command(eval_program.main, "datasets", "--on", "koniq10k,livew,cid2013", *given)
-    assert status == 0, error
-    lines = {line.split()[0]: line for line in said.splitlines() if line.split()}
-    told = {row["dataset"]: row for row in json.loads((tmp_path / "out" / "datasets.json").read_text())["datasets"]}
-    with (tmp_path / "out" / "datasets.csv").open() as file:
-        rows = {row["dataset"]: row for row in csv.DictReader(file)}
-    assert list(told) == list(rows) == ["koniq10k", "livew", "cid2013"]
-    for name, row in told.items():
-        assert row["photos"] == 30, "the practice photos of livew are no part of it"
-        assert row["plcc_low"] < row["plcc"] < row["plcc_high"]
-        assert row["srcc_low"] < row["srcc"] < row["srcc_high"]
-        assert float(rows[name]["srcc"]) == pytest.approx(row["srcc"])
-        assert f"{row['srcc']:.4f}".replace("0.", ".", 1) in lines[name]
-    # The authors' test photos: 20 %, for livew of all rows.
-    status, said, error = command(eval_program.main, "datasets", "--on", "koniq10k,livew", "--part", "paper", *given)
-    assert status == 0, error
-    told = json.loads((tmp_path / "out" / "datasets.json").read_text())["datasets"]
-    assert [row["photos"] for row in told] == [6, 8]
-    status, _, error = command(eval_program.main, "datasets", "--on", "koniq10k,tid2013", *given)
-    assert status == 2
-    assert "'tid2013' is not a data set; did you mean cid2013?" in error
-    status, _, error = command(eval_program.main, "datasets", "--on", "koniq10k", "--split-files", "split.json", *given)
-    assert status == 2
-    assert "--split-files takes NAME=FILE" in error
 
 
 @pytest.mark.slow

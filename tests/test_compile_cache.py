@@ -148,11 +148,11 @@ def test_nothing_is_added_on_a_disk_that_is_nearly_full(monkeypatch: pytest.Monk
         return lambda folder: namedtuple("Usage", "total used free")(1 << 40, 0, room)
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(shutil, "disk_usage", free(compile_cache.LEAST_FREE - 1))
+    monkeypatch.setattr(shutil, "disk_usage", free(compile_cache.MIN_FREE - 1))
     compile_cache.keep_compiled()
     compile_anew(5)
     assert not list((tmp_path / "vtiqa-jax").iterdir())
-    monkeypatch.setattr(shutil, "disk_usage", free(compile_cache.LEAST_FREE))
+    monkeypatch.setattr(shutil, "disk_usage", free(compile_cache.MIN_FREE))
     compile_cache.keep_compiled()
     compile_anew(5)
     assert list((tmp_path / "vtiqa-jax").iterdir())

@@ -18,15 +18,14 @@ import safetensors.numpy
 from convert import __main__ as program
 from tests import standin
 from tests.conftest import Command
-from vtiqa_jax.__main__ import CONVERT
 from vtiqa_jax.commands import convert as commands
 from vtiqa_jax.convert import check, files, translate
 from vtiqa_jax.convert.table import tables
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import catalog, checkpoint
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig, deit_base, deit_small, tiny_config
 from vtiqa_jax.models.params import Params, init_params, param_shapes
-from vtiqa_jax.models.vtiqa import ModelConfig, deit_base, deit_small, tiny_config
 
 GOLDEN = Path(__file__).parent / "golden" / "expected.npz"
 
@@ -439,20 +438,16 @@ def test_a_backbone_is_not_the_released_model(published: Path, tmp_path: Path, o
     assert_refused(command, out, "vtiqa", source, out, said="missing key head.1.weight")
 
 
-def test_a_checkpoint_is_quantized_by_either_name(
-    scale: LabelScale, out: Path, tmp_path: Path, command: Command
-) -> None:
+def test_a_checkpoint_is_quantized(scale: LabelScale, out: Path, tmp_path: Path, command: Command) -> None:
     sizes = tiny_config(embed_dim=64)
     shapes = param_shapes(sizes)
-    assert CONVERT.subcommands["pack"] == CONVERT.subcommands["quantize"]
     checkpoint.save(out, Checkpoint(sizes, {name: np.ones(shape) for name, shape in shapes.items()}, scale, {}))
-    for name in ("quantize", "pack"):
-        target = tmp_path / f"{name}.npz"
-        assert command(program.main, name, out, target)[0] == 0
-        assert catalog.load(target).config == sizes
-        status, _, error = command(program.main, name, out, target)
-        assert (status, "exists already" in error) == (2, True)
-        assert command(program.main, name, out, target, "--force")[0] == 0
+    target = tmp_path / "quantized.npz"
+    assert command(program.main, "quantize", out, target)[0] == 0
+    assert catalog.load(target).config == sizes
+    status, _, error = command(program.main, "quantize", out, target)
+    assert (status, "exists already" in error) == (2, True)
+    assert command(program.main, "quantize", out, target, "--force")[0] == 0
     assert_refused(command, tmp_path / "model.pt", "quantize", out, tmp_path / "model.pt", said="ends in .npz")
 
 

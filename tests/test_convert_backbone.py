@@ -395,8 +395,8 @@ def test_a_vit_is_found_below_a_prefix(prefix: str) -> None:
     found = vit_file.find_vit("it", below(prefix, weights) | others)
     assert found.arrays.keys() == weights.keys()
     assert all(found.arrays[key] is weights[key] for key in weights)
-    assert found.told[0] == f"taken: the ViT below {prefix[:-1]}"
-    assert re.fullmatch(r"left out: head \(2 arrays\), optimizer", found.told[1])
+    assert found.notes[0] == f"taken: the ViT below {prefix[:-1]}"
+    assert re.fullmatch(r"left out: head \(2 arrays\), optimizer", found.notes[1])
 
 
 def test_of_several_vits_one_must_be_named(tmp_path: Path) -> None:
@@ -421,7 +421,7 @@ def test_what_is_no_whole_vit_is_not_offered() -> None:
     """A tokenizer's patch kernel, say."""
     found = vit_file.find_vit("it", vit() | {"tokenizer.patch_embed.proj.weight": draw(8, 3, 4, 4)})
     assert found.prefix == ""
-    assert found.told == ["left out: tokenizer"]
+    assert found.notes == ["left out: tokenizer"]
 
 
 def test_what_stands_in_the_vits_own_module_is_left_out_by_name() -> None:
@@ -430,7 +430,7 @@ def test_what_stands_in_the_vits_own_module_is_left_out_by_name() -> None:
               "pre_logits.fc.weight")  # fmt: skip
     found = vit_file.find_vit("it", vit() | {key: draw(2) for key in beside})
     assert found.arrays.keys() == vit().keys()
-    assert all(key.split(".")[0] in found.told[0] for key in beside)
+    assert all(key.split(".")[0] in found.notes[0] for key in beside)
     kept = vit_file.find_vit("it", vit() | {"fc_norm.weight": draw(2), "adapter.weight": draw(2)}).arrays
     assert kept.keys() - vit().keys() == {"fc_norm.weight", "adapter.weight"}  # refused later: they change the features
 

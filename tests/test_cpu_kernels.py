@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vtiqa_jax.models import cpu_kernels
-from vtiqa_jax.models.vtiqa import LAYER_NORM_EPSILON
+from vtiqa_jax.models.vit import LAYER_NORM_EPSILON
 
 TOLERANCE = {"float32": 1e-5, "bfloat16": 0.02}
 """Of the greatest entry. bfloat16 has 8 bits: one product of rounded operands differs by 2^-9 at most."""

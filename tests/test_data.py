@@ -18,7 +18,7 @@ from vtiqa_jax.data import image_cache, manifest
 from vtiqa_jax.data.image_cache import build_image_cache
 from vtiqa_jax.data.loader import ImageStore
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.photos.decode import read
 from vtiqa_jax.photos.resize import prepare
 

@@ -17,13 +17,26 @@ import pytest
 
 from tests import made_up
 from vtiqa_jax.data import datasets, splits
-from vtiqa_jax.data.datasets import biq2021, cid2013, koniq10k, livew, rbid, spaq
+from vtiqa_jax.data.datasets import (
+    agiqa3k,
+    biq2021,
+    cid2013,
+    csiq,
+    flive,
+    kadid10k,
+    koniq10k,
+    livew,
+    rbid,
+    spaq,
+    tid2013,
+    uhdiqa,
+)
 from vtiqa_jax.data.datasets.info import Dataset, find_file, validate
 from vtiqa_jax.data.image_cache import build_image_cache
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.config import ModelConfig
 
-MODULES = {module.INFO.name: module for module in (koniq10k, spaq, livew, rbid, cid2013, biq2021)}
+MODULES = datasets.READERS
 
 
 @pytest.fixture(params=list(datasets.READERS))
@@ -32,7 +45,7 @@ def made(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     name = request.param
     scores = made_up.MAKERS[name](tmp_path / name)
     proper = [score for photo, score in scores.items() if "trainingImages" not in photo]
-    info = dataclasses.replace(MODULES[name].INFO, count=len(proper), mean=float(np.mean(proper)))
+    info = dataclasses.replace(MODULES[name].INFO, count=len(proper), mean=float(np.mean(proper)), width=None)
     monkeypatch.setattr(MODULES[name], "INFO", info)
     return name, tmp_path / name, scores
 
@@ -49,7 +62,8 @@ def test_every_photo_has_its_score(made: tuple) -> None:
     low, high = dataset.info.scale.low, dataset.info.scale.high
     assert (common.mos >= low - 0.2).all()
     assert (common.mos <= high).all()
-    assert np.corrcoef(common.mos, photos.mos)[0, 1] == pytest.approx(1)
+    direction = -1 if name == "csiq" else 1  # the one DMOS; what KADID-10k calls so is none
+    assert np.corrcoef(common.mos, photos.mos)[0, 1] == pytest.approx(direction)
 
 
 def test_what_the_sets_alone_have(made: tuple) -> None:
@@ -60,9 +74,24 @@ def test_what_the_sets_alone_have(made: tuple) -> None:
     assert set(dataset.official) == {
         "koniq10k": {"train", "val", "test"},
         "biq2021": {"train", "test"},
+        "flive": {"train", "val", "test"},
+        "uhdiqa": {"train", "val", "test"},
     }.get(name, set())
-    assert set(dataset.photos.scenes) == ({f"co{i}" for i in range(1, 7)} if name == "cid2013" else set())
-    assert set(dataset.photos.groups) == ({"ss01", "ss02", "ss03"} if name == "biq2021" else set())
+    assert set(dataset.photos.scenes) == {
+        "cid2013": {f"co{number}" for number in range(1, 7)},
+        "kadid10k": {f"I{number:02d}" for number in range(1, 6)},
+        "tid2013": {f"i{number:02d}" for number in range(1, 6)},
+        "csiq": {"1600", *(f"reference_{number}" for number in range(2, 6))},
+        "agiqa3k": {f"a house, {number} floors high" for number in range(10)},
+    }.get(name, set())
+    assert set(dataset.photos.groups) == {
+        "biq2021": {"ss01", "ss02", "ss03"},
+        "flive": {"AVA", "EMOTIC", "blur_dataset"},
+        "kadid10k": {"01", "02"},
+        "tid2013": {"01", "02"},
+        "csiq": {"noise", "jpeg 2000"},
+        "agiqa3k": {"AttnGAN", "glide", "sd1.5"},
+    }.get(name, set())
 
 
 def test_a_missing_photo_and_a_missing_table_are_named(made: tuple) -> None:
@@ -73,7 +102,7 @@ def test_a_missing_photo_and_a_missing_table_are_named(made: tuple) -> None:
     with pytest.raises(UserError, match=f"1 of {len(scores)} photos of .* are not in .*{re.escape(path.name)}"):
         datasets.read(name, folder)
     assert len(datasets.read(name, folder, partial=True).photos.names) == len(scores) - 1
-    for table in [path for path in folder.rglob("*") if path.suffix in (".csv", ".xlsx", ".mat")]:
+    for table in [path for path in folder.rglob("*") if path.suffix in (".csv", ".xlsx", ".mat", ".txt")]:
         table.unlink()
     with pytest.raises(UserError, match=r"holds no .*; found"):
         datasets.read(name, folder)
@@ -107,7 +136,9 @@ def edited(path: Path, change: Callable[[str], str]) -> None:
 @pytest.fixture
 def koniq(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     made_up.koniq10k(tmp_path)
-    monkeypatch.setattr(koniq10k, "INFO", dataclasses.replace(koniq10k.INFO, count=made_up.COUNT, mean=None))
+    monkeypatch.setattr(
+        koniq10k, "INFO", dataclasses.replace(koniq10k.INFO, count=made_up.COUNT, mean=None, width=None)
+    )
     return tmp_path
 
 
@@ -144,6 +175,101 @@ def test_shrunken_copies_are_refused(koniq: Path, tmp_path: Path) -> None:
         spaq.read(tmp_path / "spaq", partial=True)
 
 
+DISTORTED = ("kadid10k", "tid2013", "csiq")
+
+
+def turn_round(folder: Path, name: str, scores: dict[str, float]) -> None:
+    """Writes a table of the release anew with its scores the other way round, within their range."""
+    low, high = min(scores.values()), max(scores.values())
+    turned = {photo: round(low + high - score, 6) for photo, score in scores.items()}
+    if name == "kadid10k":
+        lines = [[photo, f"{photo[:3]}.png", score, 0.5] for photo, score in turned.items()]
+        made_up._csv(folder / "dmos.csv", [["dist_img", "ref_img", "dmos", "var"], *lines])
+    elif name == "tid2013":
+        (folder / "mos_with_names.txt").write_text("".join(f"{score} {photo}\n" for photo, score in turned.items()))
+    else:
+        kinds = {"awgn": "noise", "jpeg2000": "jpeg 2000"}
+        rows: list[list[object]] = [["image", "dst_type", "dst_lev", "dmos"]]
+        for photo, score in turned.items():
+            scene, _, level = photo.split("/")[1].removesuffix(".png").rsplit(".", 2)
+            rows.append([scene, kinds[photo.split("/")[0]], int(level), score])
+        made_up._excel(folder / "csiq.DMOS.xlsx", "all_by_image", rows)
+
+
+@pytest.mark.parametrize("made", DISTORTED, indirect=True)
+@pytest.mark.parametrize("partial", [False, True])
+def test_scores_turned_round_are_refused(made: tuple, partial: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count, range and here even the mean are right: the levels alone give it away."""
+    name, folder, scores = made
+    monkeypatch.setattr(MODULES[name], "INFO", dataclasses.replace(MODULES[name].INFO, mean=None))
+    datasets.read(name, folder, partial=partial)
+    turn_round(folder, name, scores)
+    better = "lower" if name == "csiq" else "higher"
+    with pytest.raises(UserError, match=f"strongest distortions have the better scores .* {better} ones are better"):
+        datasets.read(name, folder, partial=partial)
+
+
+@pytest.mark.parametrize("made", DISTORTED, indirect=True)
+def test_a_reference_is_in_one_part_of_a_split(made: tuple) -> None:
+    name, folder, _ = made
+    photos = datasets.read(name, folder).photos
+    split = splits.random_split(len(photos.names), test_fraction=0.3, val_fraction=0.3, seed=1, scenes=photos.scenes)
+    parts = [{photos.scenes[row] for row in rows} for rows in (split.train, split.val, split.test)]
+    assert all(parts) and sum(map(len, parts)) == 5
+
+
+def test_resized_copies_are_refused_whatever_their_folder_is_called(
+    koniq: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    koniq10k.read(koniq)
+    monkeypatch.setattr(koniq10k, "INFO", dataclasses.replace(koniq10k.INFO, width=64))
+    koniq10k.read(koniq)
+    monkeypatch.setattr(koniq10k, "INFO", dataclasses.replace(koniq10k.INFO, width=1024))
+    with pytest.raises(UserError, match=r"holds photos 64 pixels wide, those of KonIQ-10k are 1024: resized copies"):
+        koniq10k.read(koniq)
+    next((koniq / "koniq10k_1024x768").rglob("*.jpg")).write_bytes(b"no picture")
+    with pytest.raises(UserError, match="64 pixels wide"):
+        koniq10k.read(koniq)
+    assert len(koniq10k.read(koniq, partial=True).photos.names) == made_up.COUNT
+
+
+def test_what_is_no_name_of_a_distorted_picture(tmp_path: Path) -> None:
+    made_up.kadid10k(tmp_path / "kadid")
+    edited(tmp_path / "kadid" / "dmos.csv", lambda text: text.replace("I02_01_03.png,", "reference 2.png,"))
+    with pytest.raises(UserError, match=r"'reference 2\.png' is no picture like I01_01_01\.png"):
+        kadid10k.read(tmp_path / "kadid", partial=True)
+    made_up.tid2013(tmp_path / "tid")
+    table = tmp_path / "tid" / "mos_with_names.txt"
+    edited(table, lambda text: text.replace("i02_01_3.bmp", "i02_01_3.bmp 5"))
+    with pytest.raises(UserError, match="line 9: 3 words, where each line has 2"):
+        tid2013.read(tmp_path / "tid", partial=True)
+    table.write_text("4.5 i01_01_1.bmp\n" * tid2013.COUNT_OF_TID2008)
+    with pytest.raises(UserError, match="lists 1700 pictures: this is TID2008"):
+        tid2013.read(tmp_path / "tid", partial=True)
+    made_up.csiq(tmp_path / "csiq")
+    made_up._excel(
+        tmp_path / "csiq" / "csiq.DMOS.xlsx",
+        "all_by_image",
+        [["image", "dst_type", "dst_lev", "dmos"], ["elk", "rain", 1, 0.5]],
+    )
+    with pytest.raises(UserError, match="a distortion 'rain', not one of noise, blur"):
+        csiq.read(tmp_path / "csiq", partial=True)
+
+
+def test_flive_without_its_second_table_has_no_official_split(tmp_path: Path) -> None:
+    made_up.flive(tmp_path)
+    whole = flive.read(tmp_path, partial=True)
+    (tmp_path / "database" / flive.OTHERS).unlink()
+    fewer = flive.read(tmp_path, partial=True)
+    assert [part == "test" for part in fewer.official] == [part == "test" for part in whole.official]
+    assert set(fewer.official) == {"train", "test"}
+    edited(tmp_path / "database" / flive.TEST, lambda text: text.replace("AVA__1.jpg", "AVA__100.jpg"))
+    with pytest.raises(UserError, match=r"labels640\.csv lists voc_emotic_ava/AVA__100\.jpg, which labels_image\.csv"):
+        flive.read(tmp_path, partial=True)
+    (tmp_path / "database" / flive.TEST).unlink()
+    assert flive.read(tmp_path, partial=True).official == ()
+
+
 def test_wrong_cells_are_named(koniq: Path) -> None:
     first = rows_of(koniq / koniq10k.SCORES)[0]
     edited(koniq / koniq10k.SCORES, lambda text: text.replace(f",{first['MOS']},", ",n/a,"))
@@ -174,7 +300,7 @@ def test_a_table_that_is_no_table(tmp_path: Path) -> None:
 
 
 def test_the_common_scale_is_the_releases() -> None:
-    """Section 5 of the paper's test scripts, at one score of each set."""
+    """Section 5 of the paper's test scripts, and alike for other sets, at one score of each; of a DMOS 0 is best."""
     for name, mos, common in (
         ("koniq10k", 3.2, 3.2),
         ("livew", 50.0, 3.0),
@@ -182,6 +308,12 @@ def test_the_common_scale_is_the_releases() -> None:
         ("rbid", 2.5, 3.0),
         ("cid2013", 40.0, 3.0),
         ("biq2021", 0.5, 3.0),
+        ("flive", 75.0, 4.0),
+        ("uhdiqa", 0.25, 2.0),
+        ("kadid10k", 3.2, 3.2),
+        ("tid2013", 4.5, 3.0),
+        ("csiq", 0.25, 4.0),
+        ("agiqa3k", 2.5, 3.0),
     ):
         assert datasets.dataset_info(name).on_common_scale(np.array([mos]))[0] == pytest.approx(common)
 
@@ -474,6 +606,67 @@ class TestRealTables:
         assert dict(zip(dataset.photos.names, dataset.photos.mos.tolist(), strict=True)) == pytest.approx(
             expected, abs=1e-4
         )
+
+    def original(self, *names: str) -> None:
+        if missing := [name for name in names if not (ANNOTATIONS / name).exists()]:
+            pytest.skip(f"no {' and '.join(missing)} among the tables")
+
+    def test_flive(self, tmp_path: Path) -> None:
+        self.original("labels_image.csv", "labels640.csv")
+        for name in ("labels_image.csv", "labels640.csv"):
+            shutil.copy(ANNOTATIONS / name, tmp_path / name)
+        expected = {row["name"]: float(row["mos"]) for row in rows_of(ANNOTATIONS / "labels_image.csv")}
+        self.photos(tmp_path / "database", list(expected))
+        dataset = flive.read(tmp_path)
+        assert dict(zip(dataset.photos.names, dataset.photos.mos.tolist(), strict=True)) == pytest.approx(expected)
+        assert [dataset.official.count(part) for part in ("train", "val", "test")] == [37983, 0, 1827]
+
+    def test_uhdiqa(self, tmp_path: Path) -> None:
+        self.original("uhd-iqa-metadata.csv")
+        shutil.copy(ANNOTATIONS / "uhd-iqa-metadata.csv", tmp_path)
+        rows = rows_of(ANNOTATIONS / "uhd-iqa-metadata.csv")
+        self.photos(tmp_path, [f"{row['set']}/{row['image_name']}" for row in rows])
+        dataset = uhdiqa.read(tmp_path)
+        assert [dataset.official.count(part) for part in ("train", "val", "test")] == [4269, 904, 900]
+
+    def test_agiqa3k(self, tmp_path: Path) -> None:
+        self.original("agiqa_data.csv")
+        shutil.copy(ANNOTATIONS / "agiqa_data.csv", tmp_path / "data.csv")
+        self.photos(tmp_path / "AGIQA-3K", [row["name"] for row in rows_of(tmp_path / "data.csv")])
+        dataset = agiqa3k.read(tmp_path)
+        assert set(dataset.photos.groups) == {"AttnGAN", "DALLE2", "glide", "midjourney", "sd1.5", "xl2.2"}
+        assert len(set(dataset.photos.scenes)) > 290
+
+    @pytest.mark.parametrize(
+        ("name", "file", "table"),
+        [
+            ("kadid10k", "IQA-Dataset_KADID-10k.csv", "dmos.csv"),
+            ("tid2013", "IQA-Dataset_TID2013.csv", "mos_with_names.txt"),
+            ("csiq", "IQA-Dataset_CSIQ.csv", "csiq.DMOS.xlsx"),
+        ],
+    )
+    def test_distorted_pictures(self, name: str, file: str, table: str, tmp_path: Path) -> None:
+        """Their names and scores from another project's list, written as the release's table."""
+        self.original(file)
+        rows = [(Path(row["dis_img_path"]), float(row["score"])) for row in rows_of(ANNOTATIONS / file)]
+        if name == "kadid10k":
+            lines = [[path.name, f"{path.name[:3]}.png", score, 0.5] for path, score in rows]
+            made_up._csv(tmp_path / table, [["dist_img", "ref_img", "dmos", "var"], *lines])
+            self.photos(tmp_path / "images", [path.name for path, _ in rows])
+        elif name == "tid2013":
+            (tmp_path / table).write_text("".join(f"{score} {path.name}\n" for path, score in rows))
+            self.photos(tmp_path / "distorted_images", [path.name for path, _ in rows])
+        else:
+            told = {place.casefold(): kind for kind, (place, _) in csiq.PLACES.items()}
+            parts = [(path.parent.name.casefold(), *path.stem.rsplit(".", 2), score) for path, score in rows]
+            lines = [[scene, told[place], int(level), score] for place, scene, _, level, score in parts]
+            made_up._excel(tmp_path / table, "all_by_image", [["image", "dst_type", "dst_lev", "dmos"], *lines])
+            self.photos(tmp_path / "dst_imgs", [f"{path.parent.name}/{path.name}" for path, _ in rows])
+        dataset = datasets.read(name, tmp_path)
+        assert dataset.photos.mos.tolist() == pytest.approx([score for _, score in rows])
+        assert [Path(photo).name for photo in dataset.photos.names] == [path.name for path, _ in rows]
+        assert len(set(dataset.photos.scenes)) == {"kadid10k": 81, "tid2013": 25, "csiq": 30}[name]
+        assert len(set(dataset.photos.groups)) == {"kadid10k": 25, "tid2013": 24, "csiq": 6}[name]
 
     @pytest.mark.parametrize("name", ["spaq", "cid2013"])
     def test_tables_that_are_rebuilt(self, name: str, tmp_path: Path) -> None:

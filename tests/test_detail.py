@@ -12,11 +12,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from vtiqa_jax.evaluation.scorer import NO_STRUCTURE as NOTHING_TO_JUDGE
-from vtiqa_jax.evaluation.scorer import Scorer
-from vtiqa_jax.evaluation.spread import Spread
 from vtiqa_jax.models import checkpoint, quantized
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig, tiny_config
 from vtiqa_jax.models.detail import (
     CAUSES,
     NO_STRUCTURE,
@@ -27,7 +25,10 @@ from vtiqa_jax.models.detail import (
 )
 from vtiqa_jax.models.params import Params, abstract_model, init_params, merge_params
 from vtiqa_jax.models.views import normalize
-from vtiqa_jax.models.vtiqa import VTIQA, ModelConfig, VisionTransformer, tiny_config
+from vtiqa_jax.models.vtiqa import VTIQA
+from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling
+from vtiqa_jax.scoring.scorer import NO_STRUCTURE as NOTHING_TO_JUDGE
+from vtiqa_jax.scoring.scorer import Scorer
 
 FACTORS = (1, 2, 4, 8)
 FEATURES, PLACES = 6, 9
@@ -233,7 +234,7 @@ def drawn(seeing: ModelConfig) -> Params:
 
 def test_places_are_the_means_of_their_patches_after_each_block(rng: np.random.Generator) -> None:
     config = tiny_config(kind="backbone", depth=3, mosaic_patch=8, global_resize=60)
-    backbone = VisionTransformer(config, rngs=nnx.Rngs(0))
+    backbone = config.make_backbone(rngs=nnx.Rngs(0))
     images = normalize(jnp.asarray(rng.integers(0, 256, (2, 56, 56, 3), np.uint8)))
     found = np.asarray(backbone.read_places(images, (1, 2), 8))
     assert found.shape == (2, 49, 2 * config.embed_dim)
@@ -369,8 +370,8 @@ def test_a_detail_changes_no_score(scorer: Scorer, photos: list[np.ndarray]) -> 
 
 def test_a_spread_has_detail_beside_it(scorer: Scorer, photos: list[np.ndarray]) -> None:
     plain = list(scorer.stream(photos))
-    drawn = list(scorer.stream(photos, spread=Spread(3)))
-    assert all(len(result.draws) == 3 for result in drawn)
+    drawn = list(scorer.stream(photos, sampling=MosaicSampling(3)))
+    assert all(len(result.mosaic_scores) == 3 for result in drawn)
     for with_draws, without in zip(drawn, plain, strict=True):
         assert (with_draws.detail, with_draws.holds) == pytest.approx((without.detail, without.holds), rel=1e-4)
 

@@ -16,20 +16,21 @@ from hypothesis import strategies as st
 from tests.conftest import Command
 from tests.detailed import CONFIG, SCALE, draw_weights, noisy
 from vtiqa_jax import Scorer, UserError, __main__
-from vtiqa_jax.evaluation import detail_map
-from vtiqa_jax.evaluation.detail_map import DetailMap, choose_factor
-from vtiqa_jax.evaluation.map_pictures import draw_maps
 from vtiqa_jax.gallery import page, zooms
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.detail import CAUSE_WEIGHTS
 from vtiqa_jax.models.params import Params, abstract_model, merge_params
 from vtiqa_jax.models.views import normalize
-from vtiqa_jax.models.vtiqa import VTIQA, ModelConfig
+from vtiqa_jax.models.vtiqa import VTIQA
 from vtiqa_jax.photos.decode import decode, read
 from vtiqa_jax.photos.files import find
 from vtiqa_jax.photos.native import shrink_whole, structure_of_cells
 from vtiqa_jax.photos.place_grid import PlaceGrid, Region, arrange_mosaics, arrange_tiles
+from vtiqa_jax.scoring import detail_map
+from vtiqa_jax.scoring.detail_map import DetailMap, choose_factor
+from vtiqa_jax.scoring.map_pictures import draw_maps
 
 PATCH, VIEW = CONFIG.mosaic_patch, CONFIG.view_size
 
@@ -277,7 +278,7 @@ def test_score_and_compare_say_what_holds(tmp_path: Path, detailed: Path, comman
     for line, result in zip(lines, found, strict=True):
         assert f"{result.detail:.4f}" in line
     assert (found[0].width, found[0].height) == (1200, 1000)
-    _, out, _ = command(__main__.main, "compare", *photos, "--checkpoint", detailed, "--spread", 2)
+    _, out, _ = command(__main__.main, "compare", *photos, "--checkpoint", detailed, "--mosaic-samples", 2)
     assert f"a.png: detail {found[0].detail:.2f}, holds" in out
     assert "At 100 % " in out.splitlines()[-1]
 
@@ -320,7 +321,7 @@ def test_the_page_has_maps_of_detail(
     levels = np.frombuffer(base64.b64decode(detail["levels"]), np.uint8).reshape(-1, detail["columns"])
     shown = maps["octaves"]["low"] + maps["octaves"]["step"] * levels
     inside = np.clip(expected.octaves, page.OCTAVES["low"], page.OCTAVES["low"] + 254 * page.OCTAVES["step"])
-    np.testing.assert_allclose(np.where(levels == page.NO_OCTAVES, np.nan, shown), inside, atol=0.011)
+    np.testing.assert_allclose(np.where(levels == page.OCTAVES["none"], np.nan, shown), inside, atol=0.011)
     assert detail["top"] == pytest.approx(1 / (4 * VIEW + 2), abs=1e-4), "the middle of the photo is mapped"
     pictures = sorted(path.name for path in (report / "crops").iterdir())
     assert pictures == [f"00000-{place}.jpg" for place in range(len(detail["zooms"]))] and len(pictures) > 2

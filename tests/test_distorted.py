@@ -14,8 +14,8 @@ from vtiqa_jax.data.distorted import DistortedImages
 from vtiqa_jax.data.manifest import ImageFolder, Manifest
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.photos.decode import decode
-from vtiqa_jax.training import order
-from vtiqa_jax.training.order import order_loss
+from vtiqa_jax.training import ranking
+from vtiqa_jax.training.ranking import ranking_loss
 
 
 @pytest.fixture(scope="module")
@@ -65,67 +65,67 @@ def test_versions_are_read_by_name(photos: Manifest) -> None:
     for name in ("a.png", "c|d.png"):
         assert source.read(name) == photos.images.read(name)
         pixels = decode("", photos.images.read(name)).pixels
-        np.testing.assert_array_equal(decode("", source.read(f"{name}|untouched|0.000")).pixels, pixels)
+        np.testing.assert_array_equal(decode("", source.read(f"{name}|pristine|0.000")).pixels, pixels)
         noisy = decode("", source.read(f"{name}|white_noise|0.500")).pixels
         assert 10 < np.abs(noisy.astype(int) - pixels).mean() < 40
         assert source.read(f"{name}|white_noise|0.500") == source.read(f"{name}|white_noise|0.500")
         assert source.version(name) == photos.images.version(name)
         assert source.version(f"{name}|white_noise|0.500").startswith(photos.images.version(name) + " ")
-    assert decode("", source.read("huge.png|untouched|0.000")).pixels.shape == (640, 768, 3)
+    assert decode("", source.read("huge.png|pristine|0.000")).pixels.shape == (640, 768, 3)
     with pytest.raises(FileNotFoundError):
         source.read("a.png|no_such_distortion|0.500")
 
 
-def test_chains_are_of_good_training_photos_and_change_nothing_else(photos: Manifest) -> None:
+def test_ladders_are_of_good_training_photos_and_change_nothing_else(photos: Manifest) -> None:
     train = np.array([0, 1, 2, 4, 5])
-    longer, chains = distorted.add_chains(photos, train, 7)
-    assert chains.shape == (7, 1 + len(distorted.LEVELS))
+    longer, ladders = distorted.add_ladders(photos, train, 7)
+    assert ladders.shape == (7, 1 + len(distorted.LEVELS))
     assert longer.names[:6] == photos.names
-    assert len(longer.names) == len(longer.mos) == len(longer.groups) == 6 + chains.size
-    assert sorted(chains.ravel()) == list(range(6, 6 + chains.size))
+    assert len(longer.names) == len(longer.mos) == len(longer.groups) == 6 + ladders.size
+    assert sorted(ladders.ravel()) == list(range(6, 6 + ladders.size))
     kinds = []
-    for chain in chains:
-        parts = [longer.names[row].rsplit("|", 2) for row in chain]
+    for ladder in ladders:
+        parts = [longer.names[row].rsplit("|", 2) for row in ladder]
         assert len({part[0] for part in parts}) == 1
         assert parts[0][0] in ("a.png", "b|noise|0.500", "c|d.png")  # not the test photo, not the worse half
-        assert parts[0][1:] == ["untouched", "0.000"]
+        assert parts[0][1:] == ["pristine", "0.000"]
         levels = [float(part[2]) for part in parts]
         assert levels == sorted(levels)
         assert len({part[1] for part in parts[1:]}) == 1
         kinds.append(parts[1][1])
-        for row in chain:
+        for row in ladder:
             assert decode("", longer.images.read(longer.names[row])).pixels.dtype == np.uint8
     assert len(set(kinds)) > 4
     turns = len(distortions.DISTORTIONS) + 2 * len(distorted.HARD)
-    everything, rows = distorted.add_chains(photos, train, 2 * turns)
+    everything, rows = distorted.add_ladders(photos, train, 2 * turns)
     shown = collections.Counter(everything.names[row].rsplit("|", 2)[1] for row in rows[:, 1])
     assert shown == {name: 6 if name in distorted.HARD else 2 for name in distortions.DISTORTIONS}
     without = [name for name in distortions.DISTORTIONS if name != "noise"]
-    same, rows = distorted.add_chains(photos, train, 2 * turns, without)
+    same, rows = distorted.add_ladders(photos, train, 2 * turns, without)
     assert {same.names[row].rsplit("|", 2)[1] for row in rows[:, 1:].ravel()} == {"noise"}
     assert rows.shape == (2, 1 + len(distorted.LEVELS))
     assert same.names == everything.names  # what is stored serves a training without them too
-    with pytest.raises(UserError, match="leaves none of the 1 series"):
-        distorted.add_chains(photos, train, 1, [*distortions.DISTORTIONS])
+    with pytest.raises(UserError, match="leaves none of the 1 of"):
+        distorted.add_ladders(photos, train, 1, [*distortions.DISTORTIONS])
     turned = dataclasses.replace(photos, mos=-photos.mos)  # of which lower ones are better
-    assert distorted.add_chains(turned, train, 7, higher_is_better=False)[0].names == longer.names
-    columns = distorted.chain_columns(chains, len(longer.names))
-    assert columns["mask"].tolist() == [1] * 6 + [0] * chains.size
-    assert columns["chains"].tolist() == [-1] * 6 + np.repeat(np.arange(7), 5).tolist()
-    assert columns["places"].tolist() == [0] * 6 + list(range(5)) * 7
+    assert distorted.add_ladders(turned, train, 7, higher_is_better=False)[0].names == longer.names
+    columns = distorted.ladder_columns(ladders, len(longer.names))
+    assert columns["mask"].tolist() == [1] * 6 + [0] * ladders.size
+    assert columns["ladders"].tolist() == [-1] * 6 + np.repeat(np.arange(7), 5).tolist()
+    assert columns["level_index"].tolist() == [0] * 6 + list(range(5)) * 7
     assert set(columns["signs"]) == {1}
-    assert set(distorted.chain_columns(chains, 50, higher_is_better=False)["signs"]) == {-1}
+    assert set(distorted.ladder_columns(ladders, 50, higher_is_better=False)["signs"]) == {-1}
 
 
-def test_every_chain_takes_its_turn() -> None:
-    shown, chains = [np.arange(3)] * 7, np.arange(10, 25).reshape(5, 3)
-    longer = batches.add_groups(shown, chains, 2, seed=0, epoch=0)
+def test_every_ladder_takes_its_turn() -> None:
+    shown, ladders = [np.arange(3)] * 7, np.arange(10, 25).reshape(5, 3)
+    longer = batches.add_groups(shown, ladders, 2, seed=0, epoch=0)
     assert all(rows[:3].tolist() == [0, 1, 2] and len(rows) == 9 for rows in longer)
     firsts = np.concatenate([rows[3::3] for rows in longer])
     counts = np.unique(firsts, return_counts=True)[1]
     assert counts.sum() == 14
     assert counts.max() - counts.min() <= 1
-    other = batches.add_groups(shown, chains, 2, seed=0, epoch=1)
+    other = batches.add_groups(shown, ladders, 2, seed=0, epoch=1)
     assert any((one != two).any() for one, two in zip(longer, other, strict=True))
 
 
@@ -146,13 +146,13 @@ def test_a_plan_holds_its_batches(photos: Manifest) -> None:
     assert (few.steps, few.size, sorted(few.epoch(1)[0])) == (1, 3, [0, 1, 2])
 
 
-def test_the_order_loss_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two chains of three, and two photos of none, whose scores do not count."""
-    monkeypatch.setattr(order, "LEVELS", (0.25, 1.0))
-    chains, places = jnp.array([0.0, 0, 0, 1, 1, 1, -1, -1]), jnp.array([0.0, 1, 2, 2, 0, 1, 0, 1])
+def test_the_ranking_loss_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two ladders of three, and two photos of none, whose scores do not count."""
+    monkeypatch.setattr(ranking, "LEVELS", (0.25, 1.0))
+    ladders, level_index = jnp.array([0.0, 0, 0, 1, 1, 1, -1, -1]), jnp.array([0.0, 1, 2, 2, 0, 1, 0, 1])
     scores = jnp.array([1.0, 0.5, 0.4, -1.0, 0.0, 0.3, -9.0, 9.0])
     # The scores fall by 0.5 and 0.1 in the first; by -0.3 and 1.3 in the second, whose photos come in another order.
     wanted = (0 + (0.3 - 0.1) + (0.1 + 0.3) + 0) / 4
-    assert order_loss(scores, chains, places, 0.4) == pytest.approx(wanted, abs=1e-6)
-    assert order_loss(scores, chains, places, 0.0) == pytest.approx(0.3 / 4, abs=1e-6)
-    assert order_loss(scores[:1], chains[:1], places[:1], 0.4) == 0
+    assert ranking_loss(scores, ladders, level_index, 0.4) == pytest.approx(wanted, abs=1e-6)
+    assert ranking_loss(scores, ladders, level_index, 0.0) == pytest.approx(0.3 / 4, abs=1e-6)
+    assert ranking_loss(scores[:1], ladders[:1], level_index[:1], 0.4) == 0

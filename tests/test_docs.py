@@ -3,9 +3,7 @@
 import ast
 import contextlib
 import dataclasses
-import functools
 import importlib.util
-import inspect
 import json
 import re
 import runpy
@@ -18,8 +16,9 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-import tyro
 import yaml
 from PIL import Image
 
@@ -27,18 +26,21 @@ import vtiqa_jax
 from tests import made_up
 from tests.conftest import Command
 from vtiqa_jax import __main__, cli
+from vtiqa_jax.command_line import Group, parse
 from vtiqa_jax.data.datasets import koniq10k
 
 REPOSITORY = Path(__file__).parents[1]
 DOCS = REPOSITORY / "docs"
 DOCUMENTS = [*sorted(REPOSITORY.glob("*.md")), *sorted(DOCS.glob("*.md"))]
 PROGRAMS = {
-    "vtiqa": __main__.COMMANDS,
-    "python train.py": {"train": __main__.TRAIN},
-    "python eval.py": {"eval": __main__.EVAL},
-    "python -m convert": {"convert": __main__.CONVERT},
+    "vtiqa": __main__.VTIQA,
+    "python train.py": __main__.TRAIN,
+    "python eval.py": __main__.EVAL,
+    "python -m convert": __main__.CONVERT,
 }
 NOT_RUN = {
+    "uvicorn": "tests/test_server.py starts it itself",
+    "curl": "tests/test_server.py asks itself",
     "python3 -m venv": "needs a package index: CI types it",
     ". .venv/bin/activate": "of the line before",
     "pip install": "needs a package index: CI types it",
@@ -46,6 +48,7 @@ NOT_RUN = {
     "pytest": "is what runs this",
     "ruff": "CI types it",
     "pyright": "CI types it",
+    "lint-imports": "CI types it",
     "mkdocs": "needs the extra docs: CI types it",
     "pre-commit install": "changes the clone's git hooks",
     ".ci/": "CI itself",
@@ -78,36 +81,22 @@ class Understood(BaseException):
     """A script has read its options, and would begin."""
 
 
-def without_a_body(function: Callable[..., Any]) -> Callable[..., None]:
-    """A function of the same options that does nothing."""
-    return functools.wraps(function)(lambda *_, **__: None)
-
-
-class CommandsWithoutBodies(tyro.extras.SubcommandApp):
-    def command(self, func: Callable[..., Any] | None = None, **options: Any) -> Any:
-        if func is None:
-            return functools.partial(self.command, **options)
-        return super().command(without_a_body(func), **options)
-
-
 def read_options(script: Path, options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs a script with tyro until it has read its options, for it may take hours.
+    """Runs a script until it has read its options, for it may take hours.
 
     Raises:
         SystemExit: it does not understand them.
     """
-    assert "tyro." in script.read_text()
+    assert "run_script(" in script.read_text()
     if script.name == "bulk.py":
         pytest.importorskip("ray", reason='needs Ray Data: pip install "vtiqa-jax[bulk]"')
-    cli = tyro.cli
 
-    def only_read(function: Any, **settings: Any) -> None:
-        cli(without_a_body(function) if inspect.isfunction(function) else function, **settings)
+    def only_read(*given: Any) -> Callable[[], None]:
+        parse(*given)
         raise Understood
 
     monkeypatch.setattr(sys, "argv", [str(script), *options])
-    monkeypatch.setattr(tyro, "cli", only_read)
-    monkeypatch.setattr(tyro.extras, "SubcommandApp", CommandsWithoutBodies)
+    monkeypatch.setattr(cli, "parse", only_read)
     with contextlib.suppress(Understood):
         runpy.run_path(str(script), run_name="__main__")
 
@@ -120,7 +109,7 @@ def read_options(script: Path, options: list[str], monkeypatch: pytest.MonkeyPat
         ("benchmarks/pipeline.py feeding --count 3", "--count"),  # an option of another command
         ("benchmarks/pipeline.py feed", "feed"),
         ("experiments/fine_tuning.py final --release R --checkpoint I --out O", "--variant"),  # left out
-        ("experiments/frozen.py --tokens T --scores S --images", "--images"),
+        ("experiments/invariance.py --release", "--release"),
     ],
 )
 def test_a_wrong_option_of_a_script_is_seen(
@@ -136,9 +125,7 @@ def test_a_wrong_option_of_a_script_is_seen(
 def test_every_command_in_the_documents_is_understood(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     program = next((program for program in PROGRAMS if step.startswith(f"{program} ") or step == program), None)
     if program is not None:
-        words = shlex.split(step.removeprefix(program))
-        prefix = list(PROGRAMS[program])[:1] if program != "vtiqa" else []
-        cli.parse(cli.Group(PROGRAMS[program], ""), "vtiqa", prefix + words)
+        parse(PROGRAMS[program], program, shlex.split(step.removeprefix(program)))
     elif re.match(r"python \S+\.py", step):
         _, script, *options = shlex.split(step)
         read_options(REPOSITORY / script, options, monkeypatch)
@@ -148,15 +135,36 @@ def test_every_command_in_the_documents_is_understood(step: str, monkeypatch: py
         assert step.startswith(tuple(NOT_RUN)), "a command that nothing runs: test it, or say in NOT_RUN why not"
 
 
+def commands(group: Group, *above: str) -> list[list[str]]:
+    """The words that name every command."""
+    return [
+        words
+        for name, command in group.commands.items()
+        for words in (commands(command, *above, name) if isinstance(command, Group) else [[*above, name]])
+    ]
+
+
+@pytest.mark.parametrize("words", commands(__main__.VTIQA), ids=" ".join)
+def test_the_example_of_each_help_is_understood(words: list[str], command: Command) -> None:
+    status, said, _ = command(__main__.main, *words, "--help")
+    (example,) = re.findall(r"^Example: vtiqa (.*)", said, re.MULTILINE)
+    assert status == 0
+    assert shlex.split(example)[: len(words)] == words or words == ["train", "demo"]
+    parse(__main__.VTIQA, "vtiqa", shlex.split(example))
+
+
 # ---- the front: README.md, the site's contents, the files of the repository ----
 
 
 def test_every_python_block_is_run_here() -> None:
     assert {document.stem for document in DOCUMENTS if blocks(document, "python")} == {
         *RUN,
+        "adapters",  # by tests/adapters
+        "bench",
         "datasets",
         "export",
         "extending",
+        "server",
     }
 
 
@@ -211,7 +219,7 @@ def test_the_citation_is_of_this_version() -> None:
 
 # ---- the documents' Python ----
 
-RUN = ("scoring", "explain", "flax", "choosing")
+RUN = ("scoring", "explain", "flax", "choosing", "curator", "engineer", "researcher")
 """Documents with Python."""
 
 
@@ -224,11 +232,23 @@ def test_the_python_of_the_documents(
     pixels = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
     for name in ("a.jpg", "b.jpg"):
         Image.fromarray(pixels).save(tmp_path / name)
+    if document.stem == "curator":
+        (tmp_path / "scores").mkdir()
+        pairs = {
+            "good": (3.5, 90.0, None),
+            "bad": (2.5, 90.0, None),
+            "enlarged": (3.5, 40.0, None),
+            "plot": (3.5, 90.0, "no photo"),
+        }
+        columns = dict(zip(("low", "holds", "warning"), map(list, zip(*pairs.values(), strict=True)), strict=True))
+        pq.write_table(pa.table({"path": list(pairs), **columns}), tmp_path / "scores" / "part.parquet")
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"array_uint8_hwc": pixels, "pil_image": Image.fromarray(pixels)}
     for block in blocks(document, "python"):
         exec(block, names)
     said = capsys.readouterr().out
+    if document.stem == "curator":
+        assert names["good"] == ["good"]
     if document.stem == "flax":
         losses = [float(loss) for loss in re.findall(r"^loss (\S+)$", said, re.MULTILINE)]
         assert len(losses) == 10
@@ -237,7 +257,7 @@ def test_the_python_of_the_documents(
 
 def test_the_python_of_the_data_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = made_up.koniq10k(tmp_path / "path" / "to" / "koniq10k")
-    info = dataclasses.replace(koniq10k.INFO, count=len(scores), mean=float(np.mean(list(scores.values()))))
+    info = dataclasses.replace(koniq10k.INFO, count=len(scores), mean=float(np.mean(list(scores.values()))), width=None)
     monkeypatch.setattr(koniq10k, "INFO", info)
     monkeypatch.chdir(tmp_path)
     (block,) = blocks(DOCS / "datasets.md", "python")

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from vtiqa_jax.errors import ImageError, UserError
-from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import tiny_config
 from vtiqa_jax.models.params import init_params
-from vtiqa_jax.models.vtiqa import tiny_config
+from vtiqa_jax.scoring.scorer import Scorer
 
 
 @pytest.fixture(scope="module")

@@ -11,16 +11,16 @@ import pytest
 
 from vtiqa_jax.commands import convert
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.scorer import Scorer
-from vtiqa_jax.evaluation.spread import Spread
 from vtiqa_jax.export import onnx_vtiqa
 from vtiqa_jax.models import checkpoint, params, quantized
 from vtiqa_jax.models.adapt import with_soft_ends, without_soft_ends
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig, deit_small, tiny_config
 from vtiqa_jax.models.ends import soften_ends
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import ModelConfig, deit_small, tiny_config
 from vtiqa_jax.photos.resize import prepare
+from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling
+from vtiqa_jax.scoring.scorer import Scorer
 
 LOW, HIGH, REACH = 1.0, 5.0, 0.25
 
@@ -83,7 +83,7 @@ def test_a_model_with_soft_ends_stays_on_its_scale(wild: Checkpoint, photos: lis
     scores = before.score(photos)
     assert scores.min() < LOW and scores.max() > HIGH
     np.testing.assert_allclose(after.score(photos), soften(scores), atol=1e-5)
-    drawn = np.array([result.draws for result in after.stream(photos, spread=Spread(4))])
+    drawn = np.array([result.mosaic_scores for result in after.stream(photos, sampling=MosaicSampling(4))])
     assert drawn.shape == (12, 4) and LOW < drawn.min() < drawn.max() < HIGH
     worst = photos[int(scores.argmin())]
     assert before.explain(worst).scores.min() < LOW < after.explain(worst).scores.min()

@@ -20,9 +20,9 @@ from vtiqa_jax.commands import bulk
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation import plots
 from vtiqa_jax.evaluation.metrics import correlations
-from vtiqa_jax.evaluation.quality_map import QualityMap
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.photos import files
+from vtiqa_jax.scoring.quality_map import QualityMap
 
 NAMES = (
     "a b.jpg",
@@ -75,7 +75,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
 def test_scores_are_told_on_any_terminal(run: Run, photos: Path, model: Path, encoding: str) -> None:
     (photos / "broken-\u30cd.jpg").write_bytes(b"no photo")
-    status, out, error = run("score", photos, "--checkpoint", model, "--spread", 2, encoding=encoding)
+    status, out, error = run("score", photos, "--checkpoint", model, "--mosaic-samples", 2, encoding=encoding)
     assert (status, error) == (1, b"1 of 10 photos could not be read\n")
     sign = {"ascii": b"+-", "cp1252": b"\xb1", "utf-8": "±".encode()}[encoding]
     assert out.count(b" " + sign + b" ") == 1 + len(NAMES)
@@ -86,7 +86,7 @@ def test_scores_are_told_on_any_terminal(run: Run, photos: Path, model: Path, en
 
 def test_the_other_commands_tell_names_on_any_terminal(run: Run, photos: Path, model: Path, tmp_path: Path) -> None:
     chosen = [photos / NAMES[-1], photos / NAMES[-2]]
-    status, out, error = run("compare", *chosen, "--checkpoint", model, "--spread", 2)
+    status, out, error = run("compare", *chosen, "--checkpoint", model, "--mosaic-samples", 2)
     assert (status, error) == (0, b"")
     assert b"mean +- standard deviation" in out and b"h\xe9.jpg" in out and b"\\xe9\\u30cd.jpg" in out
     status, out, error = run("explain", photos, "--checkpoint", model, "--out", tmp_path / "maps")
@@ -260,7 +260,9 @@ def test_pictures_show_names_as_they_are(tmp_path: Path) -> None:
     scores = np.arange(5, dtype=np.float32)
     hostile = LabelScale("a$\\foo$ \u30cd", 0.0, 5.0)
     plots.scatter(tmp_path / "s.png", scores, scores + 1, correlations(scores, scores + 1), hostile)
-    found = QualityMap(np.eye(7, dtype=np.float32), np.linspace(0.1, 0.9, 7), hostile, np.zeros((20, 30, 3), np.uint8))
+    found = QualityMap(
+        np.eye(7, dtype=np.float32), np.linspace(0.1, 0.9, 7), hostile, photo=np.zeros((20, 30, 3), np.uint8)
+    )
     found.save(tmp_path / "m.png", "h\udce9$\\foo$ \u30cd.jpg")
     for name in ("s.png", "m.png"):
         assert cv2.imread(str(tmp_path / name)).std() > 5

@@ -15,13 +15,13 @@ import vtiqa_jax
 from tests.conftest import Command
 from vtiqa_jax import Scorer, UserError, __main__
 from vtiqa_jax.data import demo
-from vtiqa_jax.evaluation.quality_map import REGIONS, QualityMap
 from vtiqa_jax.models import views
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.params import Params, abstract_model, merge_params
-from vtiqa_jax.models.vtiqa import VTIQA, ModelConfig
+from vtiqa_jax.models.vtiqa import VTIQA
 from vtiqa_jax.photos.decode import decode, read
 from vtiqa_jax.photos.resize import prepare
+from vtiqa_jax.scoring.quality_map import REGIONS, QualityMap
 
 
 @pytest.fixture

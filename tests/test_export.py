@@ -24,9 +24,9 @@ from vtiqa_jax.export import onnx_vtiqa, stablehlo
 from vtiqa_jax.export.card import make_card
 from vtiqa_jax.export.onnx_graph import OPSET, Graph
 from vtiqa_jax.models import catalog, checkpoint, quantized, views
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig, tiny_config
 from vtiqa_jax.models.params import Params, hash_params, init_params
-from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
 from vtiqa_jax.photos.resize import prepare
 
 Change = Callable[[Any], object]

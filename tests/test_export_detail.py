@@ -17,16 +17,16 @@ from tests.conftest import Command
 from tests.test_export import leave_out, nothing, photo, set_attribute
 from vtiqa_jax import __main__ as program
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.export import onnx_detail, onnx_native, onnx_vtiqa, stablehlo
 from vtiqa_jax.export.onnx_graph import Graph
 from vtiqa_jax.models import checkpoint, quantized
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig, tiny_config
 from vtiqa_jax.models.detail import CAUSES
 from vtiqa_jax.models.params import Params, init_params
-from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
 from vtiqa_jax.photos.native import NativeViews
 from vtiqa_jax.photos.resize import Rgb, prepare, shrink
+from vtiqa_jax.scoring.scorer import Scorer
 
 CONFIG = tiny_config(
     depth=3, readout_blocks=(1, 2, 3), eval_mosaics=2, native_factors=(1, 2, 4, 8), native_blocks=(1, 2)

@@ -22,12 +22,12 @@ from tests.reasoned import draw_weights
 from tests.test_export_detail import blurred, expected, flat, large_params
 from vtiqa_jax import __main__ as program
 from vtiqa_jax.data import demo
-from vtiqa_jax.evaluation.quality_map import REGIONS
-from vtiqa_jax.evaluation.reasons import say_reasons
 from vtiqa_jax.export import web_page
 from vtiqa_jax.models import catalog, checkpoint, views
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
-from vtiqa_jax.models.vtiqa import tiny_config
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, tiny_config
+from vtiqa_jax.results.reasons import say_reasons
+from vtiqa_jax.scoring.quality_map import REGIONS
 
 REAL = os.environ.get("ONNXRUNTIME_WEB")
 """The folder of the npm package, for the test in a browser."""

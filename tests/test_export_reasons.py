@@ -18,17 +18,17 @@ from tests.reasoned import SCALE, draw_weights
 from tests.test_export import leave_out, nothing, photo, set_attribute
 from tests.test_export_detail import blurred, flat, open_session
 from vtiqa_jax import Scorer, __main__
-from vtiqa_jax.evaluation.reasons import Fault, name_faults, say_reasons
-from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.export import onnx_reasons, onnx_vtiqa, stablehlo, web_page
 from vtiqa_jax.export.card import describe_reasons
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import tiny_config
 from vtiqa_jax.models.false_alarms import DEFAULT_RATE, choose_thresholds
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.reasons import FALSE_ALARMS, FAULTS, RANGES
-from vtiqa_jax.models.vtiqa import tiny_config
 from vtiqa_jax.photos.resize import Rgb, prepare
+from vtiqa_jax.results.reasons import Fault, name_faults, say_reasons
+from vtiqa_jax.results.results import ScoreResult
 
 CONFIG = tiny_config(
     depth=3, readout_blocks=(2, 3), eval_mosaics=2, native_factors=(1, 2, 4), native_blocks=(1, 2), reasons=True

@@ -13,15 +13,15 @@ import pytest
 
 from tests.conftest import Command
 from vtiqa_jax import __main__
-from vtiqa_jax.data.distorted import UNTOUCHED
+from vtiqa_jax.data.distorted import PRISTINE
 from vtiqa_jax.data.manifest import ImageFolder, Manifest
-from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import checkpoint
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig, tiny_config
 from vtiqa_jax.models.params import init_params
-from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
 from vtiqa_jax.own_code import load_class, load_module
 from vtiqa_jax.photos.decode import decode
+from vtiqa_jax.scoring.scorer import Scorer
 from vtiqa_jax.training.recipe import Recipe
 
 REPOSITORY = Path(__file__).parents[1]
@@ -85,7 +85,7 @@ def test_its_commands_do_what_it_says(
     assert status == 0, error
     last = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
     assert np.isfinite(last["loss"])
-    logged = {"A loss": "rank", "A loss with photos of its own": "pairs", "A distortion": "order"}
+    logged = {"A loss": "rank", "A loss with extra photos": "pairs", "A distortion": "ranking"}
     assert [name for name in logged.values() if name in last] == [name for name in [logged.get(title)] if name]
     kind = load_module("docs/extending/registers.py").RegisterConfig if title == "A backbone" else ModelConfig
     trained = checkpoint.load(tmp_path / "checkpoint", kind)
@@ -135,15 +135,15 @@ def test_a_copy_is_shown_with_its_photo_and_has_to_score_lower(photos: Manifest)
 
 
 def test_the_series_show_the_new_distortion(photos: Manifest) -> None:
-    recipe = own("vignette.py:VignetteRecipe", chains=200)
+    recipe = own("vignette.py:VignetteRecipe", ladders=200)
     found = recipe.auxiliary_photos(photos, np.arange(40), SCALE)
-    chain = next(rows for rows in found.groups if "|vignette|" in found.photos.names[rows[-1]])
-    shown = [decode("", found.photos.images.read(found.photos.names[row])).pixels.astype(int) for row in chain]
-    assert found.photos.names[chain[0]].split("|")[1] == UNTOUCHED
+    ladder = next(rows for rows in found.groups if "|vignette|" in found.photos.names[rows[-1]])
+    shown = [decode("", found.photos.images.read(found.photos.names[row])).pixels.astype(int) for row in ladder]
+    assert found.photos.names[ladder[0]].split("|")[1] == PRISTINE
     corners = [pixels[:8, :8].mean() for pixels in shown]
     assert sorted(corners, reverse=True) == corners and corners[-1] < 0.2 * corners[0]
     assert all(abs(pixels[44:52, 44:52].mean() - shown[0][44:52, 44:52].mean()) < 3 for pixels in shown)
-    other = own("vignette.py:VignetteRecipe", chains=200, leave_out=("vignette",)).auxiliary_photos(
+    other = own("vignette.py:VignetteRecipe", ladders=200, leave_out=("vignette",)).auxiliary_photos(
         photos, np.arange(40), SCALE
     )
     assert not any("|vignette|" in found.photos.names[row] for row in other.groups.ravel())

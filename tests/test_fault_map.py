@@ -12,7 +12,6 @@ from tests.conftest import Command
 from tests.detailed import noisy
 from tests.reasoned import CONFIG, SCALE, draw_weights
 from vtiqa_jax import Scorer, UserError, __main__
-from vtiqa_jax.evaluation.fault_map import FaultMap
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.params import Params, abstract_model, merge_params
@@ -22,6 +21,7 @@ from vtiqa_jax.photos.decode import read
 from vtiqa_jax.photos.native import shrink_whole
 from vtiqa_jax.photos.place_grid import Region
 from vtiqa_jax.photos.resize import Rgb
+from vtiqa_jax.scoring.fault_map import FaultMap
 
 PATCH, VIEW = CONFIG.mosaic_patch, CONFIG.view_size
 

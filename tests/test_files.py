@@ -13,13 +13,13 @@ from vtiqa_jax.commands.selection import Selection
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation import plots
 from vtiqa_jax.evaluation.metrics import correlations
-from vtiqa_jax.evaluation.quality_map import QualityMap
-from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.gallery.looks import LOOKS
 from vtiqa_jax.gallery.page import GalleryHeader, open_gallery
 from vtiqa_jax.gallery.preview import Preview
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.photos import files, formats, own
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.scoring.quality_map import QualityMap
 
 
 def make(folder: Path, *names: str) -> None:
@@ -245,7 +245,7 @@ def test_a_report_is_no_photos(tmp_path: Path, scale: LabelScale) -> None:
 def test_maps_and_plots_are_no_photos(tmp_path: Path, scale: LabelScale) -> None:
     make(tmp_path, "a.jpg", "mine.jpg.png", "scatter.png")
     photo = np.zeros((8, 8, 3), np.uint8)
-    QualityMap(np.eye(2), np.array([0.25, 0.75]), scale, photo).save(tmp_path / "a.jpg.png", "caf\udce9.jpg")
+    QualityMap(np.eye(2), np.array([0.25, 0.75]), scale, photo=photo).save(tmp_path / "a.jpg.png", "caf\udce9.jpg")
     mos = np.arange(4.0)
     plots.scatter(tmp_path / "scatter-test.png", mos, mos, correlations(mos, mos), scale)
     found, left_out = look(tmp_path)

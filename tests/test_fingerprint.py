@@ -8,14 +8,15 @@ import jax
 import numpy as np
 import pytest
 
-from vtiqa_jax.evaluation.scorer import Scorer
-from vtiqa_jax.evaluation.spread import Spread
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models import fingerprint as fingerprints
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
-from vtiqa_jax.models.fingerprint import differences, fingerprint, identify
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig
+from vtiqa_jax.models.fingerprint import fingerprint, identify
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.results.identities import differences
+from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling
+from vtiqa_jax.scoring.scorer import Scorer
 
 
 @pytest.fixture
@@ -75,6 +76,8 @@ def test_settings_are_the_model_and_how_it_is_asked(made: Checkpoint) -> None:
     scorer = Scorer(made.config, made.params, made.scale, provenance=made.provenance)
     settings = scorer.settings()
     assert differences(identify(made, "float32"), settings) == ["decoders"]
-    assert differences(settings, scorer.settings(Spread(2))) == ["spread"]
-    assert differences(scorer.settings(Spread(2)), scorer.settings(Spread(2, seed=1))) == ["spread.seed"]
+    assert differences(settings, scorer.settings(MosaicSampling(2))) == ["mosaic sampling"]
+    assert differences(scorer.settings(MosaicSampling(2)), scorer.settings(MosaicSampling(2, seed=1))) == [
+        "mosaic sampling.seed"
+    ]
     assert {"pillow", "opencv-python-headless"} <= settings["decoders"].keys()

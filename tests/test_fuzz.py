@@ -21,9 +21,9 @@ from tests.photo_files import (
 )
 from vtiqa_jax.errors import ImageError
 from vtiqa_jax.models import checkpoint
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import ModelConfig
 from vtiqa_jax.photos.decode import decode, open_photo
 
 

@@ -21,14 +21,13 @@ from hypothesis import strategies as st
 from vtiqa_jax import atomic
 from vtiqa_jax.choosing.stacks import Stack
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.gallery import page, preview
 from vtiqa_jax.gallery.page import GalleryHeader, open_gallery
 from vtiqa_jax.gallery.preview import make_preview
-from vtiqa_jax.models.checkpoint import LabelScale
-from vtiqa_jax.models.vtiqa import Kind, ModelConfig, tiny_config
+from vtiqa_jax.models.config import Kind, LabelScale, ModelConfig, tiny_config
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import Rgb, prepare
+from vtiqa_jax.results.results import ScoreResult
 
 HEADER = GalleryHeader("holiday", "a model", LabelScale("test", 1.0, 5.0), "vtiqa score holiday", "today")
 TINY = tiny_config()

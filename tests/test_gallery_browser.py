@@ -14,15 +14,15 @@ import pytest
 
 from tests.test_gallery import HEADER, noise, previewed
 from vtiqa_jax.choosing.stacks import Stack
-from vtiqa_jax.evaluation import columns
-from vtiqa_jax.evaluation.columns import Column
-from vtiqa_jax.evaluation.detail_map import DetailMap
-from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.gallery.page import GalleryHeader, open_gallery
-from vtiqa_jax.gallery.preview import encode_jpeg
+from vtiqa_jax.gallery.page import SCRIPT, GalleryHeader, open_gallery
 from vtiqa_jax.gallery.zooms import Zoom, ZoomedMap
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
+from vtiqa_jax.photos.jpeg import encode_jpeg
 from vtiqa_jax.photos.place_grid import Region
+from vtiqa_jax.results import columns
+from vtiqa_jax.results.columns import Column
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.scoring.detail_map import DetailMap
 
 playwright = pytest.importorskip("playwright.sync_api", reason='needs Playwright: pip install "vtiqa-jax[dev]"')
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -100,6 +100,37 @@ def names(page: Page) -> list[str]:
 def numbers(page: Page) -> list[int]:
     """Of the shown photos, by their place in the report."""
     return [[*NAMES, "broken.jpg"].index(name) for name in names(page)]
+
+
+def test_a_browser_itself_loads_the_modules(browser: Any, report: Path) -> None:
+    """As editors read them, from a server: the one script that is made of them is no dialect."""
+    text = re.sub('<meta http-equiv="Content-Security-Policy".*?>', "", (report / "index.html").read_text())
+    module = '<script type="module" src="/gallery/scripts/main.js"></script>'
+    text, count = re.subn("<script>.*?</script>", module, text, flags=re.DOTALL)
+    assert count == 1
+    package = SCRIPT.parents[2]
+
+    def answer(route: Any) -> None:
+        file = package / route.request.url.removeprefix("http://report/")
+        if file.suffix == ".js":
+            route.fulfill(path=file, content_type="text/javascript")
+        elif file == package:
+            route.fulfill(body=text, content_type="text/html")
+        else:
+            route.abort()
+
+    page = browser.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.route("http://report/**", answer)
+    page.goto("http://report/")
+    expect(page.locator("#shown")).to_have_text("16 photos")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("k")
+    page.keyboard.press("Enter")
+    expect(page.locator("#keep")).to_have_attribute("aria-pressed", "true")
+    page.close()
+    assert wrong == []
 
 
 ORDER = sorted(range(15), key=lambda number: -SCORES[number])
@@ -203,6 +234,34 @@ def test_the_keys(page: Page) -> None:
     assert page.locator("#search").input_value() == "xk"
 
 
+def test_keys_work_before_anything_has_the_focus(page: Page) -> None:
+    """From the page's start, and from where one has scrolled to: what is marked is what one sees."""
+    shown = names(page)
+    page.keyboard.press("ArrowDown")
+    assert focused(page) == shown[0]
+    page.keyboard.press("ArrowRight")
+    assert focused(page) == shown[1]
+    page.reload()
+    page.keyboard.press("k")
+    assert focused(page) == shown[0]
+    expect(page.locator("#marked")).to_have_text("1 kept, 0 rejected")
+    page.set_viewport_size({"width": 500, "height": 400})
+    page.reload()
+    page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    page.keyboard.press("x")
+    expect(page.locator(".card:focus")).to_be_in_viewport()
+    assert focused(page) != shown[0]
+    expect(page.locator("#marked")).to_have_text("1 kept, 1 rejected")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("Home")  # scrolls, as ever
+    page.wait_for_function("() => window.scrollY === 0")
+    assert page.evaluate("document.activeElement === document.body")
+    page.click("#help-button")
+    page.keyboard.press("Escape")
+    page.keyboard.press("x")  # a button has the focus
+    expect(page.locator("#marked")).to_have_text("1 kept, 1 rejected")
+
+
 def open_photo(page: Page, number: int) -> None:
     page.locator("#grid .card", has_text=NAMES[number]).click()
 
@@ -224,6 +283,23 @@ def test_a_photo(page: Page, report: Path) -> None:
     assert page.locator("#photo").get_attribute("src") == "../%3C/50%25%20%231%3F.jpg"
     expect(page.locator("#photo")).not_to_have_js_property("naturalWidth", 0)
     expect(page.locator("#fallback")).to_be_hidden()
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+def test_a_name_has_a_line_of_its_own(browser: Any, detailed: Path, width: int) -> None:
+    """However narrow the photo: what has no room is in the hint."""
+    page, wrong = watched(browser)
+    page.set_viewport_size({"width": width, "height": 740})
+    page.goto((detailed / "index.html").as_uri())
+    for card in page.locator(".card").all():
+        name, picture = card.locator(".name").bounding_box(), card.locator(".picture").bounding_box()
+        assert name["width"] > 0.75 * picture["width"]
+        assert name["y"] + name["height"] <= card.bounding_box()["y"] + card.bounding_box()["height"] + 0.5
+        assert card.locator(".numbers").evaluate("e => e.scrollWidth <= e.clientWidth"), "no number is cut"
+        hint = card.locator(".name").evaluate("e => e.closest('[title]').title")
+        assert hint.endswith(card.locator(".name").inner_text())
+    page.context.close()
+    assert wrong == []
 
 
 def test_an_original_that_is_gone_is_shown_by_its_thumbnail(page: Page) -> None:

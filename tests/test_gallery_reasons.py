@@ -11,9 +11,9 @@ from tests.test_gallery import HEADER, noise, previewed
 from tests.test_gallery_browser import browser as browser
 from tests.test_gallery_browser import names, watched
 from tests.test_gallery_browser import pytestmark as pytestmark
-from vtiqa_jax.evaluation.reasons import WORDS, Fault, name_faults
-from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.gallery.page import open_gallery
+from vtiqa_jax.results.reasons import WORDS, Fault, name_faults
+from vtiqa_jax.results.results import ScoreResult
 
 playwright = pytest.importorskip("playwright.sync_api", reason='needs Playwright: pip install "vtiqa-jax[dev]"')
 expect = playwright.expect

@@ -15,8 +15,10 @@ import pytest
 from vtiqa_jax import sharding
 from vtiqa_jax.data.image_cache import ImageCache
 from vtiqa_jax.data.loader import ImageStore
+from vtiqa_jax.models.compute_dtype import ComputeDtype
+from vtiqa_jax.models.config import deit_small
 from vtiqa_jax.models.params import Params, abstract_model, init_params, merge_params
-from vtiqa_jax.models.vtiqa import ComputeDtype, Implementation, deit_small, select_implementation
+from vtiqa_jax.models.vit import Implementation, select_implementation
 
 pytestmark = [
     pytest.mark.skipif(jax.default_backend() != "gpu", reason="needs an NVIDIA GPU"),
@@ -34,7 +36,7 @@ from timing import Trainer, photos
 from vtiqa_jax import sharding
 from vtiqa_jax.data.loader import ImageStore
 from vtiqa_jax.models import params
-from vtiqa_jax.models.vtiqa import deit_small
+from vtiqa_jax.models.config import deit_small
 from vtiqa_jax.training.finetune import FinetuneRecipe
 config = deit_small(depth=4)
 store = ImageStore(photos(64, config, 0), sharding.data_mesh(), on_device=True)

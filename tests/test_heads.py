@@ -21,7 +21,6 @@ from vtiqa_jax.data.datasets import biq2021
 from vtiqa_jax.data.manifest import ImageFolder, Manifest, read_csv
 from vtiqa_jax.data.native_ladders import LADDERS, Cause
 from vtiqa_jax.errors import ImageError, UserError
-from vtiqa_jax.evaluation.scorer import NO_PHOTOGRAPH, Scorer
 from vtiqa_jax.heads import build, faulty, photographs, places, versions
 from vtiqa_jax.heads.curve import fit_curve, measure_octaves
 from vtiqa_jax.heads.detail import BLUR, MOST_OCTAVES, FitOptions, expected_octaves, fit_detail, misheld
@@ -30,13 +29,14 @@ from vtiqa_jax.heads.places import Places, PlacesCache
 from vtiqa_jax.heads.versions import Version, make_versions
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.adapt import with_soft_ends, without_detail, without_novelty, without_soft_ends
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig, tiny_config
 from vtiqa_jax.models.detail import CAUSES, NO_STRUCTURE, DetailHead
 from vtiqa_jax.models.params import Params, init_params, merge_params
-from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.metadata import is_as_taken
 from vtiqa_jax.photos.stderr import quiet_decoders
+from vtiqa_jax.scoring.scorer import NO_PHOTOGRAPH, Scorer
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from PIL import Image
 
 from tests.photo_files import HEIC, as_dng, encoded, tiff
 from vtiqa_jax.errors import ImageError
-from vtiqa_jax.models.vtiqa import deit_small
+from vtiqa_jax.models.config import deit_small
 from vtiqa_jax.photos import damage, formats, headers, heif, limits, pillow
 from vtiqa_jax.photos.decode import decode, open_photo, read
 from vtiqa_jax.photos.resize import prepare

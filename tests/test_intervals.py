@@ -16,19 +16,19 @@ from vtiqa_jax.commands.compare import say_preferred
 from vtiqa_jax.commands.heads import read_held_out
 from vtiqa_jax.data.manifest import ImageFolder, Manifest
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.columns import score_columns
-from vtiqa_jax.evaluation.preference import probability_preferred
-from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.export import onnx_vtiqa, stablehlo
 from vtiqa_jax.heads.held_out import LEAST, SPREAD, score_features, with_intervals
 from vtiqa_jax.heads.intervals import fit_errors, fit_kinds, fit_opinions, weighted_quantiles
 from vtiqa_jax.models import checkpoint
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, tiny_config
 from vtiqa_jax.models.intervals import HIGH, LOW, QUANTILES, Intervals, Sureness
 from vtiqa_jax.models.params import Params, init_params, rescale_head
-from vtiqa_jax.models.vtiqa import tiny_config
 from vtiqa_jax.photos.resize import prepare
+from vtiqa_jax.results.columns import score_columns
+from vtiqa_jax.results.preference import probability_preferred
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.scoring.scorer import Scorer
 from vtiqa_jax.training.novelty import read_features
 
 FEATURES = 12
@@ -189,7 +189,7 @@ def test_a_result_has_an_interval_and_a_score_is_as_without(sure: Checkpoint) ->
     without = score(plain, photos)
     assert [r.score for r in without] == pytest.approx([r.score for r in found], abs=1e-5)
     assert {(r.low, r.high, r.deviation, r.opinion_spread) for r in without} == {(None,) * 4}
-    shown = {column.name: column for column in score_columns(spread=False)}
+    shown = {column.name: column for column in score_columns(mosaics=False)}
     assert shown["low"].show(found[0]).strip() == f"{found[0].low:.1f} to {found[0].high:.1f}"
     assert shown["low"].show(without[0]).strip() == ""
 
@@ -320,12 +320,14 @@ def test_the_command_compares_by_people(sure: Checkpoint, tmp_path: Path, comman
     results = score(sure, [np.asarray(Image.open(path)) for path in paths])
     for result in results:
         assert f"{result.score:.4f} (people say {result.low:.1f} to {result.high:.1f})" in out
-    status, out, _ = command(__main__.main, "compare", *paths, "--checkpoint", tmp_path / "model", "--spread", 2)
+    status, out, _ = command(
+        __main__.main, "compare", *paths, "--checkpoint", tmp_path / "model", "--mosaic-samples", 2
+    )
     assert status == 0 and "the mean opinion of thirty people prefers" in out and "2 mosaics" in out
 
 
 def test_lines_stay_in_columns_on_a_scale_to_100() -> None:
-    (column,) = (column for column in score_columns(spread=False) if column.name == "low")
+    (column,) = (column for column in score_columns(mosaics=False) if column.name == "low")
     ends = (4.0, 6.2), (52.1, 100.0), (None, None)
     assert len({len(column.show(ScoreResult("a.jpg", 77.0, low=low, high=high))) for low, high in ends}) == 1
 

@@ -16,7 +16,7 @@ from vtiqa_jax.data.manifest import ImageFolder, Manifest
 from vtiqa_jax.data.splits import Split
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import checkpoint, params
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.config import ModelConfig
 
 pytestmark = pytest.mark.usefixtures("usual_promotion")
 
@@ -83,19 +83,21 @@ def test_the_order_of_the_names_changes_no_bit(releases: Path, tmp_path: Path, c
         results = json.loads((tmp_path / str(number) / "result.json").read_text())
         assert set(results["within"]) == {"cid2013", "koniq10k", "mine"}
         assert all(f"\n{name} " in said for name in results["within"])
-    for name in ("cid2013",):
-        given = ("--releases", releases, "--partial", "--checkpoint", tmp_path / "0" / "checkpoint")
-        status, _, error = command(program.main, "eval", "datasets", "--on", name, *given, "--out", tmp_path / "all")
-        assert "the model was trained on photos of this set" in error
-        names = datasets.read(name, releases / name, partial=True).photos.names
-        split = json.loads((tmp_path / "0" / "split.json").read_text())
-        file = tmp_path / "0" / "split.json"
-        loaded = split_files.load(file, names, val_fraction=0.0, seed=0, data_set=name)
-        for part in ("train", "val", "test"):
-            own = {photo.removeprefix(f"{name}/") for photo in split[part] if photo.startswith(f"{name}/")}
-            assert {names[row] for row in getattr(loaded, part)} == own
-        with pytest.raises(UserError, match="which is not among the"):
-            split_files.load(file, names, val_fraction=0.0, seed=0)
+    file, trained = tmp_path / "0" / "split.json", tmp_path / "0" / "checkpoint"
+    given = ("bench", releases, "--only", "cid2013", "--partial", "--checkpoint", trained, "--out", tmp_path / "b.json")
+    status, _, error = command(program.main, *given)
+    assert status == 2 and "the model was trained on photos of this set" in error
+    status, said, error = command(program.main, *given, "--split-files", f"cid2013={file}")
+    assert status == 0 and "test of split.json *" in said
+    names = datasets.read("cid2013", releases / "cid2013", partial=True).photos.names
+    split = json.loads(file.read_text())
+    loaded = split_files.load(file, names, val_fraction=0.0, seed=0, data_set="cid2013")
+    for part in ("train", "val", "test"):
+        own = {photo.removeprefix("cid2013/") for photo in split[part] if photo.startswith("cid2013/")}
+        assert {names[row] for row in getattr(loaded, part)} == own
+    assert json.loads((tmp_path / "b.json").read_text())["datasets"]["cid2013"]["photos"] == len(loaded.test)
+    with pytest.raises(UserError, match="which is not among the"):
+        split_files.load(file, names, val_fraction=0.0, seed=0)
     models = [checkpoint.load(tmp_path / str(number) / "checkpoint") for number in (0, 1)]
     assert str(models[0].scale).startswith("standard deviations of cid2013, koniq10k, mine scale, -3 to 3")
     for name, array in models[0].params.items():

@@ -21,10 +21,10 @@ from vtiqa_jax.heads.alarms import fit_thresholds
 from vtiqa_jax.heads.lessons import JUDGED_TIMES, LARGE_VERSIONS, NOBODY, SCORED_VERSIONS, SEEN, WHOLE_TIMES
 from vtiqa_jax.heads.reasons import ordinal_loss
 from vtiqa_jax.heads.seen import Seen, SeenCache
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, tiny_config
 from vtiqa_jax.models.params import init_params
 from vtiqa_jax.models.reasons import FALSE_ALARMS, FAULTS, TONES
-from vtiqa_jax.models.vtiqa import tiny_config
 
 NAMES = ("large.jpg", "judged_large.jpg", "judged.jpg", "broken.jpg", "scored.jpg")
 

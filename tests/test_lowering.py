@@ -15,8 +15,10 @@ from flax import nnx
 from jax._src.cudnn import fused_attention_stablehlo
 
 from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.compute_dtype import ComputeDtype
+from vtiqa_jax.models.config import ModelConfig, tiny_config
 from vtiqa_jax.models.params import Params, abstract_model, init_params, merge_params
-from vtiqa_jax.models.vtiqa import ComputeDtype, Implementation, ModelConfig, select_implementation, tiny_config
+from vtiqa_jax.models.vit import Implementation, select_implementation
 
 SIZES = tiny_config(embed_dim=128, num_heads=2, depth=3, mosaic_patch=8, global_resize=64)
 """Heads of 64 channels and an odd number of tokens (197), as real ones: cuDNN does not take any size."""

@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vtiqa_jax.commands.eval import _compute_row
 from vtiqa_jax.data.manifest import ImageFolder, Manifest
 from vtiqa_jax.evaluation import metrics, plots, report
 from vtiqa_jax.evaluation.metrics import METRICS, Metric, correlations, within_groups
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.training import logger
 
 
@@ -75,6 +74,12 @@ def test_the_logistic_undoes_a_logistic() -> None:
     assert np.isnan(metrics.fit_logistic(scores[:3], mos[:3])).all(), "four parameters need more than three photos"
 
 
+def test_a_logistic_that_says_the_same_of_all_photos_is_none() -> None:
+    """Scores that tell nothing: the best curve may be a level line, of which correlations are noise."""
+    level = metrics.fit_logistic(np.array([0.0, 0.0, 1.0, 1.0, 2.0, 2.0]), np.array([1.0, 2.0, 1.0, 2.0, 1.0, 2.0]))
+    assert np.isnan(level).all()
+
+
 def test_the_logistic_keeps_the_order() -> None:
     rng = np.random.default_rng(1)
     scores = rng.standard_normal(100)
@@ -121,7 +126,7 @@ def test_a_new_metric_is_one_entry(
     report.write_splits_summary(tmp_path, [result | {"selected_on": None}] * 2)
     assert "MAE 1.0000 (1.0000 to 1.0000)" in capsys.readouterr().out
     assert (tmp_path / "splits.csv").read_text().startswith("split,plcc,srcc,krcc,rmse,mae\n")
-    assert _compute_row(scores, mos)["mae"] == 1.0
+    assert metrics.compare(scores, mos)["mae"] == 1.0
     entry = {"epoch": 1, "loss": 0.5, "lr": 1e-3, "photos_per_second": 9.0, "note": "", **dict.fromkeys(METRICS)}
     header, line = logger.format_header(), logger.format_epoch(entry | {"mae": 0.125}, None)
     assert header[: header.index("MAE") + 3].split()[-1] == "MAE"

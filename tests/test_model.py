@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import views
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.compute_dtype import ComputeDtype
+from vtiqa_jax.models.config import LabelScale, ModelConfig, deit_base, deit_small, deit_tiny, tiny_config
 from vtiqa_jax.models.original import OriginalVTIQA
 from vtiqa_jax.models.params import (
     Params,
@@ -21,16 +22,9 @@ from vtiqa_jax.models.params import (
     merge_params,
     param_shapes,
 )
-from vtiqa_jax.models.vtiqa import (
-    VTIQA,
-    ComputeDtype,
-    Implementation,
-    ModelConfig,
-    deit_base,
-    deit_small,
-    deit_tiny,
-    tiny_config,
-)
+from vtiqa_jax.models.vit import Implementation
+from vtiqa_jax.models.vtiqa import VTIQA
+from vtiqa_jax.scoring.scorer import Scorer
 
 
 @pytest.fixture(scope="module")

@@ -23,19 +23,20 @@ from tests.reasoned import CONFIG, SCALE, draw_weights
 from vtiqa_jax import Fault, Scorer, UserError, __main__
 from vtiqa_jax.commands.compare import say_worse
 from vtiqa_jax.commands.display import Display
-from vtiqa_jax.evaluation import score_cache
-from vtiqa_jax.evaluation.columns import bulk_columns, score_columns
-from vtiqa_jax.evaluation.reasons import ALIASES, LEVELS, WORDS, find_fault, name_faults
-from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.evaluation.score_table import ScoreTable
-from vtiqa_jax.evaluation.spread import Spread
 from vtiqa_jax.models import checkpoint, quantized
 from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import tiny_config
 from vtiqa_jax.models.false_alarms import DEFAULT_RATE, choose_thresholds
 from vtiqa_jax.models.params import Params, abstract_model, init_params, merge_params
 from vtiqa_jax.models.reasons import FALSE_ALARMS, FAULTS, SCREEN_FAULTS
-from vtiqa_jax.models.vtiqa import VTIQA, tiny_config
+from vtiqa_jax.models.vtiqa import VTIQA
 from vtiqa_jax.photos.resize import Rgb
+from vtiqa_jax.results import score_cache
+from vtiqa_jax.results.columns import bulk_columns, score_columns
+from vtiqa_jax.results.reasons import ALIASES, LEVELS, WORDS, find_fault, name_faults
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.results.score_table import ScoreTable
+from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling
 
 CHANCE = [f"p_{name}" for name in FAULTS]
 
@@ -98,7 +99,7 @@ def test_strengths_are_the_head_s(
 
 def test_drawn_mosaics_change_no_reason(scorer: Scorer, photos: list[Rgb], found: list[ScoreResult]) -> None:
     """Their step takes stored photos, of which the global view is a part."""
-    for drawn, plain in zip(scorer.stream(photos, spread=Spread(2)), found, strict=True):
+    for drawn, plain in zip(scorer.stream(photos, sampling=MosaicSampling(2)), found, strict=True):
         np.testing.assert_allclose(
             [fault.strength for fault in drawn.faults], [fault.strength for fault in plain.faults], atol=1e-4
         )
@@ -123,7 +124,7 @@ def test_a_model_without_reasons_says_nothing_of_them(photos: list[Rgb]) -> None
     plain = Scorer(config, init_params(config, 0), SCALE)
     (result,) = plain.stream(photos[0])
     assert result.faults == () and {"reasons", "faults"} <= plain.unknown
-    for column in score_columns(spread=True, reasons=True):
+    for column in score_columns(mosaics=True, reasons=True):
         if column.read:
             assert column.value(result) is None
 
@@ -179,11 +180,11 @@ def test_another_rate_computes_nothing_again(drawn_weights: Params, photos: list
     loose, strict = (Scorer(CONFIG, drawn_weights, SCALE, false_alarms=rate) for rate in (0.1, 0.005))
     assert loose.settings() == strict.settings()
     with score_cache.open_cache(tmp_path / "c", loose.settings()) as cache:
-        assert cache.known(photo) is None
+        assert cache.get(photo) is None
         (first,) = loose.stream([photo])
         cache.add(first)
     with score_cache.open_cache(tmp_path / "c", strict.settings()) as cache:
-        (again,) = strict.stream([photo], known=cache.known)
+        (again,) = strict.stream([photo], cached=cache.get)
     (fresh,) = strict.stream([photo])
     assert again.faults == fresh.faults
     assert again.reasons != first.reasons
@@ -244,7 +245,7 @@ def test_noise_and_blur_are_the_common_ones() -> None:
 
 def test_probabilities_are_columns_when_they_are_asked_for() -> None:
     for columns, asked in (
-        (score_columns(spread=False), score_columns(spread=False, reasons=True)),
+        (score_columns(mosaics=False), score_columns(mosaics=False, reasons=True)),
         (bulk_columns(), bulk_columns(reasons=True)),
     ):
         names, more = ([column.name for column in some] for some in (columns, asked))
@@ -253,7 +254,7 @@ def test_probabilities_are_columns_when_they_are_asked_for() -> None:
 
 
 def values(result: ScoreResult) -> dict[str, object]:
-    return {column.name: column.value(result) for column in score_columns(spread=False, reasons=True)}
+    return {column.name: column.value(result) for column in score_columns(mosaics=False, reasons=True)}
 
 
 def test_nothing_named_is_not_nothing_known() -> None:

@@ -8,14 +8,13 @@ import jax
 import numpy as np
 import pytest
 
-from vtiqa_jax.evaluation.scorer import Scorer
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale, tiny_config
 from vtiqa_jax.models.params import init_params
-from vtiqa_jax.models.vtiqa import tiny_config
 from vtiqa_jax.photos import native
 from vtiqa_jax.photos.native import NativeViews, Places, choose_places, cut_places
 from vtiqa_jax.photos.preparation import Preparation
 from vtiqa_jax.photos.resize import Cut, shrink
+from vtiqa_jax.scoring.scorer import Scorer
 
 
 def grey(height: int, width: int, level: int = 128) -> np.ndarray:

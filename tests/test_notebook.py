@@ -12,10 +12,9 @@ import pytest
 from PIL import Image
 
 import vtiqa_jax
-from vtiqa_jax.evaluation.scorer import Scorer
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.scoring.scorer import Scorer
 
 
 @pytest.fixture(scope="module")

@@ -10,14 +10,14 @@ from PIL import Image, ImageDraw
 
 import vtiqa_jax
 from vtiqa_jax.data import demo
-from vtiqa_jax.evaluation.scorer import NO_PHOTOGRAPH, NO_STRUCTURE, Scorer
-from vtiqa_jax.evaluation.spread import Spread
 from vtiqa_jax.export import onnx_vtiqa, stablehlo
 from vtiqa_jax.models import checkpoint, quantized
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig, tiny_config
 from vtiqa_jax.models.params import Params, init_params
-from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
 from vtiqa_jax.photos.resize import prepare
+from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling
+from vtiqa_jax.scoring.scorer import NO_PHOTOGRAPH, NO_STRUCTURE, Scorer
 from vtiqa_jax.training.novelty import MARGIN, fit_novelty, read_features, vary, with_novelty
 
 
@@ -47,19 +47,19 @@ def scorer(made: Checkpoint) -> Scorer:
     return Scorer(made.config, made.params, made.scale)
 
 
-@pytest.mark.parametrize("spread", [None, Spread(2)])
+@pytest.mark.parametrize("sampling", [None, MosaicSampling(2)])
 def test_what_is_no_photograph_is_scored_with_a_warning(
-    spread: Spread | None,
+    sampling: MosaicSampling | None,
     model: Checkpoint,
     config: ModelConfig,
     weights: Params,
     photographs: list[np.ndarray],
     stripes: list[np.ndarray],
 ) -> None:
-    found = list(scorer(model).stream([*photographs, *stripes], spread=spread))
+    found = list(scorer(model).stream([*photographs, *stripes], sampling=sampling))
     assert [result.warning for result in found] == [None] * 9 + [NO_PHOTOGRAPH] * 7
     plain = dataclasses.replace(model, config=config, params=weights)
-    without = list(scorer(plain).stream([*photographs, *stripes], spread=spread))
+    without = list(scorer(plain).stream([*photographs, *stripes], sampling=sampling))
     assert {result.warning for result in without} == {None}
     np.testing.assert_allclose([r.score for r in found], [r.score for r in without], atol=1e-5)  # type: ignore[misc]
 

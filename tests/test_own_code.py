@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from tests.conftest import Command
-from vtiqa_jax import __main__, cli
+from vtiqa_jax import __main__
+from vtiqa_jax.command_line import parse
 from vtiqa_jax.data.manifest import ImageFolder, Manifest
 from vtiqa_jax.data.splits import Split
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.models.checkpoint import LabelScale
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.own_code import load_class, load_module
 from vtiqa_jax.training.finetune import FinetuneRecipe
 from vtiqa_jax.training.options import TrainOptions
@@ -36,6 +36,11 @@ class Mine(FinetuneRecipe):
 class Half(Recipe):
     """Lacks everything."""
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bare(FinetuneRecipe):
+    """Has no default."""
+    bits: int
+
 class Alone:
     """No recipe."""
 '''
@@ -53,8 +58,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def asked(*words: str) -> TrainOptions:
     """The options that a training would get."""
-    call = cli.parse(__main__.TRAIN, "vtiqa train", ["manifest", "--scores", "S", "--images", "I", *words])
-    return call.keywords["options"]  # type: ignore[attr-defined]
+    call = parse(__main__.TRAIN, "vtiqa train", ["manifest", "--scores", "S", "--images", "I", *words])
+    return call.keywords["options"]
 
 
 @pytest.mark.parametrize("where", ["mine.py:Mine", "mine:Mine", "./mine.py:Mine"])
@@ -62,12 +67,12 @@ def test_a_recipe_of_ones_own_has_its_options(folder: Path, where: str) -> None:
     before = list(sys.path)
     recipe = asked("--recipe.strength", "2", "--recipe", where, "--recipe.epochs", "3", "--keep-head").recipe
     assert (type(recipe).__name__, recipe.strength, recipe.epochs) == ("Mine", 2.0, 3)  # type: ignore[attr-defined]
-    assert asked(f"--recipe={where}").recipe.strength == asked(f"recipe:{where}").recipe.strength == 0.25  # type: ignore[attr-defined]
+    assert asked(f"--recipe={where}").recipe.strength == 0.25  # type: ignore[attr-defined]
     assert sys.path == before
 
 
 def test_the_packages_recipes_are_chosen_alike() -> None:
-    for words in (["--recipe", "published"], ["--recipe=published"], ["recipe:published"]):
+    for words in (["--recipe", "published"], ["--recipe=published"]):
         assert asked(*words, "--recipe.max-epochs", "5").recipe == PublishedRecipe(max_epochs=5)
     assert asked("--recipe.epochs", "5").recipe == asked("--recipe", "finetune", "--recipe.epochs", "5").recipe
     assert asked().recipe == FinetuneRecipe()
@@ -77,11 +82,13 @@ def test_the_packages_recipes_are_chosen_alike() -> None:
     ("where", "said"),
     [
         ("none.py:Mine", "none.py: no such file"),
-        ("", "--recipe needs a value, FILE.py:CLASS say"),
-        ("--keep-head", "--recipe needs a value, FILE.py:CLASS say"),
+        ("--keep-head", "--recipe needs a value."),
+        ("mine.py:Mine --recipe published", "Parameter --recipe specified multiple times."),
+        ("publishd", "--recipe takes finetune, published, FILE.py:CLASS or MODULE:CLASS, not publishd"),
         ("mine.py", "mine.py: name a class as FILE.py:CLASS or MODULE:CLASS"),
         ("mine.py:", "name a class as FILE.py:CLASS"),
-        ("mine.py:Other", "mine.py has no Other; it has Mine, Half"),
+        ("mine.py:Other", "mine.py has no Other; it has Mine, Half, Bare"),
+        ("mine.py:Bare", "Bare in mine.py: bits needs a default"),
         ("mine.py:beside", "beside in mine.py is no subclass of vtiqa_jax.training.recipe.Recipe"),
         ("mine.py:Alone", "Alone in mine.py is no subclass of vtiqa_jax.training.recipe.Recipe"),
         ("mine.py:Half", "Half in mine.py lacks augment, learning_rate, loss, optimizer, update_schedule"),
@@ -93,7 +100,7 @@ def test_the_packages_recipes_are_chosen_alike() -> None:
 def test_what_is_wrong_with_it_is_one_line(folder: Path, command: Command, where: str, said: str) -> None:
     (folder / "broken.py").write_text("1 / 0\n")
     (folder / "wrong.py").write_text("class Mine(\n")
-    words = ("train", "manifest", "--scores", "S", "--images", "I", "--recipe", where)
+    words = ("train", "manifest", "--scores", "S", "--images", "I", "--recipe", *where.split())
     status, _, error = command(__main__.main, *words)
     assert (status, error.count("\n")) == (2, 1)
     assert said in error
@@ -104,7 +111,7 @@ def test_its_options_are_in_the_help_and_misspelt_ones_are_told(folder: Path, co
     _, shown, _ = command(__main__.main, *words, "--help")
     assert "--recipe.strength" in shown and "How strong" in shown
     status, _, error = command(__main__.main, *words, "--scores", "S", "--images", "I", "--recipe.strenght", "1")
-    assert (status, "did you mean --recipe.strength?" in error) == (2, True)
+    assert (status, "Did you mean --recipe.strength?" in error) == (2, True)
 
 
 @pytest.mark.parametrize("decorator", ["", "@dataclasses.dataclass"])

@@ -8,16 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
-from tests import made_up
 from tests.conftest import Command
 from vtiqa_jax import __main__ as program
-from vtiqa_jax.commands import eval as eval_commands
 from vtiqa_jax.commands import train as train_commands
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.models import checkpoint
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import ModelConfig
 
 
 @pytest.fixture
@@ -112,28 +110,3 @@ def test_eval_knows_scores_of_which_lower_ones_are_better(
         # A model that was trained so has the CSV's direction already.
         assert found["dmos", True][figure] == found["dmos", False][figure] == pytest.approx(plain[figure])
     assert found["mos", True]["rmse"] is None and found["dmos", True]["rmse"] == plain["rmse"]
-
-
-@pytest.mark.parametrize("better", [True, False])
-def test_across_data_sets_a_model_of_dmos_is_turned_round(
-    tmp_path: Path,
-    config: ModelConfig,
-    weights: Params,
-    command: Command,
-    better: bool,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """In all of them higher MOS are better."""
-    made_up.rbid(tmp_path / "rbid", 12)
-    checkpoint.save(tmp_path / "model", Checkpoint(config, weights, LabelScale("test", 1.0, 5.0, better), {}))
-
-    def score_rows(model: Any, photos: Manifest, rows: np.ndarray, batch_size: int | None) -> Any:
-        return rows, photos.mos[rows] if better else 6 - photos.mos[rows]
-
-    monkeypatch.setattr(eval_commands, "_score_rows", score_rows)
-    given = ("--on", "rbid", "--releases", tmp_path, "--checkpoint", tmp_path / "model", "--partial")
-    status, _, error = command(program.main, "eval", "datasets", *given, "--out", tmp_path / "out")
-    assert status == 0, error
-    (row,) = json.loads((tmp_path / "out" / "datasets.json").read_text())["datasets"]
-    assert row["plcc"] == pytest.approx(1) and row["srcc"] == pytest.approx(1)
-    assert row["rmse"] == (0 if better else None), "of two different scales there is none"

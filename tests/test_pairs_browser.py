@@ -15,8 +15,8 @@ import pytest
 from tests.test_gallery import HEADER, noise, previewed
 from tests.test_gallery_browser import Page, browser, playwright, pytestmark, watched
 from vtiqa_jax.choosing.stacks import Stack
-from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.gallery.page import open_gallery
+from vtiqa_jax.results.results import ScoreResult
 from vtiqa_jax.tuning.marks import read_marks
 
 expect = playwright.expect
@@ -133,6 +133,24 @@ def test_answers_decide_what_is_asked_next(browser: Any, report: Path) -> None:
     page.context.close()
 
 
+def test_long_names_fit_on_a_phone(browser: Any, tmp_path: Path) -> None:
+    with open_gallery(tmp_path / "report") as gallery:
+        for number in range(2):
+            path = tmp_path / f"{'a long name ' * 12}{number}.jpg"
+            gallery.add(ScoreResult(path, 3.0 + number, width=90, height=60), previewed(noise(number)))
+        gallery.finish(HEADER)
+    page, wrong = watched(browser)
+    page.set_viewport_size({"width": 390, "height": 740})
+    page.goto((tmp_path / "report" / "index.html").as_uri())
+    page.click("#pairs-button")
+    dialog = page.locator("#pairs").bounding_box()
+    for button in page.locator("#pairs button").all():
+        box = button.bounding_box()
+        assert box["x"] + box["width"] <= dialog["x"] + dialog["width"]
+    assert wrong == []
+    page.context.close()
+
+
 def test_the_pages_own_keys_rest_meanwhile(page: Page) -> None:
     page.keyboard.press("?")
     page.keyboard.press("g")
@@ -142,10 +160,12 @@ def test_the_pages_own_keys_rest_meanwhile(page: Page) -> None:
     expect(page.locator("#pairs-button")).to_be_focused()
 
 
-def test_a_page_of_one_photo_has_no_pairs(browser: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_page_without_two_photos_of_two_scenes_has_no_pairs(browser: Any, tmp_path: Path, count: int) -> None:
     with open_gallery(tmp_path / "report") as gallery:
-        gallery.add(ScoreResult(tmp_path / "a.jpg", 3.0, width=90, height=60), previewed(noise(1)))
-        gallery.finish(HEADER)
+        for number in range(count):
+            gallery.add(ScoreResult(tmp_path / f"{number}.jpg", 3.0, width=90, height=60), previewed(noise(1)))
+        gallery.finish(HEADER, [Stack("burst", (0, 1), (0,))] if count == 2 else [])
     page, wrong = watched(browser)
     page.goto((tmp_path / "report" / "index.html").as_uri())
     expect(page.locator("#pairs-button")).to_be_hidden()

@@ -14,15 +14,16 @@ from tests import standin
 from vtiqa_jax.convert import translate
 from vtiqa_jax.convert.check import Difference, compare
 from vtiqa_jax.convert.table import tables
-from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import params as parameters
-from vtiqa_jax.models import views, vtiqa
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models import views, vit
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig, deit_small
 from vtiqa_jax.models.params import Params, param_shapes
-from vtiqa_jax.models.vtiqa import Implementation, ModelConfig, deit_small
+from vtiqa_jax.models.vit import Implementation
 from vtiqa_jax.photos import resize
 from vtiqa_jax.photos.decode import read
 from vtiqa_jax.photos.resize import prepare
+from vtiqa_jax.scoring.scorer import Scorer
 
 GOLDEN = Path(__file__).parent / "golden" / "expected.npz"
 SKIMAGE = Path(skimage.__file__).parent / "data"
@@ -128,14 +129,14 @@ LAYERS = {"block0", "block5", "block11", "features_global", "features_mosaic", "
 
 @pytest.mark.slow
 def test_the_tanh_gelu_breaks_every_layer(released: Params, original: Params, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vtiqa, "gelu", lambda x, implementation: jax.nn.gelu(x, approximate=True))
+    monkeypatch.setattr(vit, "gelu", lambda x, implementation: jax.nn.gelu(x, approximate=True))
     assert broken(compare(RELEASED, released, GOLDEN)) == LAYERS
     assert broken(compare(ORIGINAL, original, GOLDEN)) == {"sensitivity_original", "score_original"}
 
 
 @pytest.mark.slow
 def test_torchs_layer_norm_epsilon_breaks_the_deep_layers(released: Params, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vtiqa, "LAYER_NORM_EPSILON", 1e-5)
+    monkeypatch.setattr(vit, "LAYER_NORM_EPSILON", 1e-5)
     parameters.abstract_model.cache_clear()
     try:
         assert broken(compare(RELEASED, released, GOLDEN)) == LAYERS - {"block0"}

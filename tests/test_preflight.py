@@ -16,9 +16,9 @@ from vtiqa_jax.data.manifest import ImageFolder, Manifest
 from vtiqa_jax.data.splits import FEWEST_TO_SELECT, Split
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import compute_dtype
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import ModelConfig
 from vtiqa_jax.training import preflight
 from vtiqa_jax.training.features import FeatureStore
 from vtiqa_jax.training.finetune import FinetuneRecipe
@@ -87,14 +87,14 @@ def test_a_slow_type_is_told_of(start: Checkpoint, monkeypatch: pytest.MonkeyPat
 
 
 def test_what_is_reserved_is_what_batches_have() -> None:
-    """Made by those who make them: stored photos, features, chains, padding."""
+    """Made by those who make them: stored photos, features, ladders, padding."""
     pixels = np.zeros((16, 2, 2, 3), np.uint8)
     mesh, rows = sharding.data_mesh(), [np.arange(8)]
     stores = (
         ImageStore(ImageCache(pixels, pixels), mesh),
         FeatureStore(np.zeros((16, 2, 3), np.float32), mesh),
     )
-    columns = {"labels": np.zeros(16, np.float32)} | distorted.chain_columns(np.arange(10).reshape(2, 5), 16)
+    columns = {"labels": np.zeros(16, np.float32)} | distorted.ladder_columns(np.arange(10).reshape(2, 5), 16)
     produced = {name for store in stores for name in next(loader.load_batches(store, columns, rows, 8))}
     assert produced == preflight.RESERVED
     for name in produced:

@@ -16,7 +16,7 @@ import pytest
 from tests import made_up
 from vtiqa_jax import sharding
 from vtiqa_jax.models import checkpoint, params
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.config import ModelConfig
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -127,7 +127,7 @@ import jax
 jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))
 from vtiqa_jax.data import image_cache, manifest
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.models.vtiqa import tiny_config
+from vtiqa_jax.models.config import tiny_config
 
 folder = Path(sys.argv[3])
 photos = manifest.read_csv(folder / "scores.csv", folder)

@@ -10,7 +10,7 @@ import pytest
 
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import params
-from vtiqa_jax.models.vtiqa import ModelConfig, deit_small
+from vtiqa_jax.models.config import ModelConfig, deit_small
 from vtiqa_jax.training.finetune import FinetuneRecipe
 from vtiqa_jax.training.published import PublishedRecipe
 from vtiqa_jax.training.recipe import ScheduleState

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vtiqa_jax.models.vtiqa import deit_small
+from vtiqa_jax.models.config import deit_small
 from vtiqa_jax.photos.resize import Cut, prepare, resize_bicubic, resize_nearest, shrink
 
 
@@ -53,7 +53,7 @@ def test_a_cut_is_cut_out_of_the_whole() -> None:
 PIXELS_ALONE = """
 import hashlib, sys
 import cv2, numpy as np
-from vtiqa_jax.models.vtiqa import deit_small
+from vtiqa_jax.models.config import deit_small
 from vtiqa_jax.photos.resize import prepare
 cv2.setUseOptimized(sys.argv[1] == "optimized")
 noise = np.random.default_rng(0).integers(0, 256, (700, 610, 3), np.uint8)

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 from vtiqa_jax.evaluation import report
-from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.evaluation.score_table import SHOWN, ScoreTable
-from vtiqa_jax.evaluation.scorer import Scorer
-from vtiqa_jax.evaluation.spread import Spread
 from vtiqa_jax.models import params
-from vtiqa_jax.models.checkpoint import LabelScale
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.config import LabelScale, ModelConfig
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.results.score_table import SHOWN, ScoreTable
+from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling
+from vtiqa_jax.scoring.scorer import Scorer
 
 
 def test_a_table_shows_what_was_scored(
@@ -22,7 +21,7 @@ def test_a_table_shows_what_was_scored(
 ) -> None:
     scorer = Scorer(config, weights, scale, devices=jax.devices()[:1])
     photos = [*rng.integers(0, 256, (3, 300, 200, 3), np.uint8), "<script>alert(1)</script>.jpg"]
-    table = scorer.table(photos, spread=Spread(2))
+    table = scorer.table(photos, sampling=MosaicSampling(2))
     assert len(table) == 4 and [result.score for result in table][3] is None
     shown = table._repr_html_()
     rows = re.findall(r"<tr>(.*?)</tr>", shown)

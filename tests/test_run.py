@@ -28,16 +28,16 @@ from vtiqa_jax.data.manifest import ImageFolder, Manifest
 from vtiqa_jax.data.splits import Split
 from vtiqa_jax.errors import Terminated, UserError
 from vtiqa_jax.evaluation import metrics
-from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import checkpoint, compute_dtype, params
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
-from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig, tiny_config
+from vtiqa_jax.scoring.scorer import Scorer
 from vtiqa_jax.train import train
 from vtiqa_jax.training import features, run_checkpointer
 from vtiqa_jax.training.finetune import FinetuneRecipe
 from vtiqa_jax.training.logger import MetricLogger
 from vtiqa_jax.training.options import MachineOptions, TrainOptions
-from vtiqa_jax.training.preflight import has_seen
+from vtiqa_jax.training.preflight import leakage_warning
 from vtiqa_jax.training.published import PublishedRecipe
 from vtiqa_jax.training.recipe import ScheduleState
 from vtiqa_jax.training.run_checkpointer import RunCheckpointer
@@ -46,7 +46,7 @@ pytestmark = pytest.mark.usefixtures("usual_promotion")
 
 REPOSITORY = Path(__file__).parents[1]
 FINETUNE = FinetuneRecipe(
-    epochs=3, batch_size=6, ema=0.5, drop_path=0.1, compute_dtype="float32", chains=3, chains_per_batch=2
+    epochs=3, batch_size=6, ema=0.5, drop_path=0.1, compute_dtype="float32", ladders=3, ladders_per_batch=2
 )
 HEAD = replace(FINETUNE, freeze_backbone=True, drop_path=0.0)
 PUBLISHED = PublishedRecipe(batch_size=6, max_epochs=13)
@@ -212,7 +212,7 @@ def test_a_head_alone_learns_from_what_the_model_sees(bench: Bench, mosaics: int
     bench = replace(bench, start=start)
     bench(replace(HEAD, epochs=6, head_lr=0.02))
     history = [json.loads(line) for line in (bench.folder / "metrics.jsonl").read_text().splitlines()]
-    assert history[0]["order"] > 0
+    assert history[0]["ranking"] > 0
     trained = checkpoint.load(bench.folder / "checkpoint")
     for name, array in bench.start.params.items():
         np.testing.assert_array_equal(trained.params[name], array)
@@ -310,9 +310,9 @@ def test_broken_photos_are_left_out_of_every_part(
 def test_a_start_that_has_seen_the_photos_is_told_of() -> None:
     start = Checkpoint(tiny_config(), {}, None, {"trained": {"data": "X", "split sha256": "1"}})
     later = replace(start, provenance={"trained": {"data": "Y", "split sha256": "2", "started from": start.provenance}})
-    assert has_seen(start, "X", "1") == has_seen(later, "Y", "2") == ""
+    assert leakage_warning(start, "X", "1") == leakage_warning(later, "Y", "2") == ""
     for seen in (start, later):
-        assert "has seen photos of X" in has_seen(seen, "X", "2")
+        assert "has seen photos of X" in leakage_warning(seen, "X", "2")
 
 
 @pytest.mark.slow

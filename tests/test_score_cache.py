@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation import network_disks, score_cache
-from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.evaluation.score_cache import NAME, ScoreCache, open_cache, open_part, part_path
+from vtiqa_jax.results import network_disks, score_cache
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.results.score_cache import NAME, ScoreCache, open_cache, open_part, part_path
 
-SETTINGS: dict[str, Any] = {"weights": "a", "config": {"eval_mosaics": 1}, "spread": None}
+SETTINGS: dict[str, Any] = {"weights": "a", "config": {"eval_mosaics": 1}, "mosaic sampling": None}
 HARD = ['a,"b".jpg', "new\nline.jpg", "carriage\rreturn\r\n.jpg", "ünï.jpg", os.fsdecode(b"\xff\xfe.jpg"), "# c.jpg"]
 """Names that break careless files."""
 
@@ -32,13 +32,13 @@ def result(photo: Path, score: float = 3.0) -> ScoreResult:
 
 def put(database: Path, photo: Path, settings: dict[str, Any] = SETTINGS) -> None:
     with open_cache(database, settings) as cache:
-        assert cache.known(photo) is None
+        assert cache.get(photo) is None
         cache.add(result(photo))
 
 
 def get(database: Path, photo: Path, settings: dict[str, Any] = SETTINGS) -> ScoreResult | None:
     with open_cache(database, settings) as cache:
-        return cache.known(photo)
+        return cache.get(photo)
 
 
 # ---- a cache ----
@@ -91,21 +91,21 @@ def test_pipes_and_devices_are_left_to_the_decoder(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     with open_cache(tmp_path / "c.sqlite", SETTINGS) as cache:
         for photo in (Path("/dev/null"), pipe):
-            assert cache.known(photo) is None  # and does not wait for a writer
+            assert cache.get(photo) is None  # and does not wait for a writer
             cache.add(result(photo))
-            assert cache.known(photo) is None
+            assert cache.get(photo) is None
 
 
 def test_neither_failures_nor_what_changed_meanwhile_are_stored(tmp_path: Path) -> None:
     database, photo = tmp_path / "c.sqlite", tmp_path / "a.jpg"
     photo.write_bytes(b"one")
     with open_cache(database, SETTINGS) as cache:
-        cache.known(photo)
+        cache.get(photo)
         cache.add(ScoreResult(photo, None, "broken"))
-        cache.known(photo)
+        cache.get(photo)
         photo.write_bytes(b"two, decoded and scored")
         cache.add(ScoreResult(photo, 4.0))
-        assert cache.known(photo) is None
+        assert cache.get(photo) is None
     photo.write_bytes(b"one")
     assert get(database, photo) is None
 
@@ -172,10 +172,10 @@ def test_scores_are_committed_together_where_a_commit_waits_for_the_disk(
     with open_cache(tmp_path / "c.sqlite", SETTINGS) as cache:
         for photo in photos:
             photo.write_text(photo.name)
-            cache.known(photo)
+            cache.get(photo)
             cache.add(result(photo))
         with open_cache(tmp_path / "c.sqlite", SETTINGS) as other:
-            assert sum(other.known(photo) is not None for photo in photos) == (1 if on_network else 5)
+            assert sum(other.get(photo) is not None for photo in photos) == (1 if on_network else 5)
     assert all(get(tmp_path / "c.sqlite", photo) for photo in photos)
     assert {path.name for path in tmp_path.iterdir()} == {"c.sqlite", *(photo.name for photo in photos)}
 
@@ -191,7 +191,7 @@ def interrupted(output: Path, results: list[ScoreResult], settings: dict[str, An
     """The part of a run that ended early."""
     with pytest.raises(Killed), open_part(output, settings) as part:
         for found in results:
-            assert part.known(found.image) is None
+            assert part.get(found.image) is None
             part.add(found)
         raise Killed
     return part_path(output).read_bytes()
@@ -212,7 +212,7 @@ def test_an_interrupted_run_goes_on_and_leaves_nothing(tmp_path: Path, photos: l
     scored = [result(photo, 1 + index / 7) for index, photo in enumerate(photos)]
     interrupted(output, scored[:4])
     with open_part(output, SETTINGS) as part:
-        assert [part.known(photo) for photo in photos] == [*scored[:4], None, None]
+        assert [part.get(photo) for photo in photos] == [*scored[:4], None, None]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos"]
 
 
@@ -223,7 +223,7 @@ def test_changed_photos_and_failures_are_scored_again(tmp_path: Path, photos: li
     photos[1].write_bytes(photos[1].read_bytes()[::-1])  # the same size, and the same time of modification:
     os.utime(photos[1], ns=(before.st_atime_ns, before.st_mtime_ns))
     with open_part(output, SETTINGS) as part:
-        found = [part.known(photo) for photo in [*photos, tmp_path / "gone.jpg"]]
+        found = [part.get(photo) for photo in [*photos, tmp_path / "gone.jpg"]]
         assert [one is not None for one in found] == [True, False, True, False, False, False, False]
 
 
@@ -232,7 +232,7 @@ def test_changed_photos_and_failures_are_scored_again(tmp_path: Path, photos: li
     [
         ({"weights": "b"}, "weights"),
         ({"config": {"eval_mosaics": 3}}, "config.eval_mosaics"),
-        ({"spread": {"draws": 2}, "weights": "b"}, "spread, weights"),
+        ({"mosaic sampling": {"count": 2}, "weights": "b"}, "mosaic sampling, weights"),
         ({"decoders": {"pillow": "1"}}, "decoders"),
     ],
     ids=str,
@@ -247,7 +247,7 @@ def test_a_part_of_other_settings_stays(
         pass
     assert part_path(output).read_bytes() == content
     with open_part(output, SETTINGS) as part:
-        assert part.known(photos[0])
+        assert part.get(photos[0])
 
 
 def test_what_is_no_part_stays(tmp_path: Path) -> None:
@@ -267,12 +267,12 @@ def test_what_is_no_part_stays(tmp_path: Path) -> None:
 def test_two_runs_do_not_write_one_output(tmp_path: Path, photos: list[Path]) -> None:
     output = tmp_path / "s.csv"
     with open_part(output, SETTINGS) as part:
-        part.known(photos[0])
+        part.get(photos[0])
         part.add(result(photos[0]))
         for settings in (SETTINGS, SETTINGS | {"weights": "b"}):
             with pytest.raises(UserError, match=r"another run is writing .*s\.csv"), open_part(output, settings):
                 pass
-        assert part.known(photos[0])
+        assert part.get(photos[0])
     assert not part_path(output).exists()
 
 
@@ -293,10 +293,10 @@ def test_a_full_disk_is_told_and_what_was_stored_is_there(
             open_part(output, SETTINGS) as part,
         ):
             for photo in photos:
-                part.known(photo)
+                part.get(photo)
                 part.add(ScoreResult(photo, 3.0, warning=photo.name * 500))
     with open_part(output, SETTINGS) as part:
-        found = [part.known(photo) is not None for photo in photos]
+        found = [part.get(photo) is not None for photo in photos]
     assert found[0] and not found[-1] and found == sorted(found, reverse=True)
 
 
@@ -305,13 +305,13 @@ def test_a_full_disk_is_told_and_what_was_stored_is_there(
 WRITER = """
 import os, signal, sys
 from pathlib import Path
-from vtiqa_jax.evaluation.score_cache import open_cache, open_part
-from vtiqa_jax.evaluation.results import ScoreResult
+from vtiqa_jax.results.score_cache import open_cache, open_part
+from vtiqa_jax.results.results import ScoreResult
 folder, start, kind = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 with (open_part if kind == "part" else open_cache)(folder / "c.sqlite", {"weights": "a"}) as cache:
     for number in range(start, start + 200):
         photo = folder / f"{number}.jpg"
-        cache.known(photo)
+        cache.get(photo)
         cache.add(ScoreResult(photo, float(number)))
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -332,6 +332,6 @@ def test_two_at_once_and_killed_lose_nothing(tmp_path: Path, kind: str) -> None:
         _, error = process.communicate()
         assert (process.returncode, error) == (-9, "")
     with (open_part if kind == "part" else open_cache)(tmp_path / "c.sqlite", {"weights": "a"}) as cache:
-        found = [cache.known(tmp_path / f"{number}.jpg") for number in range(300)]
+        found = [cache.get(tmp_path / f"{number}.jpg") for number in range(300)]
     assert [one and one.score for one in found] == [float(number) for number in range(300)]
     assert len(list(tmp_path.iterdir())) == 300 + (kind == "cache")

@@ -23,11 +23,13 @@ from tests.conftest import Command
 from vtiqa_jax import __main__ as vtiqa
 from vtiqa_jax import atomic
 from vtiqa_jax.commands import selection
-from vtiqa_jax.evaluation import score_cache
-from vtiqa_jax.evaluation.scorer import Scorer
+from vtiqa_jax.commands.selection import Selection
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.photos import decode, transfer
 from vtiqa_jax.photos.files import find
+from vtiqa_jax.results import score_cache
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.scoring.scorer import Scorer
 
 COUNT = 24
 
@@ -54,7 +56,7 @@ def read(file: Path) -> list[dict[str, str]]:
 
 
 def test_a_spread_is_in_every_output(folder: Path, model: Path, tmp_path: Path, command: Command) -> None:
-    arguments = ("--checkpoint", model, "--spread", 3, "--seed", 1)
+    arguments = ("--checkpoint", model, "--mosaic-samples", 3, "--seed", 1)
     report = ("--report", tmp_path / "report")
     status, said, _ = command(vtiqa.main, "score", folder, *arguments, "--out", tmp_path / "s.jsonl", *report)
     assert status == 0
@@ -70,7 +72,7 @@ def test_a_spread_is_in_every_output(folder: Path, model: Path, tmp_path: Path, 
     assert lines[0] == f"{row['score']:10.4f}{row['mean']:10.4f} ± {row['spread']:.4f}  {row['image']}"
     page = (tmp_path / "report" / "index.html").read_text()
     assert page.count('"spread":') == COUNT
-    other = command(vtiqa.main, "score", folder, "--checkpoint", model, "--spread", 3)[1].splitlines()[1]
+    other = command(vtiqa.main, "score", folder, "--checkpoint", model, "--mosaic-samples", 3)[1].splitlines()[1]
     assert other[:10] == lines[0][:10] and other != lines[0]  # another seed
 
 
@@ -123,7 +125,7 @@ def test_what_cannot_be_meant_is_told_in_one_line(
         (("--yes",), "--yes is for --move-to"),
         (("--copy-to", tmp_path / "file"), "is a file"),
         (("--out", tmp_path / "s.doc"), "files that end in"),
-        (("--spread", 1), "at least 2 mosaics"),
+        (("--mosaic-samples", 1), "at least 2 mosaics"),
         (("--cache", folder / "p00.png"), "file is not a database"),
     ):
         status, _, error = command(vtiqa.main, "score", folder, "--checkpoint", model, *arguments)
@@ -260,14 +262,14 @@ def test_a_cache_reads_what_changed_alone(
         decode, "decode", lambda name, data, **rest: decoded.append(len(data)) or real(name, data, **rest)
     )
     arguments = ("--checkpoint", model, "--cache", tmp_path / "c.sqlite")
-    first = command(vtiqa.main, "score", folder, *arguments, "--spread", 2, "--out", tmp_path / "1.csv")[:2]
+    first = command(vtiqa.main, "score", folder, *arguments, "--mosaic-samples", 2, "--out", tmp_path / "1.csv")[:2]
     assert len(decoded) == COUNT
-    again = command(vtiqa.main, "score", folder, *arguments, "--spread", 2, "--out", tmp_path / "2.csv")[:2]
+    again = command(vtiqa.main, "score", folder, *arguments, "--mosaic-samples", 2, "--out", tmp_path / "2.csv")[:2]
     assert again == first and len(decoded) == COUNT
     assert (tmp_path / "2.csv").read_bytes() == (tmp_path / "1.csv").read_bytes()
     (folder / "p00.png").write_bytes((folder / "p02.png").read_bytes())  # of known content
     (folder / "p04.png").write_bytes((folder / "p04.png").read_bytes() + b" ")
-    command(vtiqa.main, "score", folder, *arguments, "--spread", 2)
+    command(vtiqa.main, "score", folder, *arguments, "--mosaic-samples", 2)
     assert len(decoded) == COUNT + 1
     command(vtiqa.main, "score", folder, *arguments)  # without a spread: other results
     assert len(decoded) == 2 * COUNT + 1
@@ -317,7 +319,7 @@ def test_a_long_run_on_a_terminal_ends_with_a_summary(
 
 
 def test_lines_come_in_the_order_that_is_asked_for(
-    folder: Path, model: Path, scores: dict[Path, float], command: Command
+    model: Path, scores: dict[Path, float], tmp_path: Path, command: Command
 ) -> None:
     orders = {
         "best": sorted(scores, key=lambda photo: -scores[photo]),
@@ -327,8 +329,42 @@ def test_lines_come_in_the_order_that_is_asked_for(
     for order, expected in orders.items():
         said = command(vtiqa.main, "score", *reversed(list(scores)), "--checkpoint", model, "--sort", order)[1]
         assert [line.split()[-1] for line in said.splitlines()[1:]] == list(map(str, expected)), order
+        command(vtiqa.main, "score", *scores, "--checkpoint", model, "--sort", order, "--out", tmp_path / "s.csv")
+        rows = csv.DictReader((tmp_path / "s.csv").read_text().splitlines())
+        assert [row["image"] for row in rows] == list(map(str, expected)), order
     said = command(vtiqa.main, "score", *reversed(list(scores)), "--checkpoint", model)[1]
     assert [line.split()[-1] for line in said.splitlines()[1:]] == list(map(str, reversed(list(scores)))), "as given"
+
+
+def test_the_best_few_are_chosen(folder: Path, model: Path, scores: dict[Path, float], command: Command) -> None:
+    ordered = sorted(scores, key=lambda photo: -scores[photo])
+    arguments = ("score", folder, "--checkpoint", model, "--list")
+    for top in (1, 3, len(scores) + 5):
+        assert command(vtiqa.main, *arguments, "--top", top)[1].splitlines() == list(map(str, ordered[:top]))
+    below = command(vtiqa.main, *arguments, "--top", 2, "--max-score", scores[ordered[1]] + 1e-5)[1].splitlines()
+    assert below == list(map(str, ordered[1:3])), "of those that the other options choose"
+    status, _, error = command(vtiqa.main, *arguments, "--top", 0)
+    assert (status, error) == (2, "vtiqa: --top 0: choose at least one photo\n")
+    status, _, error = command(vtiqa.main, "score", folder, "--checkpoint", model, "--top", 2, "--move-to", "there")
+    assert status == 2 and "the next run would move the best of what is left" in error
+
+
+def test_where_lower_is_better_the_lowest_are_chosen() -> None:
+    results = [ScoreResult(Path(name), score) for name, score in (("a", 3.0), ("b", 1.0), ("c", 2.0), ("d", None))]
+    names = [result.image.name for result in Selection(top=2, paths_only=True).choose(results, higher_is_better=False)]
+    assert names == ["b", "c"]
+
+
+def test_a_bracket_counts_as_one_among_the_best() -> None:
+    bracket = [
+        ScoreResult(Path(f"bracket{number}"), score, stack=7, stack_kind="exposure bracket", best=True)
+        for number, score in enumerate((1.0, 4.0, 2.0))
+    ]
+    others = [ScoreResult(Path(name), score, best=True) for name, score in (("good", 5.0), ("fair", 3.0))]
+    chosen = Selection(top=2, best_of_stacks=True, paths_only=True).choose([others[1], *bracket, others[0]])
+    assert [result.image.name for result in chosen] == ["good", "bracket0", "bracket1", "bracket2"]
+    split = Selection(top=2, paths_only=True).choose([others[1], *bracket, others[0]])
+    assert [result.image.name for result in split] == ["good", "bracket1"], "without --best-of-stacks photos count"
 
 
 def test_compare_says_which_and_how_sure(

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation import score_files
-from vtiqa_jax.evaluation.columns import score_columns
-from vtiqa_jax.evaluation.reasons import Fault
-from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
+from vtiqa_jax.results import score_files
+from vtiqa_jax.results.columns import score_columns
+from vtiqa_jax.results.reasons import Fault
+from vtiqa_jax.results.results import ScoreResult
 
-COLUMNS = score_columns(spread=True)
+COLUMNS = score_columns(mosaics=True)
 HARD = ['a,"b".jpg', "new\nline.jpg", "carriage\rreturn\r\n.jpg", "ünï.jpg", os.fsdecode(b"\xff\xfe.jpg"), "# c.jpg"]
 """Names that break careless files."""
 

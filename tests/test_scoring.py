@@ -12,11 +12,10 @@ import vtiqa_jax
 from vtiqa_jax.data.image_cache import ImageCache
 from vtiqa_jax.data.loader import ImageStore
 from vtiqa_jax.errors import ImageError, UserError
-from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import checkpoint, params
-from vtiqa_jax.models.checkpoint import LabelScale
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.photos.preparation import Preparation
+from vtiqa_jax.scoring.scorer import Scorer
 
 
 @pytest.fixture(scope="module")

@@ -122,7 +122,7 @@ def test_our_file_gives_the_split_back(tmp_path: Path) -> None:
         "train": [content["test"][0], *content["train"][1:]],
         "test": [content["train"][0], *content["test"][1:]],
     }
-    for changed in (swapped, {"chosen_on_test": True}):
+    for changed in (swapped, {"select_on_test": True}):
         path.write_text(json.dumps(content | changed))
         with pytest.raises(UserError, match="its hash does not fit"):
             split_files.load(path, NAMES, val_fraction=0.1, seed=0)

@@ -14,9 +14,9 @@ from tests.scenes import START, exposed, focused, panned, scene, shaken, taken
 from vtiqa_jax.choosing import bursts, shots
 from vtiqa_jax.choosing.stacks import KEPT_WHOLE, Stack, find_stacks, mark_stacks, say_stack, say_stacks
 from vtiqa_jax.data import demo
-from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.photos.resize import Rgb
 from vtiqa_jax.photos.sketch import Sketch, make_sketch
+from vtiqa_jax.results.results import ScoreResult
 
 NAMES = ("astronaut.png", "coffee.png", "china.jpg", "chelsea.png")
 DAY = 86_400.0
@@ -230,7 +230,7 @@ def test_a_camera_whose_clock_stands_still_has_no_times() -> None:
     pictures = [make_sketch(shaken(scene(name), seed)).pack() for name in NAMES for seed in range(2)]
     results = [
         ScoreResult(f"{at}.jpg", 3.0, capture=clock, sketch=pictures[at % len(pictures)], width=640, height=427)
-        for at in range(shots.MOST_AT_ONCE + 20)
+        for at in range(shots.MAX_AT_ONCE + 20)
     ]
     listed = shots.list_shots(results)
     lines, timeless = shots.sort_by_time(listed)

@@ -13,11 +13,12 @@ from tests.conftest import Command
 from vtiqa_jax import __main__ as vtiqa
 from vtiqa_jax.commands import stars as stars_command
 from vtiqa_jax.commands.stars import Stars
-from vtiqa_jax.evaluation.reasons import WORDS, Fault
-from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import checkpoint
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale
+from vtiqa_jax.results.reasons import WORDS, Fault
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.scoring.scorer import Scorer
 from vtiqa_jax.xmp import packet, splice
 from vtiqa_jax.xmp.packet import Packet
 

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from jax import export
 
-from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.export import onnx_vtiqa, stablehlo
 from vtiqa_jax.export.card import make_card
 from vtiqa_jax.heads.kept import without_heads
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.adapt import with_soft_ends, without_taste
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig, tiny_config
 from vtiqa_jax.models.params import Params, rescale_head
 from vtiqa_jax.models.taste import Taste
-from vtiqa_jax.models.vtiqa import ModelConfig, tiny_config
 from vtiqa_jax.photos.resize import Rgb, prepare
+from vtiqa_jax.scoring.scorer import Scorer
 
 
 @pytest.fixture

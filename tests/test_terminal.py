@@ -7,6 +7,7 @@ import pytest
 
 from vtiqa_jax import __main__ as vtiqa
 from vtiqa_jax import cli, terminal
+from vtiqa_jax.command_line import Command, Group
 
 TEXT = "1.5 ± 0.2  café ネコ 📷 • \udce9 \ud800"
 
@@ -54,7 +55,7 @@ def test_a_closed_stream_leads_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "unused")
     with pytest.raises(SystemExit) as ended:
-        cli.run({"say": say}, "vtiqa", "", arguments=["say"])
+        cli.run(Group({"say": Command(say, "")}, ""), "vtiqa", ["say"])
     assert ended.value.code == 0
     for stream in (sys.stdout, sys.stderr):
         stream.close()
@@ -67,25 +68,24 @@ def test_a_stream_of_a_notebook_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch
     assert sys.stdout is stream
 
 
-def commands(group: cli.Group | dict[str, object], *above: str) -> list[list[str]]:
+def commands(group: Group, *above: str) -> list[list[str]]:
     """The words that name every command, and every group."""
-    subcommands = group.subcommands if isinstance(group, cli.Group) else group
     found = [list(above)]
-    for name, command in subcommands.items():
-        found += commands(command, *above, name) if isinstance(command, cli.Group) else [[*above, name]]
+    for name, command in group.commands.items():
+        found += commands(command, *above, name) if isinstance(command, Group) else [[*above, name]]
     return found
 
 
-@pytest.mark.parametrize("words", commands(dict(vtiqa.COMMANDS)), ids=" ".join)
+@pytest.mark.parametrize("words", commands(vtiqa.VTIQA), ids=" ".join)
 def test_every_help_text_is_printed_in_ascii(monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
     status, out, error = run_in_ascii(monkeypatch, [*words, "--help"])
     assert (status, error) == (0, b"")
-    assert b"usage: vtiqa" in out
+    assert b"Usage: vtiqa" in out
 
 
 def test_a_mistake_is_told_in_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
     told = run_in_ascii(monkeypatch, ["scöre-\udce9"])
-    assert told == (2, b"", b"vtiqa: unknown subcommand sc\\xf6re-\xe9; did you mean score?\n")
+    assert told == (2, b"", b"vtiqa: Unknown command: sc\\xf6re-\xe9. Did you mean score? See vtiqa --help.\n")
 
 
 def run_in_ascii(monkeypatch: pytest.MonkeyPatch, words: list[str]) -> tuple[object, bytes, bytes]:
@@ -94,5 +94,5 @@ def run_in_ascii(monkeypatch: pytest.MonkeyPatch, words: list[str]) -> tuple[obj
     for name, data in zip(("stdout", "stderr"), streams, strict=True):
         monkeypatch.setattr(sys, name, io.TextIOWrapper(data, "ascii", errors="strict", write_through=True))
     with pytest.raises(SystemExit) as ended:
-        cli.run(vtiqa.COMMANDS, "vtiqa", "", arguments=words)
+        cli.run(vtiqa.VTIQA, "vtiqa", words)
     return ended.value.code, streams[0].getvalue(), streams[1].getvalue()

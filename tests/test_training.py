@@ -16,10 +16,10 @@ from vtiqa_jax.data.batches import BatchPlan, epoch_batches
 from vtiqa_jax.data.distorted import LEVELS
 from vtiqa_jax.data.image_cache import ImageCache
 from vtiqa_jax.data.loader import ImageStore
-from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import params
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig
+from vtiqa_jax.scoring.scorer import Scorer
 from vtiqa_jax.training.finetune import FinetuneRecipe
 from vtiqa_jax.training.loop import train_epoch
 from vtiqa_jax.training.published import PublishedRecipe
@@ -228,16 +228,16 @@ def test_series_rise_where_lower_scores_are_better(
     config: ModelConfig, start: params.Params, photos: ImageCache
 ) -> None:
     """With so large a margin that no pair keeps it, what a pair lacks one way it has the other way round."""
-    recipe, mesh = replace(RECIPE, chains=2, order_margin=100.0), sharding.data_mesh()
-    shown = {"chains": np.repeat([0.0, 1.0, -1.0], [5, 5, 6]), "places": np.tile(np.arange(5.0), 4)[:16]}
+    recipe, mesh = replace(RECIPE, ladders=2, ranking_margin=100.0), sharding.data_mesh()
+    shown = {"ladders": np.repeat([0.0, 1.0, -1.0], [5, 5, 6]), "level_index": np.tile(np.arange(5.0), 4)[:16]}
     found = []
     for better in (True, False):
-        signs = distorted.chain_columns(np.arange(5)[None], 16, higher_is_better=better)["signs"]
+        signs = distorted.ladder_columns(np.arange(5)[None], 16, higher_is_better=better)["signs"]
         columns = {name: values.astype(np.float32) for name, values in (shown | {"signs": signs}).items()}
         batch = next(loader.load_batches(stored(photos), columns | {"labels": MOS[:16]}, [np.arange(16)], 16))
         state, frozen = init_state(recipe, config, start, mesh)
         step = make_train_step(recipe, config, mesh)
-        found.append(float(step(state, frozen, jax.random.key(0), np.float32(0), batch)[1]["order"]))
+        found.append(float(step(state, frozen, jax.random.key(0), np.float32(0), batch)[1]["ranking"]))
     steps = np.diff([0, *LEVELS])
     assert sum(found) == pytest.approx(2 * 100 * steps.mean(), rel=1e-4)
     assert abs(found[0] - found[1]) > 1e-3

@@ -16,12 +16,12 @@ from tests.conftest import Command
 from vtiqa_jax import __main__
 from vtiqa_jax.commands import tune as tune_command
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.scorer import CPU_BATCH, Scorer
 from vtiqa_jax.models import checkpoint
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.params import Params, rescale_head
-from vtiqa_jax.models.vtiqa import ModelConfig
 from vtiqa_jax.photos import decode
+from vtiqa_jax.scoring.scorer import CPU_BATCH, Scorer
 from vtiqa_jax.tuning import fit, held_out, kept
 from vtiqa_jax.tuning.fit import LEAST, find_scenes, tune, with_taste
 from vtiqa_jax.tuning.from_xmp import read_rating, read_ratings

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vtiqa_jax.models import views
-from vtiqa_jax.models.vtiqa import ModelConfig, deit_small, tiny_config
+from vtiqa_jax.models.config import ModelConfig, deit_small, tiny_config
 from vtiqa_jax.training.finetune import FinetuneRecipe
 
 mosaic = jax.jit(views.mosaic, static_argnames="patch")

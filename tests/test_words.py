@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vtiqa_jax.commands.compare import say_detailed
-from vtiqa_jax.evaluation.columns import COLUMNS
-from vtiqa_jax.evaluation.rank import rank_photo
-from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.evaluation.score_table import ScoreTable
-from vtiqa_jax.evaluation.words import LONGEST, SMALLEST_SCALE, say_detail, say_holds, say_scale
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
+from vtiqa_jax.results.columns import COLUMNS
+from vtiqa_jax.results.rank import rank_photo
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.results.score_table import ScoreTable
+from vtiqa_jax.results.words import LONGEST, SMALLEST_SCALE, say_detail, say_holds, say_scale
 
 
 def judged(holds: float | None, width: int = 6000, height: int = 4000, detail: float | None = 3.21) -> ScoreResult:

@@ -17,14 +17,16 @@ from typing import TYPE_CHECKING, Any
 from vtiqa_jax.errors import ImageError, UserError
 
 if TYPE_CHECKING:
-    from vtiqa_jax.evaluation.reasons import Fault
-    from vtiqa_jax.evaluation.results import ScoreResult
-    from vtiqa_jax.evaluation.score_table import ScoreTable
-    from vtiqa_jax.evaluation.scorer import Scorer
-    from vtiqa_jax.evaluation.spread import Spread
-    from vtiqa_jax.models.checkpoint import LabelScale
+    from vtiqa_jax.models.compute_dtype import ComputeDtype
+    from vtiqa_jax.models.config import LabelScale, ModelConfig
     from vtiqa_jax.models.params import Model
-    from vtiqa_jax.models.vtiqa import VTIQA, ComputeDtype, Implementation, ModelConfig
+    from vtiqa_jax.models.vit import Implementation
+    from vtiqa_jax.models.vtiqa import VTIQA
+    from vtiqa_jax.results.reasons import Fault
+    from vtiqa_jax.results.results import ScoreResult
+    from vtiqa_jax.results.score_table import ScoreTable
+    from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling
+    from vtiqa_jax.scoring.scorer import Scorer
 
 __all__ = [
     "VTIQA",
@@ -32,10 +34,10 @@ __all__ = [
     "ImageError",
     "LabelScale",
     "ModelConfig",
+    "MosaicSampling",
     "ScoreResult",
     "ScoreTable",
     "Scorer",
-    "Spread",
     "UserError",
     "load",
     "load_model",
@@ -43,13 +45,13 @@ __all__ = [
 
 _HOMES = {
     "VTIQA": "models.vtiqa",
-    "Fault": "evaluation.reasons",
-    "LabelScale": "models.checkpoint",
-    "ModelConfig": "models.vtiqa",
-    "ScoreResult": "evaluation.results",
-    "ScoreTable": "evaluation.score_table",
-    "Scorer": "evaluation.scorer",
-    "Spread": "evaluation.spread",
+    "Fault": "results.reasons",
+    "LabelScale": "models.config",
+    "ModelConfig": "models.config",
+    "ScoreResult": "results.results",
+    "ScoreTable": "results.score_table",
+    "Scorer": "scoring.scorer",
+    "MosaicSampling": "scoring.mosaic_sampling",
 }
 """Imported when they are asked for: what does not compute, as a process that decodes photos, starts without JAX."""
 
@@ -78,7 +80,7 @@ def load(
     Raises:
         UserError: `path` is no checkpoint, or a backbone without a head; or the rate of false alarms is not known.
     """
-    from vtiqa_jax.evaluation.scorer import Scorer
+    from vtiqa_jax.scoring.scorer import Scorer
 
     return Scorer.load(path, compute_dtype=compute_dtype, false_alarms=false_alarms)
 
@@ -91,7 +93,7 @@ def load_model(
     Args:
         path: as of `load`; a backbone will do.
         compute_dtype: what the transformer multiplies in.
-        implementation: see `vtiqa_jax.models.vtiqa`; "cpu" and "cudnn" are faster on their devices and have no
+        implementation: see `vtiqa_jax.models.vit`; "cpu" and "cudnn" are faster on their devices and have no
             forward-mode derivative.
 
     Returns:

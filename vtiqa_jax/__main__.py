@@ -1,55 +1,59 @@
 """Scores the quality of photos, and trains, evaluates and converts the models that do."""
 
 from vtiqa_jax import cli
+from vtiqa_jax.command_line import Command, Group
 
-TRAIN = cli.Group(
+ROOM = "vtiqa_jax.commands"
+TRAIN = Group(
     {
-        "demo": "vtiqa_jax.commands.train:run_demo",
-        "manifest": "vtiqa_jax.commands.train:train_manifest",
-        "dataset": "vtiqa_jax.commands.train:train_dataset",
-        "datasets": "vtiqa_jax.commands.train:train_datasets",
+        "demo": Command(f"{ROOM}.train:run_demo", "A demonstration, in two minutes."),
+        "manifest": Command(f"{ROOM}.train:train_manifest", "Your own photos, listed in a CSV."),
+        "dataset": Command(f"{ROOM}.train:train_dataset", "A public data set."),
+        "datasets": Command(f"{ROOM}.train:train_datasets", "Several data sets together."),
     },
-    "Train a VT-IQA. Without a further word: a demonstration on photographs that come inside ordinary wheels.",
+    "Train a model; without a further word on photographs that come inside ordinary wheels.",
     default="demo",
 )
-EVAL = cli.Group(
+EVAL = Group(
     {
-        "demo": "vtiqa_jax.commands.eval:eval_demo",
-        "manifest": "vtiqa_jax.commands.eval:eval_manifest",
-        "datasets": "vtiqa_jax.commands.eval:eval_datasets",
+        "demo": Command(f"{ROOM}.eval:eval_demo", "The held-out photographs of the demonstration."),
+        "manifest": Command(f"{ROOM}.eval:eval_manifest", "Your own photos, listed in a CSV."),
     },
-    "Evaluate a checkpoint: PLCC, SRCC, KRCC and RMSE against mean opinion scores, a CSV and a scatter plot.",
+    "Evaluate a model against mean opinion scores: PLCC, SRCC, KRCC, RMSE and a scatter plot.",
 )
-CONVERT = cli.Group(
+CONVERT = Group(
     {
-        "vtiqa": "vtiqa_jax.commands.convert:vtiqa",
-        "original": "vtiqa_jax.commands.convert:original",
-        "backbone": "vtiqa_jax.commands.convert:backbone",
-        "export": "vtiqa_jax.commands.convert:export",
-        "quantize": "vtiqa_jax.commands.convert:quantize",
-        "pack": "vtiqa_jax.commands.convert:quantize",  # its old name
+        "vtiqa": Command(f"{ROOM}.convert:vtiqa", "The released model."),
+        "original": Command(f"{ROOM}.convert:original", "The paper's model, three files."),
+        "backbone": Command(f"{ROOM}.convert:backbone", "A DeiT, DINO or other ViT, to train from."),
+        "export": Command(f"{ROOM}.convert:export", "A checkpoint, back to PyTorch."),
+        "quantize": Command(f"{ROOM}.convert:quantize", "A checkpoint, to one small file."),
     },
     "Convert published PyTorch weights to an Orbax checkpoint, and back.",
 )
-COMMANDS = {
-    "demo": "vtiqa_jax.commands.demo:demo",
-    "score": "vtiqa_jax.commands.score:score",
-    "bulk": "vtiqa_jax.commands.bulk:bulk",
-    "explain": "vtiqa_jax.commands.explain:explain",
-    "compare": "vtiqa_jax.commands.compare:compare",
-    "train": TRAIN,
-    "tune": "vtiqa_jax.commands.tune:tune",
-    "heads": "vtiqa_jax.commands.heads:heads",
-    "eval": EVAL,
-    "convert": CONVERT,
-    "export": "vtiqa_jax.commands.export:export",
-    "info": "vtiqa_jax.commands.info:info",
-}
+VTIQA = Group(
+    {
+        "demo": Command(f"{ROOM}.demo:demo", "Score a dozen photographs that come with it."),
+        "score": Command(f"{ROOM}.score:score", "Score photos; choose, copy, rate or show them."),
+        "bulk": Command(f"{ROOM}.bulk:bulk", "Score millions of photos on many machines."),
+        "explain": Command(f"{ROOM}.explain:explain", "Show where photos are bad."),
+        "compare": Command(f"{ROOM}.compare:compare", "Say which of two photos is better."),
+        "train": TRAIN,
+        "tune": Command(f"{ROOM}.tune:tune", "Learn what you like from your marks."),
+        "heads": Command(f"{ROOM}.heads:heads", "Make all that stands on a model's backbone."),
+        "eval": EVAL,
+        "bench": Command(f"{ROOM}.bench:bench", "Compare models on the public data sets that you have."),
+        "convert": CONVERT,
+        "export": Command(f"{ROOM}.export:export", "Write a model as ONNX, StableHLO or a web page."),
+        "info": Command(f"{ROOM}.info:info", "Print a model's card."),
+    },
+    __doc__ or "",
+)
 
 
 def main() -> None:
     """Entry point of the console command."""
-    cli.run(COMMANDS, "vtiqa", __doc__)
+    cli.run(VTIQA, "vtiqa")
 
 
 if __name__ == "__main__":

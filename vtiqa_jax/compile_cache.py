@@ -7,7 +7,7 @@ from pathlib import Path
 
 MAX_BYTES = 1 << 30
 """What the folder holds at most when a command starts; programs that were not used for longest go first."""
-LEAST_FREE = 256 << 20
+MIN_FREE = 256 << 20
 """Bytes free on the disk below which nothing is added: JAX never replaces a file that was cut off there."""
 
 
@@ -24,7 +24,7 @@ def keep_compiled() -> None:
     if folder is None:
         return
     trim(folder, MAX_BYTES)
-    has_room = shutil.disk_usage(folder).free >= LEAST_FREE
+    has_room = shutil.disk_usage(folder).free >= MIN_FREE
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0 if has_room else float("inf"))
 

@@ -83,6 +83,9 @@ def load_class(where: str, base: type[Class]) -> type[Class]:
     made: Any = found
     if not dataclasses.is_dataclass(made) or made.__hash__ is None:
         raise UserError(f"{wanted} in {name} is no frozen dataclass; put @dataclasses.dataclass(frozen=True) above it")
+    for field in dataclasses.fields(made):
+        if field.init and field.default is field.default_factory is dataclasses.MISSING:
+            raise UserError(f"{wanted} in {name}: {field.name} needs a default")
     return found
 
 

@@ -24,11 +24,12 @@ from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.data.splits import Split
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation import metrics, report
-from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models import params as parameters
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.models.params import Params
+from vtiqa_jax.scoring.scorer import Scorer
 from vtiqa_jax.training import preflight
 from vtiqa_jax.training.data import prepare_data
 from vtiqa_jax.training.features import features_key
@@ -109,8 +110,8 @@ def train(
         first, frozen = init_state(
             recipe, config, initial_params(start, recipe, scale, (data.mean, data.std), options.keep_head), mesh
         )
-        kept = stored / "features" / features_key(identity, data.photos)
-        store = learner.open(data.images, len(data.photos.names), frozen | first.params, kept, should_stop)
+        feature_folder = stored / "features" / features_key(identity, data.photos)
+        store = learner.open(data.images, len(data.photos.names), frozen | first.params, feature_folder, should_stop)
         state, run = resume(states, saved, first, RunState(recipe.init_schedule()))
         began -= run.seconds
         say(
@@ -128,9 +129,9 @@ def train(
         def best_model(state: TrainState) -> Params:
             return parameters.rescale_head(config, frozen | state.best_params, data.std, data.mean)
 
-        def save_model(best: Params, **found: Any) -> None:
+        def save_model(best: Params, **correlations: Any) -> None:
             trained = provenance | {"recipe": dataclasses.asdict(recipe), "split": split.note}  # type: ignore[call-overload]
-            trained |= {"split sha256": identity["split"], "started from": start.provenance, **found}
+            trained |= {"split sha256": identity["split"], "started from": start.provenance, **correlations}
             checkpoint.save(workdir / "checkpoint", Checkpoint(config, best, scale, {"trained": trained}), force=True)
 
         # ---- epochs: steps, then evaluation with the parameters as they stand, selection, saving ----
@@ -149,11 +150,11 @@ def train(
                     )  # fmt: skip
                     recorder.flush()
                 scores = data.to_scale(learner.score(frozen | state.eval_params, store, data.selection, dtype))
-                found = metrics.correlations_if_any(scores, data.selection_mos)
-                selected_by = getattr(found, recipe.selection_metric) if len(data.selection) else None
+                correlations = metrics.correlations_if_any(scores, data.selection_mos)
+                selected_by = getattr(correlations, recipe.selection_metric) if len(data.selection) else None
                 following = recipe.update_schedule(schedule, selected_by)
                 state = state.after_epoch(following)
-                logged = {name: getattr(found, name) for name in metrics.logged_names(recipe.selection_metric)}
+                logged = {name: getattr(correlations, name) for name in metrics.logged_names(recipe.selection_metric)}
                 entry = {
                     "step": end,
                     "epoch": schedule.epoch + 1,
@@ -183,13 +184,13 @@ def train(
                 " lower the learning rates of --recipe"
             )
         drawn = np.sort(np.random.default_rng(recipe.seed).permutation(data.split.train)[:PERCENTILE_PHOTOS])
-        known = learner.score(sharding.replicate(best, mesh), store, drawn, "float32")
-        if np.ptp(known) == 0:
+        train_scores = learner.score(sharding.replicate(best, mesh), store, drawn, "float32")
+        if np.ptp(train_scores) == 0:
             raise UserError(
                 "the model gives every training photo the same score: nothing was learned; lower the learning rates of"
                 " --recipe"
             )
-        compared = {"labels": data.photos.mos[data.split.train], "scores": known}
+        compared = {"labels": data.photos.mos[data.split.train], "scores": train_scores}
         save_model(best, percentiles={k: np.percentile(v, range(101)).tolist() for k, v in compared.items()})
         result = {"epochs": len(epochs), "split": split.note}
         result["selected_on"] = split.selection_part if len(data.selection) else None

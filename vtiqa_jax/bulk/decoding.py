@@ -32,9 +32,9 @@ def decode_rows(table: pa.Table, preparation: Preparation) -> pa.Table:
     errors: list[str | None] = table["error"].to_pylist()
     warnings: list[str | None] = [None] * count
     sizes: list[tuple[int | None, int | None]] = [(None, None)] * count
-    for row, (given, data) in enumerate(zip(table["name"].to_pylist(), table["data"], strict=True)):
+    for row, (encoded_name, data) in enumerate(zip(table["name"].to_pylist(), table["data"], strict=True)):
         if errors[row] is None:
-            name = os.fsdecode(given)
+            name = os.fsdecode(encoded_name)
             try:
                 photo = decode(name, data.as_py() if data.is_valid else sources.read_file(name))
             except ImageError as reason:

@@ -5,7 +5,7 @@ from pyarrow import dataset, fs
 
 from vtiqa_jax.bulk import sources
 from vtiqa_jax.bulk.pipeline import Job
-from vtiqa_jax.evaluation.columns import arrow_schema, bulk_columns
+from vtiqa_jax.results.columns import arrow_schema, bulk_columns
 
 
 def _open(job: Job) -> dataset.Dataset:
@@ -15,8 +15,8 @@ def _open(job: Job) -> dataset.Dataset:
 
 def count_rows(job: Job) -> tuple[int, int]:
     """Returns the number of rows of the result, and of those that have no score."""
-    found = _open(job)
-    return found.count_rows(), found.count_rows(filter=dataset.field("error").is_valid())
+    rows = _open(job)
+    return rows.count_rows(), rows.count_rows(filter=dataset.field("error").is_valid())
 
 
 def list_failed(job: Job, most: int) -> list[tuple[str, str]]:
@@ -26,7 +26,7 @@ def list_failed(job: Job, most: int) -> list[tuple[str, str]]:
 
 
 def is_finished(job: Job) -> bool:
-    """Whether nothing is left to score, as far as that can be said without reading what is packed in other files."""
+    """Tells whether nothing is left to score, as far as unpacked files show."""
     if any(file.lower().endswith(sources.PACKED) for file in job.files):
         return False
     notes = job.system.get_file_info(fs.FileSelector(job.done, allow_not_found=True))

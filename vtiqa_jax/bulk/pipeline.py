@@ -18,13 +18,13 @@ from ray.data.checkpoint import CheckpointConfig
 
 from vtiqa_jax.bulk import decoding, sources
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.columns import Column, arrow_schema, bulk_columns
-from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.evaluation.scorer import ACCELERATOR_BATCH, CPU_BATCH, Scorer, pass_size
 from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.compute_dtype import ComputeDtype
 from vtiqa_jax.models.fingerprint import Identity, fingerprint
-from vtiqa_jax.models.vtiqa import ComputeDtype
 from vtiqa_jax.photos.preparation import Preparation
+from vtiqa_jax.results.columns import Column, arrow_schema, bulk_columns
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.scoring.scorer import ACCELERATOR_BATCH, CPU_BATCH, Scorer, pass_size
 
 FILES_PER_TASK = 128
 DECODE_ROWS = 16
@@ -36,10 +36,10 @@ DECODING = {"num_cpus": 0.5, "memory": 512 << 20}
 
 Half a core, for reading waits.
 """
-LEAST_LEFT, SHARE_LEFT = 1.5, 0.25
-"""CPUs, as Ray counts them, that actors leave of each machine: at least so many, and this share of it.
+MIN_FREE_CPUS, FREE_CPU_SHARE = 1.5, 0.25
+"""CPUs kept free on each machine for tasks that read, decode and write: a minimum, and a share of the machine's.
 
-They are for reading, decoding and writing. A run that goes on has an actor of Ray's own, with one of them, that leaves
+A run that goes on has an actor of Ray's own, with one of them, that leaves
 out what is done: beside it and our actors a task must still find room, or all of them wait for ever.
 """
 ACTOR_MEMORY = 1 << 30
@@ -108,24 +108,24 @@ class ScorePhotos:
         photos = decoding.unpack(table, self._scorer.config.preparation)
         readable = [arrays for arrays, error in zip(photos, errors, strict=True) if error is None]
         results = self._scorer.score_prepared(readable, self._size)
-        found = [
+        scored = [
             next(results).warned(warning) if error is None else ScoreResult(None, None, error)
             for error, warning in zip(errors, table["warning"].to_pylist(), strict=True)
         ]
-        known = {name: table[name] for name in ("path", "key", "width", "height")}
-        known["model"] = pa.array([self._fingerprint] * len(found), pa.string())
+        copied = {name: table[name] for name in ("path", "key", "width", "height")}
+        copied["model"] = pa.array([self._fingerprint] * len(scored), pa.string())
         schema = arrow_schema(self._columns)
         arrays = [
-            known[column.name]
-            if column.name in known
-            else pa.array([column.value(result) for result in found], schema.field(column.name).type)
+            copied[column.name]
+            if column.name in copied
+            else pa.array([column.value(result) for result in scored], schema.field(column.name).type)
             for column in self._columns
         ]
         return pa.table(arrays, schema=schema)
 
 
 def plan_actors(machines: Sequence[Mapping[str, float]], batch_size: int | None) -> tuple[int, int, dict[str, Any]]:
-    """How many actors a cluster has room for: one a GPU, or, where there is none, one a core.
+    """Plans the actors that a cluster has room for: one a GPU, or, where there is none, one a core.
 
     Args:
         machines: what each has, as Ray counts it.
@@ -138,22 +138,22 @@ def plan_actors(machines: Sequence[Mapping[str, float]], batch_size: int | None)
         UserError: no machine has what an actor and the tasks beside it take.
     """
 
-    def room(machine: Mapping[str, float]) -> float:
-        return machine.get("CPU", 0) - max(LEAST_LEFT, SHARE_LEFT * machine.get("CPU", 0))
+    def free_cpus(machine: Mapping[str, float]) -> float:
+        return machine.get("CPU", 0) - max(MIN_FREE_CPUS, FREE_CPU_SHARE * machine.get("CPU", 0))
 
     def floor(share: float) -> float:
         return math.floor(share * 1e4) / 1e4  # Ray counts ten thousandths
 
     if with_gpu := [machine for machine in machines if machine.get("GPU", 0) >= 1]:
-        share = floor(min(1.0, *(room(machine) / int(machine["GPU"]) for machine in with_gpu)))
+        share = floor(min(1.0, *(free_cpus(machine) / int(machine["GPU"]) for machine in with_gpu)))
         if share > 0:
             count = sum(int(machine["GPU"]) for machine in with_gpu)
             return count, batch_size or GPU_ROWS, {"num_gpus": 1, "num_cpus": share}
-    elif able := [m for m in machines if room(m) > 0 and m.get("memory", 0) >= 2 * ACTOR_MEMORY]:
+    elif eligible := [m for m in machines if free_cpus(m) > 0 and m.get("memory", 0) >= 2 * ACTOR_MEMORY]:
         # What Ray calls an actor's share is less than the core it computes on: the largest machine has one on each.
-        largest = max(able, key=room)
-        share = floor(room(largest) / largest["CPU"])
-        counts = [min(int(room(m) / share), int(m["memory"] / ACTOR_MEMORY) - 1) for m in able]
+        largest = max(eligible, key=free_cpus)
+        share = floor(free_cpus(largest) / largest["CPU"])
+        counts = [min(int(free_cpus(m) / share), int(m["memory"] / ACTOR_MEMORY) - 1) for m in eligible]
         return sum(counts), CORE_ROWS, {"num_cpus": share, "memory": ACTOR_MEMORY}
     raise UserError(
         "the Ray cluster has no machine to score on: it takes two CPUs and 2 GB of memory, or two CPUs beside the GPUs;"
@@ -161,8 +161,8 @@ def plan_actors(machines: Sequence[Mapping[str, float]], batch_size: int | None)
     )
 
 
-def undo_unclear(system: fs.FileSystem, done: str) -> None:
-    """Makes Ray write those files again that were written twice and not finished the second time.
+def drop_half_written_checkpoints(system: fs.FileSystem, done: str) -> None:
+    """Deletes "done" notes of files whose second write is still pending, so that Ray writes them again.
 
     A worker that dies between noting a file as done and saying so has its task repeated. When the driver dies in that
     repetition, too, the file is noted both as begun and as done: Ray Data would remove it and believe that it is done.
@@ -202,12 +202,12 @@ def run(job: Job) -> None:
         ray.exceptions.RayError: the cluster cannot go on; calling again does.
     """
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what goes wrong is raised, too
-    undo_unclear(job.system, job.done)
+    drop_half_written_checkpoints(job.system, job.done)
     DataContext.get_current().checkpoint_config = CheckpointConfig(
         id_column="path", checkpoint_path=job.done, override_filesystem=job.system, delete_checkpoint_on_success=False
     )
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    count, rows, given = plan_actors(machines, job.batch_size)
+    count, rows, resources = plan_actors(machines, job.batch_size)
     cache = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
     model = ray.put(dataclasses.replace(job.model, params=jax.tree.map(np.asarray, job.model.params)))
     scored = decode_photos(job.files, job.keyed_by, job.model.config.preparation, rows).map_batches(
@@ -224,7 +224,7 @@ def run(job: Job) -> None:
             job.false_alarms,
             bulk_columns(reasons=job.reasons),
         ),
-        **given,
+        **resources,
     )
     scored.write_parquet(
         job.out, filesystem=job.system, min_rows_per_file=job.rows_per_file, ray_remote_args={"num_cpus": 0.5}

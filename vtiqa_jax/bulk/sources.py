@@ -51,8 +51,8 @@ class Photo(NamedTuple):
     error: str | None = None
 
 
-def resolve(name: str) -> str:
-    """The name that every machine and every later run knows a place by: an absolute path, or a bucket's address."""
+def normalize_uri(name: str) -> str:
+    """Returns the name of a place on every machine and in later runs: an absolute path, or a bucket's address."""
     scheme, mark, rest = name.partition("://")
     if mark and scheme != "file":
         return name.rstrip("/")
@@ -60,7 +60,7 @@ def resolve(name: str) -> str:
 
 
 def as_text(name: str) -> str:
-    """Returns a file's name as UTF-8 holds it: where it is not UTF-8 an address, file://, that `resolve` reads back."""
+    """Returns a file's name in UTF-8: of other bytes an address, file://, that `normalize_uri` reads back."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -73,8 +73,8 @@ def _bucket(address: str) -> fs.FileSystem:
     return fs.FileSystem.from_uri(address)[0]
 
 
-def locate(name: str) -> tuple[fs.FileSystem, str]:
-    """The file system that a resolved name is on, and its path there.
+def filesystem_from_uri(name: str) -> tuple[fs.FileSystem, str]:
+    """Returns the file system that a normalized name is on, and its path there.
 
     Raises:
         OSError: there is no such bucket, or it cannot be reached.
@@ -86,14 +86,14 @@ def locate(name: str) -> tuple[fs.FileSystem, str]:
     return _bucket(f"{scheme}://{key.partition('/')[0]}"), key
 
 
-def reach(name: str) -> tuple[fs.FileSystem, str]:
-    """`locate` for a name that a person gave.
+def open_filesystem(name: str) -> tuple[fs.FileSystem, str]:
+    """Calls `filesystem_from_uri` for a name that a person gave.
 
     Raises:
         UserError: it cannot be reached; with the reason.
     """
     try:
-        return locate(name)
+        return filesystem_from_uri(name)
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{name} cannot be reached: {str(error).splitlines()[0]}") from error
 
@@ -104,26 +104,26 @@ def _is_known(name: str) -> bool:
 
 
 def _in_bucket(system: fs.FileSystem, folder: str, left_out: files.LeftOut) -> list[str]:
-    """The photos, tars and Parquet files in a bucket's folder and below it, sorted."""
+    """Returns the photos, tars and Parquet files in a bucket's folder and below it, sorted."""
     selector = fs.FileSelector(folder, recursive=True)
-    found = sorted(info.path for info in system.get_file_info(selector) if info.type == fs.FileType.File)
+    paths = sorted(info.path for info in system.get_file_info(selector) if info.type == fs.FileType.File)
     begun = f"{own.PROGRESS}/{own.BEGUN}"
-    results = [path.removesuffix(begun) for path in found if path.endswith(begun)]
-    made = tuple(f"{result}{end}" for result in results for end in ("/", f"{own.PROGRESS}/"))
+    results = [path.removesuffix(begun) for path in paths if path.endswith(begun)]
+    own_results = tuple(f"{result}{end}" for result in results for end in ("/", f"{own.PROGRESS}/"))
     endings = files.judge_endings()
-    taken: list[str] = []
-    for path in found:
+    chosen: list[str] = []
+    for path in paths:
         below = path[len(folder) :].lstrip("/")
-        reason = files.OWN if path.startswith(made) else files.judge_path(below, endings, PACKED)
+        reason = files.OWN if path.startswith(own_results) else files.judge_path(below, endings, PACKED)
         if reason is None:
-            taken.append(path)
+            chosen.append(path)
         else:
             left_out.add(reason, path)
-    return taken
+    return chosen
 
 
 def find(source: str, left_out: files.LeftOut | None = None) -> list[str]:
-    """Lists the files that a source names: photos, tars and Parquet files, by their resolved names.
+    """Lists the files that a source names: photos, tars and Parquet files, by their normalized names.
 
     Args:
         source: a folder, which is searched at any depth; a glob, whose * does not match a slash; a text file (.txt)
@@ -133,15 +133,15 @@ def find(source: str, left_out: files.LeftOut | None = None) -> list[str]:
     Raises:
         UserError: there is nothing, or it cannot be read.
     """
-    name = resolve(source)
+    name = normalize_uri(source)
     left_out = files.LeftOut() if left_out is None else left_out
     try:
-        found = _find_in_bucket(name, left_out) if "://" in name else _find_here(name, left_out)
+        paths = _find_in_bucket(name, left_out) if "://" in name else _find_here(name, left_out)
     except OSError as error:
         raise UserError(f"{source} cannot be read: {str(error).splitlines()[0]}") from error
-    if not found:
+    if not paths:
         raise UserError(f"no photos, tars or Parquet files in {source}")
-    return list(dict.fromkeys(found))  # a path that a list has twice is one photo
+    return list(dict.fromkeys(paths))  # a path that a list has twice is one photo
 
 
 def _find_here(name: str, left_out: files.LeftOut) -> list[str]:
@@ -155,7 +155,7 @@ def _find_here(name: str, left_out: files.LeftOut) -> list[str]:
 
 
 def _find_in_bucket(name: str, left_out: files.LeftOut) -> list[str]:
-    system, key = reach(name)
+    system, key = open_filesystem(name)
     scheme = name[: len(name) - len(key)]
     kind = system.get_file_info(key).type
     if kind == fs.FileType.Directory:
@@ -164,8 +164,8 @@ def _find_in_bucket(name: str, left_out: files.LeftOut) -> list[str]:
         return _read_list(read_file(name)) if name.lower().endswith(LIST) else [_require_known(name)]
     if _has_wildcards(key):
         folder = key[: min(key.find(mark) for mark in "*?[" if mark in key)].rpartition("/")[0]
-        found = _in_bucket(system, folder, left_out)
-        return [scheme + path for path in found if PurePosixPath(f"/{path}").match(f"/{key}")]
+        paths = _in_bucket(system, folder, left_out)
+        return [scheme + path for path in paths if PurePosixPath(f"/{path}").match(f"/{key}")]
     raise UserError(f"{name}: there is no such file, folder or glob")
 
 
@@ -180,20 +180,20 @@ def _require_known(name: str) -> str:
 
 
 def _read_list(data: bytes) -> list[str]:
-    """The paths of a list: lines, or what `find -print0` writes, with NUL bytes between them. Names may be no UTF-8."""
+    """Reads the paths of a list: lines, or `find -print0`'s names between NUL bytes. Names may be no UTF-8."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # of Windows PowerShell's >
         text = data.decode("utf-16", "replace")
     else:
         text = os.fsdecode(data.removeprefix(codecs.BOM_UTF8))
     lines = text.split("\0") if "\0" in text else (line.strip() for line in text.split("\n"))
-    return [resolve(line) for line in lines if line]
+    return [normalize_uri(line) for line in lines if line]
 
 
 def _open(name: str, *, seekable: bool = False) -> Any:
     """Opens a file for reading; pyarrow's own local files have names in UTF-8 only."""
     if "://" not in name:
         return Path(name).open("rb")
-    system, key = locate(name)
+    system, key = filesystem_from_uri(name)
     return system.open_input_file(key) if seekable else system.open_input_stream(key, compression=None)
 
 
@@ -284,7 +284,7 @@ def _in_parquet(name: str, keyed_by: str | None) -> Iterator[Photo]:
 
 
 def _photos(name: str, keyed_by: str | None) -> Iterator[Photo]:
-    """The photos of one file; for a tar or Parquet file that breaks off, a last row of its own with the reason."""
+    """Yields the photos of one file; for a tar or Parquet file that breaks off, a last row with the reason."""
     lower = name.lower()
     if not lower.endswith(PACKED):
         yield Photo(as_text(name), os.fsencode(name))
@@ -326,7 +326,7 @@ class PhotoSource(Datasource):
         self._files, self._keyed_by, self._files_per_task = files, keyed_by, files_per_task
 
     def estimate_inmemory_data_size(self) -> int | None:
-        """Unknown before tars are opened."""
+        """Returns None: the size is unknown before tars are opened."""
         return None
 
     def get_read_tasks(self, parallelism: int, *arguments: object, **named: object) -> list[Any]:
@@ -343,7 +343,7 @@ class PhotoSource(Datasource):
 
 
 def read_file(name: str) -> bytes:
-    """The bytes of a photo's own file.
+    """Returns the bytes of a photo's own file.
 
     Raises:
         ImageError: it cannot be read.

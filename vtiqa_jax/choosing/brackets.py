@@ -9,7 +9,7 @@ BIAS_STEP = 0.25
 """Stops between two exposures that the photographer asked for, at least; cameras count in thirds."""
 LIGHT_STEP = 0.6
 """Stops between two exposures of which nobody says that they were asked for: two thirds, and what cameras round."""
-LEAST_RISE = 12.0
+MIN_RISE = 12.0
 """Grey levels by which the brightest of such a series is brighter than its darkest."""
 SLACK = 1.0
 """Grey levels by which a longer exposure may be darker: both are almost black, or white."""
@@ -60,4 +60,4 @@ def _is_brighter_by_exposure(run: Sequence[Shot]) -> bool:
     darkest_first = sorted(run, key=lambda shot: -(shot.capture.exposure_value or 0.0))
     light = [float(shot.sketch.grey.mean()) for shot in darkest_first]
     rises = all(after >= before - SLACK for before, after in pairwise(light))
-    return rises and light[-1] - light[0] >= LEAST_RISE
+    return rises and light[-1] - light[0] >= MIN_RISE

@@ -9,7 +9,7 @@ from vtiqa_jax.data.light import GAMMA
 
 LONGEST = 120.0
 """Seconds from the first to the last shot of a burst."""
-LEAST_OF_INTERVALS = 8
+MIN_OF_INTERVALS = 8
 """Shots of which equal intervals are no chance."""
 REGULAR = 0.9
 """Share of the intervals of a time-lapse that are equal; now and then a camera misses one."""
@@ -55,7 +55,7 @@ def split_burst(scene: Sequence[Timed]) -> list[list[Timed]]:
 
 def is_time_lapse(scene: Sequence[Timed]) -> bool:
     """Whether shots follow each other at equal intervals, for longer than anybody tries at one picture."""
-    if len(scene) < LEAST_OF_INTERVALS or scene[-1].time - scene[0].time <= LONGEST:
+    if len(scene) < MIN_OF_INTERVALS or scene[-1].time - scene[0].time <= LONGEST:
         return False
     intervals = np.diff([timed.time for timed in scene])
     usual = float(np.median(intervals))

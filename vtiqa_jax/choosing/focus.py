@@ -10,9 +10,9 @@ from jaxtyping import Float32
 from vtiqa_jax.choosing.shots import Shot
 from vtiqa_jax.photos.sketch import CELLS
 
-LEAST_BY_DISTANCE = 3
+MIN_BY_DISTANCE = 3
 """Shots of a stack whose focus distances are known."""
-LEAST_BY_SHARPNESS = 4
+MIN_BY_SHARPNESS = 4
 """Shots of a stack that only sharpness tells."""
 SAME_LIGHT = 0.5
 """Stops by which exposures of a stack may differ; light, by daylight, does."""
@@ -21,23 +21,23 @@ SAME_FRAMING = 0.92
 still, and the picture of what moves does not stay the same."""
 CHANGE = 0.5
 """Octaves between a cell's sharpest and its least sharp shot, from which focus has moved there."""
-LEAST_CHANGED = 0.2
+MIN_CHANGED = 0.2
 """Share of the cells where it has."""
-LEAST_SMOOTH = 0.8
+MIN_SMOOTH = 0.8
 """Share of these whose sharpness only rises and then only falls; and how nearly it does."""
-LEAST_PEAKS = 4
+MIN_PEAKS = 4
 """Shots that are the sharpest in several cells each: of a shaken burst one or two are sharpest everywhere."""
-LEAST_OF_PEAK = 0.04
+MIN_OF_PEAK = 0.04
 """Share of the changed cells, of several."""
 UNMOVED = 16.0
 """Grey levels by which a cell may change its mean where only focus moves."""
-LEAST_UNMOVED = 0.75
+MIN_UNMOVED = 0.75
 """Share of the changed cells that do not change by more."""
 
 
 def is_focus_stack(scene: Sequence[Shot]) -> bool:
     """Whether focus moves through similar shots, given in their order, and nothing else does."""
-    if len(scene) < LEAST_BY_DISTANCE or not _is_same_light(scene) or not _is_same_framing(scene):
+    if len(scene) < MIN_BY_DISTANCE or not _is_same_light(scene) or not _is_same_framing(scene):
         return False
     distances = [shot.capture.focus_distance for shot in scene]
     known = [distance for distance in distances if distance is not None]
@@ -45,7 +45,7 @@ def is_focus_stack(scene: Sequence[Shot]) -> bool:
         steps = np.sign(np.diff(known))
         if abs(int(steps.sum())) == len(steps):
             return True
-    return len(scene) >= LEAST_BY_SHARPNESS and _does_focus_move(scene)
+    return len(scene) >= MIN_BY_SHARPNESS and _does_focus_move(scene)
 
 
 def _is_same_light(scene: Sequence[Shot]) -> bool:
@@ -68,19 +68,19 @@ def _does_focus_move(scene: Sequence[Shot]) -> bool:
     """Whether parts of the picture become sharp and blurred again, one after the other, without changing otherwise."""
     sharpness = np.stack([shot.sketch.sharpness.ravel() for shot in scene])
     changed = np.ptp(sharpness, axis=0) >= CHANGE
-    if changed.mean() < LEAST_CHANGED:
+    if changed.mean() < MIN_CHANGED:
         return False
     series: Float32[np.ndarray, "shots changed"] = sharpness[:, changed]
     way = np.abs(np.diff(series, axis=0)).sum(0)
-    is_smooth = 2 * series.max(0) - series[0] - series[-1] >= LEAST_SMOOTH * way
+    is_smooth = 2 * series.max(0) - series[0] - series[-1] >= MIN_SMOOTH * way
     peaks = np.bincount(series.argmax(0), minlength=len(scene))
     light = np.stack([_cells(shot).ravel() for shot in scene])
     light = light[:, changed] * (light.mean() / light.mean(1, keepdims=True))
     is_unmoved = np.ptp(light, axis=0) <= UNMOVED
     return bool(
-        is_smooth.mean() >= LEAST_SMOOTH
-        and (peaks >= LEAST_OF_PEAK * changed.sum()).sum() >= LEAST_PEAKS
-        and is_unmoved.mean() >= LEAST_UNMOVED
+        is_smooth.mean() >= MIN_SMOOTH
+        and (peaks >= MIN_OF_PEAK * changed.sum()).sum() >= MIN_PEAKS
+        and is_unmoved.mean() >= MIN_UNMOVED
     )
 
 

@@ -13,7 +13,7 @@ from vtiqa_jax.choosing.shots import GAP, Timed, gap
 
 LEAST = 3
 """Pictures of a panorama."""
-LEAST_WIDER = 0.3
+MIN_WIDER = 0.3
 """Share of a side by which a panorama shows more than its first picture: tries at one picture do not wander so far."""
 OVERLAP = (0.15, 0.95)
 """Share of a side that two neighbours show both, least and most."""
@@ -31,19 +31,19 @@ RIGID = 0.35
 """Correlation of all that both show: of what moved by itself the strip fits, and the rest does not."""
 SIGMA = 4.0
 """Of the neighbourhood whose brightness is taken away before pictures are compared, pixels of a sketch."""
-LEAST_CONTRAST = 4.0
+MIN_CONTRAST = 4.0
 """Grey levels of what is left of a strip: of a plain sky nobody can say where it fits."""
 SAME_LIGHT = 1.0
 """Stops by which the exposures of neighbours may differ; many cameras measure each picture anew."""
-LEAST_PAUSE = 0.4
+MIN_PAUSE = 0.4
 """Seconds between two pictures: who turns a camera while it shoots faster follows something that moves."""
 
-MOST_STILL = 0.02
+MAX_STILL = 0.02
 """Share of what neighbours both show that does not move with the rest, at the median of a panorama: chance and what is
 near leave .00 in most, a bird of a third of the picture's width .08."""
 STILL = 0.5
 """How well a place fits unmoved, to be still: its difference as a share of that when it moves with the rest."""
-LEAST_DIFFERENCE = 6.0
+MIN_DIFFERENCE = 6.0
 """Grey levels of the latter, below which both fit."""
 CELL = 5
 """Pixels of a sketch over which differences are averaged."""
@@ -92,7 +92,7 @@ def _is_wide_and_still(neighbours: Sequence[Neighbour | None]) -> bool:
     """Whether pictures show together much more than one of them, and nothing moved with the camera."""
     known = [neighbour for neighbour in neighbours if neighbour is not None]
     wider = sum(1 - neighbour.overlap for neighbour in known)
-    return wider >= LEAST_WIDER and float(np.median([neighbour.still for neighbour in known])) <= MOST_STILL
+    return wider >= MIN_WIDER and float(np.median([neighbour.still for neighbour in known])) <= MAX_STILL
 
 
 def find_neighbour(before: Timed, after: Timed) -> Neighbour | None:
@@ -103,7 +103,7 @@ def find_neighbour(before: Timed, after: Timed) -> Neighbour | None:
         first.sketch.grey.shape == second.sketch.grey.shape
         and taken.focal_length == then.focal_length
         and abs((taken.exposure_value or 0.0) - (then.exposure_value or 0.0)) <= SAME_LIGHT
-        and after.time - before.time >= LEAST_PAUSE
+        and after.time - before.time >= MIN_PAUSE
         and gap(before, after) <= GAP
     )
     return match_edges(first.sketch.grey, second.sketch.grey) if is_one_series else None
@@ -157,7 +157,7 @@ class _Shared(NamedTuple):
         moved, unmoved = (
             cv2.blur(np.abs(picture - self.second), (CELL, CELL)) for picture in (self.first, self.unmoved)
         )
-        is_still = (unmoved < STILL * moved) & (moved > LEAST_DIFFERENCE)
+        is_still = (unmoved < STILL * moved) & (moved > MIN_DIFFERENCE)
         return float(cv2.morphologyEx(is_still.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)).mean())
 
 
@@ -170,7 +170,7 @@ def _find_strip(left: View, right: View) -> tuple[int, int] | None:
     rows, columns = left.shape
     margin, width = round(TILT * rows), round(STRIP * columns)
     strip = right[margin : rows - margin, :width]
-    if min(strip.shape) < 4 or float(strip.std()) < LEAST_CONTRAST:
+    if min(strip.shape) < 4 or float(strip.std()) < MIN_CONTRAST:
         return None
     least, most = (round(share * columns) for share in OVERLAP)
     found = cv2.matchTemplate(left[:, columns - most : columns - least + width], strip, cv2.TM_CCOEFF_NORMED)

@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
 
-from vtiqa_jax.evaluation.rank import rank_photo
-from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.photos.capture import Capture
 from vtiqa_jax.photos.sketch import Sketch
+from vtiqa_jax.results.rank import rank_photo
+from vtiqa_jax.results.results import ScoreResult
 
 GAP = 30.0
 """Seconds after which a photo is no longer the next of a series, counted from the end of the exposure before."""
 CLOSE_WEIGHT = 0.4
 """Of detail in `Shot.close_rank`. Chosen on photos of the training split and planted bursts: of 60 others it finds the
 sharp, clean frame in 92 %, a tenth in 78 % (docs/choosing.md)."""
-MOST_AT_ONCE = 100
+MAX_AT_ONCE = 100
 """Photos that a camera takes in one second, at most; of more its clock stands still, and says nothing."""
 
 
@@ -118,8 +118,8 @@ def sort_by_time(shots: Sequence[Shot]) -> tuple[list[list[Timed]], list[Shot]]:
             for shot in line
         ]
         seconds = Counter(int(one.time) for one in timed)
-        timeless += [one.shot for one in timed if seconds[int(one.time)] > MOST_AT_ONCE]
-        timed = [one for one in timed if seconds[int(one.time)] <= MOST_AT_ONCE]
+        timeless += [one.shot for one in timed if seconds[int(one.time)] > MAX_AT_ONCE]
+        timed = [one for one in timed if seconds[int(one.time)] <= MAX_AT_ONCE]
         found.append(sorted(timed, key=lambda one: (one.time, one.shot.natural_name)))
     return [line for line in found if line], sorted(timeless, key=lambda shot: shot.natural_name)
 

@@ -15,7 +15,7 @@ from vtiqa_jax.choosing.fingerprints import SIMILAR, Fingerprints, connect, corr
 from vtiqa_jax.choosing.focus import is_focus_stack
 from vtiqa_jax.choosing.panoramas import find_panoramas
 from vtiqa_jax.choosing.shots import GAP, Shot, Timed, gap, list_shots, sort_by_time
-from vtiqa_jax.evaluation.results import ScoreResult
+from vtiqa_jax.results.results import ScoreResult
 
 Kind = Literal["burst", "copies", "exposure bracket", "focus stack", "panorama"]
 KEPT_WHOLE: tuple[Kind, ...] = ("exposure bracket", "focus stack", "panorama")

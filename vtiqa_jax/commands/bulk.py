@@ -15,35 +15,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import jax
+from cyclopts import Parameter
 from filelock import FileLock, Timeout
-from tyro.conf import Positional, arg
 
 from vtiqa_jax import atomic, sharding
 from vtiqa_jax.commands.sigterm import raise_on_sigterm
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.columns import replace_undecodable
 from vtiqa_jax.models import catalog
+from vtiqa_jax.models.compute_dtype import ComputeDtype
 from vtiqa_jax.models.false_alarms import DEFAULT_RATE, choose_thresholds
-from vtiqa_jax.models.fingerprint import differences, identify
-from vtiqa_jax.models.vtiqa import ComputeDtype
+from vtiqa_jax.models.fingerprint import identify
 from vtiqa_jax.photos import formats
 from vtiqa_jax.photos.files import LeftOut
 from vtiqa_jax.photos.own import BEGUN, PROGRESS
 from vtiqa_jax.photos.stderr import quiet_decoders
+from vtiqa_jax.results.columns import replace_undecodable
+from vtiqa_jax.results.identities import differences
 
 if TYPE_CHECKING:
     from vtiqa_jax.bulk import pipeline
 
-LEAST_CPUS = 2
-"""That Ray is to count on this machine: with fewer, see `pipeline.LEAST_LEFT`, nothing would ever run."""
-MOST_NAMED = 20
+MIN_CPUS = 2
+"""That Ray is to count on this machine: with fewer, see `pipeline.MIN_FREE_CPUS`, nothing would ever run."""
+MAX_NAMED = 20
 """Photos that could not be read whose names are printed."""
 
 
 def bulk(
-    source: Positional[str],
-    out: Positional[str],
-    checkpoint: Annotated[str, arg(metavar="DIR")] = "default",
+    source: str,
+    out: str,
+    /,
+    *,
+    checkpoint: Annotated[str, Parameter(metavar="DIR")] = "default",
     key: str | None = None,
     address: str | None = None,
     batch_size: int | None = None,
@@ -53,6 +56,8 @@ def bulk(
     false_alarms: float = DEFAULT_RATE,
 ) -> int:
     """Scores photos on all GPUs or cores of a machine or a Ray cluster. The same command goes on after a crash.
+
+    Example: vtiqa bulk s3://bucket/photos scores
 
     Exit status: 0 all scored, 1 some could not be read, 2 bad arguments. SOURCE and OUT may be on s3:// or gs://.
 
@@ -81,7 +86,7 @@ def bulk(
 
     # Here the model is only read: a GPU is for the actor that gets it.
     jax.config.update("jax_platforms", "cpu")
-    name = sources.resolve(out)
+    name = sources.normalize_uri(out)
     if name != sources.as_text(name):
         raise UserError(f"{sources.as_text(name)} is no name in UTF-8, which Parquet data sets need; choose another")
     left_out = LeftOut()
@@ -103,7 +108,7 @@ def bulk(
         choose_thresholds(model.params["reasons.thresholds"], false_alarms)  # a wrong rate is told before Ray starts
     elif reasons:
         raise UserError(f"--reasons: {checkpoint} names none; `vtiqa info` tells what a model says")
-    system, folder = sources.reach(name)
+    system, folder = sources.open_filesystem(name)
     job = pipeline.Job(
         files, key, model, identify(model, compute_dtype), compute_dtype, batch_size, rows_per_file, false_alarms,
         reasons, system, folder, f"{folder}{PROGRESS}/done",
@@ -118,10 +123,10 @@ def bulk(
                     print(f"{len(files):,} files in {source}; {model.scale}", file=sys.stderr)
                     pipeline.run(job)
     rows, failed = outcome.count_rows(job)
-    for path, error in outcome.list_failed(job, MOST_NAMED):
+    for path, error in outcome.list_failed(job, MAX_NAMED):
         print(f"{path}: {error}", file=sys.stderr)
-    if failed > MOST_NAMED:
-        print(f"and {failed - MOST_NAMED:,} more; the column `error` has all", file=sys.stderr)
+    if failed > MAX_NAMED:
+        print(f"and {failed - MAX_NAMED:,} more; the column `error` has all", file=sys.stderr)
     print(f"{out}: {rows:,} photos, {failed:,} of them could not be read")
     return 1 if failed else 0
 
@@ -174,9 +179,9 @@ def _ray(address: str | None) -> Iterator[None]:
             sys.argv = [replace_undecodable(word) for word in sys.argv]  # Ray notes the command, as UTF-8
             ray.init(**settings)
             # What Ray counts, a container's share for instance, is right; but the system shares out a single core, too.
-            if not address and ray.cluster_resources().get("CPU", 0) < LEAST_CPUS:
+            if not address and ray.cluster_resources().get("CPU", 0) < MIN_CPUS:
                 ray.shutdown()
-                ray.init(num_cpus=LEAST_CPUS, **settings)
+                ray.init(num_cpus=MIN_CPUS, **settings)
     except (ConnectionError, ValueError, RuntimeError) as error:
         if address is None:
             raise UserError(f"Ray cannot be started on this machine: {error}") from error

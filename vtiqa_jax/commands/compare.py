@@ -4,18 +4,18 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from tyro.conf import Positional, arg
+from cyclopts import Parameter
 
 import vtiqa_jax
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.preference import probability_preferred
-from vtiqa_jax.evaluation.reasons import say_reasons
-from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.evaluation.spread import Spread, probability_above
-from vtiqa_jax.evaluation.words import say_detail, say_interval
-from vtiqa_jax.models.checkpoint import LabelScale
-from vtiqa_jax.models.vtiqa import ComputeDtype
+from vtiqa_jax.models.compute_dtype import ComputeDtype
+from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.photos.stderr import quiet_decoders
+from vtiqa_jax.results.preference import probability_preferred
+from vtiqa_jax.results.reasons import say_reasons
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.results.words import say_detail, say_interval
+from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling, probability_above
 
 WORDS = ((0.99, "almost certainly"), (0.9, "very likely"), (0.75, "likely"), (0.6, "perhaps"))
 """From which probability on a word is said."""
@@ -29,10 +29,12 @@ LEVELS_APART = 0.5
 
 
 def compare(
-    a: Positional[Path],
-    b: Positional[Path],
-    checkpoint: Annotated[str, arg(metavar="DIR")] = "default",
-    spread: int | None = None,
+    a: Path,
+    b: Path,
+    /,
+    *,
+    checkpoint: Annotated[str, Parameter(metavar="DIR")] = "default",
+    mosaic_samples: int | None = None,
     seed: int = 0,
     compute_dtype: ComputeDtype = "float32",
 ) -> None:
@@ -40,29 +42,31 @@ def compare(
     more at 100 %, and what is worse in each. A model that does not know how far people are from its scores says how
     sure it is itself.
 
+    Example: vtiqa compare a.jpg b.jpg
+
     Args:
         a: a photo.
         b: another one.
         checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
-        spread: mosaics that both photos are scored by, the same ones, to say how often the model itself would put the
-            same photo ahead by others. When not given 16, by a model that does not know how far people are.
-        seed: of these mosaics.
+        mosaic_samples: mosaics that both photos are scored by, the same ones, to say how often the model itself would
+            put the same photo ahead by others. When not given 16, by a model that does not know how far people are.
+        seed: of the sampled mosaics.
         compute_dtype: bfloat16 is faster where the hardware multiplies it, and less exact.
     """
     model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype)
-    if spread is None and not model.config.intervals:
-        spread = MOSAICS
-    mosaics = None if spread is None else Spread(spread, seed)
+    if mosaic_samples is None and not model.config.intervals:
+        mosaic_samples = MOSAICS
+    sampling = None if mosaic_samples is None else MosaicSampling(mosaic_samples, seed)
     with quiet_decoders():
-        results = list(model.stream([a, b], spread=mosaics))
+        results = list(model.stream([a, b], sampling=sampling))
     for result in results:
         if result.error:
             raise UserError(f"{result.image}: {result.error}")
-    drawn = f"; mean ± standard deviation over {spread} mosaics, the same for both" if mosaics else ""
+    drawn = f"; mean ± standard deviation over {mosaic_samples} mosaics, the same for both" if sampling else ""
     print(f"{model.scale}{drawn}")
     for result in results:
         detail, interval = say_detail(result), say_interval(result)
-        score = f"{result.mean:.4f} ± {result.spread:.4f}" if mosaics else f"{result.score:.4f}"
+        score = f"{result.mean:.4f} ± {result.spread:.4f}" if sampling else f"{result.score:.4f}"
         people = f" (people say {interval})" if interval else ""
         print(f"{score}{people}  {result.image}{f': {detail}' if detail else ''}")
         if result.warning:
@@ -71,7 +75,7 @@ def compare(
     said = []
     if model.config.intervals:
         said.append(say_preferred(first, second, model.scale))
-    if mosaics:
+    if sampling:
         said += say_which(first, second, model.scale)
     print(*said, *say_detailed(first, second, model.scale), *say_worse(first, second), sep="\n")
 
@@ -95,7 +99,7 @@ def say_preferred(a: ScoreResult, b: ScoreResult, scale: LabelScale) -> str:
 
 def say_which(a: ScoreResult, b: ScoreResult, scale: LabelScale) -> list[str]:
     """Says which photo has the better score, and how sure that is, by the scores of the same mosaics."""
-    difference = np.subtract(a.draws, b.draws)
+    difference = np.subtract(a.mosaic_scores, b.mosaic_scores)
     better = probability_above(difference if scale.higher_is_better else -difference)
     winner, loser, sure = (a, b, better) if better >= 0.5 else (b, a, 1 - better)
     apart = f"{abs(difference.mean()):.4f} ± {difference.std(ddof=1):.4f}"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from tyro.conf import Positional, arg
+from cyclopts import Parameter
 
 from vtiqa_jax import atomic
 from vtiqa_jax.convert import architecture, files, timm_vit, translate, vit_file
@@ -13,17 +13,17 @@ from vtiqa_jax.convert.check import compare, markdown_table
 from vtiqa_jax.convert.table import tables
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import catalog, checkpoint, quantized
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig, deit_small
 from vtiqa_jax.models.params import Params, param_shapes
-from vtiqa_jax.models.vtiqa import ModelConfig, deit_small
 
 Labels = Literal["koniq10k", "spaq", "livew", "rbid", "cid2013"]
 PUBLISHED_LABELS = {"koniq": "koniq10k", "spaq": "spaq", "livew": "livew", "rbid": "rbid", "cid2013": "cid2013"}
 """The data set by the ending of a published file's name, VTIQA_<ending>.pt."""
 
-Force = Annotated[bool, arg(help="replace OUT if it exists")]
+Force = Annotated[bool, Parameter(help="replace OUT if it exists")]
 Expect = Annotated[
-    Path | None, arg(help="an .npz of views and what the source model returned for them; differences are refused")
+    Path | None, Parameter(help="an .npz of views and what the source model returned for them; differences are refused")
 ]
 
 
@@ -73,13 +73,17 @@ def _scale(labels: Labels | None, source: Path) -> LabelScale:
 
 
 def vtiqa(
-    source: Positional[Path],
-    out: Positional[Path],
+    source: Path,
+    out: Path,
+    /,
+    *,
     labels: Labels | None = None,
     expect: Expect = None,
     force: Force = False,
 ) -> None:
     """The released model, VTIQA_<data set>.pt, to a checkpoint.
+
+    Example: vtiqa convert vtiqa VTIQA_koniq.pt koniq
 
     Args:
         source: the published file.
@@ -91,15 +95,19 @@ def vtiqa(
 
 
 def original(
-    backbone: Positional[Path],
-    fusion: Positional[Path],
-    selector: Positional[Path],
-    out: Positional[Path],
+    backbone: Path,
+    fusion: Path,
+    selector: Path,
+    out: Path,
+    /,
+    *,
     labels: Labels | None = None,
     expect: Expect = None,
     force: Force = False,
 ) -> None:
     """The paper's model, three files, to a checkpoint.
+
+    Example: vtiqa convert original VTIQA_org_backbone.pt VTIQA_org_safusion.pt VTIQA_org_slection.pt original
 
     Args:
         backbone: VTIQA_org_backbone.pt
@@ -114,13 +122,17 @@ def original(
 
 
 def backbone(
-    source: Positional[Path],
-    out: Positional[Path],
+    source: Path,
+    out: Path,
+    /,
+    *,
     heads: int | None = None,
     prefix: str | None = None,
     force: Force = False,
 ) -> None:
     """A DeiT, DINO or other ViT to a starting point for training; heads and what else stands beside it are left out.
+
+    Example: vtiqa convert backbone deit_small.pth deit
 
     LayerScale is folded in, patches of 14 px and positions of other sizes are resampled; the error of each is printed.
 
@@ -136,7 +148,7 @@ def backbone(
     sizes = timm_vit.read_sizes(str(source), found.arrays)
     config, described = architecture.describe(source, sizes, heads, found.prefix)
     arrays, adaptations = timm_vit.to_deit(str(source), found.arrays)
-    _convert(config, {source: arrays}, out, None, None, force, [*found.told, *described], adaptations)
+    _convert(config, {source: arrays}, out, None, None, force, [*found.notes, *described], adaptations)
 
 
 def _check_published(source: str, config: ModelConfig) -> None:
@@ -159,12 +171,16 @@ def _check_published(source: str, config: ModelConfig) -> None:
 
 
 def export(
-    source: Positional[str],
-    out: Positional[Path],
+    source: str,
+    out: Path,
+    /,
+    *,
     format: Literal["pt", "safetensors"] | None = None,
     force: Force = False,
 ) -> None:
     """A model back to the published names.
+
+    Example: vtiqa convert export default vtiqa.pt
 
     Args:
         source: a checkpoint's folder, a quantized file, or "default" for the model that comes with the package.
@@ -193,8 +209,10 @@ def export(
         print(f"the file does not say that its ViT has {config.num_heads} attention heads")
 
 
-def quantize(source: Positional[str], out: Positional[Path], force: Force = False) -> None:
+def quantize(source: str, out: Path, /, *, force: Force = False) -> None:
     """A model to one small file, with the backbone's matrices in 8 bits; every --checkpoint takes it too.
+
+    Example: vtiqa convert quantize runs/train/checkpoint model.npz
 
     Args:
         source: a checkpoint's folder, or a quantized file.

@@ -28,8 +28,10 @@ MAPPED = 2
 """The worst photos have maps."""
 
 
-def demo(out: Path = Path("vtiqa-demo")) -> int:
+def demo(*, out: Path = Path("vtiqa-demo")) -> int:
     """Scores a dozen photographs, good and damaged ones, to show what this program does. Takes under a minute.
+
+    Example: vtiqa demo
 
     Args:
         out: the folder of the photographs, the scores, the page and the maps; an earlier demonstration is replaced.
@@ -37,11 +39,11 @@ def demo(out: Path = Path("vtiqa-demo")) -> int:
     own.mark_folder(out)
     photos = out / "photos"
     _write_photos(photos)
-    status = score((photos,), out=out / "scores.csv", report=out / "report", sort="best")
+    status = score(photos, out=out / "scores.csv", report=out / "report", sort="best")
     with (out / "scores.csv").open(newline="", encoding="utf-8") as file:
         rows = sorted(csv.DictReader(file), key=lambda row: float(row["score"]))
     print(f"\nwhere the {MAPPED} worst of them are bad:")
-    status = max(status, explain(tuple(Path(row["image"]) for row in rows[:MAPPED]), out / "maps"))
+    status = max(status, explain(*(Path(row["image"]) for row in rows[:MAPPED]), out=out / "maps"))
     print(f"\nLook at {out / 'report' / 'index.html'} in a browser, at the pictures in {out / 'maps'}, and at", end=" ")
     print(f"{out / 'scores.csv'}.\nPhotos of your own: vtiqa score FOLDER --report {out / 'mine'}")
     return status

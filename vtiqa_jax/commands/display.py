@@ -8,12 +8,12 @@ import numpy as np
 from tqdm import tqdm
 
 from vtiqa_jax.choosing.stacks import Stack, say_stack, say_stacks
-from vtiqa_jax.evaluation.columns import score_columns
-from vtiqa_jax.evaluation.reasons import say_reasons
-from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.evaluation.scorer import Scorer
-from vtiqa_jax.evaluation.spread import Spread
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
+from vtiqa_jax.results.columns import score_columns
+from vtiqa_jax.results.reasons import say_reasons
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling
+from vtiqa_jax.scoring.scorer import Scorer
 
 LONG = 20
 """More photos than these have a summary instead of lines, on a terminal."""
@@ -24,34 +24,40 @@ Order = Literal["best", "worst", "name", "given"]
 
 
 def sort_results(results: Sequence[ScoreResult], order: Order, scale: LabelScale) -> list[ScoreResult]:
-    """Sorts results; by score, those without one come last."""
+    """Sorts results; by rank, those without one come last."""
     if order == "given":
         return list(results)
     if order == "name":
         return sorted(results, key=lambda result: str(result.image))
     sign = 1 if scale.higher_is_better == (order == "worst") else -1
-    return sorted(results, key=lambda result: (result.score is None, sign * (result.score or 0)))
+    return sorted(results, key=lambda result: (result.rank is None, sign * (result.rank or 0)))
 
 
 class Display:
     """Prints results as they come or, sorted, when all are there; on a terminal a summary of many."""
 
     def __init__(
-        self, model: Scorer, count: int, spread: Spread | None, *, order: Order | None = None, silent: bool = False
+        self,
+        model: Scorer,
+        count: int,
+        sampling: MosaicSampling | None,
+        *,
+        order: Order | None = None,
+        silent: bool = False,
     ) -> None:
         """Prints the heading, if lines are to follow at once.
 
         Args:
             model: what scores.
             count: photos there are.
-            spread: mosaics that are drawn.
+            sampling: mosaics that are drawn.
             order: of the lines; when not given, the best first on a terminal, and else as results come.
             silent: print nothing.
         """
         self._model, self._silent = model, silent
         self._columns = [
             column
-            for column in score_columns(spread=spread is not None)
+            for column in score_columns(mosaics=sampling is not None)
             if column.shown and column.name not in model.unknown
         ]
         is_terminal = sys.stdout.isatty()

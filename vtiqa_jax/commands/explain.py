@@ -9,37 +9,39 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+from cyclopts import Parameter
 from jaxtyping import Float32
 from tqdm import tqdm
-from tyro.conf import Positional, arg
 
 import vtiqa_jax
 from vtiqa_jax import atomic
 from vtiqa_jax.commands.photos import find_photos
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.detail_map import DetailMap, check_point
-from vtiqa_jax.evaluation.fault_map import FaultMap, check_fault
-from vtiqa_jax.evaluation.map_pictures import draw_maps
-from vtiqa_jax.evaluation.reasons import WORDS, find_fault
-from vtiqa_jax.evaluation.words import say_detail, say_place
-from vtiqa_jax.models.vtiqa import ComputeDtype
+from vtiqa_jax.models.compute_dtype import ComputeDtype
 from vtiqa_jax.photos import own
 from vtiqa_jax.photos.stderr import quiet_decoders
+from vtiqa_jax.results.reasons import WORDS, find_fault
+from vtiqa_jax.results.words import say_detail, say_place
+from vtiqa_jax.scoring.detail_map import DetailMap, check_point
+from vtiqa_jax.scoring.fault_map import FaultMap, check_fault
+from vtiqa_jax.scoring.map_pictures import draw_maps
 
 MAP_SIDE = 48
 """Of the map as an array: rows and columns over the whole photo."""
 
 
 def explain(
-    paths: Positional[tuple[Path, ...]],
+    *paths: Path,
     out: Path,
     at: tuple[float, float] | None = None,
     reason: str | None = None,
-    checkpoint: Annotated[str, arg(metavar="DIR")] = "default",
+    checkpoint: Annotated[str, Parameter(metavar="DIR")] = "default",
     compute_dtype: ComputeDtype = "float32",
 ) -> int:
     """Maps of quality: for each photo a PNG to look at, and the maps as arrays. Exit status: 0, or 1 if some of the
     photos have none.
+
+    Example: vtiqa explain holiday/beach.jpg --out maps
 
     By a model with detail the PNG has a second map, of the photo at 1:4: how many octaves of its resolution are lost.
 

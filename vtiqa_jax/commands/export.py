@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import Positional, arg
+from cyclopts import Parameter
 
 from vtiqa_jax import atomic, sharding
 from vtiqa_jax.commands.convert import Force
@@ -13,20 +13,24 @@ from vtiqa_jax.export import onnx_vtiqa, stablehlo, web_page
 from vtiqa_jax.export.card import make_card
 from vtiqa_jax.export.onnx_vtiqa import Storage
 from vtiqa_jax.models import catalog
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.config import ModelConfig
 
 PHOTOS = "photos: uint8 RGB [batch, height, width, 3]"
 ONE_PHOTO = "photos: uint8 RGB [1, height, width, 3]"
 
 
 def export(
-    source: Positional[str],
-    out: Positional[Path],
+    source: str,
+    out: Path,
+    /,
+    *,
     storage: Storage | None = None,
-    web: Annotated[Path | None, arg(metavar="ONNXRUNTIME_WEB")] = None,
+    web: Annotated[Path | None, Parameter(metavar="ONNXRUNTIME_WEB")] = None,
     force: Force = False,
 ) -> None:
     """A model for other programs: OUT.onnx scores photos of any size, OUT.stablehlo runs in JAX alone.
+
+    Example: vtiqa export default vtiqa.onnx
 
     What the model says of a photo at 100 %, `detail` and `holds`, and of its faults is in all of them.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from tyro.conf import Positional, arg
+from cyclopts import Parameter
 
 from vtiqa_jax.data import datasets
 from vtiqa_jax.data.csv_table import read_table
@@ -39,11 +39,13 @@ def read_held_out(held_out: Path) -> Manifest:
 
 
 def heads(
-    out: Positional[Path],
+    out: Path,
+    /,
+    *,
     photos: tuple[Path, ...],
     scored: Path,
     cache: Path,
-    checkpoint: Annotated[str, arg(metavar="DIR")] = "default",
+    checkpoint: Annotated[str, Parameter(metavar="DIR")] = "default",
     dataset: str | None = None,
     not_photographs: tuple[Path, ...] = (),
     judged: tuple[Path, ...] = (),
@@ -56,6 +58,8 @@ def heads(
     """Makes all that stands on the backbone of a model: what photos show at 100 %, which faults they have, how sure
     scores are, what is no photograph, and scores that end with their scale. On two cores it takes some minutes for ten
     photos; stopped, the same command goes on.
+
+    Example: vtiqa heads model.npz --photos holiday --scored scores.csv --cache cache
 
     Args:
         out: the model with its head: a folder, or a file that ends in .npz, quantized like the packaged one.

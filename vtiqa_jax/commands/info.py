@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from tyro.conf import Positional
 
 from vtiqa_jax.models import catalog
 from vtiqa_jax.models.fingerprint import fingerprint, identify
@@ -25,8 +24,10 @@ def _flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return lines
 
 
-def info(model: Positional[str] = "default") -> None:
+def info(model: str = "default", /) -> None:
     """Prints a model's card: its kind, sizes, label scale, and what it was made from.
+
+    Example: vtiqa info default
 
     Args:
         model: a checkpoint's folder, a quantized file, or "default" for the model that comes with the package.

@@ -10,52 +10,51 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+from cyclopts import Parameter
 from jaxtyping import Float
 from tqdm import tqdm
-from tyro.conf import Positional, arg
 
 import vtiqa_jax
 from vtiqa_jax import atomic
 from vtiqa_jax.choosing.stacks import find_stacks, mark_stacks
-from vtiqa_jax.commands.display import Display, Order
+from vtiqa_jax.commands.display import Display, Order, sort_results
 from vtiqa_jax.commands.photos import find_photos
 from vtiqa_jax.commands.selection import Selection
 from vtiqa_jax.commands.sigterm import raise_on_sigterm
 from vtiqa_jax.commands.stars import Stars, take_all_back
 from vtiqa_jax.errors import Terminated, UserError
-from vtiqa_jax.evaluation import score_files
-from vtiqa_jax.evaluation.columns import score_columns
-from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.evaluation.score_cache import open_cache, open_part, part_path
-from vtiqa_jax.evaluation.scorer import pass_size
-from vtiqa_jax.evaluation.spread import Spread
 from vtiqa_jax.gallery.page import GalleryHeader, check_folder, open_gallery
 from vtiqa_jax.gallery.preview import Preview, make_preview
 from vtiqa_jax.gallery.zooms import ZoomedMap, make_zoomed_map
-from vtiqa_jax.models.compute_dtype import slow_dtype_note
+from vtiqa_jax.models.compute_dtype import ComputeDtype, slow_dtype_note
 from vtiqa_jax.models.false_alarms import DEFAULT_RATE
-from vtiqa_jax.models.vtiqa import ComputeDtype
 from vtiqa_jax.photos import decode
 from vtiqa_jax.photos.resize import Resized, Rgb
 from vtiqa_jax.photos.stderr import quiet_decoders
+from vtiqa_jax.results import score_files
+from vtiqa_jax.results.columns import score_columns
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.results.score_cache import open_cache, open_part, part_path
+from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling
+from vtiqa_jax.scoring.scorer import pass_size
 
 MAP_SIDE = 16
 """Of the maps on a page: rows and columns over the whole photo."""
 
 
 def score(
-    paths: Positional[tuple[Path, ...]],
-    checkpoint: Annotated[str, arg(metavar="DIR")] = "default",
-    out: Path | None = None,
+    *paths: Path,
+    checkpoint: Annotated[str, Parameter(metavar="DIR")] = "default",
+    out: Annotated[Path | None, Parameter(allow_leading_hyphen=True)] = None,
     report: Path | None = None,
     maps: bool = False,
-    spread: int = 0,
+    mosaic_samples: int = 0,
     seed: int = 0,
     reasons: bool = False,
     false_alarms: float = DEFAULT_RATE,
-    selection: Annotated[Selection, arg(name="")] = Selection(),
-    stars: Annotated[Stars, arg(name="")] = Stars(),
-    sort: Annotated[Order | None, arg(metavar="{best,worst,name,given}")] = None,
+    selection: Annotated[Selection, Parameter(name="*", group="Photos by their score")] = Selection(),
+    stars: Annotated[Stars, Parameter(name="*", group="Ratings for other programs")] = Stars(),
+    sort: Order | None = None,
     cache: Path | None = None,
     quiet: bool = False,
     batch_size: int | None = None,
@@ -64,6 +63,8 @@ def score(
 ) -> int:
     """Scores photos. Exit status: 0 all done, 1 some could not be read, copied or given stars, 2 bad arguments.
 
+    Example: vtiqa score holiday --report holiday-report
+
     Args:
         paths: photos, and folders that are searched for photos at any depth.
         checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
@@ -71,14 +72,14 @@ def score(
             on. To a pipe, a device or "-", which is standard output, they are written as CSV.
         report: make a page of the photos in this folder, `index.html`, to look at, to filter and to mark.
         maps: show on the page where each photo is bad, too, and parts of it at 1:1; takes as long as two dozen scores.
-        spread: score each photo by so many other mosaics too, and tell the mean and standard deviation of that.
-        seed: of these mosaics; all photos have the same.
+        mosaic_samples: score each photo by so many sampled mosaics too; print their mean and standard deviation.
+        seed: of the sampled mosaics, the same ones for all photos.
         reasons: write how probable each fault is, too, as columns of --out.
         false_alarms: share of good photos of which any reason is named, 0.005 to 0.1.
         selection: choose photos by their score.
         stars: ratings for other programs.
-        sort: print the best or the worst photos first, or by name; when not given, the best come first on a terminal,
-            and elsewhere photos are printed as they are found.
+        sort: the best or the worst photos first, by rank, or by name; also in --out and --list. When not given, the
+            best come first on a terminal, and elsewhere photos are in the order in which they are found.
         cache: keep scores in this file, or folder: only new and changed photos are read the next time.
         quiet: print nothing but mistakes, and what --list asks for.
         batch_size: photos computed together; 4 at most on a CPU, and 64 on a GPU when not given.
@@ -105,7 +106,7 @@ def score(
         raise UserError("paths and scores would both go to standard output; write the scores to a file")
     # Where nothing can lie beside the output, an interrupted run begins again.
     resumable = out is not None and not atomic.is_stream(out) and atomic.takes_files(out.parent)
-    mosaics = Spread(spread, seed) if spread else None
+    sampling = MosaicSampling(mosaic_samples, seed) if mosaic_samples else None
     if reasons and out is None:
         raise UserError("--reasons are columns of a file: add --out FILE")
     model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype, false_alarms=false_alarms)
@@ -118,7 +119,7 @@ def score(
     size = pass_size(model.mesh, len(photos), batch_size)
     if batch_size is not None and size < min(batch_size, len(photos)):
         print(f"--batch-size {batch_size}: a CPU computes {size} photos together, more are slower", file=sys.stderr)
-    settings = model.settings(mosaics) if out is not None or cache is not None else {}
+    settings = model.settings(sampling) if out is not None or cache is not None else {}
 
     def preview(
         pixels: Rgb, screen: Resized
@@ -141,17 +142,17 @@ def score(
         gallery = None if report is None else stack.enter_context(open_gallery(report))
 
         silent = quiet or selection.prints_paths or has_stdout
-        display = Display(model, len(photos), mosaics, order=sort, silent=silent)
+        display = Display(model, len(photos), sampling, order=sort, silent=silent)
         inspect = None if gallery is None else preview
-        known = None if memory is None else memory.known
+        cached = None if memory is None else memory.get
         stream = model.stream(
-            photos, batch_size=batch_size, inspect=inspect, spread=mosaics, known=known, max_pixels=max_pixels
+            photos, batch_size=batch_size, inspect=inspect, sampling=sampling, cached=cached, max_pixels=max_pixels
         )
         try:
             for result in tqdm(stream, "scoring", len(photos), unit="photo", disable=quiet or None, leave=False):
                 if gallery is not None:
                     gallery.add(result, *(result.inspected or (None, None, None)))
-                results.append(dataclasses.replace(result, inspected=None, draws=()))  # of all they would fill memory
+                results.append(dataclasses.replace(result, inspected=None, mosaic_scores=()))  # they would fill memory
                 if memory is not None:
                     memory.add(result)
                 display.add(result)
@@ -162,9 +163,9 @@ def score(
             raise
         is_scored = any(result.score is not None for result in results)
         stacks = find_stacks(results, higher_is_better=model.scale.higher_is_better)
-        results = mark_stacks(results, stacks)
+        results = sort_results(mark_stacks(results, stacks), sort or "given", model.scale)
         if out is not None and is_scored:
-            columns = score_columns(spread=mosaics is not None, reasons=reasons)
+            columns = score_columns(mosaics=sampling is not None, reasons=reasons)
             score_files.write_scores(out, ending, results, columns, model.scale)
         if gallery is not None and is_scored:
             title = ", ".join(path.name or str(path.resolve()) for path in paths)
@@ -198,8 +199,8 @@ def score(
     has_stars = not stars.xmp or stars.apply(
         results, model.scale, quiet=quiet
     )  # first: what is copied then has them inside
-    all_done = selection.apply(results, targets, paths) and has_stars
-    return 1 if failed or not all_done else 0
+    is_done = selection.apply(results, targets, paths, higher_is_better=model.scale.higher_is_better)
+    return 1 if failed or not (is_done and has_stars) else 0
 
 
 def _refuse_collisions(out: Path | None, cache: Path | None, report: Path | None) -> None:

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import arg
+from cyclopts import Parameter
 
 from vtiqa_jax import atomic
 from vtiqa_jax.choosing.stacks import KEPT_WHOLE
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.results import ScoreResult
 from vtiqa_jax.photos import own
 from vtiqa_jax.photos.transfer import DISK_FULL, plan_targets, transfer
+from vtiqa_jax.results.results import ScoreResult
 from vtiqa_jax.xmp.sidecars import Sidecars
 
 
@@ -27,11 +27,13 @@ class Selection:
     """Choose photos with this score or a higher one."""
     max_score: float | None = None
     """Choose photos with this score or a lower one."""
+    top: int | None = None
+    """Choose so many of these, the best by rank; with --best-of-stacks a stack that is kept whole counts as one."""
     best_of_stacks: bool = False
     """Choose the best of each stack, all of brackets, focus stacks and panoramas, and photos that are in no stack."""
     list_rejects: bool = False
     """Print the paths that --best-of-stacks leaves out, one a line, and nothing else; never of stacks kept whole."""
-    paths_only: Annotated[bool, arg(name="list")] = False
+    paths_only: Annotated[bool, Parameter(name="--list")] = False
     """Print the paths of the chosen photos, one a line, and nothing else."""
     print0: bool = False
     """The same with a NUL byte after each path, for xargs -0: names may hold spaces, quotes and line breaks."""
@@ -44,22 +46,28 @@ class Selection:
 
     def __post_init__(self) -> None:
         low, high = self.min_score, self.max_score
-        chooses = low is not None or high is not None or self.best_of_stacks
+        chooses = low is not None or high is not None or self.best_of_stacks or self.top is not None
         if self.list_rejects and (chooses or self.paths_only or self.folder):
             raise UserError("--list-rejects prints what --best-of-stacks leaves out: only --print0 goes with it")
         if chooses and not (self.prints_paths or self.folder):
             raise UserError(
-                "--min-score, --max-score and --best-of-stacks choose photos for --list, --print0, --copy-to or"
+                "--min-score, --max-score, --top and --best-of-stacks choose photos for --list, --print0, --copy-to or"
                 " --move-to: name one"
             )
         if (low is not None and low != low) or (high is not None and high != high):
             raise UserError("--min-score and --max-score take numbers")
         if low is not None and high is not None and low > high:
             raise UserError(f"no score is at least {low:g} and at most {high:g}")
+        if self.top is not None and self.top < 1:
+            raise UserError(f"--top {self.top}: choose at least one photo")
         if self.copy_to and self.move_to:
             raise UserError("--copy-to and --move-to are two commands; give one")
         if self.yes and not self.move_to:
             raise UserError("--yes is for --move-to")
+        if self.top is not None and self.move_to:
+            raise UserError(
+                "--top and --move-to: the next run would move the best of what is left; copy them by --copy-to"
+            )
         if self.best_of_stacks and self.move_to:
             raise UserError(
                 "--best-of-stacks and --move-to: the next run would take the best of what is left; copy the best with"
@@ -87,24 +95,39 @@ class Selection:
         atomic.require_new_files(next(place for place in (folder, *folder.parents) if place.exists()))
         return plan_targets(paths, photos, self.folder)
 
-    def choose(self, results: Iterable[ScoreResult]) -> list[ScoreResult]:
-        """Returns those that were asked for. Of a stack that is kept whole, all are if one of them is."""
+    def choose(self, results: Iterable[ScoreResult], *, higher_is_better: bool = True) -> list[ScoreResult]:
+        """Returns the results that were asked for, with `top` the best first.
+
+        A stack that is kept whole is chosen whole if one of its photos is.
+        """
         if self.list_rejects:
             return [result for result in results if result.best is False]
-        best = [result for result in results if result.best or not self.best_of_stacks]
-        whole = {
-            result.stack
-            for result in best
-            if self.best_of_stacks and result.stack_kind in KEPT_WHOLE and self._is_between(result)
-        }
-        return [result for result in best if self._is_between(result) or result.stack in whole]
+        candidates = [result for result in results if result.best or not self.best_of_stacks]
+        groups: dict[tuple[str, int | None], list[ScoreResult]] = {}
+        for index, result in enumerate(candidates):
+            is_whole = self.best_of_stacks and result.stack_kind in KEPT_WHOLE
+            groups.setdefault(("stack", result.stack) if is_whole else ("photo", index), []).append(result)
+        chosen = [group for group in groups.values() if any(map(self._is_between, group))]
+        if self.top is not None:
+            sign = -1 if higher_is_better else 1
+            chosen.sort(key=lambda group: min(sign * result.rank for result in group if result.rank is not None))
+            return [result for group in chosen[: self.top] for result in group]
+        kept = {id(result) for group in chosen for result in group}
+        return [result for result in candidates if id(result) in kept]
 
     def _is_between(self, result: ScoreResult) -> bool:
         low = -float("inf") if self.min_score is None else self.min_score
         high = float("inf") if self.max_score is None else self.max_score
         return result.score is not None and low <= result.score <= high
 
-    def apply(self, results: Iterable[ScoreResult], targets: Mapping[Path, Path], searched: Sequence[Path]) -> bool:
+    def apply(
+        self,
+        results: Iterable[ScoreResult],
+        targets: Mapping[Path, Path],
+        searched: Sequence[Path],
+        *,
+        higher_is_better: bool = True,
+    ) -> bool:
         """Lists, copies or moves the chosen photos; False when one could not be, which is told and stops no other.
 
         Args:
@@ -112,11 +135,13 @@ class Selection:
             targets: of `plan`.
             searched: the paths that were given. A new folder inside of one is marked, so that the photos in it are not
                 found again the next time.
+            higher_is_better: what the scores' scale says.
 
         Raises:
             UserError: the disk is full; what is done stays done, and the same command does the rest.
         """
-        chosen = list(dict.fromkeys(result.image for result in self.choose(results)))
+        photos = self.choose(results, higher_is_better=higher_is_better)
+        chosen = list(dict.fromkeys(result.image for result in photos))
         if self.prints_paths:
             end = b"\0" if self.print0 else b"\n"
             sys.stdout.flush()

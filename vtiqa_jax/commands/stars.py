@@ -11,9 +11,9 @@ from tqdm import tqdm
 
 from vtiqa_jax import atomic
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.reasons import WORDS
-from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
+from vtiqa_jax.results.reasons import WORDS
+from vtiqa_jax.results.results import ScoreResult
 from vtiqa_jax.xmp import packet
 from vtiqa_jax.xmp.place import Place, is_jpeg
 from vtiqa_jax.xmp.ratings import REJECTED, stars_by_fifths, stars_on_scale

@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import tyro
+from cyclopts import Parameter
 
 from vtiqa_jax import atomic, sharding
+from vtiqa_jax.commands.recipe import offer_recipe
 from vtiqa_jax.data import datasets, demo, joint, manifest, split_files, splits
 from vtiqa_jax.data.datasets.info import Dataset
 from vtiqa_jax.data.manifest import Manifest
@@ -15,7 +16,7 @@ from vtiqa_jax.data.splits import Split
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation import report
 from vtiqa_jax.models import catalog
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.train import train
 from vtiqa_jax.training.finetune import FinetuneRecipe
 from vtiqa_jax.training.logger import say
@@ -24,8 +25,6 @@ from vtiqa_jax.training.run_checkpointer import lock_workdir
 from vtiqa_jax.training.start import shape_start
 
 DEMO_RECIPE = FinetuneRecipe(freeze_backbone=True, epochs=20, batch_size=8, head_lr=1e-3, head_dropout=0.2)
-
-Options = Annotated[TrainOptions, tyro.conf.arg(name="")]
 
 
 def train_splits(
@@ -102,8 +101,10 @@ def _divide(
     )  # fmt: skip
 
 
-def run_demo(workdir: Path = Path("runs/demo"), recipe: FinetuneRecipe = DEMO_RECIPE) -> None:
+def run_demo(*, workdir: Path = Path("runs/demo"), recipe: FinetuneRecipe = DEMO_RECIPE) -> None:
     """Photographs distorted by rule, at known levels: a head learns to order them, in under 2 minutes on 2 CPU cores.
+
+    Example: vtiqa train
 
     Args:
         workdir: where the results go; an earlier demonstration there is replaced.
@@ -118,10 +119,12 @@ def run_demo(workdir: Path = Path("runs/demo"), recipe: FinetuneRecipe = DEMO_RE
     train_splits(photos, lambda _: split, demo.SCALE, options, provenance, tell_before=False)
 
 
+@offer_recipe(FinetuneRecipe)
 def train_manifest(
+    *,
     scores: Path,
     images: Path,
-    options: Options = TrainOptions(),
+    options: TrainOptions = TrainOptions(),
     in_order: bool = False,
     group_column: str | None = None,
     scene_column: str | None = None,
@@ -133,6 +136,8 @@ def train_manifest(
     partial: bool = False,
 ) -> None:
     """Your own photos, listed with their scores in a CSV with the header `image,mos`.
+
+    Example: vtiqa train manifest --scores scores.csv --images photos
 
     --recipe published is the authors' way to train, --recipe FILE.py:CLASS your own.
 
@@ -180,20 +185,26 @@ def _read_dataset(name: str, release: Path, source: Literal["files", "tfds"], pa
     return tfds.read_prepared(name, release)
 
 
+@offer_recipe(FinetuneRecipe)
 def train_dataset(
-    name: tyro.conf.Positional[str],
+    name: str,
+    /,
+    *,
     release: Path,
-    options: Options = TrainOptions(),
+    options: TrainOptions = TrainOptions(),
     protocol: splits.Protocol = "clean",
-    source: Annotated[Literal["files", "tfds"], tyro.conf.arg(name="from")] = "files",
+    source: Annotated[Literal["files", "tfds"], Parameter(name="--from")] = "files",
     partial: bool = False,
 ) -> None:
     """A public data set, as its owners distribute it; labels are mapped to the scale from 1 to 5 common to all.
 
+    Example: vtiqa train dataset koniq10k --release koniq10k
+
     --recipe published is the authors' way to train, --recipe FILE.py:CLASS your own.
 
     Args:
-        name: koniq10k, spaq, livew, rbid, cid2013, biq2021, or FILE.py that reads a data set of your own.
+        name: koniq10k, spaq, livew, rbid, cid2013, biq2021, flive, uhdiqa, kadid10k, tid2013, csiq, agiqa3k, or FILE.py
+            that reads a data set of your own.
         release: the folder it was unpacked into; with --from tfds the folder that its builder prepared it in.
         options: see `TrainOptions`.
         protocol: clean: train, validation, test, scenes kept together; paper: the authors' splits, the best epoch
@@ -226,15 +237,20 @@ def train_dataset(
     train_splits(photos, make_split, found.info.scale, options, provenance, partial=partial)
 
 
+@offer_recipe(FinetuneRecipe)
 def train_datasets(
-    names: tyro.conf.Positional[str],
+    names: str,
+    /,
+    *,
     releases: Path,
-    options: Options = TrainOptions(),
+    options: TrainOptions = TrainOptions(),
     protocol: Literal["clean", "official"] = "clean",
     lower_is_better: tuple[str, ...] = (),
     partial: bool = False,
 ) -> None:
     """Several data sets together, each on its own scale; tested on each.
+
+    Example: vtiqa train datasets koniq10k,mine --releases releases
 
     --recipe published is the authors' way to train, --recipe FILE.py:CLASS your own.
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from tyro.conf import Positional, arg
+from cyclopts import Parameter
 
 from vtiqa_jax import atomic
 from vtiqa_jax.commands.photos import find_photos
@@ -26,18 +26,19 @@ SHOWN = 3
 
 
 def tune(
-    marks: Positional[tuple[Path, ...]] = (),
-    *,
+    *marks: Path,
     out: Path,
     images: Path | None = None,
-    from_xmp: Annotated[tuple[Path, ...], arg(metavar="DIR")] = (),
-    checkpoint: Annotated[str, arg(metavar="DIR")] = "default",
+    from_xmp: Annotated[tuple[Path, ...], Parameter(metavar="DIR")] = (),
+    checkpoint: Annotated[str, Parameter(metavar="DIR")] = "default",
     cache: Path | None = None,
     seed: int = 0,
     force: bool = False,
 ) -> int:
     """Learns what you like from your marks. The model is written only if it agrees with marks that were held out better
     than before, and beyond chance. Exit status: 0 it is written, 1 it is no better, 2 bad arguments.
+
+    Example: vtiqa tune marks.csv --images holiday --out mine
 
     Args:
         marks: CSVs: with the columns image and stars (1 to 5) or mark (keep, reject), as the page of `vtiqa score

@@ -12,7 +12,8 @@ from typing import Any
 
 from vtiqa_jax.convert.timm_vit import ViTSizes, target_patch_size
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.models.vtiqa import LAYER_NORM_EPSILON, ModelConfig
+from vtiqa_jax.models.config import ModelConfig
+from vtiqa_jax.models.vit import LAYER_NORM_EPSILON
 
 CONFIG = "config.json"
 LARGEST_CONFIG = 1 << 20
@@ -77,7 +78,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _of_timm(described: dict[str, Any], embed_dim: int) -> dict[str, Any]:
-    """What timm's config.json says, under Hugging Face's names."""
+    """Returns what timm's config.json says, under Hugging Face's names."""
     arguments = described.get("model_args")
     settings: dict[str, Any] = {"architecture": described.get("architecture")}
     if isinstance(arguments, dict):
@@ -93,7 +94,7 @@ def _of_timm(described: dict[str, Any], embed_dim: int) -> dict[str, Any]:
 
 
 def _of_hugging_face(described: dict[str, Any]) -> dict[str, Any]:
-    """What the config.json of transformers says of the ViT."""
+    """Returns what the config.json of transformers says of the ViT."""
     if "num_attention_heads" not in described:
         parts = [described[part] for part in PARTS if isinstance(described.get(part), dict)]
         if len(parts) == 1:
@@ -102,7 +103,7 @@ def _of_hugging_face(described: dict[str, Any]) -> dict[str, Any]:
 
 
 def _number(path: Path, settings: dict[str, Any], field: str) -> int | None:
-    """A count or a side of a square; None where the file does not tell it.
+    """Returns a count or a side of a square; None where the file does not tell it.
 
     Raises:
         UserError: it is something else.
@@ -152,13 +153,13 @@ def _check_sizes(path: Path, settings: dict[str, Any], sizes: ViTSizes) -> None:
 
 
 def _check_layers(path: Path, settings: dict[str, Any]) -> list[str]:
-    """What is to be said of the layers.
+    """Describes the layers.
 
     Raises:
         UserError: this model computes something else.
     """
     activation, epsilon = settings.get("hidden_act"), settings.get("layer_norm_eps")
-    name, assumed, told = settings.get("architecture"), [], []
+    name, assumed, notes = settings.get("architecture"), [], []
     if isinstance(name, str) and re.search("rope|relpos", name):
         raise UserError(
             f"{path}: the positions of {_shown(name)} are rotary or relative; this model adds them to patches"
@@ -175,12 +176,12 @@ def _check_layers(path: Path, settings: dict[str, Any]) -> list[str]:
             f" {LARGEST_EPSILON:g} features differ"
         )
     elif epsilon != LAYER_NORM_EPSILON:
-        told.append(f"the LayerNorms' epsilon is {epsilon:g} in {CONFIG} and {LAYER_NORM_EPSILON:g} here")
-    return [*([f"assumed, as in timm's ViTs: {', '.join(assumed)}"] if assumed else []), *told]
+        notes.append(f"the LayerNorms' epsilon is {epsilon:g} in {CONFIG} and {LAYER_NORM_EPSILON:g} here")
+    return [*([f"assumed, as in timm's ViTs: {', '.join(assumed)}"] if assumed else []), *notes]
 
 
 def _assume_heads(source: Path, sizes: ViTSizes, prefix: str) -> tuple[int, str]:
-    """The heads of the published ViTs of a width, and the line that tells it.
+    """Returns the heads of the published ViTs of a width, and the line that tells it.
 
     Raises:
         UserError: there are none of this width, or they have different numbers.
@@ -204,7 +205,7 @@ def _ask(source: Path, sizes: ViTSizes) -> str:
 
 
 def describe(source: Path, sizes: ViTSizes, heads: int | None, prefix: str = "") -> tuple[ModelConfig, list[str]]:
-    """The config of a backbone.
+    """Returns the config of a backbone.
 
     Args:
         source: the weights file; a `config.json` beside it is read.
@@ -227,7 +228,7 @@ def describe(source: Path, sizes: ViTSizes, heads: int | None, prefix: str = "")
         settings = _of_timm(described, sizes.embed_dim) if is_timms else _of_hugging_face(described)
     said = _number(path, settings, "num_attention_heads")
     _check_sizes(path, settings, sizes)
-    told = _check_layers(path, settings)
+    notes = _check_layers(path, settings)
     if heads is not None and said is not None and heads != said:
         raise UserError(f"--heads {heads} contradicts {path}, which says {said}")
     if heads is not None:
@@ -248,4 +249,4 @@ def describe(source: Path, sizes: ViTSizes, heads: int | None, prefix: str = "")
         mlp_ratio=sizes.mlp_dim // sizes.embed_dim,
         patch_size=target_patch_size(sizes),
     )
-    return config, [line, *told]
+    return config, [line, *notes]

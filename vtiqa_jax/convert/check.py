@@ -22,9 +22,11 @@ from jaxtyping import Array, Float, UInt8
 from vtiqa_jax.convert import files
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import views
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.original import OriginalVTIQA
 from vtiqa_jax.models.params import Model, Params, abstract_model, merge_params
-from vtiqa_jax.models.vtiqa import VTIQA, Implementation, ModelConfig
+from vtiqa_jax.models.vit import Implementation
+from vtiqa_jax.models.vtiqa import VTIQA
 
 SCORE_TOLERANCE = 1e-4
 """Greatest difference of a score, in units of the label scale."""
@@ -52,7 +54,7 @@ class Difference:
 
 
 def _is_layer(quantity: str) -> bool:
-    """Whether its first tokens alone are recorded."""
+    """Tells whether its first tokens alone are recorded."""
     return quantity.startswith(("patch_embed", "block"))
 
 
@@ -126,7 +128,7 @@ def _normalized(pixels: UInt8[np.ndarray, "n 3 size size"]) -> Views:
 def compare(
     config: ModelConfig, params: Params, expect: Path, implementation: Implementation = "xla"
 ) -> list[Difference]:
-    """All differences between a model and the expected values, from the first layer to the score.
+    """Returns all differences between a model and the expected values, from the first layer to the score.
 
     Args:
         config: the model's config; of a VT-IQA or of the paper's model.
@@ -168,6 +170,6 @@ def compare(
 
 
 def markdown_table(differences: list[Difference]) -> str:
-    """The differences as a Markdown table."""
+    """Returns the differences as a Markdown table."""
     rows = [f"| {d.quantity} | {d.measure} | {d.value:.1e} | {d.tolerance:.0e} |" for d in differences]
     return "\n".join(["| quantity | measure | difference | tolerance |", "|---|---|---|---|", *rows])

@@ -129,7 +129,7 @@ def _read_npz(path: Path) -> Arrays:
 
 
 def _from_torch(path: Path, key: str, tensor: Any) -> np.ndarray:
-    """A tensor as an array; NumPy has no bfloat16, which float32 holds exactly."""
+    """Returns a tensor as an array; NumPy has no bfloat16, which float32 holds exactly."""
     dtype = str(tensor.dtype).removeprefix("torch.")
     if dtype not in TORCH_DTYPES:
         raise UserError(f"{path}: {key} is stored as {dtype}; save it as float32")
@@ -140,7 +140,7 @@ def _from_torch(path: Path, key: str, tensor: Any) -> np.ndarray:
 
 
 def _flatten(path: Path, state: Any) -> Arrays:
-    """The arrays of nested mappings by dotted key; a training run's numbers, texts and lists are passed over."""
+    """Returns the arrays of nested mappings by dotted key, without a training run's numbers, texts and lists."""
     arrays: Arrays = {}
     waiting, seen = [("", state)], {id(state)}
     while waiting:
@@ -163,7 +163,7 @@ def _flatten(path: Path, state: Any) -> Arrays:
 
 
 def read(path: Path) -> Arrays:
-    """The arrays of a weights file by key: .pt .pth .bin .pth.tar .ckpt .safetensors .npz.
+    """Returns the arrays of a weights file by key: .pt .pth .bin .pth.tar .ckpt .safetensors .npz.
 
     Mappings in mappings become dotted keys: `teacher.blocks.0.norm1.weight`. bfloat16 becomes float32.
 
@@ -192,7 +192,7 @@ def read(path: Path) -> Arrays:
 
 
 def unwrap(arrays: Arrays) -> Arrays:
-    """The state dict that a training script has put under `model` or `state_dict`; of other files all arrays."""
+    """Returns the state dict that a script has put under `model` or `state_dict`; of other files all arrays."""
     for wrapper in WRAPPERS:
         prefix = f"{wrapper}."
         inside = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}

@@ -26,7 +26,7 @@ NAMES = (
 
 
 def to_timm(arrays: Arrays) -> Arrays:
-    """The arrays under timm's names, query, key and value as one; those of a file of another layout as they are.
+    """Renames arrays to timm's names, query, key and value as one; those of another layout stay as they are.
 
     Raises:
         ValueError: two arrays get one name, or query, key and value do not go together.

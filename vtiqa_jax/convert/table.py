@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.original import FUSION_DEPTH
-from vtiqa_jax.models.vtiqa import ModelConfig
 
 Shape = tuple[int, ...]
 
@@ -89,7 +89,7 @@ class FileTable:
     """Put before every key when the file is written (`nn.DataParallel` does so)."""
 
     def expanded(self) -> Iterator[Row]:
-        """Every row of the file, with the blocks numbered."""
+        """Returns every row of the file, with the blocks numbered."""
         for source, target, transform in self.rows:
             if "{block}" in source:
                 for block in range(self.depth):
@@ -107,7 +107,7 @@ CLASSIFIER = ("head.weight", "head.bias")
 
 
 def tables(config: ModelConfig) -> dict[str, FileTable]:
-    """The tables of the files that make up a model: one for "vtiqa" and "backbone", three for "original"."""
+    """Returns the tables of the files that make up a model: one for "vtiqa" and "backbone", three for "original"."""
     if config.kind == "vtiqa":
         rows = [*_under("backbone", VIT), *HEAD]
         return {"": FileTable(tuple(rows), config.depth, prefix="module.")}

@@ -16,7 +16,7 @@ from vtiqa_jax.convert import translate
 from vtiqa_jax.convert.files import Arrays
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models.adapt import resize_pos_embed
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.config import ModelConfig
 
 FOREIGN = re.compile(
     r"(reg_tokens?|register_tokens?|dist_token|distillation_token|norm_pre|fc_norm)\b|\.w12|\.[qk]_norm"
@@ -69,7 +69,7 @@ def _read_grid(name: str, shape: tuple[int, ...], embed_dim: int) -> tuple[int, 
 
 
 def read_sizes(name: str, arrays: Arrays) -> ViTSizes:
-    """The sizes of a ViT.
+    """Returns the sizes of a ViT.
 
     Args:
         name: the file's name, for the message.
@@ -113,7 +113,7 @@ def _relative_error(result: np.ndarray, expected: np.ndarray) -> float:
 
 
 def _fold_layer_scale(name: str, arrays: Arrays, sizes: ViTSizes) -> tuple[Arrays, list[str]]:
-    """`x + gamma * (W y + b)` is `x + (gamma W) y + gamma b`."""
+    """Folds layer scale into weights: `x + gamma * (W y + b)` is `x + (gamma W) y + gamma b`."""
     gammas = {key for key in arrays if re.fullmatch(r"blocks\.[0-9]+\.ls[12]\.gamma", key)}
     if not gammas:
         return arrays, []
@@ -135,14 +135,14 @@ def _fold_layer_scale(name: str, arrays: Arrays, sizes: ViTSizes) -> tuple[Array
 
 
 def _resize_matrix(before: int, after: int) -> Float[np.ndarray, "after2 before2"]:
-    """The matrix that resamples a flattened patch of `before` px to `after` px (bicubic)."""
+    """Returns the matrix that resamples a flattened patch of `before` px to `after` px (bicubic)."""
     basis = np.eye(before**2, dtype=np.float32).reshape(before**2, before, before)
     resized = jax.image.resize(basis, (before**2, after, after), "cubic", antialias=False)
     return np.asarray(resized, np.float64).reshape(before**2, -1).T
 
 
 def _resize_patches(arrays: Arrays, after: int) -> tuple[Arrays, list[str]]:
-    """The kernel that gives a resampled patch the token of the original.
+    """Returns the kernel that gives a resampled patch the token of the original.
 
     By the pseudo-inverse of the resampling (Beyer et al., FlexiViT, CVPR 2023, section 3.4).
     """
@@ -161,7 +161,7 @@ def _resize_patches(arrays: Arrays, after: int) -> tuple[Arrays, list[str]]:
 
 
 def _resize_positions(arrays: Arrays, sizes: ViTSizes, side: int) -> tuple[Arrays, list[str]]:
-    """The position embedding for the class token and `side` x `side` patches."""
+    """Returns the position embedding for the class token and `side` x `side` patches."""
     embedding = arrays["pos_embed"].reshape(1, -1, sizes.embed_dim)
     notes = []
     if not sizes.has_cls_position:
@@ -207,5 +207,5 @@ def to_deit(name: str, arrays: Arrays) -> tuple[Arrays, list[str]]:
 
 
 def target_patch_size(sizes: ViTSizes) -> int:
-    """The patches after `to_deit`, pixels: as they are if the mosaic's are whole numbers of them, else DeiT's."""
+    """Returns the patch size after `to_deit`, pixels: as it is if it divides the mosaic's patches, else DeiT's."""
     return sizes.patch_size if ModelConfig.mosaic_patch % sizes.patch_size == 0 else ModelConfig.patch_size

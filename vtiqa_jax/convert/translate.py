@@ -24,7 +24,7 @@ def refuse(name: str, problems: list[str]) -> None:
 
 
 def describe_numbers(array: np.ndarray) -> str:
-    """What keeps an array from being float32 weights, in words; empty if nothing does."""
+    """Returns what keeps an array from being float32 weights, in words; empty if nothing does."""
     if array.dtype.kind != "f":
         hint = " (as NumPy writes bfloat16)" if array.dtype == "V2" else ""
         return f"is stored as {array.dtype}{hint}, not as floating point numbers"
@@ -36,7 +36,7 @@ def describe_numbers(array: np.ndarray) -> str:
 
 
 def to_jax(name: str, source: Arrays, table: FileTable, shapes: dict[str, Shape]) -> Params:
-    """The parameters of ours that one file fills, float32.
+    """Returns the parameters of ours that one file fills, float32.
 
     Args:
         name: the file's name, for the message.
@@ -76,7 +76,7 @@ def to_jax(name: str, source: Arrays, table: FileTable, shapes: dict[str, Shape]
 
 
 def to_torch(params: Params, table: FileTable) -> Arrays:
-    """One published file's arrays, under its own keys, from our parameters."""
+    """Returns one published file's arrays, under its own keys, from our parameters."""
     return {
         table.prefix + key: np.ascontiguousarray(transform.to_torch(params[target]))
         for key, target, transform in table.expanded()

@@ -31,26 +31,26 @@ class FoundViT:
     """Its arrays under timm's names."""
     prefix: str
     """What their names begin with in the file, "" or ending in a dot."""
-    told: list[str]
+    notes: list[str]
     """Lines that say what was taken and what was left out."""
 
 
 def _prefixes(arrays: Arrays) -> list[str]:
-    """What the names of a ViT's arrays begin with, "" or ending in a dot; of each ViT in the file."""
+    """Returns what the names of a ViT's arrays begin with, "" or ending in a dot; of each ViT in the file."""
     ends = (PATCH_KERNEL, hugging_face.PATCH_KERNEL)
     return sorted({key.removesuffix(end) for end in ends for key in arrays if key == end or key.endswith(f".{end}")})
 
 
 def _is_whole(arrays: Arrays, prefix: str) -> bool:
-    """Whether blocks and a class token stand below a prefix, too."""
+    """Tells whether blocks and a class token stand below a prefix, too."""
     blocks, tokens = ("blocks.", "encoder.layer."), ("cls_token", "embeddings.cls_token")
     return any(key.startswith(tuple(prefix + start for start in blocks)) for key in arrays) and any(
         prefix + token in arrays for token in tokens
     )
 
 
-def _choose(name: str, arrays: Arrays, found: list[str], prefix: str | None) -> str:
-    if not found:
+def _choose(name: str, arrays: Arrays, prefixes: list[str], prefix: str | None) -> str:
+    if not prefixes:
         shown = ", ".join(list(arrays)[:3])
         raise UserError(
             f"{name} holds no ViT of timm's or Hugging Face's names: no array is called {PATCH_KERNEL} or"
@@ -58,10 +58,10 @@ def _choose(name: str, arrays: Arrays, found: list[str], prefix: str | None) -> 
         )
     if prefix is not None:
         dotted = f"{prefix.removesuffix('.')}." if prefix else ""
-        if dotted not in found:
-            raise UserError(f"{name} holds no ViT below --prefix {prefix!r}; there is one below {_listed(found)}")
+        if dotted not in prefixes:
+            raise UserError(f"{name} holds no ViT below --prefix {prefix!r}; there is one below {_listed(prefixes)}")
         return dotted
-    whole = [one for one in found if _is_whole(arrays, one)] or found
+    whole = [one for one in prefixes if _is_whole(arrays, one)] or prefixes
     if len(whole) > 1:
         raise UserError(f"{name} holds several ViTs; say which with --prefix: {_listed(whole)}")
     return whole[0]
@@ -72,7 +72,7 @@ def _listed(prefixes: list[str]) -> str:
 
 
 def _number_blocks(arrays: Arrays) -> Arrays:
-    """The arrays with blocks that are kept in chunks, `blocks.<chunk>.<block>.norm1.weight`, as one row of blocks.
+    """Numbers blocks that are kept in chunks, `blocks.<chunk>.<block>.norm1.weight`, in one row.
 
     DINOv2 counts its blocks through, other programs anew in each chunk.
     """
@@ -95,7 +95,7 @@ def _number_blocks(arrays: Arrays) -> Arrays:
 
 
 def _group(key: str, prefix: str) -> str:
-    """The name under which an array is said to be left out: of its module, as far as it is not the ViT's own."""
+    """Returns the name of the module, if it is not the ViT's own, under which an array is left out."""
     parts, own = key.split("."), prefix.split(".")[:-1]
     shared = next((i for i, (part, mine) in enumerate(zip(parts, own, strict=False)) if part != mine), len(own))
     return ".".join(parts[: shared + 1])
@@ -124,9 +124,9 @@ def find_vit(name: str, arrays: Arrays, prefix: str | None = None) -> FoundViT:
     kept = {key: array for key, array in renamed.items() if not BESIDE.fullmatch(key)}
     groups = Counter(_group(key, chosen) for key in arrays if key not in own)
     groups += Counter(chosen + key.split(".")[0] for key in renamed if key not in kept)
-    told = [f"taken: the ViT below {chosen.removesuffix('.')}"] if chosen else []
+    notes = [f"taken: the ViT below {chosen.removesuffix('.')}"] if chosen else []
     if groups:
         shown = [f"{group} ({count} arrays)" if count > 1 else group for group, count in groups.most_common(SHOWN)]
         more = [f"and {len(groups) - SHOWN} more"] if len(groups) > SHOWN else []
-        told.append(f"left out: {', '.join(shown + more)}")
-    return FoundViT(kept, chosen, told)
+        notes.append(f"left out: {', '.join(shown + more)}")
+    return FoundViT(kept, chosen, notes)

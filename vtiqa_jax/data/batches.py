@@ -14,7 +14,7 @@ Rows = Int[np.ndarray, " _"]
 
 
 def epoch_batches(rows: Int[np.ndarray, " n"], size: int, seed: int, epoch: int) -> list[Rows]:
-    """The rows of each batch of an epoch, as (seed, epoch) shuffles them; the last batch may be smaller."""
+    """Returns the rows of each batch of an epoch, as (seed, epoch) shuffles them; the last batch may be smaller."""
     shuffled = np.random.default_rng((seed, epoch)).permutation(rows)
     # Sorted within the batch: neighbours on disk are read together.
     return [np.sort(shuffled[start : start + size]) for start in range(0, len(rows), size)]
@@ -23,7 +23,7 @@ def epoch_batches(rows: Int[np.ndarray, " n"], size: int, seed: int, epoch: int)
 def add_groups(
     batches: Sequence[Rows], groups: Int[np.ndarray, "groups size"], count: int, seed: int, epoch: int
 ) -> list[Rows]:
-    """The batches, each with the rows of `count` groups; every group takes its turn, in an order that is drawn."""
+    """Adds the rows of `count` groups to each batch; every group takes its turn, in an order that is drawn."""
     rng, needed = np.random.default_rng((seed, epoch, 1)), len(batches) * count
     order = np.concatenate([rng.permutation(len(groups)) for _ in range(-(-needed // len(groups)))])[:needed]
     return [
@@ -46,7 +46,7 @@ class AuxiliaryPhotos:
     """What the loss has to know of all photos, by the names that batches have it by; `mask` is 0 without a label."""
 
     def without(self, rows: Sequence[int]) -> "AuxiliaryPhotos":
-        """The same without the groups that have one of these rows.
+        """Returns the same without the groups that have one of these rows.
 
         Raises:
             UserError: no group is left.
@@ -85,7 +85,7 @@ class BatchPlan:
         return min(self.labelled, len(self.rows)) + self.groups_per_batch * self.groups.shape[1]
 
     def epoch(self, number: int) -> list[Rows]:
-        """The rows of each batch of an epoch."""
+        """Returns the rows of each batch of an epoch."""
         batches = epoch_batches(self.rows, self.labelled, self.seed, number)
         if not self.groups_per_batch:
             return batches

@@ -132,7 +132,7 @@ def _sharpen(photo: Photo, amount: float) -> Photo:
 
 
 def _develop(sensor: Sensor, camera: Camera) -> Light:
-    """White balance, demosaicing, colours, gamma and tone curve; 0..1."""
+    """Develops a sensor's values: white balance, demosaicing, colours, gamma and tone curve; 0..1."""
     gains = np.full(sensor.shape, camera.gain, np.float32)
     gains[::2, ::2] *= camera.red_gain
     gains[1::2, 1::2] *= camera.blue_gain

@@ -33,7 +33,7 @@ class CsvTable:
     delimiter: str
 
     def column(self, name: str) -> tuple[str, ...]:
-        """The cells of a column, found by its name or, where that is unambiguous, but for upper and lower case.
+        """Returns the cells of a column, found by its name or, where that is unambiguous, but for upper and lower case.
 
         Raises:
             UserError: there is no such column, or more than one.
@@ -48,7 +48,7 @@ class CsvTable:
         return tuple(row[places[0]] for row in self.rows)
 
     def numbers(self, name: str) -> tuple[list[float], list[str]]:
-        """The numbers of a column, NaN where there is none, and what is wrong with those cells, each with its line.
+        """Returns a column's numbers, NaN where there is none, and what is wrong with those cells, each with its line.
 
         Where semicolons part the cells, as Excel does in much of Europe, a comma may be the decimal sign.
         """
@@ -65,7 +65,7 @@ class CsvTable:
 
 
 def parse_number(text: str) -> float:
-    """A plain decimal number that can be computed with in float32.
+    """Returns a plain decimal number that can be computed with in float32.
 
     Raises:
         ValueError: it is none; says what to do.
@@ -82,7 +82,7 @@ def parse_number(text: str) -> float:
 
 
 def one_line(text: str) -> str:
-    """A message about cells, which may hold line ends, on one line."""
+    """Returns a message about cells, which may hold line ends, on one line."""
     return text.replace("\r", "\\r").replace("\n", "\\n")
 
 
@@ -142,18 +142,18 @@ def read_table(path: Path, columns: Sequence[str]) -> CsvTable:
 
 
 def _find_delimiter(head: str, columns: Sequence[str]) -> str:
-    """The character that parts a header into the most wanted columns, or else into the most; the comma in doubt."""
+    """Finds the character that parts a header into the most wanted columns, else into the most; or the comma."""
     wanted = {column.casefold() for column in columns}
 
-    def found(delimiter: str) -> tuple[int, int]:
+    def count_titles(delimiter: str) -> tuple[int, int]:
         titles = [cell.strip().casefold() for cell in next(csv.reader([head], delimiter=delimiter), [])]
         return len(wanted.intersection(titles)), len(titles)
 
-    return max(DELIMITERS, key=found)
+    return max(DELIMITERS, key=count_titles)
 
 
 def _read_text(path: Path) -> str:
-    """The text of a file. Errors: UserError when it cannot be read, or is of another encoding."""
+    """Returns the text of a file. Errors: UserError when it cannot be read, or is of another encoding."""
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -14,13 +14,13 @@ from vtiqa_jax.data import distortions, manifest
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.data.splits import Split
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.photos import own
 from vtiqa_jax.photos.decode import read
 from vtiqa_jax.photos.resize import Rgb
 
 SCALE = LabelScale("demo (label made by rule)", 1.0, 5.0)
-LABELS = "5 for an untouched photograph down to 1 for the strongest distortion, by rule; not human opinion"
+LABELS = "5 for an pristine photograph down to 1 for the strongest distortion, by rule; not human opinion"
 
 TRAINING = ("astronaut.png", "coffee.png", "rocket.jpg", "motorcycle_left.png", "china.jpg", "grace_hopper.jpg")
 HELD_OUT = ("chelsea.png", "flower.jpg")
@@ -30,7 +30,7 @@ HELD_OUT_LEVELS = 5
 
 
 def originals() -> dict[str, Rgb]:
-    """The photographs, by name.
+    """Returns the photographs, by name.
 
     Raises:
         UserError: scikit-image or scikit-learn is missing.
@@ -69,7 +69,7 @@ DISTORTIONS = {
 
 
 def _write(folder: Path) -> None:
-    """All versions of all photographs, then `scores.csv`, whose presence says that the folder is complete."""
+    """Returns all versions of all photographs, then `scores.csv`, whose presence says that the folder is complete."""
     own.mark_folder(folder)
     rng = np.random.default_rng(0)
     rows = []
@@ -78,7 +78,7 @@ def _write(folder: Path) -> None:
         versions = {f"{stem}.png": (original, 5.0, "none")}
         for distortion, distort in DISTORTIONS.items():
             for level in np.linspace(0, 1, TRAINING_LEVELS if name in TRAINING else HELD_OUT_LEVELS):
-                # The weakest distortion is already one step below the untouched photograph.
+                # The weakest distortion is already one step below the pristine photograph.
                 label = 4.5 - 3.5 * level
                 versions[f"{stem}_{distortion}_{level:.2f}.png"] = (distort(original, level, rng), label, distortion)
         for file, (pixels, label, distortion) in versions.items():
@@ -91,8 +91,9 @@ def _write(folder: Path) -> None:
 
 
 def make(folder: Path) -> tuple[Manifest, Split]:
-    """The demonstration's photos in `folder`, made there unless they are complete, as a manifest of photos grouped by
-    distortion, divided by photograph: no version of a held-out photograph is trained on.
+    """Makes the demonstration's photos in `folder`, unless they are complete, grouped by distortion.
+
+    They are divided by photograph: no version of a held-out photograph is trained on.
 
     Raises:
         UserError: scikit-image or scikit-learn is missing.

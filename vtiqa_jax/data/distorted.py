@@ -1,7 +1,8 @@
 """Distorted versions of training photos: nobody scored them, but their order is known.
 
-A chain is one photo, untouched and at rising levels of one distortion. Few people's scores tell a model what noise or
-clipping does, since hardly a photo of a data set shows it; chains tell it, without more opinions.
+A distortion ladder is one photo, pristine and at rising levels of one distortion, as in RankIQA (Liu et al., ICCV
+2017). Few people's scores tell a model what noise or clipping does, since hardly a photo of a data set shows it;
+ladders tell it, without more opinions.
 """
 
 import dataclasses
@@ -25,13 +26,13 @@ from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import make_thumbnail
 
 LEVELS = (0.08, 0.36, 0.64, 0.92)
-"""Levels of the versions of a chain, each moved at random by up to `JITTER`."""
+"""Levels of the versions of a ladder, each moved at random by up to `JITTER`."""
 JITTER = 0.08
 HARD = ("overexposed", "brightened", "sharpened", "lost_blocks", "striped")
-"""Distortions that get three times as many chains: their lowest levels are noticed last."""
-UNTOUCHED = "untouched"
-CHAIN_COLUMNS = ("mask", "chains", "places", "signs")
-"""What `chain_columns` gives."""
+"""Distortions that get three times as many ladders: their lowest levels are noticed last."""
+PRISTINE = "pristine"
+LADDER_COLUMNS = ("mask", "ladders", "level_index", "signs")
+"""What `ladder_columns` gives."""
 LARGEST = 768
 """Longer side, pixels, that photos are shrunk to before they are distorted: the distortions are meant for such."""
 
@@ -53,9 +54,9 @@ class DistortedImages:
         return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
     def _parse(self, name: str) -> tuple[str, str, str] | None:
-        """Photo, distortion and level of a version; None for the name of a photo."""
+        """Parses a version's name into photo, distortion and level; None for the name of a photo."""
         match = _VERSION.fullmatch(name)
-        is_version = match is not None and match[2] in (UNTOUCHED, *self.distortions)
+        is_version = match is not None and match[2] in (PRISTINE, *self.distortions)
         return (match[1], match[2], match[3]) if match and is_version else None
 
     def read(self, name: str) -> bytes:
@@ -65,7 +66,7 @@ class DistortedImages:
             return self.source.read(name)
         photo, distortion, level = version
         pixels = make_thumbnail(decode(photo, self.source.read(photo)).pixels, LARGEST)
-        if distortion != UNTOUCHED:
+        if distortion != PRISTINE:
             rng = np.random.default_rng(zlib.crc32(f"{photo}|{distortion}".encode()))
             pixels = self.distortions[distortion](pixels, float(level), rng)
         return cv2.imencode(".bmp", pixels[:, :, ::-1])[1].tobytes()
@@ -84,7 +85,7 @@ class DistortedImages:
         return str(self.source)
 
 
-def add_chains(
+def add_ladders(
     photos: Manifest,
     rows: Int[np.ndarray, " rows"],
     count: int,
@@ -92,7 +93,7 @@ def add_chains(
     *,
     higher_is_better: bool = True,
     distortions: Mapping[str, Distortion] = DISTORTIONS,
-) -> tuple[Manifest, Int[np.ndarray, "chains levels"]]:
+) -> tuple[Manifest, Int[np.ndarray, "ladders levels"]]:
     """Adds the versions of some photos to a manifest, with a score of 0.
 
     They depend on the photos and `count` alone: stored sizes and features serve every seed, and whatever is left out.
@@ -101,13 +102,13 @@ def add_chains(
         photos: all photos.
         rows: those that may be distorted, training photos say. The better half of them is: a bad photo hardly becomes
             worse.
-        count: chains to make; photos and distortions take turns, in an order that is drawn.
-        leave_out: distortions whose chains are not returned.
+        count: ladders to make; photos and distortions take turns, in an order that is drawn.
+        leave_out: distortions whose ladders are not returned.
         higher_is_better: what the scores of the photos mean.
-        distortions: those that chains show.
+        distortions: those that ladders show.
 
     Returns:
-        The longer manifest, and its rows of each chain, from untouched to the strongest level.
+        The longer manifest, and its rows of each ladder, from pristine to the strongest level.
 
     Raises:
         UserError: nothing is left.
@@ -119,29 +120,30 @@ def add_chains(
     kinds = np.concatenate([rng.permutation(turns) for _ in range(-(-count // len(turns)))])[:count]
     kept = ~np.isin(kinds, leave_out)
     if not kept.any():
-        raise UserError(f"--recipe.leave-out leaves none of the {count} series of --recipe.chains: make more")
+        raise UserError(f"--recipe.leave-out leaves none of the {count} of --recipe.ladders: make more")
     names: list[str] = []
     for number in range(count):
         photo = photos.names[good[number % len(good)]]
         levels = np.clip(np.array(LEVELS) + rng.uniform(-JITTER, JITTER, len(LEVELS)), 0, 1)
-        names += [f"{photo}|{UNTOUCHED}|0.000", *(f"{photo}|{kinds[number]}|{level:.3f}" for level in levels)]
-    rows_of_chains = np.arange(len(photos.names), len(photos.names) + len(names)).reshape(count, 1 + len(LEVELS))
-    return photos.extend(names, DistortedImages(photos.images, distortions)), rows_of_chains[kept]
+        names += [f"{photo}|{PRISTINE}|0.000", *(f"{photo}|{kinds[number]}|{level:.3f}" for level in levels)]
+    ladder_rows = np.arange(len(photos.names), len(photos.names) + len(names)).reshape(count, 1 + len(LEVELS))
+    return photos.extend(names, DistortedImages(photos.images, distortions)), ladder_rows[kept]
 
 
-def chain_columns(
-    chains: Int[np.ndarray, "chains levels"], count: int, *, higher_is_better: bool = True
+def ladder_columns(
+    ladders: Int[np.ndarray, "ladders levels"], count: int, *, higher_is_better: bool = True
 ) -> dict[str, Float[np.ndarray, " n"]]:
-    """What the loss has to know of `count` photos with these chains among them.
+    """Returns the columns that the ranking loss needs of `count` photos with these ladders among them.
 
     Returns:
-        `mask`, 0 for photos of chains, which nobody scored; `chains`, the number of the chain, -1 for none; `places`,
-        the place in it, from 0; `signs`, 1 where higher scores are better and -1 otherwise, of all photos the same.
+        `mask`, 0 for photos of ladders, which nobody scored; `ladders`, the number of the ladder, -1 for none;
+        `level_index`, the level in it, from 0; `signs`, 1 where higher scores are better and -1 otherwise, of all
+        photos the same.
     """
     sign = 1.0 if higher_is_better else -1.0
     values = np.ones(count), np.full(count, -1.0), np.zeros(count), np.full(count, sign)
-    columns = dict(zip(CHAIN_COLUMNS, values, strict=True))
-    columns["mask"][chains] = 0
-    columns["chains"][chains] = np.arange(len(chains))[:, None]
-    columns["places"][chains] = np.arange(chains.shape[1])
+    columns = dict(zip(LADDER_COLUMNS, values, strict=True))
+    columns["mask"][ladders] = 0
+    columns["ladders"][ladders] = np.arange(len(ladders))[:, None]
+    columns["level_index"][ladders] = np.arange(ladders.shape[1])
     return {name: values.astype(np.float32) for name, values in columns.items()}

@@ -28,7 +28,7 @@ from vtiqa_jax import atomic, sharding
 from vtiqa_jax.cpus import available_cpus
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import ImageError, UserError
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.photos import formats
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import ARITHMETIC, Rgb, resize_bicubic, shrink
@@ -62,7 +62,7 @@ class LocalImages:
         return len(self._slots)
 
     def __getitem__(self, rows: slice | Int[np.ndarray, " m"]) -> UInt8[np.ndarray, "m large large 3"]:
-        """The given photos."""
+        """Returns the given photos."""
         numbers = np.arange(len(self))[rows].tolist()
         photos = np.empty((len(numbers), *self.shape[1:]), self.dtype)
 
@@ -106,7 +106,7 @@ def _fingerprints(photos: Manifest) -> list[str]:
 
 
 def _broken_mark(mark: bytes) -> bytes:
-    """What marks a photo as broken that would have `mark` if it could be decoded."""
+    """Returns what marks a photo as broken that would have `mark` if it could be decoded."""
     return _hash(f"broken {mark.decode()}").encode()
 
 
@@ -125,8 +125,10 @@ def _cache_folder(photos: Manifest, folder: Path, config: ModelConfig) -> Path:
 
 
 def _layout(count: int, config: ModelConfig) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Shape and type of each file. The marks come first: were they to survive new pixels, empty photos would count as
-    done."""
+    """Returns shape and type of each file.
+
+    The marks come first: were they to survive new pixels, empty photos would count as done.
+    """
     small, large = config.global_resize, config.local_resize
     return {
         "done": ((count,), "S64"),
@@ -137,7 +139,7 @@ def _layout(count: int, config: ModelConfig) -> dict[str, tuple[tuple[int, ...],
 
 
 def is_complete(path: Path, shape: tuple[int, ...], dtype: str) -> bool:
-    """Whether `path` holds an array of this kind; one that was cut off does not count."""
+    """Tells whether `path` holds an array of this kind; one that was cut off does not count."""
     try:
         array = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError):
@@ -146,7 +148,7 @@ def is_complete(path: Path, shape: tuple[int, ...], dtype: str) -> bool:
 
 
 def _open_cache(folder: Path, config: ModelConfig, broken: tuple[int, ...]) -> ImageCache:
-    """The files of a folder whose photos are all done."""
+    """Returns the files of a folder whose photos are all done."""
     small, slots, sizes = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("global", "local", "sizes"))
     return ImageCache(small, LocalImages(slots, sizes, config.local_resize), broken)
 
@@ -154,7 +156,7 @@ def _open_cache(folder: Path, config: ModelConfig, broken: tuple[int, ...]) -> I
 def _wait_for_cache(
     photos: Manifest, folder: Path, config: ModelConfig, failed: Path, *, leave_out_broken: bool
 ) -> ImageCache:
-    """The files that the main process builds, once they are complete.
+    """Returns the files that the main process builds, once they are complete.
 
     Raises:
         UserError: the main process made the file `failed`.

@@ -14,7 +14,7 @@ from jaxtyping import Int
 from vtiqa_jax.data.manifest import ImageSource, Manifest
 from vtiqa_jax.data.splits import Split
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
 
 REACH = 3.0
 """Standard deviations that the label scale names; nearly all photos lie within them."""
@@ -50,7 +50,7 @@ class JointImages:
 
 
 def join(sets: Mapping[str, tuple[Manifest, Split]]) -> tuple[Manifest, Split, LabelScale]:
-    """One manifest and one split of several, the same in whatever order the sets are given.
+    """Returns one manifest and one split of several, the same in whatever order the sets are given.
 
     Args:
         sets: by name, higher scores better; the split of each is kept.
@@ -70,14 +70,14 @@ def join(sets: Mapping[str, tuple[Manifest, Split]]) -> tuple[Manifest, Split, L
         scores = photos.mos[split.train].astype(np.float64)
         if np.ptp(scores) == 0:
             raise UserError(f"{name}: all {len(scores)} training photos have the same score: nothing to learn")
-        for part, found in rows.items():
-            found.append(getattr(split, part) + len(names))
+        for part, part_rows in rows.items():
+            part_rows.append(getattr(split, part) + len(names))
         names += [f"{name}/{photo}" for photo in photos.names]
         groups += [name] * len(photos.names)
         mos.append(((photos.mos - scores.mean()) / scores.std()).astype(np.float32))
     sources = JointImages({name: photos.images for name, (photos, _) in ordered.items()})
     manifest = Manifest(tuple(names), np.concatenate(mos), sources, tuple(groups))
     note = "; ".join(f"{name}: {split.note}" for name, (_, split) in ordered.items())
-    parts = {part: np.concatenate(found) for part, found in rows.items()}
+    parts = {part: np.concatenate(part_rows) for part, part_rows in rows.items()}
     joint = Split(parts["train"], parts["val"], parts["test"], note=note)
     return manifest, joint, LabelScale(f"standard deviations of {', '.join(ordered)}", -REACH, REACH)

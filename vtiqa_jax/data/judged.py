@@ -46,24 +46,24 @@ def read_judged(table: Path, images: Path | None = None) -> JudgedPhotos:
         UserError: a photo is missing, a column too, or a cell is no number or none that can be; with the lines. Or
             there is no photo.
     """
-    found = read_table(table, ("image", *FAULTS))
-    if not found.lines:
+    cells = read_table(table, ("image", *FAULTS))
+    if not cells.lines:
         raise UserError(f"{table} lists no photos")
     columns, problems = {}, []
-    for name in (*FAULTS, *(("weight",) if "weight" in found.header else ())):
-        columns[name], wrong = found.numbers(name)
+    for name in (*FAULTS, *(("weight",) if "weight" in cells.header else ())):
+        columns[name], wrong = cells.numbers(name)
         problems += wrong
         what, most = ("weight", np.inf) if name == "weight" else ("strength", LEVELS[-1])
         problems += [
             f"line {line}: {name} is {value:g}, which is no {what}"
-            for line, value in zip(found.lines, columns[name], strict=True)
+            for line, value in zip(cells.lines, columns[name], strict=True)
             if not np.isnan(value) and not (0 <= value <= most and (value or name != "weight"))
         ]
-    names = [Path(name.strip()) for name in found.column("image")]
+    names = [Path(name.strip()) for name in cells.column("image")]
     paths = tuple((images or table.parent) / name for name in names)
     problems += [
         f"line {line}: no such photo: {path}"
-        for line, path in zip(found.lines, paths, strict=True)
+        for line, path in zip(cells.lines, paths, strict=True)
         if not path.is_file()
     ]
     refuse(table, problems)

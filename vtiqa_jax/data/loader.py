@@ -28,19 +28,19 @@ only pad the batch, and distorted versions."""
 
 
 def pad_rows(rows: Int[np.ndarray, " n"], size: int) -> Int[np.ndarray, " size"]:
-    """The rows, and the first of them again until there are `size`."""
+    """Returns the rows, and the first of them again until there are `size`."""
     return np.concatenate([rows, np.full(size - len(rows), rows[0])])
 
 
 @functools.cache
 def _gather(mesh: Mesh) -> Callable[[Array, Array], Array]:
-    """`(whole array, rows) -> those rows, sharded over the mesh`; each device takes its own from its own copy."""
+    """Makes `(whole array, rows) -> rows, sharded over the mesh`; each device reads its own copy."""
     sharded = sharding.batch_sharding(mesh)
     return jax.jit(lambda array, rows: array.at[rows].get(mode="promise_in_bounds"), out_shardings=sharded)
 
 
 def _copy_to_devices(array: UInt8[np.ndarray, "n side side 3"] | LocalImages, mesh: Mesh) -> Array:
-    """The whole array on each device, moved in pieces: the host never holds all of it."""
+    """Returns the whole array on each device, moved in pieces: the host never holds all of it."""
     replicated = sharding.replicated_sharding(mesh)
     size = min(CHUNK, len(array))
 
@@ -56,7 +56,7 @@ def _copy_to_devices(array: UInt8[np.ndarray, "n side side 3"] | LocalImages, me
 
 
 def _fits_in_memory(needed: int, memory_stats: Sequence[dict[str, int] | None]) -> bool:
-    """Whether `needed` bytes take at most half of what is free on each device.
+    """Tells whether `needed` bytes take at most half of what is free on each device.
 
     A CPU has no memory statistics: its photos are in the page cache anyway.
     """
@@ -91,7 +91,7 @@ class ImageStore:
         self._arrays = arrays
 
     def read(self, rows: Int[np.ndarray, " n"]) -> Batch:
-        """`global_images` and `local_images` of the given photos (a multiple of the mesh).
+        """Reads `global_images` and `local_images` of the given photos (a multiple of the mesh).
 
         All processes ask for the same rows; from disk each reads its share only.
         """
@@ -119,7 +119,7 @@ def load_batches(
     batches: Sequence[Int[np.ndarray, " _"]],
     size: int,
 ) -> Iterator[Batch]:
-    """The given batches, each padded to one size.
+    """Returns the given batches, each padded to one size.
 
     Args:
         store: the photos.

@@ -24,7 +24,7 @@ class ImageSource(Protocol):
     """Where the photos of a manifest come from."""
 
     def read(self, name: str) -> bytes:
-        """The bytes of a photo's file.
+        """Returns the bytes of a photo's file.
 
         Raises:
             OSError: they cannot be read.
@@ -32,11 +32,11 @@ class ImageSource(Protocol):
         ...
 
     def version(self, name: str) -> str:
-        """A text that changes when the photo changes, and is the same for a copy that keeps its time."""
+        """Returns a text that changes when the photo changes, and is the same for a copy that keeps its time."""
         ...
 
     def stamp(self, name: str) -> str:
-        """A text that changes whenever the photo was written to or replaced."""
+        """Returns a text that changes whenever the photo was written to or replaced."""
         ...
 
 
@@ -47,7 +47,7 @@ class ImageFolder:
     folder: Path
 
     def path(self, name: str) -> Path:
-        """The photo's file."""
+        """Returns the photo's file."""
         return self.folder / name
 
     def read(self, name: str) -> bytes:
@@ -55,7 +55,7 @@ class ImageFolder:
         return self.path(name).read_bytes()
 
     def version(self, name: str) -> str:
-        """Size and time of change, see `ImageSource`."""
+        """Returns size and time of change, see `ImageSource`."""
         status = self.path(name).stat()
         return f"{status.st_size} {status.st_mtime_ns}"
 
@@ -82,7 +82,7 @@ class Manifest:
     """Further numbers of each photo, by column, that a loss may use: the spread of its opinions, say."""
 
     def select(self, rows: Int[np.ndarray, " m"]) -> "Manifest":
-        """The manifest of these rows."""
+        """Returns the manifest of these rows."""
 
         def take(column: tuple[str, ...]) -> tuple[str, ...]:
             return tuple(column[row] for row in rows) if column else ()
@@ -91,7 +91,7 @@ class Manifest:
         return Manifest(take(self.names), self.mos[rows], self.images, take(self.groups), take(self.scenes), targets)
 
     def extend(self, names: Sequence[str], images: ImageSource) -> "Manifest":
-        """The manifest with photos behind it that nobody scored: MOS and targets are 0.
+        """Returns the manifest with photos behind it that nobody scored: MOS and targets are 0.
 
         Args:
             names: of the further photos.
@@ -110,25 +110,25 @@ class Manifest:
 
 
 def _find_photos(listed: Sequence[str], folder: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """The file of each listed photo that is there; and why others are not matched, though files are called alike.
+    """Finds the file of each listed photo; tells why others are not matched, though files are called alike.
 
     Folders are listed only where a photo is not there by its exact name.
     """
-    found: dict[str, str] = {}
+    matches: dict[str, str] = {}
     for name in listed:
         exact = (spelling for spelling in (name, name.strip()) if os.path.isfile(folder / spelling))
         if (file := next(exact, None)) is not None:
-            found[name] = file
-    others = [name for name in listed if name not in found and name.strip()]
+            matches[name] = file
+    others = [name for name in listed if name not in matches and name.strip()]
     if not others:
-        return found, {}
+        return matches, {}
     root = os.path.abspath(folder) + os.sep
     relative = {name: name.strip().removeprefix(root) for name in others}
-    taken = {os.path.abspath(folder / file) for file in found.values()}
+    taken = {os.path.abspath(folder / file) for file in matches.values()}
     files = [file for file in list_files(folder, relative.values()) if os.path.abspath(folder / file) not in taken]
     matched, problems = find_names(relative.values(), files)
-    found |= {name: files[matched[short]] for name, short in relative.items() if short in matched}
-    return found, {name: problems[short] for name, short in relative.items() if short in problems}
+    matches |= {name: files[matched[short]] for name, short in relative.items() if short in matched}
+    return matches, {name: problems[short] for name, short in relative.items() if short in problems}
 
 
 def read_csv(
@@ -173,14 +173,14 @@ def read_csv(
         values[column], wrong = table.numbers(column)
         problems += wrong
     listed = table.column("image")
-    found, unclear = _find_photos(listed, images)
+    matches, unclear = _find_photos(listed, images)
     seen: set[str] = set()
     for line, name in zip(table.lines, listed, strict=True):
         if not name.strip():
             problems.append(f"line {line}: no image named")
         elif name in unclear:
             problems.append(f"line {line}: {unclear[name]}")
-        elif (path := os.path.abspath(images / found.get(name, name.strip()))) in seen:
+        elif (path := os.path.abspath(images / matches.get(name, name.strip()))) in seen:
             problems.append(f"line {line}: image listed twice: {name.strip()}")
         else:
             seen.add(path)
@@ -189,18 +189,18 @@ def read_csv(
         problems += [f"line {line}: no {column}" for line, cell in cells if not cell.strip()]
     refuse(scores, sorted(problems, key=lambda problem: int(problem.removeprefix("line ").partition(":")[0])))
 
-    missing = [(line, name) for line, name in zip(table.lines, listed, strict=True) if name not in found]
+    missing = [(line, name) for line, name in zip(table.lines, listed, strict=True) if name not in matches]
     _tell_missing(scores, images, missing, len(listed), partial=partial, out=out)
 
     def column_of(column: str | None) -> tuple[str, ...]:
         return tuple(cell.strip() for cell in table.column(column)) if column else ()
 
     arrays = {column: np.array(array, np.float32) for column, array in values.items()}
-    names = tuple(found.get(name, name) for name in listed)
+    names = tuple(matches.get(name, name) for name in listed)
     photos = Manifest(
         names, arrays.pop("mos"), ImageFolder(images), column_of(group_column), column_of(scene_column), arrays
     )
-    return photos.select(np.array([row for row, name in enumerate(listed) if name in found], np.int64))
+    return photos.select(np.array([row for row, name in enumerate(listed) if name in matches], np.int64))
 
 
 def _tell_missing(

@@ -13,7 +13,7 @@ NEARLY = "upper and lower case, the form of accents, slashes or spaces"
 
 
 def name_key(name: str) -> str:
-    """What two names have in common that differ in NEARLY only.
+    """Returns what two names have in common that differ in NEARLY only.
 
     A Mac writes an accent as a character of its own, Windows a backslash between folders.
     """
@@ -47,21 +47,23 @@ def find_names(listed: Iterable[str], names: Sequence[str]) -> tuple[dict[str, i
             others.setdefault(name_key(name), []).append(name)
     asking: dict[str, str] = {}
     for name in unique:
-        found = others.get(name_key(name), [])
-        if name in exact or not found:
+        candidates = others.get(name_key(name), [])
+        if name in exact or not candidates:
             continue
-        if len(found) > 1:
-            problems[name] = f"{name} could be {' or '.join(sorted(found))}, which differ in {NEARLY} only"
-        elif found[0] in asking:
-            problems[name] = f"{found[0]} could be {asking[found[0]]} or {name}, which differ in {NEARLY} only"
+        if len(candidates) > 1:
+            problems[name] = f"{name} could be {' or '.join(sorted(candidates))}, which differ in {NEARLY} only"
+        elif candidates[0] in asking:
+            problems[name] = (
+                f"{candidates[0]} could be {asking[candidates[0]]} or {name}, which differ in {NEARLY} only"
+            )
         else:
-            asking[found[0]] = name
-            matched[name] = exact[found[0]]
+            asking[candidates[0]] = name
+            matched[name] = exact[candidates[0]]
     return matched, problems
 
 
 def match_names(listed: Iterable[str], names: Sequence[str], where: str) -> dict[str, int]:
-    """`find_names`, for tables in which nothing may be ambiguous.
+    """Calls `find_names` for tables in which nothing may be ambiguous.
 
     Args:
         listed: the photos looked for.
@@ -81,7 +83,7 @@ def match_names(listed: Iterable[str], names: Sequence[str], where: str) -> dict
 
 
 def list_files(folder: Path, names: Iterable[str]) -> list[str]:
-    """The files in `folder` and in those folders below it that `names` lie in, whichever way these are written.
+    """Returns the files in `folder` and in those folders below it that `names` lie in, whichever way these are written.
 
     Each folder is listed once. What cannot be listed holds nothing.
     """

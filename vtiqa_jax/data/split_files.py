@@ -21,7 +21,7 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 def _read_liqe_list(folder: Path, part: str) -> list[str]:
-    """The names in the one file of a folder whose name ends in the part: a path and a score to a line (LIQE)."""
+    """Reads the names in the file of a folder whose name ends in the part: a path and a score to a line (LIQE)."""
     files = [file for file in sorted(folder.iterdir()) if file.stem.endswith(part)]
     if len(files) > 1:
         raise UserError(f"{folder} holds more than one split: {', '.join(file.name for file in files)}")
@@ -31,13 +31,13 @@ def _read_liqe_list(folder: Path, part: str) -> list[str]:
 
 
 def _read_parts(path: Path, column: str, meta: Path | None) -> tuple[dict[str, list[str]], bool]:
-    """The names in each part, and whether the test photos select the best epoch."""
+    """Returns the names in each part, and whether the test photos select the best epoch."""
     if path.is_dir():
         return {part: _read_liqe_list(path, part) for part in PARTS}, False
     if path.suffix == ".json":
         content = json.loads(path.read_text(encoding="utf-8"))
         parts = {part: [str(name) for name in content[part]] for part in PARTS}
-        select_on_test = bool(content["chosen_on_test"])
+        select_on_test = bool(content["select_on_test"])
         if content["format"] != FORMAT or content["sha256"] != hash_parts(parts, select_on_test):
             raise ValueError("its hash does not fit: it was changed or cut off")
         return parts, select_on_test
@@ -45,8 +45,10 @@ def _read_parts(path: Path, column: str, meta: Path | None) -> tuple[dict[str, l
         table = read_table(path, ())
         if column not in table.header:
             raise ValueError(f"no column `{column}` (found: {', '.join(table.header)}); name one with --split-column")
-        found = [cell.strip() for cell in table.column(column)]
-        return {p: [row[0] for row, part in zip(table.rows, found, strict=True) if part == p] for p in PARTS}, False
+        part_column = [cell.strip() for cell in table.column(column)]
+        return {
+            p: [row[0] for row, part in zip(table.rows, part_column, strict=True) if part == p] for p in PARTS
+        }, False
     if path.suffix == ".pkl":
         if meta is None:
             raise ValueError("it holds row numbers of pyiqa's meta information; give that CSV with --split-names")
@@ -130,7 +132,7 @@ def load(
         for part in PARTS:
             for row in getattr(split, part):
                 parts_of.setdefault(scenes[int(row)], set()).add(part)
-        for scene, found in sorted(parts_of.items()):
-            if len(found) > 1:
-                raise UserError(f"{path} puts photos of the scene {scene} into {' and '.join(sorted(found))}")
+        for scene, in_parts in sorted(parts_of.items()):
+            if len(in_parts) > 1:
+                raise UserError(f"{path} puts photos of the scene {scene} into {' and '.join(sorted(in_parts))}")
     return dataclasses.replace(split, select_on_test=select_on_test)

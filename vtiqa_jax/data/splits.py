@@ -63,7 +63,7 @@ class Split:
         return not self.select_on_test and 0 < len(self.val) < FEWEST_TO_SELECT
 
     def without(self, rows: Sequence[int]) -> "Split":
-        """The split without some rows.
+        """Returns the split without some rows.
 
         Raises:
             UserError: a part that had photos is left with too few for a correlation.
@@ -85,7 +85,7 @@ def _partition_from_end(count: int, order: np.ndarray, sizes: Sequence[int]) -> 
 
 
 def _sample_scenes(rows: np.ndarray, scenes: np.ndarray, fraction: float, rng: np.random.Generator) -> np.ndarray:
-    """Complete scenes, in random order, until they come as near to `fraction` of the rows as they can."""
+    """Draws complete scenes until they come as near to `fraction` of the rows as they can."""
     target, selected = fraction * len(rows), np.zeros(len(rows), bool)
     for scene in rng.permutation(np.unique(scenes)):
         members = scenes == scene
@@ -103,7 +103,7 @@ def random_split(
     in_order: bool = False,
     scenes: Sequence[str] = (),
 ) -> Split:
-    """A split drawn at random.
+    """Returns a split drawn at random.
 
     Args:
         count: rows to divide.
@@ -145,7 +145,7 @@ def random_split(
 
 
 def authors_split(dataset: str, names: Sequence[str], index: int | None = None, *, complete: bool = True) -> Split:
-    """A split of the authors of VT-IQA.
+    """Returns a split of the authors of VT-IQA.
 
     Preparation: the sorted names are shuffled by seed 0 of NumPy's legacy generator. The test scripts shuffle that
     order once more; the training script shuffles for i = 0, 1, ... by seed i the order that i - 1 left. Each time the
@@ -180,7 +180,7 @@ def authors_split(dataset: str, names: Sequence[str], index: int | None = None, 
 
 
 def restrict_to(split: Split, all_names: Sequence[str], names: Sequence[str]) -> Split:
-    """The split of a part of the photos.
+    """Returns the split of a part of the photos.
 
     Args:
         split: rows of `all_names`.
@@ -205,7 +205,7 @@ def restrict_to(split: Split, all_names: Sequence[str], names: Sequence[str]) ->
 
 
 def from_parts(parts: Sequence[str], *, val_fraction: float, seed: int, note: str, scenes: Sequence[str] = ()) -> Split:
-    """A split given as the part of each row.
+    """Returns a split given as the part of each row.
 
     Args:
         parts: `train`, `val`, `test` or "" (none) for each row.
@@ -236,13 +236,12 @@ def from_parts(parts: Sequence[str], *, val_fraction: float, seed: int, note: st
 
 
 def hash_parts(parts: Mapping[str, Sequence[Any]], select_on_test: bool) -> str:
-    """A hash of which photos are in which part."""
+    """Returns a hash of which photos are in which part."""
     return hashlib.sha256(json.dumps([[parts[part] for part in PARTS], select_on_test]).encode()).hexdigest()
 
 
 def to_json(split: Split, names: Sequence[str]) -> dict[str, Any]:
-    """The split as JSON: the photos of each part by name, with a hash."""
+    """Returns the split as JSON: the photos of each part by name, with a hash."""
     parts = {part: [names[row] for row in getattr(split, part)] for part in PARTS}
-    # The key is older than the field's name.
-    head = {"format": FORMAT, "note": split.note, "chosen_on_test": split.select_on_test}
+    head = {"format": FORMAT, "note": split.note, "select_on_test": split.select_on_test}
     return head | {"sha256": hash_parts(parts, split.select_on_test)} | parts

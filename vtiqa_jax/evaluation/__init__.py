@@ -1,1 +1,1 @@
-"""From a model to scores, and from scores to figures: scoring, correlations, reports."""
+"""How right scores are: correlations, reports and plots."""

@@ -14,13 +14,13 @@ from matplotlib.ticker import MaxNLocator
 
 from vtiqa_jax import atomic
 from vtiqa_jax.evaluation.metrics import METRICS, Figures, logged_metrics
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.photos.own import DRAWN
 
 
 @contextlib.contextmanager
 def literal_text() -> Iterator[None]:
-    """Within the block figures show names as they are: dollar signs make no formula, and lacking letters no warning."""
+    """Shows names in figures as they are: dollar signs make no formula, and lacking letters no warning."""
     with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
         yield
@@ -34,7 +34,7 @@ def scatter(
     figures: Figures,
     scale: LabelScale,
 ) -> None:
-    """Predicted scores over mean opinion scores, with their regression line and the line of equality."""
+    """Draws predicted scores over mean opinion scores, with regression line and line of equality."""
     figure = Figure(figsize=(5.5, 5.5))
     axes = figure.add_axes((0.13, 0.1, 0.84, 0.84))
     axes.scatter(mos, scores, s=14, alpha=0.6, linewidths=0, label=f"{len(mos)} photos")
@@ -54,7 +54,7 @@ def scatter(
 
 @literal_text()
 def training_curve(path: Path, epochs_log: Sequence[dict[str, Any]], selection_part: str) -> None:
-    """The training loss of each epoch, and PLCC and SRCC on the photos that select the best epoch, if there are any."""
+    """Draws the training loss of each epoch, and PLCC and SRCC on the photos that select the best, if any."""
     figure = Figure(figsize=(7, 4))
     axes = figure.add_axes((0.1, 0.12, 0.8, 0.8))
     epochs = [entry["epoch"] for entry in epochs_log]

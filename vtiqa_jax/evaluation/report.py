@@ -15,14 +15,14 @@ from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation import metrics, plots
 from vtiqa_jax.evaluation.metrics import METRICS
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
 
 BEFORE = "before training"
 """The row of the model that a training began with."""
 
 
 def format_table(results: dict[str, Any]) -> str:
-    """The results of `write_report` as lines: all photos, the same before the training, then each group."""
+    """Returns the results of `write_report` as lines: all photos, the same before the training, then each group."""
     if "plcc" not in results:
         return "no test photos"
     before = {BEFORE: results["before"]} if "before" in results else {}
@@ -38,7 +38,7 @@ def format_table(results: dict[str, Any]) -> str:
 
 
 def _without_nan(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN: a correlation that does not exist is null."""
+    """Replaces NaN by None: JSON has none, and a correlation that does not exist is null."""
     return {name: None if np.isnan(value) else value for name, value in values.items()}
 
 
@@ -99,7 +99,7 @@ def write_report(
 
 
 def write_splits_summary(folder: Path, results: Sequence[dict[str, Any]]) -> None:
-    """The results of several splits, their median and interquartile range: printed, splits.csv and splits.json."""
+    """Prints and writes the results of several splits, their median and interquartile range."""
     values = {name: np.array([result[name] for result in results], float) for name in METRICS}
     quartiles = {name: np.nanpercentile(array, [25, 50, 75]).tolist() for name, array in values.items()}
     table = io.StringIO()

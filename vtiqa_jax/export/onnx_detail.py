@@ -6,6 +6,7 @@ import numpy as np
 
 from vtiqa_jax.export.onnx_graph import Graph, Value
 from vtiqa_jax.export.onnx_layers import ModelGraph, layer_norm, linear
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.detail import (
     CAUSE_WEIGHTS,
     ERROR,
@@ -18,7 +19,6 @@ from vtiqa_jax.models.detail import (
     SOFT_FROM,
     SOFT_WIDTH,
 )
-from vtiqa_jax.models.vtiqa import ModelConfig
 
 
 def read_places(op: ModelGraph, config: ModelConfig, x: Value) -> Value:

@@ -4,8 +4,8 @@ import numpy as np
 
 from vtiqa_jax.export.onnx_graph import Value
 from vtiqa_jax.export.onnx_layers import ModelGraph
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.intervals import HIGH, LOW
-from vtiqa_jax.models.vtiqa import ModelConfig
 
 
 def judge(op: ModelGraph, config: ModelConfig, scores: Value, features: Value) -> dict[str, Value]:

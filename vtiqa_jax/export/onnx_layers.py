@@ -6,8 +6,9 @@ import numpy as np
 
 from vtiqa_jax.export.onnx_graph import Graph, Value
 from vtiqa_jax.models import quantized
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import LAYER_NORM_EPSILON, ModelConfig
+from vtiqa_jax.models.vit import LAYER_NORM_EPSILON
 
 Storage = Literal["float32", "float16", "int8"]
 """What parameters are stored as; int8 is what `models/quantized.py` does."""

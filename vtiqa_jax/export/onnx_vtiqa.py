@@ -16,9 +16,9 @@ from vtiqa_jax.export.onnx_graph import Graph, Value
 from vtiqa_jax.export.onnx_layers import ModelGraph, Storage, block, cls_token, embed, layer_norm, linear
 from vtiqa_jax.models import adapt, quantized, views
 from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.reasons import FAULTS
-from vtiqa_jax.models.vtiqa import ModelConfig
 from vtiqa_jax.photos.resize import CUBIC_A
 
 Inputs = Literal["photos", "stored", "regions"]

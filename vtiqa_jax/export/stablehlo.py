@@ -6,8 +6,9 @@ from jax import export
 
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models import views
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.params import Params, ScoringModel
-from vtiqa_jax.models.vtiqa import VTIQA, ModelConfig
+from vtiqa_jax.models.vtiqa import VTIQA
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 

@@ -8,15 +8,18 @@ from typing import Any
 
 from vtiqa_jax import atomic
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.quality_map import REGIONS
 from vtiqa_jax.models import views
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.config import ModelConfig
+from vtiqa_jax.scoring.colours import write_ramp
+from vtiqa_jax.scoring.quality_map import REGIONS
+from vtiqa_jax.web.modules import name_beside, read_modules
 
 TEMPLATES = Path(__file__).with_name("page")
 SCRIPTS = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs")
 """What the page takes from the npm package onnxruntime-web; the second is loaded by the first."""
 WASM = "ort-wasm-simd-threaded.wasm"
 CARD = "card.json"
+STYLE = "style.css"
 
 
 def describe_regions(config: ModelConfig) -> dict[str, Any]:
@@ -68,6 +71,9 @@ def write(out: Path, package: Path, model: bytes, card: Mapping[str, str]) -> in
         Bytes of all files together.
     """
     files = {path.name: path.read_bytes() for path in TEMPLATES.iterdir()}
+    # All in one folder: also the modules that other pages have, too.
+    files |= {path.name: name_beside(source).encode() for path, source in read_modules(TEMPLATES / "page.js").items()}
+    files[STYLE] = write_ramp().encode() + files[STYLE]
     files |= {name: (package / "dist" / name).read_bytes() for name in SCRIPTS}
     files[CARD] = json.dumps(dict(card), indent=1).encode()
     # Not .gz: some servers say of such a file that the browser is to unpack it.

@@ -19,20 +19,23 @@ from markupsafe import Markup
 from vtiqa_jax import atomic
 from vtiqa_jax.choosing.stacks import KEPT_WHOLE, Stack
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.columns import replace_undecodable, score_columns
-from vtiqa_jax.evaluation.detail_map import MOST_OCTAVES, DetailMap
-from vtiqa_jax.evaluation.reasons import WORDS
-from vtiqa_jax.evaluation.results import ScoreResult
-from vtiqa_jax.evaluation.words import say_holds, say_place
 from vtiqa_jax.gallery.preview import Preview
 from vtiqa_jax.gallery.zooms import ZoomedMap
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.photos.own import CROPS, GENERATOR, PAGE, PICTURES, is_page
+from vtiqa_jax.results.columns import replace_undecodable, score_columns
+from vtiqa_jax.results.reasons import WORDS
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.results.words import say_holds, say_place
+from vtiqa_jax.scoring.colours import write_ramp
+from vtiqa_jax.scoring.detail_map import MAX_OCTAVES, DetailMap
+from vtiqa_jax.web.modules import join_modules
 
-OCTAVES = {"low": -1.0, "step": 0.02, "most": MOST_OCTAVES}
-"""How bytes of the page stand for octaves lost, and at how many of them the colours end."""
-NO_OCTAVES = 255
-"""Stands for a place without structure."""
+SCRIPT = Path(__file__).with_name("scripts") / "main.js"
+"""With the modules that it imports from."""
+OCTAVES = {"low": -1.0, "step": 0.02, "most": MAX_OCTAVES, "none": 255}
+"""How bytes of the page stand for octaves lost, and which for a place without structure; at how many of them the
+colours end."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +61,7 @@ class GalleryWriter:
         """
         self.is_finished = False
         self._folder, self._target = folder, target
-        self._columns = [column for column in score_columns(spread=True, reasons=True) if column.name != "image"]
+        self._columns = [column for column in score_columns(mosaics=True, reasons=True) if column.name != "image"]
         self._rows: list[dict[str, Any]] = []
         self._maps: list[Float[np.ndarray, "rows columns"] | None] = []
         self._details: list[dict[str, Any] | None] = []
@@ -131,6 +134,7 @@ class GalleryWriter:
             "kept_whole": KEPT_WHOLE,
             "faults": {name: plain for name, (_, plain, _) in WORDS.items()},
             "columns": [column.name for column in self._columns],
+            "facts": [column.name for column in self._columns if not column.placed],
             "photos": self._rows,
         }
         page = _render(header, data, {**_encode_maps(self._maps), "details": self._details, "octaves": OCTAVES})
@@ -222,7 +226,8 @@ def _encode_maps(maps: list[Float[np.ndarray, "rows columns"] | None]) -> dict[s
 def _encode_detail_map(found: DetailMap) -> dict[str, Any]:
     """A map of detail as JSON: where it lies in the photo, and octaves as base64 of bytes, 255 for none."""
     levels = np.rint((found.octaves - OCTAVES["low"]) / OCTAVES["step"])
-    levels = np.where(np.isnan(levels), NO_OCTAVES, np.clip(levels, 0, NO_OCTAVES - 1)).astype(np.uint8)
+    none = OCTAVES["none"]
+    levels = np.where(np.isnan(levels), none, np.clip(levels, 0, none - 1)).astype(np.uint8)
     region = found.region
     return {
         "top": round(region.top / found.height, 5),
@@ -254,9 +259,8 @@ def _render(header: GalleryHeader, data: dict[str, Any], maps: dict[str, Any]) -
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style, *scripts = (
-        Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("page.css", "page.js", "pairs.js")
-    )
+    style = write_ramp() + Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+    script = join_modules(SCRIPT)
     scores = [row["score"] for row in data["photos"] if "score" in row]
     return environment.get_template("page.html.jinja").render(
         generator=Markup(GENERATOR),
@@ -265,7 +269,8 @@ def _render(header: GalleryHeader, data: dict[str, Any], maps: dict[str, Any]) -
         mean=float(np.mean(scores)) if scores else None,
         style=Markup(style),
         style_hash=_source_hash(style),
-        scripts=[{"source": Markup(script), "hash": _source_hash(script)} for script in scripts],
+        script=Markup(script),
+        script_hash=_source_hash(script),
         data=data,
         maps=maps,
     )

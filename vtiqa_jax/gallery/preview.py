@@ -2,17 +2,16 @@
 
 import dataclasses
 
-import cv2
 import numpy as np
 from jaxtyping import Float32
 
 from vtiqa_jax.gallery.looks import measure_looks
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.config import ModelConfig
+from vtiqa_jax.photos.jpeg import encode_jpeg
 from vtiqa_jax.photos.resize import Resized, Rgb, make_thumbnail, prepare
 
 THUMBNAIL_SIDE = 320
 """Longer side, pixels."""
-JPEG_QUALITY = 85
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,12 +23,6 @@ class Preview:
     """Global view and mosaic side by side."""
     looks: Float32[np.ndarray, " looks"]
     """See `gallery.looks`."""
-
-
-def encode_jpeg(pixels: Rgb) -> bytes:
-    """Returns pixels as a JPEG file of the page."""
-    _, data = cv2.imencode(".jpg", pixels[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return data.tobytes()
 
 
 def make_preview(pixels: Rgb, screen: Resized, config: ModelConfig) -> Preview:

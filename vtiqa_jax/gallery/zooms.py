@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vtiqa_jax.evaluation.detail_map import DetailMap
-from vtiqa_jax.gallery.preview import encode_jpeg
+from vtiqa_jax.photos.jpeg import encode_jpeg
 from vtiqa_jax.photos.resize import Rgb
+from vtiqa_jax.scoring.detail_map import DetailMap
 
 SIDE = 448
 """Of a region, pixels: two views a side."""

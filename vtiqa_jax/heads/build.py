@@ -18,7 +18,7 @@ from vtiqa_jax.heads.photographs import LEAST_PICTURES, learn_photographs
 from vtiqa_jax.heads.places import Places, PlacesCache
 from vtiqa_jax.models.adapt import with_soft_ends, without_detail
 from vtiqa_jax.models.checkpoint import Checkpoint
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.config import ModelConfig
 
 NATIVE_FACTORS = (1, 2, 4, 8)
 LEAST_PHOTOS = 20

@@ -13,10 +13,12 @@ from tqdm import tqdm
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import ImageError
 from vtiqa_jax.models import params as parameters
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.models.detail import add_causes
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import VTIQA, select_implementation
+from vtiqa_jax.models.vit import select_implementation
+from vtiqa_jax.models.vtiqa import VTIQA
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import shrink
 

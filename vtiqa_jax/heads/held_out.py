@@ -13,7 +13,8 @@ from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.heads.intervals import fit_errors, fit_kinds, fit_opinions
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.adapt import without_intervals
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.models.ends import soften_ends
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.training.novelty import read_features

@@ -6,7 +6,7 @@ import scipy.optimize
 import scipy.special
 from jaxtyping import Bool, Float
 
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.models.intervals import QUANTILES
 from vtiqa_jax.models.params import Params
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from vtiqa_jax import atomic
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.config import ModelConfig
 
 Arrays = TypeVar("Arrays")
 

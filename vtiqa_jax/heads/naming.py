@@ -15,7 +15,6 @@ from tqdm import tqdm
 from vtiqa_jax.data.judged import JudgedPhotos
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import ImageError, UserError
-from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.heads.alarms import fit_probabilities, fit_thresholds, raise_thresholds
 from vtiqa_jax.heads.lessons import ByEye, Lessons, collect_lessons
 from vtiqa_jax.heads.reasons import fit_reasons
@@ -28,6 +27,7 @@ from vtiqa_jax.models.reasons import FAULTS, LEVELS
 from vtiqa_jax.models.vtiqa import VTIQA
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import Rgb
+from vtiqa_jax.scoring.scorer import Scorer
 
 MOST_PLANTED, MOST_GOOD = 500, 1000
 """Photos with opinions into which faults are planted, and those in which nothing should be named."""

@@ -23,10 +23,11 @@ from vtiqa_jax.heads.versions import Version, make_versions
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models import views
 from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.detail import CAUSES
 from vtiqa_jax.models.fingerprint import identify
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import ModelConfig, VisionTransformer, select_implementation
+from vtiqa_jax.models.vit import select_implementation
 from vtiqa_jax.photos import metadata, native, resize
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import shrink
@@ -71,7 +72,7 @@ class Places:
 @functools.cache
 def _make_reader(config: ModelConfig) -> Any:
     implementation = select_implementation(jax.devices()[0], "float32")
-    shapes = nnx.eval_shape(lambda: VisionTransformer(config, implementation=implementation, rngs=nnx.Rngs(0)))
+    shapes = nnx.eval_shape(lambda: config.make_backbone(implementation=implementation, rngs=nnx.Rngs(0)))
     graphdef = nnx.split(shapes, nnx.Param)[0]
 
     @jax.jit

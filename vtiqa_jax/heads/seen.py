@@ -20,10 +20,12 @@ from vtiqa_jax.heads.kept import read_or_make, without_heads
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models import reasons
 from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.fingerprint import identify
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.reasons import measure_tones
-from vtiqa_jax.models.vtiqa import VTIQA, ModelConfig, select_implementation
+from vtiqa_jax.models.vit import select_implementation
+from vtiqa_jax.models.vtiqa import VTIQA
 from vtiqa_jax.photos import native, resize
 
 CHUNK = 4

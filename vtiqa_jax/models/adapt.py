@@ -11,14 +11,16 @@ from jaxtyping import Float
 
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.ends import soften_ends
 from vtiqa_jax.models.params import layer_index, param_group
-from vtiqa_jax.models.vtiqa import ModelConfig
 
 
 def resize_pos_embed(embedding: Float[np.ndarray, "1 tokens dim"], side: int) -> Float[np.ndarray, "1 new_tokens dim"]:
-    """The position embedding for `side` x `side` patches, as timm and DeiT resample it: bicubic, antialiased; the class
-    token's stays."""
+    """Resamples the position embedding to `side` x `side` patches as timm and DeiT do: bicubic, antialiased.
+
+    The class token's stays.
+    """
     dim, before = embedding.shape[-1], round((embedding.shape[1] - 1) ** 0.5)
     square = jnp.asarray(embedding[:, 1:]).reshape(1, before, before, dim)
     resized = jax.image.resize(square, (1, side, side, dim), "cubic", antialias=True)
@@ -26,7 +28,7 @@ def resize_pos_embed(embedding: Float[np.ndarray, "1 tokens dim"], side: int) ->
 
 
 def view_size_config(config: ModelConfig, size: int) -> ModelConfig:
-    """The config for views of `size` px: mosaics of patches of 32 px where they fit, otherwise of the transformer's.
+    """Returns the config for views of `size` px: mosaics of patches of 32 px or, if they do not fit, the ViT's.
 
     Raises:
         UserError: `size` is no multiple of the transformer's patches, or too large for the stored photos.
@@ -41,7 +43,7 @@ def view_size_config(config: ModelConfig, size: int) -> ModelConfig:
 
 
 def with_view_size(start: Checkpoint, size: int) -> Checkpoint:
-    """The same VT-IQA for views of `size` px.
+    """Returns the same VT-IQA for views of `size` px.
 
     Raises:
         UserError: see `view_size_config`.
@@ -52,7 +54,7 @@ def with_view_size(start: Checkpoint, size: int) -> Checkpoint:
 
 
 def without_detail(start: Checkpoint) -> Checkpoint:
-    """The same model without what it says of a photo's own pixels, if it does: detail and reasons.
+    """Returns the same model without what it says of a photo's own pixels, if it does: detail and reasons.
 
     These heads read blocks' patch tokens of one backbone, and are wrong as soon as the backbone learns.
     """
@@ -62,32 +64,32 @@ def without_detail(start: Checkpoint) -> Checkpoint:
 
 
 def without_novelty(start: Checkpoint) -> Checkpoint:
-    """The same model without what knows photographs, if it has that: it is of the features of one backbone."""
+    """Returns the same model without what knows photographs, if it has that: it is of the features of one backbone."""
     params = {name: array for name, array in start.params.items() if param_group(name)[0] != "novelty"}
     return dataclasses.replace(start, config=start.config.replace(novelty=False), params=params)
 
 
 def without_intervals(start: Checkpoint) -> Checkpoint:
-    """The same model without how sure its scores are, if it says that: other scores have other errors."""
+    """Returns the same model without how sure its scores are, if it says that: other scores have other errors."""
     params = {name: array for name, array in start.params.items() if param_group(name)[0] != "intervals"}
     config = start.config.replace(intervals=False, opinions=False)
     return dataclasses.replace(start, config=config, params=params)
 
 
 def without_taste(start: Checkpoint) -> Checkpoint:
-    """The same model with people's scores, if it has one person's: a taste is of the features of one backbone."""
+    """Removes one person's taste: it is of the features of one backbone."""
     params = {name: array for name, array in start.params.items() if param_group(name)[0] != "taste"}
     return dataclasses.replace(start, config=start.config.replace(taste=False), params=params)
 
 
 def without_soft_ends(start: Checkpoint) -> Checkpoint:
-    """The same model with scores that may leave their scale: a training is to see how wrong they are."""
+    """Returns the same model with scores that may leave their scale: a training is to see how wrong they are."""
     params = {name: array for name, array in start.params.items() if param_group(name)[0] != "ends"}
     return dataclasses.replace(start, config=start.config.replace(soft_ends=False), params=params)
 
 
 def with_soft_ends(start: Checkpoint, reach: float) -> Checkpoint:
-    """The same model with scores that approach the ends of its scale smoothly, and its percentiles by them.
+    """Returns the same model with scores that approach the ends of its scale smoothly, and its percentiles by them.
 
     Args:
         start: a VT-IQA with a label scale, whose scores may leave it.
@@ -108,7 +110,7 @@ def with_soft_ends(start: Checkpoint, reach: float) -> Checkpoint:
 
 
 def with_readout(start: Checkpoint, blocks: Sequence[int]) -> Checkpoint:
-    """The backbone of a model for a VT-IQA whose head sees the class tokens of `blocks`, counted from 1.
+    """Returns the backbone of a model for a VT-IQA whose head sees the class tokens of `blocks`, counted from 1.
 
     The blocks after the last of them are dropped, and so are the heads.
 

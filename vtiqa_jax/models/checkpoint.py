@@ -14,46 +14,18 @@ import numpy as np
 from vtiqa_jax import atomic, sharding
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import params as parameters
+from vtiqa_jax.models.compute_dtype import ComputeDtype
+from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.params import Model, Params
-from vtiqa_jax.models.vtiqa import ComputeDtype, Implementation, ModelConfig
+from vtiqa_jax.models.vit import Implementation
 
 # Imported where it is used: scoring with the packaged model does not wait for it.
 if TYPE_CHECKING:
     from orbax.checkpoint import v1 as ocp
 
 FORMAT = "vtiqa-jax 2"
-OLD_FORMAT = "vtiqa-jax 1"
-OLD_FIELDS = {
-    "width": "embed_dim",
-    "heads": "num_heads",
-    "grid": "mosaic_grid",
-    "cell": "mosaic_patch",
-    "global_size": "global_resize",
-    "local_size": "local_resize",
-    "readout": "readout_blocks",
-    "mosaics": "eval_mosaics",
-}
-"""What the fields of a config are called in the old format."""
 HASHES = "sha256.json"
 """The hash of every other file of a checkpoint. Orbax itself reads a flipped byte as a weight, or as NaN."""
-
-
-@dataclasses.dataclass(frozen=True)
-class LabelScale:
-    """The label scale that a model's scores are on."""
-
-    dataset: str
-    low: float
-    high: float
-    higher_is_better: bool = True
-
-    def __post_init__(self) -> None:
-        if not self.low < self.high:
-            raise ValueError(f"a label range must rise, not go from {self.low:g} to {self.high:g}")
-
-    def __str__(self) -> str:
-        better = "higher" if self.higher_is_better else "lower"
-        return f"{self.dataset} scale, {self.low:g} to {self.high:g}, {better} is better"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,19 +39,19 @@ class Checkpoint:
     """JSON: for converted weights the files' names and sha256, for trained ones the run's settings and results."""
 
     def model(self, dtype: ComputeDtype = "float32", implementation: Implementation = "xla") -> Model:
-        """The Flax module with these parameters, to call, to differentiate, to train."""
+        """Returns the Flax module with these parameters, to call, to differentiate, to train."""
         graphdef, _ = parameters.abstract_model(self.config, dtype, implementation)
         return parameters.merge_params(graphdef, jax.tree.map(jax.numpy.asarray, self.params))
 
 
 def package_versions() -> dict[str, str]:
-    """The versions of the packages that a model is made with."""
+    """Returns the versions of the packages that a model is made with."""
     packages = ("vtiqa-jax", "jax", "flax", "optax", "orbax-checkpoint", "numpy", "opencv-python-headless")
     return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages}
 
 
 def to_metadata(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Everything about a model but its parameters, as JSON."""
+    """Returns everything about a model but its parameters, as JSON."""
     return {
         "format": FORMAT,
         "config": dataclasses.asdict(checkpoint.config),
@@ -90,7 +62,7 @@ def to_metadata(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def from_metadata(metadata: Any, params: Params, kind: type[ModelConfig] = ModelConfig) -> Checkpoint:
-    """The inverse of `to_metadata`; reads the old format, too.
+    """Returns the inverse of `to_metadata`.
 
     Args:
         metadata: as it was read.
@@ -101,11 +73,10 @@ def from_metadata(metadata: Any, params: Params, kind: type[ModelConfig] = Model
         ValueError: the metadata is not of a model of this project.
     """
     try:
-        if metadata["format"] not in (FORMAT, OLD_FORMAT):
+        if metadata["format"] != FORMAT:
             raise ValueError(f"its format is {metadata['format']!r}, this version reads {FORMAT!r}")
-        fields: dict[Any, Any] = {OLD_FIELDS.get(name, name): value for name, value in metadata["config"].items()}
-        for name in ("readout_blocks", "native_factors", "native_blocks"):
-            fields[name] = tuple(fields.get(name, ()))  # JSON has lists
+        fields: dict[str, Any] = dict(metadata["config"])
+        fields |= {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}  # JSON has lists
         scale = LabelScale(**metadata["scale"]) if metadata["scale"] else None
         return Checkpoint(kind(**fields), params, scale, metadata["source"])
     except (KeyError, TypeError, AttributeError) as error:
@@ -132,7 +103,7 @@ def check_overwrite(path: Path, *, force: bool) -> None:
 
 
 def local_context() -> "ocp.Context":
-    """An Orbax context that reads in this process only, without waiting for the other processes of a run."""
+    """Returns an Orbax context that reads in this process only, without waiting for the other processes of a run."""
     from orbax.checkpoint import v1 as ocp
 
     context, process = ocp.Context(), jax.process_index()
@@ -143,13 +114,13 @@ def local_context() -> "ocp.Context":
 
 
 def sha256(path: Path) -> str:
-    """The file's SHA-256, hexadecimal."""
+    """Returns the file's SHA-256, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
-    """The SHA-256 of every file below a folder, by relative name; without the file that holds them."""
+    """Returns the SHA-256 of every file below a folder, by relative name; without the file that holds them."""
     files = sorted(file for file in folder.rglob("*") if file.is_file() and file != folder / HASHES)
     return {file.relative_to(folder).as_posix(): sha256(file) for file in files}
 

@@ -29,12 +29,12 @@ _einsum = functools.partial(jnp.einsum, preferred_element_type=jnp.float32)
 def attention(
     qkv: Float[Array, "batch tokens 3 heads size"], compute_dtype: str
 ) -> Float[Array, "batch tokens heads size"]:
-    """softmax(q k^T / sqrt(size)) v for each head, float32; products in `compute_dtype`, summed in float32."""
+    """Computes softmax(q k^T / sqrt(size)) v of each head; products in `compute_dtype`, sums in float32."""
     return _attention(qkv, compute_dtype)
 
 
 def cls_attention(qkv: Float[Array, "batch tokens 3 heads size"]) -> Float[Array, "batch heads size"]:
-    """The first token's row of `attention`, in float32: so few products are no work."""
+    """Returns the first token's row of `attention`, in float32: so few products are no work."""
     q, k, v = qkv[:, :1, 0], qkv[:, :, 1], qkv[:, :, 2]
     logits = (q * k).sum(-1, keepdims=True) * np.float32(q.shape[-1] ** -0.5)
     return (jax.nn.softmax(logits, axis=1) * v).sum(1)
@@ -94,8 +94,11 @@ def _dot(x: Array, kernel: Array) -> Array:
 
 
 def _transpose(x: Shaped[Array, "*rows columns"]) -> Shaped[Array, "columns all_rows"]:
-    """The transpose of all rows together. In bfloat16 it is hidden from XLA, which would put it into the product that
-    follows; that takes twice as long as a copy and a product."""
+    """Transposes all rows together.
+
+    In bfloat16 this is hidden from XLA, which would put it into the product that follows; that takes twice as long as a
+    copy and a product.
+    """
     rows, columns = x.shape[-2:]
     if x.dtype == jnp.float32 or (x.ndim == 2 and rows % 2):
         return x.reshape(-1, columns).T
@@ -108,7 +111,7 @@ def _transpose(x: Shaped[Array, "*rows columns"]) -> Shaped[Array, "columns all_
 def matmul(
     x: Float[Array, "*rows inputs"], kernel: Float[Array, "inputs outputs"], compute_dtype: str
 ) -> Float[Array, "*rows outputs"]:
-    """The product, float32, of both operands rounded to `compute_dtype`; gradients likewise."""
+    """Returns the product, float32, of both operands rounded to `compute_dtype`; gradients likewise."""
     return _matmul_forward(x, kernel, compute_dtype)[0]
 
 
@@ -131,7 +134,7 @@ matmul.defvjp(_matmul_forward, _matmul_backward)
 
 @functools.cache  # one function object for each dtype: modules that hold it are equal
 def dot_general(compute_dtype: str) -> Callable[..., Array]:
-    """A `dot_general` for `nnx.Linear` that multiplies in `compute_dtype` and returns float32."""
+    """Returns a `dot_general` for `nnx.Linear` that multiplies in `compute_dtype` and returns float32."""
 
     def product(x: Array, kernel: Array, dimension_numbers: Any, **_: Any) -> Array:
         return matmul(x, kernel, compute_dtype)
@@ -144,7 +147,7 @@ def dot_general(compute_dtype: str) -> Callable[..., Array]:
 
 @jax.checkpoint  # its derivative keeps nothing but x: a twelfth of a training step's memory
 def gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The exact GELU by erf. JAX's own uses erfc, which takes half as long again."""
+    """Returns the exact GELU by erf. JAX's own uses erfc, which takes half as long again."""
     return 0.5 * x * (1 + jax.lax.erf(x * np.float32(0.5**0.5)))
 
 
@@ -157,7 +160,7 @@ Statistic = Float[Array, "*rows 1"]
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
 def layer_norm(x: Rows, scale: Features, bias: Features, epsilon: float) -> Rows:
-    """Each row to mean 0 and variance 1, times `scale`, plus `bias`."""
+    """Normalises each row to mean 0 and variance 1, times `scale`, plus `bias`."""
     return _layer_norm_forward(x, scale, bias, epsilon)[0]
 
 
@@ -190,6 +193,6 @@ class LayerNorm(nnx.LayerNorm):
     """`nnx.LayerNorm` by `layer_norm`."""
 
     def __call__(self, x: Rows, *, mask: Array | None = None) -> Rows:
-        """Each row of `x`, normalised."""
+        """Normalises each row of `x`."""
         assert self.scale is not None and self.bias is not None and mask is None
         return layer_norm(x, self.scale[...], self.bias[...], self.epsilon)

@@ -3,14 +3,13 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import jax
 
 from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.compute_dtype import ComputeDtype
 from vtiqa_jax.models.params import hash_params
-from vtiqa_jax.models.vtiqa import ComputeDtype
 from vtiqa_jax.photos.resize import ARITHMETIC
 
 Identity = dict[str, Any]
@@ -34,18 +33,6 @@ def identify(model: Checkpoint, compute_dtype: ComputeDtype) -> Identity:
 def fingerprint(identity: Identity) -> str:
     """Returns 16 hexadecimal digits that stand for an identity."""
     return _hash(identity)[:16]
-
-
-def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
-    """Returns the names of what differs between two identities, or other JSON: `config.eval_mosaics`, say."""
-    names = []
-    for name in sorted(first.keys() | second.keys()):
-        one, other = first.get(name), second.get(name)
-        if isinstance(one, dict) and isinstance(other, dict):
-            names += [f"{name}.{inner}" for inner in differences(one, other)]
-        elif one != other:
-            names.append(name)
-    return names
 
 
 def _hash(content: Any) -> str:

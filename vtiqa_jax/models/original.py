@@ -10,17 +10,10 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, UInt8
 
 from vtiqa_jax.models import views
-from vtiqa_jax.models.vtiqa import (
-    Block,
-    ComputeDtype,
-    Implementation,
-    ModelConfig,
-    QualityHead,
-    VisionTransformer,
-    encode_views,
-    layer_norm,
-    trunc_normal,
-)
+from vtiqa_jax.models.compute_dtype import ComputeDtype
+from vtiqa_jax.models.config import ModelConfig
+from vtiqa_jax.models.vit import Block, Implementation, layer_norm, trunc_normal
+from vtiqa_jax.models.vtiqa import QualityHead, encode_views
 
 FUSION_DEPTH = 2
 FUSION_HEAD_WIDTH = 32
@@ -61,14 +54,14 @@ class Selector(nnx.Module):
         self, config: ModelConfig, dtype: ComputeDtype, implementation: Implementation, *, rngs: nnx.Rngs
     ) -> None:
         self.config = config
-        self.backbone = VisionTransformer(config, dtype=dtype, implementation=implementation, rngs=rngs)
+        self.backbone = config.make_backbone(dtype=dtype, implementation=implementation, rngs=rngs)
         self.head = QualityHead(config.embed_dim, rngs=rngs)
 
     def __call__(self, global_view: Float[Array, "batch size size 3"]) -> Float[Array, " batch"]:
         return self.head(self.backbone(global_view))
 
     def sensitivity(self, global_view: Float[Array, "batch size size 3"]) -> Float[Array, "batch rows cols"]:
-        """The gradient of the score with respect to the normalised pixels, as a map.
+        """Returns the gradient of the score with respect to the normalised pixels, as a map.
 
         Summed over the channels and averaged over windows of 9 x 9 pixels: 224 px give 24 x 24. What is left at the
         edge is dropped.
@@ -79,7 +72,7 @@ class Selector(nnx.Module):
         return used.reshape(-1, side, SENSITIVITY_POOL, side, SENSITIVITY_POOL).mean((2, 4))
 
     def positions(self, sensitivity: Float[Array, "batch rows cols"], height: int) -> Int[Array, "batch grid grid 2"]:
-        """The most sensitive patch of each window of 3 x 3 map entries; of equal ones the first in row-major order.
+        """Finds the most sensitive patch of each window of 3 x 3 map entries; of equal ones the first, row by row.
 
         Returns:
             Upper left corners (row, column), pixels of a photo `height` high.
@@ -117,13 +110,13 @@ class OriginalVTIQA(nnx.Module):
             raise ValueError(f"views of {config.view_size} px are too small to select {grid} x {grid} regions in them")
         self.config = config
         self.selector = Selector(config, dtype, implementation, rngs=rngs)
-        self.backbone = VisionTransformer(config, dtype=dtype, implementation=implementation, rngs=rngs)
+        self.backbone = config.make_backbone(dtype=dtype, implementation=implementation, rngs=rngs)
         self.fusion = Fusion(config.embed_dim, dtype, implementation, rngs=rngs)
 
     def __call__(
         self, global_view: Float[Array, "batch size size 3"], mosaic: Float[Array, "batch size size 3"]
     ) -> Float[Array, " batch"]:
-        """Scores of normalised views."""
+        """Scores normalised views."""
         return self.fusion(*encode_views(self.backbone, global_view, mosaic))
 
     def select_mosaic(
@@ -131,7 +124,7 @@ class OriginalVTIQA(nnx.Module):
         global_view: Float[Array, "batch size size 3"],
         local_images: UInt8[Array, "batch large large 3"],
     ) -> UInt8[Array, "batch size size 3"]:
-        """The mosaic of the regions that the selector finds in the normalised global view; not yet normalised."""
+        """Makes the mosaic of the regions that the selector finds in the normalised global view, unnormalised."""
         positions = self.selector.positions(self.selector.sensitivity(global_view), local_images.shape[1])
         return views.patches_at(local_images, positions, self.config.mosaic_patch)
 
@@ -140,6 +133,6 @@ class OriginalVTIQA(nnx.Module):
         global_images: UInt8[Array, "batch small small 3"],
         local_images: UInt8[Array, "batch large large 3"],
     ) -> Float[Array, " batch"]:
-        """Scores of stored photos, uint8 RGB at `config.global_resize` and `config.local_resize`."""
+        """Scores stored photos, uint8 RGB at `config.global_resize` and `config.local_resize`."""
         global_view = views.normalize(views.center_crop(global_images, self.config.view_size))
         return self(global_view, views.normalize(self.select_mosaic(global_view, local_images)))

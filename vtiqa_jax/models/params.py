@@ -13,16 +13,11 @@ import jax
 import numpy as np
 from flax import nnx
 
+from vtiqa_jax.models.compute_dtype import ComputeDtype
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.original import OriginalVTIQA
-from vtiqa_jax.models.vtiqa import (
-    HEAD_DROPOUT,
-    VTIQA,
-    ComputeDtype,
-    Implementation,
-    ModelConfig,
-    QualityHead,
-    VisionTransformer,
-)
+from vtiqa_jax.models.vit import Implementation, VisionTransformer
+from vtiqa_jax.models.vtiqa import HEAD_DROPOUT, VTIQA, QualityHead
 
 Params = dict[str, Any]
 """Arrays by dotted name."""
@@ -41,7 +36,7 @@ def create_model(
     drop_path: float = 0.0,
     head_dropout: float = HEAD_DROPOUT,
 ) -> Model:
-    """A freshly initialised model of the kind that the config names; rates are for training, see `VTIQA`."""
+    """Returns a freshly initialised model of the kind that the config names; rates are for training, see `VTIQA`."""
     if config.kind == "original":
         return OriginalVTIQA(config, dtype=dtype, implementation=implementation, rngs=rngs)
     if config.kind == "backbone":
@@ -52,7 +47,7 @@ def create_model(
 
 
 def flatten_params(model: Model) -> Params:
-    """The model's parameters by name."""
+    """Returns the model's parameters by name."""
     nested: Any = nnx.to_pure_dict(nnx.state(model, nnx.Param))
     return {".".join(map(str, path)): leaf for path, leaf in flax.traverse_util.flatten_dict(nested).items()}
 
@@ -65,7 +60,7 @@ def abstract_model(
     drop_path: float = 0.0,
     head_dropout: float = HEAD_DROPOUT,
 ) -> tuple[nnx.GraphDef[Model], dict[str, jax.ShapeDtypeStruct]]:
-    """The model's structure, and shape and dtype of each parameter; nothing is computed."""
+    """Returns the model's structure, and shape and dtype of each parameter; nothing is computed."""
     model = nnx.eval_shape(
         lambda: create_model(
             config,
@@ -80,31 +75,31 @@ def abstract_model(
 
 
 def param_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """The shape of each parameter."""
+    """Returns the shape of each parameter."""
     return {name: leaf.shape for name, leaf in abstract_model(config)[1].items()}
 
 
 def merge_params(graphdef: nnx.GraphDef[Module], params: Params) -> Module:
-    """The model with these parameters; works inside `jax.jit`."""
+    """Returns the model with these parameters; works inside `jax.jit`."""
     paths = {tuple(int(part) if part.isdigit() else part for part in name.split(".")): name for name in params}
     nested = flax.traverse_util.unflatten_dict({path: params[name] for path, name in paths.items()})
     return nnx.merge(graphdef, nested)
 
 
 def merge_head(config: ModelConfig, params: Params, dropout: float = HEAD_DROPOUT) -> QualityHead:
-    """The head of a VT-IQA from these parameters, whose others are left out; works inside `jax.jit`."""
+    """Returns the head of a VT-IQA from these parameters, whose others are left out; works inside `jax.jit`."""
     head = nnx.eval_shape(lambda: QualityHead(2 * config.feature_dim, dropout=dropout, rngs=nnx.Rngs(0)))
     named = {name.removeprefix("head."): array for name, array in params.items() if param_group(name)[0] == "head"}
     return merge_params(nnx.split(head, nnx.Param)[0], named)
 
 
 def init_params(config: ModelConfig, seed: int) -> Params:
-    """Freshly initialised parameters."""
+    """Returns freshly initialised parameters."""
     return flatten_params(create_model(config, rngs=nnx.Rngs(seed)))
 
 
 def hash_params(params: Params) -> str:
-    """SHA-256 of names, shapes and values."""
+    """Returns SHA-256 of names, shapes and values."""
     digest = hashlib.sha256()
     for name in sorted(params):
         array = np.ascontiguousarray(params[name])
@@ -113,7 +108,7 @@ def hash_params(params: Params) -> str:
 
 
 def param_group(name: str) -> tuple[str, int]:
-    """Where a parameter of a VT-IQA or of its backbone belongs.
+    """Returns where a parameter of a VT-IQA or of its backbone belongs.
 
     Returns:
         ("embed", 0), ("block", i) counted from 0, ("norm", 0) for the backbone's last norm, or ("head", 0),
@@ -130,18 +125,18 @@ def param_group(name: str) -> tuple[str, int]:
 
 
 def layer_index(name: str, depth: int) -> int:
-    """How early a parameter acts: 0 for the embedding, i + 1 for block i, depth + 1 for the last norm and heads."""
+    """Returns a parameter's depth index: 0 embedding, i + 1 block i, depth + 1 last norm and heads."""
     group, block = param_group(name)
     return {"embed": 0, "block": block + 1}.get(group, depth + 1)
 
 
 def is_matmul_weight(name: str) -> bool:
-    """Whether a parameter is a matrix that is multiplied in the compute dtype. Heads always compute in float32."""
+    """Tells whether a parameter is a matrix multiplied in the compute dtype. Heads compute in float32."""
     return name.endswith(".kernel") and not {"head", "detail", "reasons"} & set(name.split("."))
 
 
 def rescale_head(config: ModelConfig, params: Params, slope: float, intercept: float) -> Params:
-    """The parameters of the VT-IQA whose scores are `slope` times these plus `intercept`, on the host."""
+    """Returns the parameters of the VT-IQA whose scores are `slope` times these plus `intercept`, on the host."""
     model = merge_params(abstract_model(config)[0], jax.tree.map(jax.numpy.asarray, params))
     assert isinstance(model, VTIQA)
     model.rescale(slope, intercept)

@@ -44,13 +44,15 @@ def quantize(
 def dequantize(
     integers: Int8[np.ndarray, "groups group outputs"], scales: Float16[np.ndarray, "groups outputs"]
 ) -> Float[np.ndarray, "inputs outputs"]:
-    """The matrix that `quantize` rounded, float32."""
+    """Returns the matrix that `quantize` rounded, float32."""
     return (integers.astype(np.float32) * scales[:, None].astype(np.float32)).reshape(-1, integers.shape[2])
 
 
 def is_quantized(name: str, depth: int) -> bool:
-    """All matrices but those whose rounding moves scores the most (docs/default-model.md): the patch embedding, and
-    attention's projection in the first half of the blocks."""
+    """Tells whether a parameter is rounded: a matrix, but for those whose rounding moves scores the most.
+
+    Those are the patch embedding and, in the first half of the blocks, attention's projection (docs/default-model.md).
+    """
     group, block = param_group(name)
     early_projection = group == "block" and block < depth // 2 and name.endswith("attn.proj.kernel")
     return is_matmul_weight(name) and group != "embed" and not early_projection

@@ -26,7 +26,7 @@ def normalize(images: UInt8[Array, "batch height width 3"]) -> Float[Array, "bat
 
 
 def crop(images: Photos, top: Offset, left: Offset, size: int) -> Views:
-    """The size x size window whose upper left corner is (top, left), pixels."""
+    """Returns the size x size window whose upper left corner is (top, left), pixels."""
     batch, _, _, channels = images.shape
     top, left = jnp.broadcast_to(top, (batch,)), jnp.broadcast_to(left, (batch,))
 
@@ -43,14 +43,14 @@ def flip(images: Photos, where: Bool[Array, ""] | Bool[Array, " batch"]) -> Phot
 
 
 def _indices(length: int, offsets: Int[Array, " grid"], patch: int) -> Int[Array, " size"]:
-    """Which of `length` pixels along one axis the mosaic keeps: `patch` of each cell, starting at its offset."""
+    """Returns the pixels of `length` along one axis that the mosaic keeps: `patch` of each cell, from its offset."""
     grid = offsets.shape[0]
     starts = jnp.arange(grid, dtype=jnp.int32) * (length // grid) + offsets
     return (starts[:, None] + jnp.arange(patch, dtype=jnp.int32)[None, :]).reshape(-1)
 
 
 def mosaic(images: Photos, row_offsets: Offsets, col_offsets: Offsets, patch: int) -> Views:
-    """One patch from each cell of a grid x grid division, side by side; no pixel is resampled.
+    """Returns one patch from each cell of a grid x grid division, side by side; no pixel is resampled.
 
     Args:
         images: photos [batch, height, width, channels].
@@ -78,7 +78,7 @@ def mosaic(images: Photos, row_offsets: Offsets, col_offsets: Offsets, patch: in
 
 
 def patches_at(images: Photos, positions: Int[Array, "batch grid grid 2"], patch: int) -> Views:
-    """A mosaic of the patches whose upper left corners, (row, column) in pixels, are given one by one."""
+    """Returns a mosaic of the patches whose upper left corners, (row, column) in pixels, are given one by one."""
     grid = positions.shape[1]
     steps = jnp.arange(patch, dtype=jnp.int32)
 
@@ -91,38 +91,9 @@ def patches_at(images: Photos, positions: Int[Array, "batch grid grid 2"], patch
 
 
 def center_crop(images: Photos, size: int) -> Views:
-    """The middle of each photo: at test time the global view is [10:234, 10:234] of the photo shrunk to 244 px."""
+    """Cuts the middle of each photo: at test time the global view is [10:234, 10:234] of that shrunk to 244 px."""
     margin = jnp.int32((images.shape[1] - size) // 2)
     return crop(images, margin, margin, size)
-
-
-R2_SEQUENCE = np.array([0.7548776662466927, 0.5698402909980532])
-"""Steps of the R2 sequence (M. Roberts, "The unreasonable effectiveness of quasirandom sequences", 2018): multiples of
-these, modulo 1, cover the unit square evenly."""
-
-
-def middle_cut(side: int, size: int) -> Cut:
-    """Returns the middle of a square: the global view at test time is [10:234, 10:234] of the photo at 244 px."""
-    middle = (side - size) // 2 + np.arange(size)
-    return Cut(side, middle, middle)
-
-
-def mosaic_cut(side: int, grid: int, patch: int, number: int = 0) -> Cut:
-    """Returns mosaic `number` at test time.
-
-    Args:
-        side: of the square that it is cut from, pixels.
-        grid: cells along a side.
-        patch: side of one patch, pixels.
-        number: 0 is the released mosaic, the centre of each cell (offset 38 in cells of 109 px, for a square of 768);
-            further ones spread over all places of a patch in its cell.
-    """
-    cell = side // grid
-    rows, columns = (
-        (np.arange(grid)[:, None] * cell + int(fraction * (cell - patch)) + np.arange(patch)).ravel()
-        for fraction in (0.5 + number * R2_SEQUENCE) % 1
-    )
-    return Cut(side, rows, columns)
 
 
 def keep(images: Photos, cut: Cut) -> Views:
@@ -148,5 +119,5 @@ def region_views(images: Photos, size: int, count: int) -> UInt8[Array, "regions
 
 
 def region_offsets(length: int, side: int, count: int) -> list[int]:
-    """Where each of `count` squares of `side` pixels begins, spread evenly over `length` pixels."""
+    """Returns where each of `count` squares of `side` pixels begins, spread evenly over `length` pixels."""
     return [round(number * (length - side) / (count - 1)) for number in range(count)]

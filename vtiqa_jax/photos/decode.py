@@ -31,6 +31,15 @@ class Photo:
     """What the file says of the moment it was taken at."""
 
 
+@dataclasses.dataclass(frozen=True)
+class PhotoFile:
+    """A file of a photo that was read and not decoded, as tables of photos hold it."""
+
+    data: bytes = dataclasses.field(repr=False)
+    name: str = ""
+    """See `decode`."""
+
+
 def decode(name: str | os.PathLike[str], data: bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
     """Turns a file's name and bytes into the sRGB pixels of the photo in it, upright.
 
@@ -121,8 +130,8 @@ def open_photo(image: Any, *, max_pixels: int = MAX_PIXELS) -> Photo:
     """A photo given in any form.
 
     Args:
-        image: a path, a uint8 array [h, w], [h, w, 1], [h, w, 3] or [h, w, 4] (RGB order), or a Pillow image. Arrays
-            of other types do not say which of their numbers is white, and are refused.
+        image: a path, a `PhotoFile`, a uint8 array [h, w], [h, w, 1], [h, w, 3] or [h, w, 4] (RGB order), or a Pillow
+            image. Arrays of other types do not say which of their numbers is white, and are refused.
         max_pixels: a file of more pixels is not decoded.
 
     Raises:
@@ -130,6 +139,8 @@ def open_photo(image: Any, *, max_pixels: int = MAX_PIXELS) -> Photo:
     """
     if isinstance(image, str | os.PathLike):
         return read(image, max_pixels=max_pixels)
+    if isinstance(image, PhotoFile):
+        return decode(image.name, image.data, max_pixels=max_pixels)
     if hasattr(image, "getexif"):
         _refuse_preview(image)
         return Photo(pillow.to_rgb(image), capture=read_exif(image.info.get("exif") or b""))

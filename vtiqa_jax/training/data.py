@@ -12,8 +12,7 @@ from vtiqa_jax.data.batches import BatchPlan
 from vtiqa_jax.data.loader import ImageStore
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.data.splits import Split
-from vtiqa_jax.models.checkpoint import LabelScale
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.training import preflight
 from vtiqa_jax.training.recipe import Recipe
 
@@ -41,7 +40,7 @@ class TrainingData:
         return self.photos.mos[self.selection]
 
     def to_scale(self, scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        """Standardised scores on the scale of the labels."""
+        """Maps standardised scores to the scale of the labels."""
         return scores * np.float32(self.std) + np.float32(self.mean)
 
 

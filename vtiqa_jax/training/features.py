@@ -19,11 +19,13 @@ from vtiqa_jax.data import image_cache
 from vtiqa_jax.data.loader import Batch, ImageStore, pad_rows
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import Terminated
-from vtiqa_jax.evaluation.scorer import pass_size
 from vtiqa_jax.models import params as parameters
-from vtiqa_jax.models.compute_dtype import DtypeChoice, resolve_dtype
+from vtiqa_jax.models.compute_dtype import ComputeDtype, DtypeChoice, resolve_dtype
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.params import Params, param_group
-from vtiqa_jax.models.vtiqa import VTIQA, ComputeDtype, ModelConfig, QualityHead, select_implementation
+from vtiqa_jax.models.vit import select_implementation
+from vtiqa_jax.models.vtiqa import VTIQA, QualityHead
+from vtiqa_jax.scoring.scorer import pass_size
 
 FEATURE_COLUMN = "features"
 CHUNK = 256
@@ -81,11 +83,11 @@ def compute_features(
     for number in tqdm(range(done, len(files)), "features", len(files), initial=done, unit="chunk", disable=None):
         rows = np.arange(number * CHUNK, min(count, (number + 1) * CHUNK))
         parts = [rows[start : start + size] for start in range(0, len(rows), size)]
-        found: list[Array] = []
+        features: list[Array] = []
         for part in parts:
-            found.append(encode(params, images.read(pad_rows(part, size))))
-            jax.block_until_ready(found[-2:-1])  # the next photos are read while these are computed
-        chunks.append(np.concatenate(found)[: len(rows)])
+            features.append(encode(params, images.read(pad_rows(part, size))))
+            jax.block_until_ready(features[-2:-1])  # the next photos are read while these are computed
+        chunks.append(np.concatenate(features)[: len(rows)])
         if sharding.is_main_process():
             atomic.check_disk_space(folder, chunks[-1].nbytes + 128)  # NumPy does not say why it could not write
             with atomic.atomic_replace(files[number]) as temporary, temporary.open("wb") as file:
@@ -104,7 +106,7 @@ class FeatureStore:
     mesh: Mesh
 
     def read(self, rows: Int[np.ndarray, " n"]) -> Batch:
-        """`features` of the given photos (a multiple of the mesh)."""
+        """Reads `features` of the given photos (a multiple of the mesh)."""
         local = rows[sharding.local_slice(len(rows), self.mesh)]
         return {FEATURE_COLUMN: sharding.shard_batch(self.features[local], self.mesh)}
 
@@ -135,7 +137,7 @@ class HeadAlone:
         return (jnp.concatenate([features[:, 0], mosaic], axis=1),)
 
     def merge(self, params: Params) -> QualityHead:
-        """The head among the parameters."""
+        """Returns the head among the parameters."""
         return parameters.merge_head(self.config, params, self.head_dropout)
 
     def score(

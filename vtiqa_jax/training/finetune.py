@@ -19,13 +19,13 @@ from vtiqa_jax.data.loader import Batch
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import views
-from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.models.compute_dtype import DtypeChoice
+from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.params import layer_index, param_group
-from vtiqa_jax.models.vtiqa import HEAD_DROPOUT, ModelConfig
+from vtiqa_jax.models.vtiqa import HEAD_DROPOUT
 from vtiqa_jax.training.features import HeadAlone
 from vtiqa_jax.training.learner import Learner
-from vtiqa_jax.training.order import order_loss
+from vtiqa_jax.training.ranking import ranking_loss
 from vtiqa_jax.training.recipe import Recipe, ScheduleState
 
 
@@ -34,7 +34,7 @@ class FinetuneRecipe(Recipe):
     """AdamW with warm-up and cosine, a learning rate per depth, L1 and PLCC loss."""
 
     distortions: ClassVar[Mapping[str, Distortion]] = DISTORTIONS
-    """What the series of `chains` show, by name."""
+    """What distortion ladders show, by name."""
 
     epochs: int = 8
     """Passes over the training photos."""
@@ -63,16 +63,16 @@ class FinetuneRecipe(Recipe):
     """Decay of the average of the weights that is evaluated and kept; 0 keeps the weights themselves."""
     head_dropout: float = HEAD_DROPOUT
     """Rate at which the head's inputs are dropped; 0.5 as released."""
-    chains: int = 0
-    """Make so many series of distorted versions of training photos; their order is learned beside the labels."""
+    ladders: int = 0
+    """Make so many distortion ladders of training photos; their order is learned beside the labels."""
     leave_out: tuple[str, ...] = ()
-    """Distortions that no series shows, to see whether the model notices what it was not taught."""
-    chains_per_batch: int = 4
-    """Such series in a step, beside --recipe.batch-size photos with labels."""
-    order_weight: float = 0.5
-    """Weight of the hinge loss on neighbours of a series."""
-    order_margin: float = 1.4
-    """What the score has to fall from the untouched photo to a gross distortion, in standard deviations of the training
+    """Distortions that no ladder shows, to see whether the model notices what it was not taught."""
+    ladders_per_batch: int = 4
+    """Ladders in a step, beside --recipe.batch-size photos with labels."""
+    ranking_weight: float = 0.5
+    """Weight of the hinge loss on neighbouring levels of a ladder."""
+    ranking_margin: float = 1.4
+    """What the score has to fall from the pristine photo to a gross distortion, in standard deviations of the training
     labels; each level has its share."""
     compute_dtype: DtypeChoice = "auto"
     """What the transformer multiplies in; parameters and sums are float32. auto: bfloat16 where the hardware has
@@ -92,45 +92,45 @@ class FinetuneRecipe(Recipe):
                 f"--recipe.leave-out: no distortion {sorted(unknown)[0]}; they are {', '.join(self.distortions)}"
             )
         if set(self.leave_out) >= set(self.distortions):
-            raise UserError("--recipe.leave-out leaves no distortion; leave out --recipe.chains instead")
-        if self.leave_out and not self.chains:
-            raise UserError("--recipe.leave-out needs --recipe.chains")
-        if min(self.order_weight, self.order_margin) < 0:
-            raise UserError("--recipe.order-weight and --recipe.order-margin must be at least 0")
+            raise UserError("--recipe.leave-out leaves no distortion; leave out --recipe.ladders instead")
+        if self.leave_out and not self.ladders:
+            raise UserError("--recipe.leave-out needs --recipe.ladders")
+        if min(self.ranking_weight, self.ranking_margin) < 0:
+            raise UserError("--recipe.ranking-weight and --recipe.ranking-margin must be at least 0")
         if self.freeze_backbone and (self.freeze_blocks or self.drop_path):
             raise UserError("--recipe.freeze-backbone is for neither --recipe.freeze-blocks nor --recipe.drop-path")
-        if self.chains < 0 or self.chains_per_batch < 1:
-            raise UserError("--recipe.chains must be at least 0 and --recipe.chains-per-batch at least 1")
+        if self.ladders < 0 or self.ladders_per_batch < 1:
+            raise UserError("--recipe.ladders must be at least 0 and --recipe.ladders-per-batch at least 1")
 
     def label_stats(self, mos: Float[np.ndarray, " n"]) -> tuple[float, float]:
         """Labels are standardised, so that one learning rate fits every label scale."""
         return float(mos.mean()), float(mos.std())
 
     def auxiliary_photos(self, photos: Manifest, rows: Int[np.ndarray, " n"], scale: LabelScale) -> AuxiliaryPhotos:
-        """Distorted versions of training photos, a chain in a group."""
-        if not self.chains:
+        """Makes distorted versions of training photos, a ladder in a group."""
+        if not self.ladders:
             return AuxiliaryPhotos(photos)
         better = scale.higher_is_better
-        longer, chains = distorted.add_chains(
-            photos, rows, self.chains, self.leave_out, higher_is_better=better, distortions=self.distortions
+        longer, ladders = distorted.add_ladders(
+            photos, rows, self.ladders, self.leave_out, higher_is_better=better, distortions=self.distortions
         )
-        columns = distorted.chain_columns(chains, len(longer.names), higher_is_better=better)
-        return AuxiliaryPhotos(longer, chains, self.chains_per_batch, columns)
+        columns = distorted.ladder_columns(ladders, len(longer.names), higher_is_better=better)
+        return AuxiliaryPhotos(longer, ladders, self.ladders_per_batch, columns)
 
     def learner(self, config: ModelConfig, mesh: Mesh) -> Learner:
-        """The whole model, or the head alone."""
+        """Returns the whole model, or the head alone."""
         if self.freeze_backbone:
             return HeadAlone(config, mesh, self.compute_dtype, self.head_dropout)
         return super().learner(config, mesh)
 
     def is_trainable(self, name: str, config: ModelConfig, *, head_only: bool) -> bool:
-        """Everything after the frozen blocks learns, or the head alone."""
+        """Lets everything after the frozen blocks learn, or the head alone."""
         if self.freeze_backbone:
             return param_group(name)[0] == "head"
         return self.freeze_blocks == 0 or layer_index(name, config.depth) > self.freeze_blocks
 
     def optimizer(self, config: ModelConfig) -> optax.GradientTransformation:
-        """AdamW with clipping; each parameter scaled to its own share of the head's learning rate."""
+        """Returns AdamW with clipping; each parameter has its own share of the head's learning rate."""
         if self.freeze_blocks > config.depth:
             raise UserError(f"--recipe.freeze-blocks {self.freeze_blocks}, but the model has {config.depth} blocks")
 
@@ -153,7 +153,7 @@ class FinetuneRecipe(Recipe):
         )
 
     def augment(self, key: Array, batch: Batch, config: ModelConfig) -> tuple[Array, Array]:
-        """Random crop, mosaic offsets and one flip for both views, drawn for each photo by itself."""
+        """Draws crop, mosaic offsets and one flip for both views, for each photo by itself."""
         small, large = batch["global_images"], batch["local_images"]
         count, height, width, _ = large.shape
         grid, patch = config.mosaic_grid, config.mosaic_patch
@@ -166,7 +166,7 @@ class FinetuneRecipe(Recipe):
         return views.flip(global_view, flipped), views.flip(views.mosaic(large, rows, cols, patch), flipped)
 
     def loss(self, outputs: Float[Array, " batch"], batch: Batch) -> tuple[Float[Array, ""], dict[str, Array]]:
-        """Mean absolute error plus `plcc_weight` times 1 - PLCC of the batch; with chains also the order in them."""
+        """Returns mean absolute error plus `plcc_weight` times 1 - PLCC; with ladders also their ranking loss."""
         labels, mask = batch["labels"], batch["mask"]
         weights = mask / mask.sum()
         centred, centred_labels = outputs - (weights * outputs).sum(), labels - (weights * labels).sum()
@@ -175,10 +175,10 @@ class FinetuneRecipe(Recipe):
         plcc = (mask * centred * centred_labels).sum() / norms
         l1 = (weights * jnp.abs(outputs - labels)).sum()
         loss, logged = l1 + self.plcc_weight * (1 - plcc), {"l1": l1, "batch_plcc": plcc}
-        if not self.chains:
+        if not self.ladders:
             return loss, logged
-        order = order_loss(batch["signs"] * outputs, batch["chains"], batch["places"], self.order_margin)
-        return loss + self.order_weight * order, logged | {"order": order}
+        ranking = ranking_loss(batch["signs"] * outputs, batch["ladders"], batch["level_index"], self.ranking_margin)
+        return loss + self.ranking_weight * ranking, logged | {"ranking": ranking}
 
     def update_schedule(self, state: ScheduleState, metric: float | None) -> ScheduleState:
         """Counts the epochs and remembers the best."""
@@ -194,7 +194,7 @@ class FinetuneRecipe(Recipe):
         )
 
     def learning_rate(self, state: ScheduleState, step: int, steps_per_epoch: int) -> float:
-        """The head's: up along a line, down along a cosine."""
+        """Returns the head's: up along a line, down along a cosine."""
         steps = self.epochs * steps_per_epoch
         warmup = max(1, round(steps * self.warmup))
         # Plain floats: Optax's schedules would start half a dozen operations on the device for each step.
@@ -203,5 +203,5 @@ class FinetuneRecipe(Recipe):
         return self.head_lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
     def remaining_epochs(self, state: ScheduleState) -> int | None:
-        """Known from the start."""
+        """Returns a number that is known from the start."""
         return self.epochs - state.epoch

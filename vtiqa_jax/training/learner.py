@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from vtiqa_jax.data.loader import Batch, ImageStore, Store
+from vtiqa_jax.models.compute_dtype import ComputeDtype
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import ComputeDtype
 
 
 @runtime_checkable
@@ -19,7 +19,7 @@ class Learner(Protocol):
     def open(
         self, images: ImageStore, count: int, params: Params, folder: Path, should_stop: Callable[[int], bool]
     ) -> Store:
-        """What batches are read from.
+        """Returns what batches are read from.
 
         Args:
             images: the stored photos.
@@ -31,17 +31,17 @@ class Learner(Protocol):
         ...
 
     def see(self, key: Array, batch: Batch) -> tuple[Array, ...]:
-        """The arguments that a training step calls the model with, drawn by the key; within `jax.jit`."""
+        """Returns the arguments that a training step calls the model with, drawn by the key; within `jax.jit`."""
         ...
 
     def merge(self, params: Params) -> Callable[..., Any]:
-        """The module with these parameters, called with what `see` returns and `rngs`; within `jax.jit`."""
+        """Returns the module with these parameters, called with what `see` returns and `rngs`; within `jax.jit`."""
         ...
 
     def score(
         self, params: Params, store: Any, rows: Int[np.ndarray, " n"], dtype: ComputeDtype
     ) -> Float[np.ndarray, " n"]:
-        """Scores of photos, without dropout and augmentation.
+        """Scores photos, without dropout and augmentation.
 
         Args:
             params: of the whole model, on the devices.

@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from vtiqa_jax import atomic, sharding
 from vtiqa_jax.evaluation import metrics, plots
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale
 
 History = list[dict[str, Any]]
 """Entries with `step` and `epoch` (from 1). Within an epoch: `loss`, what the recipe's loss logs, and `lr`. After each
@@ -34,21 +34,21 @@ def format_duration(seconds: float) -> str:
 
 
 def format_header() -> str:
-    """The line above those of `format_epoch`."""
+    """Returns the line above those of `format_epoch`."""
     names = "".join(metric.show_name() for metric in metrics.logged_metrics())
     return f"{'epoch':>6}{'loss':>9}{names}{'lr':>10}{'photos/s':>10}{'left':>9}"
 
 
 def format_epoch(entry: dict[str, Any], seconds_left: float | None) -> str:
-    """One epoch as a line under `format_header`."""
+    """Returns one epoch as a line under `format_header`."""
     left = "-" if seconds_left is None else format_duration(seconds_left)
-    found = "".join(metric.show(entry[metric.name]) for metric in metrics.logged_metrics())
-    columns = f"{entry['epoch']:>6}{entry['loss']:>9.4f}{found}{entry['lr']:>10.2e}"
+    values = "".join(metric.show(entry[metric.name]) for metric in metrics.logged_metrics())
+    columns = f"{entry['epoch']:>6}{entry['loss']:>9.4f}{values}{entry['lr']:>10.2e}"
     return f"{columns}{entry['photos_per_second']:>10.1f}{left:>9}  {entry['note']}".rstrip()
 
 
 def epochs_of(history: History) -> History:
-    """The entries of whole epochs."""
+    """Returns the entries of whole epochs."""
     return [entry for entry in history if "note" in entry]
 
 

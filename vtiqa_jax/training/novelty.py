@@ -15,10 +15,10 @@ from scipy.special import expit
 
 from vtiqa_jax import sharding
 from vtiqa_jax.data.distortions import DISTORTIONS
-from vtiqa_jax.evaluation.scorer import CPU_BATCH, make_feature_step
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.photos.resize import Rgb, make_thumbnail, prepare
+from vtiqa_jax.scoring.scorer import CPU_BATCH, make_feature_step
 
 PENALTY = 1e-3
 """On the direction's square, beside the mean loss of both kinds."""
@@ -55,14 +55,14 @@ def read_features(model: Checkpoint, photos: Iterable[Rgb]) -> Float[np.ndarray,
     config, (device, *_) = model.config, jax.local_devices()
     encode = make_feature_step(config, "float32", sharding.data_mesh([device]))
     params = jax.device_put(model.params, device)
-    found = [np.empty((0, 2 * config.feature_dim), np.float32)]
+    features = [np.empty((0, 2 * config.feature_dim), np.float32)]
     waiting = iter(photos)
     while batch := list(itertools.islice(waiting, CPU_BATCH)):
         prepared = [prepare(photo, config.screen_side, config.eval_cuts) for photo in batch]
         padded = [*prepared, *[prepared[-1]] * (CPU_BATCH - len(batch))]  # one shape is compiled
         seen = encode(params, *map(np.stack, zip(*padded, strict=True)))["features"]
-        found.append(np.asarray(seen)[: len(batch)])
-    return np.concatenate(found)
+        features.append(np.asarray(seen)[: len(batch)])
+    return np.concatenate(features)
 
 
 def fit_novelty(photographs: Float[np.ndarray, "photos both"], others: Float[np.ndarray, "others both"]) -> Params:
@@ -91,8 +91,8 @@ def fit_novelty(photographs: Float[np.ndarray, "photos both"], others: Float[np.
         total = weight @ np.logaddexp(0, -logits) + PENALTY / 2 * direction @ direction
         return float(total), np.append(slopes @ centred + PENALTY * direction, slopes.sum()).astype(np.float64)
 
-    found = scipy.optimize.minimize(loss, np.zeros(centred.shape[1] + 1), jac=True, method="L-BFGS-B").x[:-1]
-    direction = found.astype(np.float32) / size
+    features = scipy.optimize.minimize(loss, np.zeros(centred.shape[1] + 1), jac=True, method="L-BFGS-B").x[:-1]
+    direction = features.astype(np.float32) / size
 
     def ends(direction: Float[np.ndarray, " both"]) -> tuple[float, float]:
         last, median = ((photographs - mean) @ direction).max(), np.median((others - mean) @ direction)

@@ -4,15 +4,13 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated
 
-import tyro
+from cyclopts import Parameter
 
 from vtiqa_jax.training.finetune import FinetuneRecipe
 from vtiqa_jax.training.published import PublishedRecipe
 
-AnyRecipe = (
-    Annotated[FinetuneRecipe, tyro.conf.subcommand("finetune")]
-    | Annotated[PublishedRecipe, tyro.conf.subcommand("published")]
-)
+Pair = Parameter(negative_bool="no-")
+"""Of --plots and --no-plots, say."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,13 +39,13 @@ class MachineOptions:
 
     image_cache: Path | None = None
     """Where decoded photos, and their features, are kept; share it among runs on the same photos."""
-    photos_on_device: bool | None = None
+    photos_on_device: Annotated[bool | None, Pair] = None
     """Keep all photos in the devices' memory; when not given, if they take at most half of what is free."""
     save_every: int = 500
     """Steps after which the state of the run is saved, besides after each epoch."""
     log_every: int = 50
     """Steps after which the loss is logged within an epoch."""
-    plots: bool = True
+    plots: Annotated[bool, Pair] = True
     """Whether the curve, the scatter plot and TensorBoard's events are made after an epoch, besides metrics.jsonl."""
     coordinator: str | None = None
     """Train with other processes: "auto" finds SLURM, Kubernetes or MPI, HOST:PORT is process 0's address."""
@@ -77,7 +75,7 @@ class TrainOptions:
     screen_side: int | None = None
     """Shrink photos whose longer side has more pixels to this many, with antialiasing. The checkpoint's when not given:
     512 for the packaged model, never for converted weights."""
-    recipe: AnyRecipe = FinetuneRecipe()
+    recipe: FinetuneRecipe | PublishedRecipe = FinetuneRecipe()
     """How to train."""
-    split: Annotated[SplitOptions, tyro.conf.OmitArgPrefixes] = SplitOptions()
-    machine: Annotated[MachineOptions, tyro.conf.OmitArgPrefixes] = MachineOptions()
+    split: Annotated[SplitOptions, Parameter(name="*", group="Split")] = SplitOptions()
+    machine: Annotated[MachineOptions, Parameter(name="*", group="Machine")] = MachineOptions()

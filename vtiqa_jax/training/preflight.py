@@ -18,7 +18,7 @@ from vtiqa_jax.training.options import TrainOptions
 from vtiqa_jax.training.recipe import Recipe
 from vtiqa_jax.training.run_checkpointer import SavedState
 
-RESERVED = frozenset({"labels", loader.MASK, FEATURE_COLUMN, *loader.IMAGE_COLUMNS, *distorted.CHAIN_COLUMNS})
+RESERVED = frozenset({"labels", loader.MASK, FEATURE_COLUMN, *loader.IMAGE_COLUMNS, *distorted.LADDER_COLUMNS})
 """What a batch has; no column of a CSV may take its place."""
 FEW_PHOTOS = 300
 """Training photos up to which a kept head is proposed: a new one learns less of so few than the old one knows."""
@@ -69,8 +69,8 @@ def check_left_out(saved: SavedState | None, left_out: list[str]) -> None:
         )
 
 
-def has_seen(start: Checkpoint, data: Any, split: str) -> str:
-    """A warning when the model that a training starts from was trained on the same data by another split."""
+def leakage_warning(start: Checkpoint, data: Any, split: str) -> str:
+    """Returns a warning when the model that a training starts from was trained on the same data by another split."""
     trained = start.provenance.get("trained", {})
     while trained:
         if trained.get("data") == data and trained.get("split sha256") != split:
@@ -83,7 +83,7 @@ def has_seen(start: Checkpoint, data: Any, split: str) -> str:
 def notes(
     split: Split, start: Checkpoint, before: Checkpoint | None, options: TrainOptions, data: Any, split_hash: str
 ) -> Iterator[str]:
-    """What a person should know of a run before it begins, a line each.
+    """Yields what a person should know of a run before it begins, a line each.
 
     Args:
         split: of the run.
@@ -93,7 +93,7 @@ def notes(
         data: what is trained on, as provenance has it.
         split_hash: of the split.
     """
-    if note := has_seen(start, data, split_hash):
+    if note := leakage_warning(start, data, split_hash):
         yield note
     if note := slow_dtype_note(options.recipe.compute_dtype, jax.default_backend()):
         yield note

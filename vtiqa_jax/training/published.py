@@ -17,8 +17,8 @@ from vtiqa_jax.data.loader import Batch
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import views
 from vtiqa_jax.models.compute_dtype import DtypeChoice
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.params import Params, param_group
-from vtiqa_jax.models.vtiqa import ModelConfig
 from vtiqa_jax.training.recipe import Recipe, ScheduleState
 
 FIRST_LR = 0.01
@@ -54,7 +54,7 @@ class PublishedRecipe(Recipe):
             raise UserError("--recipe.max-epochs must be at least 1 and --recipe.batch-size at least 2")
 
     def init_head(self, params: Params) -> Params:
-        """The head as PyTorch initialises a linear layer: weights and biases uniform within 1 / sqrt(inputs)."""
+        """Initialises the head as PyTorch a linear layer: weights and biases uniform within 1 / sqrt(inputs)."""
         rng = np.random.default_rng(self.seed)
         head = {}
         for name in sorted(name for name in params if param_group(name)[0] == "head"):
@@ -63,15 +63,15 @@ class PublishedRecipe(Recipe):
         return params | head
 
     def is_trainable(self, name: str, config: ModelConfig, *, head_only: bool) -> bool:
-        """The head alone at first, then everything."""
+        """Lets the head alone learn at first, then everything."""
         return param_group(name)[0] == "head" or not head_only
 
     def optimizer(self, config: ModelConfig) -> optax.GradientTransformation:
-        """Plain SGD with PyTorch's coupled weight decay. Without state, so rebuilding it each epoch changes nothing."""
+        """Returns SGD with PyTorch's coupled weight decay; without state, so that rebuilding it changes nothing."""
         return optax.add_decayed_weights(self.weight_decay)
 
     def augment(self, key: Array, batch: Batch, config: ModelConfig) -> tuple[Array, Array]:
-        """Crop, flip and mosaic, drawn once for the batch.
+        """Draws crop, flip and mosaic once for the batch.
 
         The global view is flipped when its crop lies left of the middle, the mosaic never is; row i and column i of the
         mosaic share one offset, as the authors seeded their generator twice.
@@ -86,16 +86,16 @@ class PublishedRecipe(Recipe):
         return views.flip(view, left < span // 2), views.mosaic(large, offsets, offsets, config.mosaic_patch)
 
     def loss(self, outputs: Float[Array, " batch"], batch: Batch) -> tuple[Float[Array, ""], dict[str, Array]]:
-        """Mean absolute error."""
+        """Returns the mean absolute error."""
         labels, mask = batch["labels"], batch["mask"]
         return (mask * jnp.abs(outputs - labels)).sum() / mask.sum(), {}
 
     def init_schedule(self) -> ScheduleState:
-        """The head alone, at its rate."""
+        """Starts with the head alone, at its rate."""
         return ScheduleState(lr=FIRST_LR, head_only=True)
 
     def update_schedule(self, state: ScheduleState, metric: float | None) -> ScheduleState:
-        """The state machine.
+        """Runs the state machine.
 
         Raises:
             UserError: there are no photos to select on.
@@ -134,5 +134,5 @@ class PublishedRecipe(Recipe):
         )
 
     def learning_rate(self, state: ScheduleState, step: int, steps_per_epoch: int) -> float:
-        """One for the whole epoch."""
+        """Returns one for the whole epoch."""
         return state.lr

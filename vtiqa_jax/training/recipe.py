@@ -14,10 +14,10 @@ from vtiqa_jax.data.batches import AuxiliaryPhotos
 from vtiqa_jax.data.loader import Batch
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.data.splits import Split
-from vtiqa_jax.models.checkpoint import LabelScale
 from vtiqa_jax.models.compute_dtype import DtypeChoice
+from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import HEAD_DROPOUT, ModelConfig
+from vtiqa_jax.models.vtiqa import HEAD_DROPOUT
 from vtiqa_jax.training.learner import Learner
 from vtiqa_jax.training.whole_model import WholeModel
 
@@ -43,7 +43,7 @@ class ScheduleState:
     done: bool = False
 
     def is_better(self, metric: float | None) -> bool:
-        """Whether `metric` is the best so far. NaN never is; None, without photos to select on, always is."""
+        """Tells whether `metric` is the best so far. NaN never is; None, without photos to select on, always is."""
         return metric is None or (math.isfinite(metric) and metric > self.best)
 
 
@@ -68,26 +68,26 @@ class Recipe(abc.ABC):
     """Rate at which the head's inputs are dropped."""
 
     def model_config(self, config: ModelConfig) -> ModelConfig:
-        """The model that is trained, by the config of the one that it starts from; the same by default.
+        """Returns the model that is trained, by the config of the one that it starts from; the same by default.
 
         What it has beside that one's parameters is freshly initialised.
         """
         return config
 
     def init_head(self, params: Params) -> Params:
-        """The parameters of a freshly initialised model, with the head as this recipe initialises it."""
+        """Returns the parameters of a freshly initialised model, with the head as this recipe initialises it."""
         return params
 
     def label_stats(self, mos: Float[np.ndarray, " n"]) -> tuple[float, float]:
-        """Mean and standard deviation that labels are standardised with; (0, 1) for raw labels."""
+        """Returns mean and standard deviation that labels are standardised with; (0, 1) for raw labels."""
         return 0.0, 1.0
 
     def is_trainable(self, name: str, config: ModelConfig, *, head_only: bool) -> bool:
-        """Whether a parameter learns."""
+        """Tells whether a parameter learns."""
         return True
 
     def auxiliary_photos(self, photos: Manifest, rows: Int[np.ndarray, " n"], scale: LabelScale) -> AuxiliaryPhotos:
-        """The photos that are shown beside those with labels; none by default.
+        """Returns the photos that are shown beside those with labels; none by default.
 
         Args:
             photos: all photos with labels.
@@ -97,7 +97,7 @@ class Recipe(abc.ABC):
         return AuxiliaryPhotos(photos)
 
     def learner(self, config: ModelConfig, mesh: Mesh) -> Learner:
-        """What learns, and what it sees of a photo: the whole model, from views that `augment` draws."""
+        """Returns what learns, and what it sees of a photo: the whole model, from views that `augment` draws."""
         return WholeModel(config, mesh, self.compute_dtype, self.augment, self.drop_path, self.head_dropout)
 
     @abc.abstractmethod
@@ -106,11 +106,11 @@ class Recipe(abc.ABC):
 
     @abc.abstractmethod
     def augment(self, key: Array, batch: Batch, config: ModelConfig) -> tuple[Array, Array]:
-        """The global views and the mosaics of a batch, uint8, not yet normalised."""
+        """Returns the global views and the mosaics of a batch, uint8, not yet normalised."""
 
     @abc.abstractmethod
     def loss(self, outputs: Any, batch: Batch) -> tuple[Float[Array, ""], dict[str, Array]]:
-        """The loss over the photos whose `mask` is 1.
+        """Returns the loss over the photos whose `mask` is 1.
 
         Args:
             outputs: what the model returns; of `VTIQA` scores [batch].
@@ -121,21 +121,21 @@ class Recipe(abc.ABC):
         """
 
     def selection(self, split: Split) -> Int[np.ndarray, " n"]:
-        """The rows of a split that select the best epoch; without any the last one is kept."""
+        """Returns the rows of a split that select the best epoch; without any the last one is kept."""
         return split.val[:0] if split.too_few_to_select and not self.must_select else split.selection
 
     def init_schedule(self) -> ScheduleState:
-        """The state before the first epoch."""
+        """Returns the state before the first epoch."""
         return ScheduleState()
 
     @abc.abstractmethod
     def update_schedule(self, state: ScheduleState, metric: float | None) -> ScheduleState:
-        """The state after an epoch; `metric` is the selection metric, None without photos to select on."""
+        """Returns the state after an epoch; `metric` is the selection metric, None without photos to select on."""
 
     @abc.abstractmethod
     def learning_rate(self, state: ScheduleState, step: int, steps_per_epoch: int) -> float:
-        """The learning rate of step `step`, counted from the start of the run."""
+        """Returns the learning rate of step `step`, counted from the start of the run."""
 
     def remaining_epochs(self, state: ScheduleState) -> int | None:
-        """How many epochs are to come; None when that is not known."""
+        """Returns how many epochs are to come; None when that is not known."""
         return None

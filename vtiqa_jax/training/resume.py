@@ -6,8 +6,7 @@ import jax
 
 from vtiqa_jax import sharding
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.models.compute_dtype import resolve_dtype
-from vtiqa_jax.models.vtiqa import ComputeDtype
+from vtiqa_jax.models.compute_dtype import ComputeDtype, resolve_dtype
 from vtiqa_jax.training.logger import say
 from vtiqa_jax.training.recipe import Recipe
 from vtiqa_jax.training.run_checkpointer import RunCheckpointer, SavedState
@@ -16,7 +15,7 @@ from vtiqa_jax.training.step import TrainState
 
 
 def find_saved_state(states: RunCheckpointer, identity: dict[str, Any]) -> SavedState | None:
-    """The newest whole state in the folder of a run.
+    """Returns the newest whole state in the folder of a run.
 
     Raises:
         UserError: it is of a run with other settings.
@@ -33,7 +32,7 @@ def find_saved_state(states: RunCheckpointer, identity: dict[str, Any]) -> Saved
 
 
 def begun_dtype(recipe: Recipe, saved: SavedState | None) -> ComputeDtype:
-    """The type that a run goes on with or, at its beginning, the fastest one here where that is left open."""
+    """Returns the type that a run goes on with or, at its beginning, the fastest one here where that is left open."""
     if saved is not None and saved.step >= 0:
         return saved.metadata["identity"]["recipe.compute_dtype"]
     dtype = resolve_dtype(recipe.compute_dtype, jax.default_backend())
@@ -43,7 +42,7 @@ def begun_dtype(recipe: Recipe, saved: SavedState | None) -> ComputeDtype:
 def resume(
     states: RunCheckpointer, saved: SavedState | None, state: TrainState, run: RunState
 ) -> tuple[TrainState, RunState]:
-    """The saved state; what is given when there is none.
+    """Returns the saved state; what is given when there is none.
 
     Raises:
         UserError: the processes see different states.

@@ -61,7 +61,7 @@ class SavedState:
 
 
 def _leaves(tree: Any) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Shape and type of every array in a tree, by path. Orbax describes a named tuple as a dict: the paths agree."""
+    """Returns shape and type of each array in a tree, by path; Orbax describes a named tuple as a dict."""
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
     return {
         jax.tree_util.keystr(path, simple=True, separator="/"): (tuple(leaf.shape), str(leaf.dtype))
@@ -200,12 +200,12 @@ class RunCheckpointer:
         """
         self.wait()
         # Orbax converts a type silently, and says nothing of use about a shape.
-        saved, wanted = _leaves(self._checkpointer.metadata(step).metadata), _leaves(like)
-        if saved != wanted:
-            key = min(key for key in saved.keys() | wanted if saved.get(key) != wanted.get(key))
+        saved, expected = _leaves(self._checkpointer.metadata(step).metadata), _leaves(like)
+        if saved != expected:
+            key = min(key for key in saved.keys() | expected if saved.get(key) != expected.get(key))
             raise UserError(
                 f"{self._path(step)} is not a state of this run: {key} is {saved.get(key, 'missing')},"
-                f" wanted is {wanted.get(key, 'nothing')}; remove {self.folder}"
+                f" expected is {expected.get(key, 'nothing')}; remove {self.folder}"
             )
         abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), like)
         return self._checkpointer.load(step, abstract)

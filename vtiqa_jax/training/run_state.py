@@ -10,9 +10,8 @@ from vtiqa_jax.data import image_cache, splits
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.data.splits import Split
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.params import Params, hash_params
-from vtiqa_jax.models.vtiqa import ModelConfig
 from vtiqa_jax.own_code import source_hash
 from vtiqa_jax.training.logger import History
 from vtiqa_jax.training.recipe import Recipe, ScheduleState
@@ -41,12 +40,12 @@ class RunState:
         self.history.append(entry)
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON."""
+        """Returns the state as JSON."""
         return dataclasses.asdict(self)
 
     @staticmethod
     def from_json(content: dict[str, Any]) -> "RunState":
-        """The inverse of `to_json`."""
+        """Returns the inverse of `to_json`."""
         return RunState(**{**content, "schedule": ScheduleState(**content["schedule"])})
 
 
@@ -59,7 +58,7 @@ def run_identity(
     scale: LabelScale,
     keep_head: bool,
 ) -> dict[str, Any]:
-    """What makes two runs the same, as JSON: settings, start, photos, labels and split."""
+    """Returns what makes two runs the same, as JSON: settings, start, photos, labels and split."""
     settings = dataclasses.asdict(recipe)  # type: ignore[call-overload]
     identity = {
         "recipe": type(recipe).__name__,
@@ -82,18 +81,18 @@ def run_identity(
 
 
 def begun_as(identity: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
-    """An identity in which a type that is left to the machine is the one that an earlier run began with."""
+    """Returns an identity in which a type that is left to the machine is the one that an earlier run began with."""
     left_open = {name for name in identity.keys() & {"recipe.compute_dtype"} if identity[name] == "auto"}
     return identity | {name: before.get(name) for name in left_open}
 
 
 def diff_settings(one: dict[str, Any], other: dict[str, Any]) -> str:
-    """The settings in which two runs differ, for people."""
+    """Returns the settings in which two runs differ, for people."""
     return ", ".join(sorted(key for key in one.keys() | other if one.get(key) != other.get(key))) + " differ"
 
 
 def finished_result(workdir: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
-    """The result of the run in a folder, when it is finished.
+    """Returns the result of the run in a folder, when it is finished.
 
     Raises:
         UserError: it is another run's, or damaged.

@@ -25,5 +25,5 @@ def stop_on_sigterm() -> Iterator[Callable[[int], bool]]:
 
 
 def stopped_after(step: int) -> Terminated:
-    """What is raised when the state of a step is saved and the run is to stop."""
+    """Returns the exception to raise when the state of a step is saved and the run is to stop."""
     return Terminated(f"stopped after step {step} and saved; the same command goes on from there")

@@ -7,18 +7,18 @@ from jaxtyping import Float, Int
 
 from vtiqa_jax.data.loader import ImageStore
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.evaluation.scorer import Scorer
 from vtiqa_jax.models import adapt
 from vtiqa_jax.models import params as parameters
-from vtiqa_jax.models.checkpoint import Checkpoint, LabelScale
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import ModelConfig
+from vtiqa_jax.scoring.scorer import Scorer
 from vtiqa_jax.training.options import TrainOptions
 from vtiqa_jax.training.recipe import Recipe
 
 
 def shape_start(start: Checkpoint, options: TrainOptions) -> Checkpoint:
-    """The model that a training starts from: the backbone of another, or the head, too, with `options.keep_head`.
+    """Returns the model that a training starts from: another's backbone and, with `options.keep_head`, head.
 
     Its detail, what knows photographs, how sure its scores are and a person's taste are left out: a new backbone breaks
     them. So are soft ends.
@@ -60,7 +60,7 @@ def shape_start(start: Checkpoint, options: TrainOptions) -> Checkpoint:
 
 
 def map_scale(old: LabelScale, scale: LabelScale) -> tuple[float, float]:
-    """Slope and intercept of the line that takes the best score of one scale to that of another, and the worst."""
+    """Returns slope and intercept of the line that takes the best and worst of one scale to another's."""
     slope = (scale.high - scale.low) / (old.high - old.low)
     if old.higher_is_better == scale.higher_is_better:
         return slope, scale.low - slope * old.low
@@ -70,7 +70,7 @@ def map_scale(old: LabelScale, scale: LabelScale) -> tuple[float, float]:
 def initial_params(
     start: Checkpoint, recipe: Recipe, scale: LabelScale, stats: tuple[float, float], keep_head: bool
 ) -> Params:
-    """The start's backbone with a fresh head, or with its own head moved to the standardised labels of `scale`."""
+    """Returns the start's backbone with a fresh head, or its own, moved to the standardised labels of `scale`."""
     fresh = parameters.init_params(start.config, recipe.seed)
     if not keep_head:
         kept = {k: v for k, v in start.params.items() if parameters.param_group(k)[0] != "head"}
@@ -84,7 +84,7 @@ def initial_params(
 def score_before(
     before: Checkpoint | None, config: ModelConfig, scale: LabelScale, images: ImageStore, rows: Int[np.ndarray, " n"]
 ) -> Float[np.ndarray, " n"] | None:
-    """Scores of stored photos by the model that a training began with, on the scale of the labels.
+    """Scores stored photos by the model that a training began with, on the scale of the labels.
 
     Args:
         before: that model as it was, before it was brought into another shape.

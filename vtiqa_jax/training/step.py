@@ -14,8 +14,8 @@ from jaxtyping import Array, Int
 
 from vtiqa_jax import sharding
 from vtiqa_jax.data.loader import Batch
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.vtiqa import ModelConfig
 from vtiqa_jax.training.recipe import Recipe, ScheduleState
 
 
@@ -36,7 +36,7 @@ class TrainState(NamedTuple):
         return self.ema_params or self.params
 
     def after_epoch(self, schedule: ScheduleState) -> "TrainState":
-        """The state that the next epoch begins with: the best weights are kept, or gone back to."""
+        """Returns the state that the next epoch begins with: the best weights are kept, or gone back to."""
         best = jax.tree.map(jnp.copy, self.eval_params) if schedule.improved else self.best_params
         params = jax.tree.map(jnp.copy, best) if schedule.restore_best else self.params
         return self._replace(params=params, best_params=best)
@@ -49,7 +49,7 @@ TrainStep = Callable[[TrainState, Params, Array, np.float32, Batch], tuple[Train
 
 
 def init_state(recipe: Recipe, config: ModelConfig, params: Params, mesh: Mesh) -> tuple[TrainState, Params]:
-    """The state before the first step, and the frozen parameters; both replicated over the mesh."""
+    """Returns the state before the first step, and the frozen parameters; both replicated over the mesh."""
     trainable = {k: v for k, v in params.items() if recipe.is_trainable(k, config, head_only=False)}
     frozen = {k: v for k, v in params.items() if k not in trainable}
     opt_state = recipe.optimizer(config).init(trainable)
@@ -58,13 +58,13 @@ def init_state(recipe: Recipe, config: ModelConfig, params: Params, mesh: Mesh) 
 
 
 def make_key(seed: int, mesh: Mesh) -> Array:
-    """The key that every step folds its number into, replicated over the mesh."""
+    """Returns the key that every step folds its number into, replicated over the mesh."""
     return jax.random.wrap_key_data(sharding.replicate(jax.random.key_data(jax.random.key(seed)), mesh))
 
 
 @functools.cache
 def make_train_step(recipe: Recipe, config: ModelConfig, mesh: Mesh, head_only: bool = False) -> TrainStep:
-    """The jitted step of a recipe.
+    """Returns the jitted step of a recipe.
 
     What does not learn is a constant of the loss, so that its backward pass is never built. `nnx.jit` is not used: its
     Python overhead is 20 ms a step at this number of parameters.

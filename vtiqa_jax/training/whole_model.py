@@ -11,12 +11,13 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 
 from vtiqa_jax.data.loader import Batch, ImageStore
-from vtiqa_jax.evaluation.scorer import make_score_step, round_weights, score_store
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models import views
-from vtiqa_jax.models.compute_dtype import DtypeChoice, resolve_dtype
+from vtiqa_jax.models.compute_dtype import ComputeDtype, DtypeChoice, resolve_dtype
+from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.params import Model, Params
-from vtiqa_jax.models.vtiqa import ComputeDtype, ModelConfig, select_implementation
+from vtiqa_jax.models.vit import select_implementation
+from vtiqa_jax.scoring.scorer import make_score_step, round_weights, score_store
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +51,7 @@ class WholeModel:
         return tuple(map(views.normalize, self.augment(key, batch, self.config)))
 
     def merge(self, params: Params) -> Model:
-        """The model with these parameters."""
+        """Returns the model with these parameters."""
         return parameters.merge_params(self._graphdef, params)
 
     def score(

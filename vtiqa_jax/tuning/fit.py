@@ -16,7 +16,7 @@ from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.adapt import without_intervals
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.tuning.held_out import LEAST_SCENES, Verdict, hold_out
+from vtiqa_jax.tuning.held_out import MIN_SCENES, Verdict, hold_out
 from vtiqa_jax.tuning.kept import SeenPhoto
 from vtiqa_jax.tuning.marks import Marks
 from vtiqa_jax.tuning.opinions import Opinions, Standard
@@ -26,7 +26,7 @@ LEAST = 10
 """Opinions. Fewer say nothing that could be told from chance."""
 MOST = 1000
 """Opinions that are worth their time, which grows with their cube."""
-LEAST_SLOPE = 0.05
+MIN_SLOPE = 0.05
 """Of the score, in standard deviations of both: a taste may outweigh the score, and never turns it round."""
 TINY = float(np.finfo(np.float32).eps)
 """Deviations below it are none."""
@@ -92,10 +92,10 @@ def tune(model: Checkpoint, marks: Marks, seen: Mapping[Path, SeenPhoto], seed: 
     if len(opinions) < LEAST:
         raise UserError(f"a taste needs at least {LEAST} marks that differ, not {len(opinions)}; 100 are worth it")
     scenes = find_scenes(np.stack([seen[photo].fingerprint for photo in photos]))
-    if scenes.max() + 1 < LEAST_SCENES:
+    if scenes.max() + 1 < MIN_SCENES:
         raise UserError(
             f"the marked photos are of {scenes.max() + 1} scenes, too few to hold some out;"
-            f" mark photos of at least {LEAST_SCENES}"
+            f" mark photos of at least {MIN_SCENES}"
         )
     features = np.stack([seen[photo].features for photo in photos])
     sign = 1.0 if model.scale.higher_is_better else -1.0
@@ -136,7 +136,7 @@ def learn(
     verdict = hold_out(opinions, kernel, scores, scenes, rng)
     fitted = fit_ridge(kernel, opinions.columns(scores), opinions.targets[:, None])
     direction = standard.precision * (rows.T @ fitted.dual[:, 0])
-    slope = max(float(fitted.fixed[0, 0]), LEAST_SLOPE / max(float(scores.std()), TINY))
+    slope = max(float(fitted.fixed[0, 0]), MIN_SLOPE / max(float(scores.std()), TINY))
     liking = slope * scores + features @ direction
     size = float(scores.std()) / max(float(liking.std()), TINY)  # scores differ as much as before
     intercept = float(scores.mean() - size * liking.mean())

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from vtiqa_jax.tuning.marks import MOST_STARS, Marks
+from vtiqa_jax.tuning.marks import MAX_STARS, Marks
 from vtiqa_jax.xmp import jpeg, packet
 from vtiqa_jax.xmp.place import is_jpeg
 from vtiqa_jax.xmp.ratings import REJECTED
@@ -27,7 +27,7 @@ def read_rating(xmp: bytes) -> float | None:
     except Refused:
         return None
     rating = found.rating
-    if rating is None or not found.is_rated_by_people or not (rating == REJECTED or 0 < rating <= MOST_STARS):
+    if rating is None or not found.is_rated_by_people or not (rating == REJECTED or 0 < rating <= MAX_STARS):
         return None
     return max(0.0, rating)
 

@@ -13,7 +13,7 @@ from vtiqa_jax.tuning.opinions import Opinions
 from vtiqa_jax.tuning.ridge import fit_ridge, fit_score
 
 PARTS = 10
-LEAST_SCENES = 5
+MIN_SCENES = 5
 """Of fewer nothing can be held out."""
 SHUFFLES = 999
 LEVEL = 0.002
@@ -61,7 +61,7 @@ def hold_out(
     """Measures a taste on held-out marks.
 
     Args:
-        opinions: of photos of at least `LEAST_SCENES` scenes.
+        opinions: of photos of at least `MIN_SCENES` scenes.
         kernel: products of their features.
         scores: of all photos, more is better.
         scenes: of each photo, from 0.

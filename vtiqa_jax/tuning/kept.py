@@ -13,7 +13,6 @@ from tqdm import tqdm
 from vtiqa_jax.choosing import fingerprints
 from vtiqa_jax.choosing.fingerprints import Fingerprint, fingerprint
 from vtiqa_jax.errors import ImageError
-from vtiqa_jax.evaluation.scorer import CPU_BATCH
 from vtiqa_jax.gallery import looks
 from vtiqa_jax.gallery.looks import measure_looks
 from vtiqa_jax.gallery.preview import THUMBNAIL_SIDE
@@ -24,6 +23,7 @@ from vtiqa_jax.models.fingerprint import identify
 from vtiqa_jax.photos import decode, sketch
 from vtiqa_jax.photos.resize import Rgb, make_thumbnail
 from vtiqa_jax.photos.sketch import make_sketch
+from vtiqa_jax.scoring.scorer import CPU_BATCH
 from vtiqa_jax.training.novelty import read_features
 
 _CODE = hashlib.sha256(

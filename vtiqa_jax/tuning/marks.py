@@ -14,7 +14,7 @@ from vtiqa_jax.errors import UserError
 
 Kind = Literal["stars", "mark"]
 MARKS = {"keep": 1.0, "reject": 0.0}
-MOST_STARS = 5
+MAX_STARS = 5
 PAIR = ("better", "worse")
 
 
@@ -110,10 +110,10 @@ def _read_stars(found: CsvTable) -> tuple[list[float | None], list[str]]:
     numbers, _ = found.numbers("stars")
     values, problems = [], []
     for line, cell, number in zip(found.lines, cells, numbers, strict=True):
-        is_right = bool(1 <= number <= MOST_STARS)  # NaN is not
+        is_right = bool(1 <= number <= MAX_STARS)  # NaN is not
         values.append(number if is_right else None)
         if cell.strip() and not is_right:
-            problems.append(f"line {line}: stars are {cell!r}, not 1 to {MOST_STARS}")
+            problems.append(f"line {line}: stars are {cell!r}, not 1 to {MAX_STARS}")
     return values, problems
 
 

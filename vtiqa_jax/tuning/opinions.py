@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 
 from vtiqa_jax.tuning.marks import Marks
 
-LEAST_DEVIATION = 0.05
+MIN_DEVIATION = 0.05
 """Of the median: features that hardly vary among the photos have no larger weight than this."""
 NO_OTHER = -1
 
@@ -81,7 +81,7 @@ class Standard:
     def of(cls, features: Float[np.ndarray, "photos features"]) -> "Standard":
         """Measures photos' features."""
         deviations = features.std(0)
-        floor = max(LEAST_DEVIATION * float(np.median(deviations)), np.finfo(np.float32).eps)
+        floor = max(MIN_DEVIATION * float(np.median(deviations)), np.finfo(np.float32).eps)
         return cls(features.mean(0), 1 / (np.maximum(deviations, floor) * np.sqrt(features.shape[1])))
 
     def apply(self, features: Float[np.ndarray, "photos features"]) -> Float[np.ndarray, "photos features"]:

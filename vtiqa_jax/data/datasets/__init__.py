@@ -4,17 +4,37 @@ import difflib
 from pathlib import Path
 from typing import Any
 
-from vtiqa_jax.data.datasets import biq2021, cid2013, koniq10k, livew, rbid, spaq
+from vtiqa_jax.data.datasets import (
+    agiqa3k,
+    biq2021,
+    cid2013,
+    csiq,
+    flive,
+    kadid10k,
+    koniq10k,
+    livew,
+    rbid,
+    spaq,
+    tid2013,
+    uhdiqa,
+)
 from vtiqa_jax.data.datasets.info import Dataset, DatasetInfo
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.own_code import load_module
 
-READERS: dict[str, Any] = {module.INFO.name: module for module in (koniq10k, spaq, livew, rbid, cid2013, biq2021)}
+READERS: dict[str, Any] = {
+    module.INFO.name: module
+    for module in (
+        *(koniq10k, spaq, livew, rbid, cid2013, biq2021, flive, uhdiqa),  # photographs
+        *(kadid10k, tid2013, csiq),  # distorted pictures
+        agiqa3k,  # generated ones
+    )
+}
 """A data set is a module with `INFO` and `read(folder, *, partial)`. A new one is added here and nowhere else."""
 
 
 def _reader(name: str) -> Any:
-    """The module of a data set, by its name or as a file of a person's own.
+    """Returns the module of a data set, by its name or as a file of a person's own.
 
     Raises:
         UserError: there is none.
@@ -32,7 +52,7 @@ def _reader(name: str) -> Any:
 
 
 def dataset_info(name: str) -> DatasetInfo:
-    """The facts of a data set.
+    """Returns the facts of a data set.
 
     Raises:
         UserError: there is no data set of this name.

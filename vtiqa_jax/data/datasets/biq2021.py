@@ -19,12 +19,13 @@ INFO = DatasetInfo(
     citation="N. Ahmed et al., BIQ2021: a large-scale blind image quality assessment database, J. Electronic"
     " Imaging 31(5):053010, 2022",
     layout="Images/ss01 (10).jpg ...; Train (Images and MOS).csv; Test (Images and MOS).csv",
+    marks=("Test (Images and MOS).csv",),
 )
 TABLES = {"train": "Train (Images and MOS).csv", "test": "Test (Images and MOS).csv"}
 
 
 def read(folder: Path, *, partial: bool = False) -> Dataset:
-    """The release below `folder`; groups are its three sources, `ss01` to `ss03`."""
+    """Returns the release below `folder`; groups are its three sources, `ss01` to `ss03`."""
     photos = find_file(folder, ("Images",), "the photos")
     names: list[str] = []
     mos: list[float] = []

@@ -21,12 +21,13 @@ INFO = DatasetInfo(
     citation="T. Virtanen, M. Nuutinen, M. Vaahteranoksa, P. Oittinen, J. Hakkinen, CID2013: A database for evaluating"
     " no-reference image quality assessment algorithms, IEEE TIP 24(1):390-402, 2015",
     layout="IS1/co1/IS_I_C01_D01.jpg ...; CID2013 data - version 12112014.xlsx",
+    marks=("CID2013 data - version 12112014.xlsx",),
 )
 SETS = {"I": 1, "II": 2, "III": 3, "IV": 4, "V": 5, "VI": 6}
 
 
 def _place(table: Path, source: str) -> str:
-    """Where the photo `IS_II_C03_D04` is: IS2/co3/IS_II_C03_D04.jpg."""
+    """Returns where the photo `IS_II_C03_D04` is: IS2/co3/IS_II_C03_D04.jpg."""
     match = re.fullmatch(r"IS_([IV]+)_C0?(\d+)_D\d+", source)
     if match is None or match[1] not in SETS:
         raise UserError(f"{table}: {source!r} is no Source_ID like IS_II_C03_D04")
@@ -34,7 +35,7 @@ def _place(table: Path, source: str) -> str:
 
 
 def read(folder: Path, *, partial: bool = False) -> Dataset:
-    """The release below `folder`; scenes are `co1` to `co8`.
+    """Returns the release below `folder`; scenes are `co1` to `co8`.
 
     The MOS is the realigned one: the other column cannot be compared from one image set to the next.
     """

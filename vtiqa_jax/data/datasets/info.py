@@ -1,5 +1,6 @@
 """What every data set has in common: its facts, what reading it returns, and the checks against its facts."""
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,13 +10,17 @@ from jaxtyping import Float
 
 from vtiqa_jax.data.manifest import ImageFolder, Manifest
 from vtiqa_jax.data.names import list_files, match_names
-from vtiqa_jax.errors import UserError
-from vtiqa_jax.models.checkpoint import LabelScale
+from vtiqa_jax.errors import ImageError, UserError
+from vtiqa_jax.models.config import LabelScale
+from vtiqa_jax.photos.headers import find_format, read_size
+
+WIDTHS_CHECKED = 20
+"""Photos whose width is looked at."""
 
 
 @dataclasses.dataclass(frozen=True)
 class DatasetInfo:
-    """The facts of a data set; docs/datasets.md gives the source of each. Higher scores are better in all."""
+    """The facts of a data set; docs/datasets.md gives the source of each."""
 
     name: str
     """As given on the command line."""
@@ -28,13 +33,18 @@ class DatasetInfo:
     mean: float | None
     """Mean MOS, where it is known."""
     slope: float
-    """`slope * mos + intercept` is the MOS on the common scale from 1 to 5 (release of VT-IQA, test scripts)."""
+    """`slope * mos + intercept` is the MOS on the common scale from 1 to 5 (release of VT-IQA, test scripts). It is
+    below 0 where lower scores are better, as of a DMOS."""
     intercept: float
     terms: str
     homepage: str
     citation: str
     layout: str
     """The files that are read, below the folder of the release."""
+    marks: tuple[str, ...] = ()
+    """Files below that folder by which `find.find_releases` knows it: any one of them."""
+    width: int | None = None
+    """Of its photos in pixels, where all have the same: resized copies have another."""
 
     @property
     def scale(self) -> LabelScale:
@@ -66,23 +76,23 @@ class Dataset:
     """Whether the table lists the whole data set."""
 
     def without_practice(self) -> "Dataset":
-        """The data set without its practice photos."""
+        """Returns the data set without its practice photos."""
         rows = np.setdiff1d(np.arange(len(self.photos.names)), self.practice_rows)
         official = tuple(self.official[row] for row in rows) if self.official else ()
         return dataclasses.replace(self, photos=self.photos.select(rows), official=official, practice_rows=())
 
     def on_common_scale(self) -> Manifest:
-        """The photos with their MOS on the common scale from 1 to 5."""
+        """Returns the photos with their MOS on the common scale from 1 to 5."""
         return dataclasses.replace(self.photos, mos=self.info.on_common_scale(self.photos.mos))
 
 
 def _any_case(pattern: str) -> str:
-    """A glob pattern that matches what `pattern` does, in upper and lower case."""
+    """Returns a glob pattern that matches what `pattern` does, in upper and lower case."""
     return "".join(f"[{letter.lower()}{letter.upper()}]" if letter.isalpha() else letter for letter in pattern)
 
 
 def find_file(folder: Path, names: Sequence[str], what: str) -> Path:
-    """The first of `names` that exists in `folder`, also inside folders that unpacking may have nested it in.
+    """Returns the first of `names` that exists in `folder`, also inside folders that unpacking may have nested it in.
 
     A name that is nowhere may also be written in other upper and lower case.
 
@@ -123,6 +133,22 @@ def _check_scores(info: DatasetInfo, table: Path, mos: np.ndarray, partial: bool
         raise UserError(f"{table}: a mean score of {mos.mean():.4g}, where {info.title} has {info.mean:g}")
 
 
+def _check_width(info: DatasetInfo, folder: Path, names: Sequence[str]) -> None:
+    """Checks that some photos are not resized copies. What cannot be read is told when it is decoded."""
+    shown = names[:: max(1, len(names) // WIDTHS_CHECKED)]
+    widths: set[int] = set()
+    for name in shown:
+        with contextlib.suppress(OSError, ImageError):
+            data = (folder / name).read_bytes()
+            if kind := find_format(data):
+                widths.add(read_size(data, kind)[0])
+    if widths and info.width not in widths:
+        raise UserError(
+            f"{folder} holds photos {min(widths)} pixels wide, those of {info.title} are {info.width}: resized copies,"
+            f" which have other scores; take the release of {info.homepage}"
+        )
+
+
 def validate(
     info: DatasetInfo,
     table: Path,
@@ -145,7 +171,7 @@ def validate(
         folder: the folder of the photos.
         names: the photos, relative to it, matched with its files by `names.match_names`.
         mos: their scores, on the data set's own scale.
-        partial: leaves out photos that are not there, and checks neither the count nor the mean.
+        partial: leaves out photos that are not there, and checks neither the count, the mean nor the photos' width.
         hint: the usual reason of scores out of range.
         scenes: what each photo shows.
         official: the part of the official split of each photo.
@@ -176,6 +202,8 @@ def validate(
             f"{len(missing)} of {len(names)} photos of {info.title} are not in {folder} ({shown});"
             " unpack the whole archive, or use what is there with --partial"
         )
+    if info.width is not None and not partial:
+        _check_width(info, folder, [files[row] for row in matched.values()])
     rows = np.array([row for row, name in enumerate(names) if name in matched], np.int64)
     on_disk = tuple(files[matched[name]] if name in matched else name for name in names)
     photos = Manifest(on_disk, values.astype(np.float32), ImageFolder(folder), tuple(groups), tuple(scenes))

@@ -20,6 +20,8 @@ INFO = DatasetInfo(
     citation="V. Hosu, H. Lin, T. Sziranyi, D. Saupe, KonIQ-10k: An ecologically valid database for deep learning of"
     " blind image quality assessment, IEEE TIP 29:4041-4056, 2020",
     layout="1024x768/*.jpg; koniq10k_scores_and_distributions.csv or koniq10k_distributions_sets.csv, or both",
+    marks=("koniq10k_scores_and_distributions.csv", "koniq10k_distributions_sets.csv"),
+    width=1024,
 )
 SCORES = "koniq10k_scores_and_distributions.csv"
 SETS = "koniq10k_distributions_sets.csv"
@@ -27,7 +29,7 @@ PARTS = {"training": "train", "validation": "val", "test": "test"}
 
 
 def read(folder: Path, *, partial: bool = False) -> Dataset:
-    """The release below `folder`.
+    """Returns the release below `folder`.
 
     Two official tables exist. The `MOS` of the one with the official split is on another scale (3.9 to 88.4), but it
     also holds the shares of the five answers, whose mean is the MOS from 1 to 5 (to 1e-6).

@@ -22,13 +22,14 @@ INFO = DatasetInfo(
     " quality, IEEE TIP 25(1):372-387, 2016",
     layout="Images/*.bmp, *.JPG; Images/trainingImages/t1.bmp ... t7.bmp;"
     " Data/AllImages_release.mat, Data/AllMOS_release.mat",
+    marks=("Data/AllMOS_release.mat",),
 )
 PRACTICE = tuple(f"t{number}.bmp" for number in range(1, 8))
 """Shown to observers before the study proper; the tables list them first."""
 
 
 def read(folder: Path, *, partial: bool = False) -> Dataset:
-    """The release below `folder`: 1,169 rows, of which the first 7 are set aside."""
+    """Returns the release below `folder`: 1,169 rows, of which the first 7 are set aside."""
     images = find_file(folder, ("Images",), "the photos")
     listed = find_file(folder, ("AllImages_release.mat",), "the list of photos, in Data/")
     scored = find_file(folder, ("AllMOS_release.mat",), "the table of scores, in Data/")

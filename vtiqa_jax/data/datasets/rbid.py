@@ -19,11 +19,12 @@ INFO = DatasetInfo(
     citation="A. Ciancio, A. L. N. T. da Costa, E. A. B. da Silva, A. Said, R. Samadani, P. Obrador, No-reference blur"
     " assessment of digital pictures based on multifeature classifiers, IEEE TIP 20(1):64-75, 2011",
     layout="ImageDatabase/DatabaseImage0001.JPG ...; DatabaseGrades.xlsx or .xls",
+    marks=("DatabaseGrades.xlsx", "DatabaseGrades.xls"),
 )
 
 
 def read(folder: Path, *, partial: bool = False) -> Dataset:
-    """The release below `folder`."""
+    """Returns the release below `folder`."""
     table = find_file(folder, ("DatabaseGrades.xlsx", "DatabaseGrades.xls"), "the table of scores")
     rows = tables.read_excel(table, "Plan1", ("Image Number", "Average Subjective Grade"))
     names = [f"DatabaseImage{int(tables.number(table, 'a photo', row['Image Number'])):04d}.JPG" for row in rows]

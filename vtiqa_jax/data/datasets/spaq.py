@@ -20,11 +20,12 @@ INFO = DatasetInfo(
     citation="Y. Fang, H. Zhu, Y. Zeng, K. Ma, Z. Wang, Perceptual quality assessment of smartphone photography,"
     " CVPR 2020",
     layout="TestImage/00001.jpg ...; Annotations/MOS and Image attribute scores.xlsx",
+    marks=("Annotations/MOS and Image attribute scores.xlsx",),
 )
 
 
 def read(folder: Path, *, partial: bool = False) -> Dataset:
-    """The release below `folder`."""
+    """Returns the release below `folder`."""
     table = find_file(folder, ("MOS and Image attribute scores.xlsx",), "the table of scores, in Annotations/")
     photos = find_file(folder, ("TestImage",), "all photos, in spite of its name")
     rows = tables.read_excel(table, None, ("Image name", "MOS"))

@@ -17,7 +17,7 @@ def _columns(path: Path, header: Sequence[Any], expected: tuple[str, ...]) -> No
 
 
 def read_csv(path: Path, expected: tuple[str, ...]) -> list[dict[str, str]]:
-    """The expected columns of a CSV with a header, row by row.
+    """Returns the expected columns of a CSV with a header, row by row.
 
     Args:
         path: the CSV.
@@ -31,8 +31,29 @@ def read_csv(path: Path, expected: tuple[str, ...]) -> list[dict[str, str]]:
     return [dict(zip(expected, cells, strict=True)) for cells in zip(*columns, strict=True)]
 
 
+def read_words(path: Path, count: int) -> list[list[str]]:
+    """The words of each line of a text without a header, parted by blanks; empty lines are passed over.
+
+    Args:
+        path: the text.
+        count: words that each line has.
+
+    Raises:
+        UserError: it cannot be read, or a line has more or fewer.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    rows = [line.split() for line in lines]
+    for number, row in enumerate(rows, start=1):
+        if row and len(row) != count:
+            raise UserError(f"{path}: line {number}: {len(row)} words, where each line has {count}")
+    return [row for row in rows if row]
+
+
 def read_excel(path: Path, sheet: str | None, expected: tuple[str, ...]) -> list[dict[str, Any]]:
-    """All rows of a sheet below the line that holds the expected columns.
+    """Returns all rows of a sheet below the line that holds the expected columns.
 
     Args:
         path: the table, .xlsx or .xls.
@@ -66,7 +87,7 @@ def read_excel(path: Path, sheet: str | None, expected: tuple[str, ...]) -> list
 
 
 def read_mat(path: Path, key: str) -> np.ndarray:
-    """The array `key` of a MATLAB file, flat; cells of strings become strings.
+    """Returns the array `key` of a MATLAB file, flat; cells of strings become strings.
 
     Raises:
         UserError: it cannot be read, or has no such array.
@@ -74,18 +95,18 @@ def read_mat(path: Path, key: str) -> np.ndarray:
     import scipy.io
 
     try:
-        found = scipy.io.loadmat(path, squeeze_me=True)
+        content = scipy.io.loadmat(path, squeeze_me=True)
     except NotImplementedError as error:
         raise UserError(f"{path} is not the released file but a copy saved by MATLAB 7.3 or newer") from error
     except (OSError, ValueError, scipy.io.matlab.MatReadError) as error:
         raise UserError(f"{path} cannot be read as a MATLAB file: {error}") from error
-    if key not in found:
-        raise UserError(f"{path} has no `{key}` (found: {', '.join(k for k in found if not k.startswith('__'))})")
-    return np.atleast_1d(found[key])
+    if key not in content:
+        raise UserError(f"{path} has no `{key}` (found: {', '.join(k for k in content if not k.startswith('__'))})")
+    return np.atleast_1d(content[key])
 
 
 def number(path: Path, name: str, value: Any) -> float:
-    """A cell as a number.
+    """Returns a cell as a number.
 
     Args:
         path: the table, for messages.

@@ -55,8 +55,8 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         }
         return tfds.core.DatasetInfo(
             builder=self,
-            description=f"{info.title}: {info.count} photos, MOS {info.low:g} to {info.high:g}, higher is better."
-            f" Terms: {info.terms}.",
+            description=f"{info.title}: {info.count} photos, MOS {info.low:g} to {info.high:g},"
+            f" {'higher' if info.slope > 0 else 'lower'} is better. Terms: {info.terms}.",
             homepage=f"https://{info.homepage}",
             citation=info.citation,
             features=tfds.features.FeaturesDict(features),
@@ -131,7 +131,7 @@ _DAMAGED = (OSError, ValueError, RuntimeError, json_format.Error, _NOT_FOUND)
 
 
 def _read_rows(sources: dict[str, Any]) -> list[tuple[str, int, dict[str, Any]]]:
-    """The split, the index there and the features but the photo of every example.
+    """Returns the split, the index there and the features but the photo of every example.
 
     Raises:
         ValueError: an example is damaged or has other features.
@@ -148,7 +148,7 @@ def _read_rows(sources: dict[str, Any]) -> list[tuple[str, int, dict[str, Any]]]
 
 
 def read_prepared(name: str, data_dir: Path) -> Dataset:
-    """A data set that its builder prepared below `data_dir`.
+    """Returns a data set that its builder prepared below `data_dir`.
 
     Practice photos are not in it; the order is that of the data set's table.
 

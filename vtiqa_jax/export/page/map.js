@@ -1,19 +1,12 @@
 // Draws a map of quality: scores of regions as colours between their middles.
 
+import { channels } from "../../web/ramp.js";
+
 const SIDE = 64; // of the drawing, in pixels; the browser makes it as large as the photo
-// `RAMP` of evaluation/colours.py.
-const RAMP = ["#a8320f", "#c8671c", "#b3923a", "#4f908d", "#1f6b9c"].map((hex) =>
-  [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)),
-);
 
 function between(values, at) {
   const first = Math.min(Math.floor(at), values.length - 2);
   return values[first].map((from, channel) => from + (at - first) * (values[first + 1][channel] - from));
-}
-
-/** The colour of a quality from 0, the worst, to 1. */
-export function colour(share) {
-  return `rgb(${between(RAMP, 4 * share).map(Math.round).join(" ")})`;
 }
 
 /** Where each pixel lies among the middles of regions, in regions; constant beyond the outer ones. */
@@ -28,7 +21,7 @@ function places({ offsets, size, side }) {
 /**
  * Fills a canvas.
  * scores: of the regions, row by row. regions: `offsets` where they begin along a side, their `size`, the photo's `side`.
- * low, high: what the colours span; worst first.
+ * worst, best: what the colours span.
  */
 export function drawMap(canvas, scores, regions, [worst, best]) {
   const count = regions.offsets.length;
@@ -41,8 +34,7 @@ export function drawMap(canvas, scores, regions, [worst, best]) {
     const row = between(rows, down).map((score) => [score]);
     along.forEach((right, x) => {
       const [score] = between(row, right);
-      const share = Math.min(1, Math.max(0, (score - worst) / (best - worst)));
-      image.data.set([...between(RAMP, 4 * share).map(Math.round), 255], 4 * (y * SIDE + x));
+      image.data.set([...channels((score - worst) / (best - worst)).map(Math.round), 255], 4 * (y * SIDE + x));
     });
   });
   context.putImageData(image, 0, 0);

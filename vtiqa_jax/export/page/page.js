@@ -1,17 +1,15 @@
 // Takes photos, hands them to the worker one by one, and shows what comes back.
 
-import { colour, drawMap } from "./map.js";
+import { byId, element } from "../../web/dom.js";
+import { colour, readRamp, spanColours } from "../../web/ramp.js";
+import { drawMap } from "./map.js";
 import { NO_PHOTOGRAPH, sayDetail, sayInterval, sayReasons, sayScore } from "./words.js";
 
-// Of the label scale that a map's colours span at least, lest what hardly differs look different.
-const LEAST_RANGE = 0.15;
-
-const [drop, files, status, results, about] = ["drop", "files", "status", "results", "about"].map((id) =>
-  document.getElementById(id),
-);
+const [drop, files, status, results, about] = ["drop", "files", "status", "results", "about"].map(byId);
 const rows = [];
 const worker = new Worker("worker.js", { type: "module" });
 let card;
+let scale; // its ends, as numbers
 let percentiles;
 let regions;
 let reasons; // the faults that the model names: their words, and from which strength on
@@ -20,24 +18,20 @@ function say(text) {
   status.textContent = text;
 }
 
-function element(tag, text, className = "") {
-  return Object.assign(document.createElement(tag), { textContent: text, className });
-}
-
 /** The share of the photos the model was trained on, in percent, that a score is better than. */
 function betterThan(score) {
   const above = percentiles.findIndex((value) => value > score);
   let below = above < 0 ? 100 : 0;
   if (above > 0) below = above - (percentiles[above] - score) / (percentiles[above] - percentiles[above - 1]);
-  return card.higher_is_better === "true" ? below : 100 - below;
+  return scale.higher_is_better ? below : 100 - below;
 }
 
 function add(chosen) {
   for (const file of chosen) {
     const row = document.createElement("li");
     const picture = Object.assign(document.createElement("img"), { src: URL.createObjectURL(file), alt: "" });
-    const answer = element("span", "waiting", "score");
-    row.append(picture, element("span", file.name, "name"), answer);
+    const answer = element("span", "score", "waiting");
+    row.append(picture, element("span", "name", file.name), answer);
     results.prepend(row);
     worker.postMessage({ number: rows.push({ row, answer, file, picture }) - 1, file });
   }
@@ -53,11 +47,11 @@ function show({ number, error, waiting, map, ...said }) {
 
 /** How far a score is along its scale, in the colour of its quality. */
 function drawBar(score) {
-  const share = Math.min(1, Math.max(0, (score - card.low) / (card.high - card.low)));
-  const bar = element("div", "", "bar");
+  const share = Math.min(1, Math.max(0, (score - scale.low) / (scale.high - scale.low)));
+  const bar = element("div", "bar");
   const filled = document.createElement("i");
   filled.style.width = `${100 * share}%`;
-  filled.style.background = colour(card.higher_is_better === "true" ? share : 1 - share);
+  filled.style.background = colour(scale.higher_is_better ? share : 1 - share);
   bar.append(filled);
   return bar;
 }
@@ -69,13 +63,13 @@ function showScore(number, { score, low, high, detail, holds, strengths, novelty
   answer.textContent = `${sayScore(score, card)}${people}${share}`;
   answer.dataset.score = score;
   if (detail !== undefined) {
-    const line = element("span", sayDetail(detail, holds, pixels), "detail");
+    const line = element("span", "detail", sayDetail(detail, holds, pixels));
     Object.assign(line.dataset, { detail, holds });
     row.append(line);
   }
-  if (novelty > 0) row.append(element("span", NO_PHOTOGRAPH, "warning"));
-  else if (strengths) row.append(element("span", sayReasons(strengths, reasons), "reasons"));
-  const button = Object.assign(element("button", "Where is it good, where bad?"), { type: "button" });
+  if (novelty > 0) row.append(element("span", "warning", NO_PHOTOGRAPH));
+  else if (strengths) row.append(element("span", "reasons", sayReasons(strengths, reasons)));
+  const button = Object.assign(element("button", "", "Where is it good, where bad?"), { type: "button" });
   button.onclick = () => {
     button.disabled = true;
     worker.postMessage({ number, file, offsets: regions.offsets });
@@ -86,25 +80,22 @@ function showScore(number, { score, low, high, detail, holds, strengths, novelty
 
 function showMap(number, scores) {
   const { row, button, picture } = rows[number];
-  const [low, high] = [Math.min(...scores), Math.max(...scores)];
-  const missing = Math.max(0, LEAST_RANGE * (card.high - card.low) - (high - low)) / 2;
-  const span = [low - missing, high + missing];
-  if (card.higher_is_better !== "true") span.reverse();
+  const span = spanColours(scores, scale);
   const canvas = document.createElement("canvas");
   canvas.dataset.scores = JSON.stringify(scores);
   canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", `Map of quality, region by region from ${low.toFixed(2)} to ${high.toFixed(2)}`);
+  canvas.setAttribute("aria-label", `Map of quality, region by region from ${Math.min(...scores).toFixed(2)} to ${Math.max(...scores).toFixed(2)}`);
   drawMap(canvas, scores, regions, span);
-  const frame = element("div", "", "frame");
+  const frame = element("div", "frame");
   frame.append(Object.assign(document.createElement("img"), { src: picture.src, alt: "" }), canvas);
   const shown = Object.assign(document.createElement("input"), { type: "checkbox", checked: true });
   shown.onchange = () => (canvas.hidden = !shown.checked);
-  const toggle = element("label", "");
+  const toggle = element("label");
   toggle.append(shown, " Map");
-  const legend = element("figcaption", "");
-  legend.append(toggle, element("span", span[0].toFixed(2)), element("i", ""), element("span", span[1].toFixed(2)));
+  const legend = element("figcaption");
+  legend.append(toggle, element("span", "", span[0].toFixed(2)), element("i"), element("span", "", span[1].toFixed(2)));
   const figure = document.createElement("figure");
-  figure.append(frame, legend, element("p", "The score that the photo would get if its details all came from there."));
+  figure.append(frame, legend, element("p", "", "The score that the photo would get if its details all came from there."));
   row.append(figure);
   button.remove();
 }
@@ -128,10 +119,12 @@ files.addEventListener("change", () => {
 });
 
 card = await (await fetch("card.json")).json();
+scale = { low: Number(card.low), high: Number(card.high), higher_is_better: card.higher_is_better === "true" };
+readRamp();
 regions = JSON.parse(card.regions);
 reasons = card.reasons && JSON.parse(card.reasons);
 percentiles = JSON.parse(card.metadata).source?.trained?.percentiles?.scores;
-const better = card.higher_is_better === "true" ? "higher" : "lower";
+const better = scale.higher_is_better ? "higher" : "lower";
 about.textContent =
   `Scores are on the ${card.scale} scale, ${card.low} to ${card.high}, ${better} is better. ` +
   `${card.attribution ?? ""} ${card.license ? `License: ${card.license}.` : ""}`;

@@ -1,0 +1,82 @@
+"""The result of scoring a photo."""
+
+import dataclasses
+from typing import Any
+
+from vtiqa_jax.photos.capture import Capture
+from vtiqa_jax.results.rank import rank_photo
+from vtiqa_jax.results.reasons import Fault
+
+OUT_OF_RANGE = {"below": "below the scores of all training photos", "above": "above the scores of all training photos"}
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreResult:
+    """One photo's score, on the model's label scale, or why there is none. `columns.COLUMNS` says what outputs show."""
+
+    image: Any
+    score: float | None
+    error: str | None = None
+    """Why there is no score."""
+    percentile: float | None = None
+    """See `Scorer.percentile`; None where that is not known."""
+    out_of_range: str | None = None
+    """"below" or "above" for a score beyond those of all training photos."""
+    mean: float | None = None
+    """Of the scores by sampled mosaics; None when none were asked for."""
+    spread: float | None = None
+    """The standard deviation of the scores by sampled mosaics."""
+    mosaic_scores: tuple[float, ...] = ()
+    """The scores by sampled mosaics."""
+    detail: float | None = None
+    """What the photo shows at 100 %, on the score's scale; None where it has no structure, or the model no detail."""
+    holds: float | None = None
+    """The largest scale at which the photo is sharp, clean and real, percent: 50 is half its width and height."""
+    faults: tuple[Fault, ...] = ()
+    """How much the photo has of each fault; none by a model without reasons, or of what is no photograph."""
+    width: int | None = None
+    """Of the photo as it is looked at, pixels; None where it could not be read."""
+    height: int | None = None
+    """Like `width`."""
+    inspected: Any = None
+    """What `inspect` of `Scorer.stream` returned for it."""
+    warning: str | None = None
+    """What is wrong with the file of a photo that was scored nevertheless, or with judging it."""
+    low: float | None = None
+    """Nine times in ten the mean of thirty people is between this and `high`; None where the model does not say."""
+    high: float | None = None
+    """See `low`."""
+    deviation: float | None = None
+    """The standard deviation of their mean around the score, wherever the scale ends."""
+    opinion_spread: float | None = None
+    """The standard deviation of single people's opinions."""
+    capture: Capture | None = None
+    """When and how it was taken, as its file says; None of a photo that could not be read."""
+    sketch: bytes | None = dataclasses.field(default=None, repr=False)
+    """What stacks are found by, see `photos.sketch`."""
+    stack: int | None = None
+    """The number of its stack, see `choosing.stacks`; None of a photo like no other."""
+    stack_kind: str | None = None
+    """What its stack is."""
+    best: bool | None = None
+    """Whether it is one to keep; None where that was not asked."""
+
+    def warned(self, warning: str | None) -> "ScoreResult":
+        """Returns the result with one more warning, if there is one."""
+        return dataclasses.replace(self, warning="; ".join(filter(None, [warning, self.warning])) or None)
+
+    @property
+    def rank(self) -> float | None:
+        """By which photos are ordered, see `rank.rank_photo`."""
+        return None if self.score is None else rank_photo(self.score, self.detail)
+
+    @property
+    def reasons(self) -> tuple[Fault, ...]:
+        """The faults that are named, the strongest first; see `Scorer` for how often they are named wrongly."""
+        named = (fault for fault in self.faults if fault.is_named)
+        return tuple(sorted(named, key=lambda fault: -fault.strength))
+
+    @property
+    def remarks(self) -> str:
+        """What there is to say of the photo beside its numbers."""
+        return self.error or "; ".join(filter(None, [OUT_OF_RANGE.get(self.out_of_range or ""), self.warning]))

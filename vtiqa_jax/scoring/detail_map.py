@@ -1,0 +1,258 @@
+"""What a photo shows at its own pixels, place by place: where it is sharp, clean and real, and where it is not."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import jax
+import numpy as np
+from jaxtyping import Array, Float32, Int, UInt8
+
+from vtiqa_jax.errors import UserError
+from vtiqa_jax.models import params as parameters
+from vtiqa_jax.models.compute_dtype import ComputeDtype
+from vtiqa_jax.models.config import ModelConfig
+from vtiqa_jax.models.params import Params
+from vtiqa_jax.models.vit import select_implementation
+from vtiqa_jax.models.vtiqa import VTIQA
+from vtiqa_jax.photos.place_grid import Arrangement, PlaceGrid, Region, arrange_mosaics, arrange_tiles
+from vtiqa_jax.photos.resize import Resized, Rgb
+from vtiqa_jax.results.words import say_place
+from vtiqa_jax.scoring.photo_map import PhotoMap
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FACTORS = (4, 2, 1)
+"""By which a whole photo is shrunk for its map: the first that leaves MIN_TILES."""
+MIN_TILES = 6
+"""Views' areas that the map of a whole photo has at least, unless the photo itself has fewer."""
+ZOOM_TILES = 3
+"""Views along a side of the region that is looked at around a point, at 1:1."""
+MIN_STRUCTURE = 1.0
+"""Grey levels, see `photos.native.Places.structure`. More than the detail head asks of a place: here each is judged by
+itself, and the grain of a sky, .7, would tell of the sky."""
+AREA = 5
+"""Places along a side of what `DetailMap.sharpest` and `worst` are the middles of."""
+VIEWS_TOGETHER = 4
+"""Views in one pass: more would leave a CPU's caches."""
+MAX_OCTAVES = 2.0
+"""At which the colours of pictures end: a place that has lost as much looks as bad as one that has lost more."""
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class DetailMap(PhotoMap):
+    """How much of the resolution is lost at each place of a photo, or of a region of it."""
+
+    octaves: Float32[np.ndarray, "rows columns"]
+    """Lost in the photo shrunk by `factor`; NaN where a place has no structure, and says nothing."""
+    weights: Float32[np.ndarray, "rows columns"]
+    """How much each place counts, shares of 1; 0 where it has no structure."""
+    factor: int
+    """By which the photo was shrunk; 1 for its own pixels."""
+    region: Region
+    """That the places fill."""
+    height: int
+    """Of the photo, pixels."""
+    width: int
+
+    def __repr__(self) -> str:
+        rows, columns = self.octaves.shape
+        known = int((self.weights > 0).sum())
+        return f"DetailMap({rows} x {columns} places at 1:{self.factor}, {known} of them with structure)"
+
+    def middle(self, row: int, column: int) -> tuple[float, float]:
+        """Returns the middle of a place, as shares of the photo's height and width."""
+        side = self.region.height / self.octaves.shape[0]
+        down, across = self.region.top + (row + 0.5) * side, self.region.left + (column + 0.5) * side
+        return down / self.height, across / self.width
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """The middle of the region, as shares of the photo's height and width."""
+        region = self.region
+        return (region.top + region.height / 2) / self.height, (region.left + region.width / 2) / self.width
+
+    @property
+    def sharpest(self) -> tuple[float, float] | None:
+        """The middle of the area that has lost least, as shares of height and width; None without any structure."""
+        return self._find(np.argmin)
+
+    @property
+    def worst(self) -> tuple[float, float] | None:
+        """The middle of the area that has lost most, as shares of height and width; None without any structure."""
+        return self._find(np.argmax)
+
+    def _find(self, choose: Callable[[np.ndarray], np.intp]) -> tuple[float, float] | None:
+        place = find_area(self.octaves, choose)
+        return None if place is None else self.middle(*place)
+
+    def paint(self, axes: "Axes") -> None:
+        """Draws the region under the map on a part of a picture, with the map's scale beside it.
+
+        What is hatched has no structure.
+        """
+        from vtiqa_jax.scoring.map_pictures import paint_places
+
+        assert self.photo is not None
+        whole = self.region.height * self.region.width > 0.5 * self.height * self.width
+        title = f"at 1:{self.factor}{'' if whole else f', {say_place(*self.center)}'}"
+        label = f"octaves lost at 1:{self.factor}"
+        paint_places(axes, self.region.cut(self.photo), self.octaves, MAX_OCTAVES, title, label)
+
+
+def find_area(
+    values: Float32[np.ndarray, "rows columns"], choose: Callable[[np.ndarray], np.intp]
+) -> tuple[int, int] | None:
+    """Finds a place by the mean of AREA x AREA places around it: one place's number is noisy.
+
+    Args:
+        values: of places; NaN where nothing is known.
+        choose: which of the means, `np.argmax` or `np.argmin`.
+
+    Returns:
+        Its row and column; None where nothing is known at all.
+    """
+    known = np.isfinite(values)
+    if not known.any():
+        return None
+    sums, count = (
+        cv2.boxFilter(array.astype(np.float32), -1, (AREA, AREA), normalize=False, borderType=cv2.BORDER_CONSTANT)
+        for array in (np.where(known, values, 0), known)
+    )
+    # An area with few known places is taken for an average one.
+    means = (sums + AREA * np.nanmean(values)) / (count + AREA)
+    rows, columns = np.nonzero(known)
+    chosen = choose(means[known])
+    return int(rows[chosen]), int(columns[chosen])
+
+
+def check_point(at: tuple[float, float]) -> None:
+    """Checks that a point lies in a photo.
+
+    Raises:
+        UserError: it does not.
+    """
+    if not all(0 <= share <= 1 for share in at):
+        raise UserError(f"a point is told by shares of the photo's height and width, 0 to 1, not {at[0]:g} {at[1]:g}")
+
+
+def choose_factor(height: int, width: int, view_size: int) -> int:
+    """Returns by which factor a whole photo is shrunk for its map.
+
+    Args:
+        height: of the photo, pixels.
+        width: of the photo, pixels.
+        view_size: side of a view, pixels.
+    """
+    tiles = height * width / view_size**2
+    return next((factor for factor in FACTORS if tiles / factor**2 >= MIN_TILES), FACTORS[-1])
+
+
+@functools.cache
+def _make_places_step(config: ModelConfig, dtype: ComputeDtype, device: jax.Device) -> Any:
+    graphdef, _ = parameters.abstract_model(config, dtype, select_implementation(device, dtype))
+
+    @jax.jit
+    def judge(params: Params, views: Array) -> tuple[Array, Array]:
+        model: VTIQA = parameters.merge_params(graphdef, params)  # type: ignore[assignment]
+        return model.judge_places(views)
+
+    return judge
+
+
+def cut_grid(pixels: Rgb, screen: Resized, config: ModelConfig, region: Region | None, factor: int) -> PlaceGrid:
+    """Cuts a photo, or a region of it, into places.
+
+    Args:
+        pixels: the photo.
+        screen: the same as a screen shows it, see `photos.resize.shrink`.
+        config: of the model.
+        region: all of the photo when not given.
+        factor: by which it is shrunk.
+
+    Raises:
+        UserError: it is smaller than a place.
+    """
+    (height, width), patch = pixels.shape[:2], config.mosaic_patch
+    region = region or Region(0, 0, height, width)
+    if min(region.height, region.width) < patch * factor:
+        raise UserError(f"a map of detail needs a photo of {patch} x {patch} px at least, not {width} x {height}")
+    return PlaceGrid.cut(pixels, screen, region, patch, factor)
+
+
+def judge_grid(
+    cut: PlaceGrid,
+    order: Int[np.ndarray, "views grid grid"],
+    judge: Callable[[UInt8[np.ndarray, "views size size 3"]], Sequence[Array]],
+) -> list[Float32[np.ndarray, "rows columns"]]:
+    """Judges each place of a grid among others.
+
+    Args:
+        cut: the places.
+        order: which of them share a view.
+        judge: a few views to numbers of their places, [views, places] each.
+    """
+    rows, columns = cut.structure.shape
+    views, judged = cut.views(order), []
+    for start in range(0, len(views), VIEWS_TOGETHER):
+        part = views[start : start + VIEWS_TOGETHER]
+        padding = [(0, VIEWS_TOGETHER - len(part))] + [(0, 0)] * 3
+        judged.append([np.asarray(values)[: len(part)] for values in judge(np.pad(part, padding))])
+    maps = []
+    for values in zip(*judged, strict=True):
+        whole = np.empty(rows * columns, np.float32)
+        whole[order.ravel()] = np.concatenate(values).ravel()
+        maps.append(whole.reshape(rows, columns))
+    return maps
+
+
+def make_detail_map(
+    pixels: Rgb,
+    screen: Resized,
+    params: Params,
+    config: ModelConfig,
+    dtype: ComputeDtype,
+    *,
+    region: Region | None = None,
+    arrangement: Arrangement = "tiles",
+) -> DetailMap:
+    """Makes the map of a photo, or of a region of it at 1:1.
+
+    Args:
+        pixels: the photo.
+        screen: the same as a screen shows it, see `photos.resize.shrink`.
+        params: of a model with detail, on the devices.
+        config: of the model.
+        dtype: what the transformer multiplies in.
+        region: at its own pixels. When not given, all of the photo, shrunk by the factor of `choose_factor`.
+        arrangement: "tiles" shows each place among its neighbours; "mosaics" as the detail head was trained, among
+            places from all over.
+
+    Raises:
+        UserError: the model has no detail, or the photo is smaller than a place.
+    """
+    if config.native is None:
+        raise UserError("this model has no detail: it does not look at photos at their own pixels")
+    height, width = pixels.shape[:2]
+    factor = 1 if region else choose_factor(height, width, config.view_size)
+    cut = cut_grid(pixels, screen, config, region, factor)
+    rows, columns = cut.structure.shape
+    order = (arrange_tiles if arrangement == "tiles" else arrange_mosaics)(rows, columns, config.mosaic_grid)
+    device = next(iter(jax.tree.leaves(params)[0].devices()))
+    octaves, logits = judge_grid(cut, order, functools.partial(_make_places_step(config, dtype, device), params))
+    counts = cut.structure > MIN_STRUCTURE
+    weights = np.zeros_like(logits)
+    if counts.any():
+        shares = np.exp(logits[counts] - logits[counts].max())
+        weights[counts] = shares / shares.sum()
+    return DetailMap(
+        octaves=np.where(counts, octaves, np.float32(np.nan)),
+        weights=weights,
+        factor=factor,
+        region=cut.region,
+        height=height,
+        width=width,
+    )

@@ -1,0 +1,712 @@
+"""From photos to scores: decoding in threads while the devices compute, every batch of one shape."""
+
+import dataclasses
+import functools
+import math
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, Int
+
+from vtiqa_jax import sharding
+from vtiqa_jax.cpus import available_cpus
+from vtiqa_jax.data.loader import ImageStore, pad_rows
+from vtiqa_jax.errors import ImageError, UserError
+from vtiqa_jax.models import catalog, views
+from vtiqa_jax.models import params as parameters
+from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.compute_dtype import ComputeDtype
+from vtiqa_jax.models.config import LabelScale, ModelConfig
+from vtiqa_jax.models.false_alarms import DEFAULT_RATE, choose_thresholds
+from vtiqa_jax.models.fingerprint import fingerprint, identify
+from vtiqa_jax.models.params import Params
+from vtiqa_jax.models.reasons import NATIVE_FAULTS
+from vtiqa_jax.models.vit import select_implementation
+from vtiqa_jax.photos import decode, formats
+from vtiqa_jax.photos.capture import Capture
+from vtiqa_jax.photos.place_grid import Arrangement, Region
+from vtiqa_jax.photos.resize import Resized, Rgb, prepare, shrink
+from vtiqa_jax.photos.sketch import make_sketch
+from vtiqa_jax.results.reasons import WORDS, Fault, find_fault, name_faults
+from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.results.score_table import ScoreTable, thumbnail
+from vtiqa_jax.scoring.detail_map import ZOOM_TILES, DetailMap, check_point, make_detail_map
+from vtiqa_jax.scoring.fault_map import FaultMap, make_fault_map
+from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling, score_samples
+from vtiqa_jax.scoring.quality_map import QualityMap, make_quality_map
+
+CPU_BATCH = 4
+"""Photos that a CPU computes together at most: more of them leave its caches (docs/performance.md)."""
+ACCELERATOR_BATCH = 64
+"""Photos that a GPU or TPU computes together when no batch size is given."""
+
+NO_STRUCTURE = "nothing in it has structure: it cannot be judged at 100 %"
+"""The warning beside a photo of fog, sky or a white wall alone."""
+NO_PHOTOGRAPH = "it does not look like a photograph: its score means little"
+"""The warning beside a screenshot, a plot, a page or a drawing."""
+
+ScoreStep = Callable[..., Array]
+"""`(params, global_images, local_images) -> scores`."""
+Judgements = dict[str, Array]
+"""What a model says of a batch of photos: by the names of fields of `ScoreResult`; `novelty`, see `Novelty`; and the
+`strengths` and `probabilities` of faults, see `VTIQA.judge_reasons`."""
+JudgeStep = Callable[..., Judgements]
+"""`(params, *arrays) -> judgements`, of the arrays that `ModelConfig.preparation` makes."""
+Output = TypeVar("Output", Array, Judgements)
+
+
+def _compile_step(
+    config: ModelConfig, dtype: ComputeDtype, mesh: Mesh, compute: Callable[..., Output]
+) -> Callable[..., Output]:
+    """Jits `compute(model, *arrays)`: the batch is sharded over the mesh, every device gets the whole result."""
+    graphdef, _ = parameters.abstract_model(config, dtype, select_implementation(mesh.devices.flat[0], dtype))
+
+    @jax.jit(out_shardings=sharding.replicated_sharding(mesh))
+    def step(params: Params, *arrays: Array) -> Output:
+        return compute(parameters.merge_params(graphdef, params), *arrays)
+
+    return step
+
+
+@functools.cache
+def make_score_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh) -> ScoreStep:
+    """Makes the step `(params, global_images, local_images) -> scores` of stored photos."""
+    return _compile_step(config, dtype, mesh, lambda model, *images: model.score(*images))
+
+
+@functools.cache
+def make_judge_step(
+    config: ModelConfig, dtype: ComputeDtype, mesh: Mesh, sampling: MosaicSampling | None = None
+) -> JudgeStep:
+    """Makes the step by which photos are judged.
+
+    Args:
+        config: of the model.
+        dtype: that it computes in.
+        mesh: the devices.
+        sampling: mosaics to score by, too: `mosaic_scores` are theirs. The step then takes `config.stored_cuts` of the
+            screen instead of `config.eval_cuts`, since its mosaics may come from anywhere.
+    """
+    offsets = [jnp.asarray(axis) for axis in sampling.offsets(config)] if sampling else None
+    if config.kind != "vtiqa":
+        return _compile_step(config, dtype, mesh, lambda model, *images: {"score": model.score(*images)})
+
+    def judge(model: Any, *arrays: Array) -> Judgements:
+        images, native = (arrays[:-2], arrays[-2:]) if config.native else (arrays, ())
+        features = model.encode(*images) if offsets else model.encode_views(images)
+        pair = features[0], features[1:].mean(0)
+        judgements = {"score": model.score_features(*pair)}
+        if offsets:
+            judgements["mosaic_scores"] = score_samples(model, pair[0], images[1], *offsets)
+        if config.novelty:
+            judgements["novelty"] = model.judge_novelty(*pair)
+        if config.intervals:
+            sureness = model.judge_intervals(judgements["score"], *pair)._asdict()
+            judgements |= {name: values for name, values in sureness.items() if values is not None}
+        if native:
+            octaves, summaries = model.read_native(*native)
+            judgements["detail"], judgements["holds"] = model.judge_detail(octaves)
+            if config.reasons:
+                seen = views.keep(images[0], config.view_cuts[0]) if offsets else images[0]
+                reasons = model.judge_reasons(summaries, pair[0], seen)
+                judgements["strengths"], judgements["probabilities"] = reasons
+        return judgements
+
+    return _compile_step(config, dtype, mesh, judge)
+
+
+@functools.cache
+def make_feature_step(config: ModelConfig, dtype: ComputeDtype, mesh: Mesh) -> JudgeStep:
+    """Makes the step `(params, *images) -> {"features": ...}`, what the head sees of photos."""
+
+    def encode(model: Any, *images: Array) -> Judgements:
+        features = model.encode_views(images)
+        return {"features": jnp.concatenate([features[0], features[1:].mean(0)], axis=1)}
+
+    return _compile_step(config, dtype, mesh, encode)
+
+
+@functools.partial(jax.jit, static_argnames="dtype")
+def round_weights(params: Params, dtype: ComputeDtype) -> Params:
+    """Rounds every matrix to the dtype it is multiplied in: once, and not for each batch."""
+    return {name: a.astype(dtype) if parameters.is_matmul_weight(name) else a for name, a in params.items()}
+
+
+def pass_size(mesh: Mesh, count: int, batch_size: int | None = None) -> int:
+    """Returns the number of photos of one pass over all devices.
+
+    Args:
+        mesh: the devices.
+        count: photos there are to score.
+        batch_size: photos asked for; a CPU takes CPU_BATCH of them at most.
+
+    Raises:
+        UserError: the batch size is below 1.
+    """
+    if batch_size is not None and batch_size < 1:
+        raise UserError(f"the batch size must be at least 1, not {batch_size}")
+    if mesh.devices.flat[0].platform == "cpu":
+        size = min(batch_size or math.inf, CPU_BATCH * mesh.size)
+    else:
+        size = batch_size or ACCELERATOR_BATCH * mesh.size
+    return sharding.round_up(int(min(size, count)), mesh)
+
+
+def score_store(
+    step: ScoreStep,
+    params: Params,
+    store: ImageStore,
+    rows: Int[np.ndarray, " rows"],
+    batch_size: int | None = None,
+) -> Float[np.ndarray, " rows"]:
+    """Scores stored photos.
+
+    Args:
+        step: of `make_score_step`, for the store's mesh.
+        params: on the devices of the mesh.
+        store: the photos.
+        rows: which of them. Of several processes each reads its share, and all get all scores.
+        batch_size: see `pass_size`.
+
+    Returns:
+        float32 scores.
+    """
+    size = pass_size(store.mesh, max(1, len(rows)), batch_size)
+    pending: deque[tuple[Array, int]] = deque()
+    scores: list[np.ndarray] = []
+    for start in range(0, len(rows), size):
+        selected = rows[start : start + size]
+        batch = store.read(pad_rows(selected, size))
+        pending.append((step(params, batch["global_images"], batch["local_images"]), len(selected)))
+        while len(pending) > int(start + size < len(rows)):  # the next batch is read while this one is computed
+            values, count = pending.popleft()
+            scores.append(np.asarray(values)[:count])
+    return np.concatenate(scores) if scores else np.empty(0, np.float32)
+
+
+Prepared = Sequence[np.ndarray]
+"""What a model is fed of one photo, see `photos.preparation`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Loaded:
+    """What a thread found out about a photo: its result, if it was known, or what the model is to see of it."""
+
+    result: ScoreResult | None
+    prepared: Prepared | None
+    size: tuple[int, int] | None = None
+    """Height and width of a photo that could be read, pixels."""
+    warning: str | None = None
+    inspected: Any = None
+    capture: Capture | None = None
+    sketch: bytes | None = None
+
+
+def _name(photo: Any, position: int) -> str:
+    """Returns what a photo is called in messages."""
+    return str(photo) if isinstance(photo, str | os.PathLike) else f"photo {position}"
+
+
+class Scorer:
+    """A trained model ready to score photos, the batch sharded over all devices of this machine or the given ones."""
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        params: Params,
+        scale: LabelScale,
+        *,
+        provenance: dict[str, Any] | None = None,
+        compute_dtype: ComputeDtype = "float32",
+        false_alarms: float = DEFAULT_RATE,
+        devices: Sequence[jax.Device] | None = None,
+    ) -> None:
+        """Puts the model on the devices.
+
+        Args:
+            config: the model's sizes.
+            params: its parameters by name.
+            scale: what its scores mean.
+            provenance: what the model was made from.
+            compute_dtype: "bfloat16" is faster where the hardware multiplies it, and less exact.
+            false_alarms: share of good photos of which any reason is named, 0.005 to 0.1.
+            devices: all of this machine when not given.
+
+        Raises:
+            UserError: that rate of false alarms is not known.
+        """
+        self.config = config
+        self.scale = scale
+        self.provenance = provenance or {}
+        self._model = Checkpoint(config, params, scale, self.provenance)
+        known = self.provenance.get("trained", {}).get("percentiles")
+        self.percentiles: Float[np.ndarray, " 101"] | None = np.array(known["scores"]) if known else None
+        """Of the scores of training photos; None for a model that was not trained here."""
+        self.compute_dtype: ComputeDtype = compute_dtype
+        self.false_alarms = false_alarms
+        """Share of good photos of which any reason is named."""
+        self._thresholds = (
+            choose_thresholds(np.asarray(params["reasons.thresholds"]), false_alarms) if config.reasons else {}
+        )
+        self.mesh = sharding.data_mesh(devices)
+        self._params = round_weights(sharding.replicate(params, self.mesh), compute_dtype)
+        self._step = make_judge_step(config, compute_dtype, self.mesh)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path = "default",
+        *,
+        compute_dtype: ComputeDtype = "float32",
+        false_alarms: float = DEFAULT_RATE,
+    ) -> "Scorer":
+        """Returns a model read from disk, see `vtiqa_jax.load`.
+
+        Raises:
+            UserError: `path` is no checkpoint, or a backbone without a head; or the rate of false alarms is not known.
+        """
+        model = catalog.load(path)
+        if model.scale is None:
+            raise UserError(
+                f"{path} is a backbone without a head; train one with: vtiqa train manifest ... --checkpoint {path}"
+            )
+        return cls(
+            model.config,
+            model.params,
+            model.scale,
+            provenance=model.provenance,
+            compute_dtype=compute_dtype,
+            false_alarms=false_alarms,
+        )
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Stands for all that a photo's score depends on but its decoded pixels, see `models.fingerprint`."""
+        return fingerprint(identify(self._model, self.compute_dtype))
+
+    @property
+    def unknown(self) -> frozenset[str]:
+        """Fields of `ScoreResult` that this model never fills."""
+        missing = {
+            "detail": self.config.native is None,
+            "holds": self.config.native is None,
+            "faults": not self.config.reasons,
+            "reasons": not self.config.reasons,
+            "percentile": self.percentiles is None,
+            "low": not self.config.intervals,
+            "high": not self.config.intervals,
+            "opinion_spread": not self.config.opinions,
+        }
+        return frozenset(name for name, is_missing in missing.items() if is_missing)
+
+    def settings(self, sampling: MosaicSampling | None = None) -> dict[str, Any]:
+        """Returns all that a photo's result depends on but the photo, as JSON: equal settings give equal results.
+
+        The rate of false alarms is none of it: which faults are named follows from their strengths.
+        """
+        return {
+            **identify(self._model, self.compute_dtype),
+            "mosaic sampling": dataclasses.asdict(sampling) if sampling else None,
+            "decoders": formats.decoder_versions(),
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns the arguments by which another process makes the same scorer, on the devices that it has."""
+        return {
+            "config": self.config,
+            "params": jax.device_get(self._model.params),
+            "scale": self.scale,
+            "provenance": self.provenance,
+            "compute_dtype": self.compute_dtype,
+            "false_alarms": self.false_alarms,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Makes the scorer anew."""
+        self.__init__(**state)
+
+    def __repr__(self) -> str:
+        devices = {device.device_kind for device in self.mesh.devices.flat}
+        return (
+            f"Scorer({self.config.kind}, {self.config.depth} blocks of width {self.config.embed_dim}; {self.scale};"
+            f" {self.compute_dtype} on {self.mesh.size} x {', '.join(sorted(devices))})"
+        )
+
+    def _dispatch(self, step: JudgeStep, photos: Sequence[Prepared], size: int) -> Judgements:
+        """Starts one batch, padded to `size` by repeating the last photo; its result comes when it is ready."""
+        padded = [*photos, *[photos[-1]] * (size - len(photos))]
+        images = (np.stack(same) for same in zip(*padded, strict=True))
+        return step(self._params, *(sharding.shard_batch(image, self.mesh) for image in images))
+
+    def _results(self, judgements: Judgements) -> Iterator[ScoreResult]:
+        """Yields what was found out about each photo of a batch."""
+        columns = {name: np.asarray(values).tolist() for name, values in judgements.items()}
+        for row in zip(*columns.values(), strict=True):
+            yield self._result(**dict(zip(columns, row, strict=True)))
+
+    def _result(
+        self,
+        score: float,
+        mosaic_scores: Sequence[float] = (),
+        detail: float = math.nan,
+        holds: float = math.nan,
+        novelty: float = -math.inf,
+        strengths: Sequence[float] = (),
+        probabilities: Sequence[float] = (),
+        low: float | None = None,
+        high: float | None = None,
+        deviation: float | None = None,
+        opinion_spread: float | None = None,
+    ) -> ScoreResult:
+        """Returns what the numbers of one photo say."""
+        sureness = [number for number in (low, high, deviation, opinion_spread) if number is not None]
+        if not np.isfinite([score, *mosaic_scores, *strengths, *sureness]).all() or math.isinf(holds):
+            return ScoreResult(None, None, "its score is not a finite number; the weights may be damaged")
+        faults = [Fault(*values) for values in zip(WORDS, strengths, probabilities, strict=False)]
+        if math.isnan(detail):  # nothing in it could be sharp or noisy
+            faults = [fault for fault in faults if fault.name not in NATIVE_FAULTS]
+        share, out_of_range = None, None
+        if self.percentiles is not None:
+            share = float(self.percentile(np.array([score]))[0])
+            above = "above" if score > self.percentiles[-1] else None
+            out_of_range = "below" if score < self.percentiles[0] else above
+        return ScoreResult(
+            image=None,
+            score=score,
+            percentile=share,
+            out_of_range=out_of_range,
+            mean=float(np.mean(mosaic_scores)) if mosaic_scores else None,
+            spread=float(np.std(mosaic_scores, ddof=1)) if mosaic_scores else None,
+            mosaic_scores=tuple(mosaic_scores),
+            detail=None if math.isnan(detail) else detail,
+            holds=None if math.isnan(holds) else 100 * holds,
+            faults=() if novelty > 0 else name_faults(faults, self._thresholds),
+            warning=NO_PHOTOGRAPH if novelty > 0 else None,
+            low=low,
+            high=high,
+            deviation=deviation,
+            opinion_spread=opinion_spread,
+        ).warned(NO_STRUCTURE if self.config.native and math.isnan(detail) else None)
+
+    def score_prepared(self, photos: Sequence[Prepared], size: int) -> Iterator[ScoreResult]:
+        """Scores photos by what `config.preparation` makes of them, `size` together, see `pass_size`.
+
+        Yields:
+            A result for each, whose `image` is its position.
+        """
+        started = deque(self._dispatch(self._step, photos[at : at + size], size) for at in range(0, len(photos), size))
+        results = (result for judgements in started for result in self._results(judgements))
+        for position, result in zip(range(len(photos)), results, strict=False):
+            yield dataclasses.replace(result, image=position)
+
+    def stream(
+        self,
+        photos: Any,
+        *,
+        batch_size: int | None = None,
+        inspect: Callable[[Rgb, Resized], Any] | None = None,
+        sampling: MosaicSampling | None = None,
+        cached: Callable[[Any], ScoreResult | None] | None = None,
+        max_pixels: int = decode.MAX_PIXELS,
+    ) -> Iterator[ScoreResult]:
+        """Scores photos in their order, two batches decoded ahead; memory does not grow with their number.
+
+        Args:
+            photos: one or several, see `score`.
+            batch_size: photos computed together, see `pass_size`.
+            inspect: called, in the threads that decode, with each photo's pixels as they are and as the model's screen
+                shows them (`photos.resize.shrink`); the result has what it returned.
+            sampling: mosaics to score each photo by, too.
+            cached: called with each photo in these threads; the result of a photo that need not be scored, or None.
+            max_pixels: a file of more pixels is not decoded, and has that for its reason.
+
+        Yields:
+            A result for each photo. One that cannot be read has its reason and stops no other.
+
+        Raises:
+            ImageError: what is given is neither a photo nor a list of photos.
+            UserError: the batch size is below 1, or the model draws no mosaics.
+        """
+        photos = decode.list_photos(photos)
+        step, preparation = self._step, self.config.preparation
+        if sampling:
+            step = make_judge_step(self.config, self.compute_dtype, self.mesh, sampling)
+            preparation = dataclasses.replace(preparation, cuts=self.config.stored_cuts)
+        if not photos:
+            return
+        size = pass_size(self.mesh, len(photos), batch_size)
+        running: deque[tuple[list[tuple[Any, _Loaded]], Judgements | None]] = deque()
+        waiting: deque[Future[_Loaded]] = deque()
+
+        def load(photo: Any) -> _Loaded:
+            result = cached(photo) if cached else None
+            if result is not None:  # perhaps of a run with another rate of false alarms
+                result = dataclasses.replace(result, faults=name_faults(result.faults, self._thresholds))
+            if result is not None and inspect is None:
+                return _Loaded(result, None)
+            try:
+                opened = decode.open_photo(photo, max_pixels=max_pixels)
+            except ImageError as error:
+                return _Loaded(ScoreResult(photo, None, str(error)), None)
+            screen = shrink(opened.pixels, self.config.screen_side)  # once: of a large photo it takes most of the time
+            prepared = None if result else preparation.make(opened.pixels, screen)
+            seen = inspect and inspect(opened.pixels, screen)
+            sketch = make_sketch(screen).pack()
+            return _Loaded(result, prepared, opened.pixels.shape[:2], opened.warning, seen, opened.capture, sketch)
+
+        def finish() -> Iterator[ScoreResult]:
+            rows, judgements = running.popleft()
+            results = iter(()) if judgements is None else self._results(judgements)
+            for photo, loaded in rows:
+                result = loaded.result or next(results).warned(loaded.warning)
+                if loaded.size:
+                    height, width = loaded.size
+                    result = dataclasses.replace(
+                        result, height=height, width=width, capture=loaded.capture, sketch=loaded.sketch
+                    )
+                yield dataclasses.replace(result, image=photo, inspected=loaded.inspected)
+
+        with ThreadPoolExecutor(available_cpus()) as pool:
+            position = 0
+            try:
+                while position < len(photos):
+                    ahead = min(len(photos), position + 3 * size)
+                    waiting.extend(pool.submit(load, photo) for photo in photos[position + len(waiting) : ahead])
+                    rows: list[tuple[Any, _Loaded]] = []
+                    ready: list[Prepared] = []
+                    while waiting and len(ready) < size:
+                        loaded = waiting.popleft().result()
+                        rows.append((photos[position], loaded))
+                        ready += [loaded.prepared] if loaded.prepared else []
+                        position += 1
+                    running.append((rows, self._dispatch(step, ready, size) if ready else None))
+                    if len(running) > 1:  # the device works on the newest batch while the one before is read back
+                        yield from finish()
+                while running:
+                    yield from finish()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def score(self, photos: Any, *, batch_size: int | None = None) -> Float[np.ndarray, " n"]:
+        """Scores photos: paths, uint8 arrays [height, width, 3] in RGB, or Pillow images; one or several of them.
+
+        Returns:
+            float32 scores, one for each photo; of a single photo an array of length 1.
+
+        Raises:
+            ImageError: names the first photo that cannot be read; `stream` goes on instead.
+            ImageError: what is given is neither a photo nor a list of photos.
+        """
+        scores = []
+        for position, result in enumerate(self.stream(photos, batch_size=batch_size)):
+            if result.score is None:
+                raise ImageError(f"{_name(result.image, position)}: {result.error}")
+            scores.append(result.score)
+        return np.array(scores, np.float32)
+
+    def embed(self, photos: Any, *, batch_size: int | None = None) -> Float[np.ndarray, "photos features"]:
+        """Computes what the head sees of photos, for heads, searches and selections of one's own.
+
+        Args:
+            photos: one or several, see `score`.
+            batch_size: photos computed together, see `pass_size`.
+
+        Returns:
+            float32. The first half is of the global view, the second of the mosaics, averaged; each half has the class
+            tokens, after the last norm, of `config.readout_blocks` one after the other. The packaged model's are of
+            blocks 4, 6 and 8, 384 numbers each: 2304.
+
+        Raises:
+            ImageError: names the first photo that cannot be read.
+            UserError: the model is the paper's, whose head sees something else.
+        """
+        rows = list(self.stream_features(photos, batch_size=batch_size))
+        return np.stack(rows) if rows else np.empty((0, 2 * self.config.feature_dim), np.float32)
+
+    def stream_features(
+        self, photos: Any, *, batch_size: int | None = None
+    ) -> Iterator[Float[np.ndarray, " features"]]:
+        """Computes the same photo by photo, the next batch decoded ahead; memory does not grow with their number.
+
+        Args:
+            photos: see `embed`.
+            batch_size: see `embed`.
+
+        Yields:
+            The features of each photo, in their order.
+
+        Raises:
+            ImageError: see `embed`.
+            UserError: see `embed`.
+        """
+        if self.config.kind != "vtiqa":
+            raise UserError("the paper's model has no features to give: its head sees regions that a gradient selects")
+        listed = decode.list_photos(photos)
+        size = pass_size(self.mesh, max(1, len(listed)), batch_size)
+        step = make_feature_step(self.config, self.compute_dtype, self.mesh)
+        preparation = dataclasses.replace(self.config.preparation, native=None)
+
+        def load(position: int) -> Prepared:
+            try:
+                pixels = decode.open_photo(listed[position]).pixels
+            except ImageError as error:
+                raise ImageError(f"{_name(listed[position], position)}: {error}") from error
+            return preparation.make(pixels, shrink(pixels, self.config.screen_side))
+
+        with ThreadPoolExecutor(available_cpus()) as pool:
+            positions = range(len(listed))
+            loading = [pool.submit(load, position) for position in positions[:size]]
+            computing: deque[Array] = deque()
+            for start in positions[::size]:
+                ready = [future.result() for future in loading]
+                loading = [pool.submit(load, position) for position in positions[start + size : start + 2 * size]]
+                computing.append(self._dispatch(step, ready, size)["features"][: len(ready)])
+                if len(computing) > 1:  # the device works on the newest batch while the one before is read back
+                    yield from np.asarray(computing.popleft())
+            for features in computing:
+                yield from np.asarray(features)
+
+    def explain(self, photo: Any) -> QualityMap:
+        """Maps where a photo is bad: its score with the local view cut from one region alone, region by region.
+
+        Takes as long as two dozen scores.
+
+        Args:
+            photo: see `score`.
+
+        Raises:
+            ImageError: it cannot be read.
+            UserError: the model is the paper's, which selects regions itself.
+        """
+        pixels = decode.open_photo(photo).pixels
+        return dataclasses.replace(self.explain_pixels(pixels), photo=pixels)
+
+    def explain_pixels(self, pixels: Rgb) -> QualityMap:
+        """Makes the map of `explain` by a photo's pixels; it does not keep them.
+
+        Raises:
+            UserError: the model is the paper's, which selects regions itself.
+        """
+        if self.config.kind != "vtiqa":
+            raise UserError("the paper's model selects its regions itself; maps are made by a VT-IQA as released")
+        pair = prepare(pixels, self.config.screen_side, self.config.stored_cuts)
+        return make_quality_map(pair, self._params, self.config, self.scale, self.compute_dtype)
+
+    def explain_detail(
+        self, photo: Any, *, at: tuple[float, float] | None = None, arrangement: Arrangement = "tiles"
+    ) -> DetailMap:
+        """Maps where a photo is sharp, clean and real at its own pixels, and where it is not.
+
+        Args:
+            photo: see `score`.
+            at: a point, as shares of the photo's height and width: the map is of the region around it, at 1:1. When not
+                given it is of the whole photo, shrunk by four; a small photo by less.
+            arrangement: see `detail_map.make_detail_map`.
+
+        Raises:
+            ImageError: it cannot be read.
+            UserError: the model has no detail, the photo is smaller than a place, or the point is not in it.
+        """
+        pixels = decode.open_photo(photo).pixels
+        screen = shrink(pixels, self.config.screen_side)
+        found = self.explain_detail_pixels(pixels, screen, at=at, arrangement=arrangement)
+        return dataclasses.replace(found, photo=pixels)
+
+    def explain_detail_pixels(
+        self,
+        pixels: Rgb,
+        screen: Resized,
+        *,
+        at: tuple[float, float] | None = None,
+        side: int | None = None,
+        arrangement: Arrangement = "tiles",
+    ) -> DetailMap:
+        """Makes the map of `explain_detail` by a photo's pixels; it does not keep them.
+
+        Args:
+            pixels: the photo.
+            screen: the same as `photos.resize.shrink` leaves it for the model.
+            at: see `explain_detail`.
+            side: of the square around the point, pixels.
+            arrangement: see `explain_detail`.
+
+        Raises:
+            UserError: see `explain_detail`.
+        """
+        region = self._region(pixels, at, side)
+        return make_detail_map(
+            pixels, screen, self._params, self.config, self.compute_dtype, region=region, arrangement=arrangement
+        )
+
+    def explain_reason(self, photo: Any, reason: str, *, at: tuple[float, float] | None = None) -> FaultMap:
+        """Maps where in a photo a fault is, at its own pixels.
+
+        Args:
+            photo: see `score`.
+            reason: the fault, by its name, in words, or as people call it: "noise", "motion blur"; see `find_fault`.
+            at: see `explain_detail`.
+
+        Raises:
+            ImageError: it cannot be read.
+            UserError: the model names no reasons; there is no such fault, or it is of the whole photo, as too little
+                light is; the photo is smaller than a place, or the point is not in it.
+        """
+        pixels = decode.open_photo(photo).pixels
+        screen = shrink(pixels, self.config.screen_side)
+        return dataclasses.replace(self.explain_reason_pixels(pixels, screen, reason, at=at), photo=pixels)
+
+    def explain_reason_pixels(
+        self, pixels: Rgb, screen: Resized, reason: str, *, at: tuple[float, float] | None = None
+    ) -> FaultMap:
+        """Makes the map of `explain_reason` by a photo's pixels; it does not keep them.
+
+        Args:
+            pixels: the photo.
+            screen: the same as `photos.resize.shrink` leaves it for the model.
+            reason: see `explain_reason`.
+            at: see `explain_detail`.
+
+        Raises:
+            UserError: see `explain_reason`.
+        """
+        region = self._region(pixels, at)
+        fault = find_fault(reason)
+        return make_fault_map(pixels, screen, self._params, self.config, self.compute_dtype, fault, region=region)
+
+    def _region(self, pixels: Rgb, at: tuple[float, float] | None, side: int | None = None) -> Region | None:
+        """Returns the square around a point, or nothing where there is no point."""
+        if at is None:
+            return None
+        check_point(at)
+        return Region.around(pixels, *at, side or ZOOM_TILES * self.config.view_size)
+
+    def table(self, photos: Any, *, sampling: MosaicSampling | None = None) -> ScoreTable:
+        """Scores photos for a notebook, which shows a table with thumbnails; arguments as of `score` and `stream`."""
+        return ScoreTable(tuple(self.stream(photos, inspect=thumbnail, sampling=sampling)), self.scale)
+
+    def percentile(self, scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """Returns the share of training photos that a photo of this score is better than, in percent.
+
+        Raises:
+            UserError: the model does not say how training photos score.
+        """
+        if self.percentiles is None:
+            raise UserError("this model does not say how the photos it was trained on score")
+        below = np.interp(scores, self.percentiles, np.arange(101.0))
+        return below if self.scale.higher_is_better else 100 - below
+
+    def score_store(
+        self, store: ImageStore, rows: Int[np.ndarray, " rows"], *, batch_size: int | None = None
+    ) -> Float[np.ndarray, " rows"]:
+        """Scores stored photos, see `score_store`; the store has this scorer's devices."""
+        step = make_score_step(self.config, self.compute_dtype, self.mesh)
+        return score_store(step, self._params, store, rows, batch_size)
