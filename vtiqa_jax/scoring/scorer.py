@@ -26,9 +26,9 @@ from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.compute_dtype import ComputeDtype
 from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.false_alarms import DEFAULT_RATE, choose_thresholds
+from vtiqa_jax.models.faults import NATIVE_FAULTS
 from vtiqa_jax.models.fingerprint import fingerprint, identify
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.reasons import NATIVE_FAULTS
 from vtiqa_jax.models.vit import select_implementation
 from vtiqa_jax.photos import decode, formats
 from vtiqa_jax.photos.capture import Capture
