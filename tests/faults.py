@@ -146,7 +146,7 @@ FAULTS = (
     ),
     Fault(
         "a score is compared with what people said, not with scores",
-        "vtiqa_jax/scoring/scorer.py",
+        "vtiqa_jax/results/interpreter.py",
         'np.array(known["scores"])',
         'np.array(known["labels"])',
         "tests/test_run.py::test_the_best_epochs_model_is_kept",
@@ -815,7 +815,7 @@ FAULTS = (
     ),
     Fault(
         "photographs get the warning",
-        "vtiqa_jax/scoring/scorer.py",
+        "vtiqa_jax/results/interpreter.py",
         "NO_PHOTOGRAPH if novelty > 0 else None",
         "NO_PHOTOGRAPH if novelty < 0 else None",
         "tests/test_novelty.py::test_what_is_no_photograph_is_scored_with_a_warning",
@@ -1353,7 +1353,7 @@ FAULTS = (
     ),
     Fault(
         "a score that is NaN is returned as a score",
-        "vtiqa_jax/scoring/scorer.py",
+        "vtiqa_jax/results/interpreter.py",
         "if not np.isfinite([score, *draws, *strengths, *sureness]).all() or",
         "if np.isinf([score, *draws, *strengths, *sureness]).any() or",
         "tests/test_scoring.py::test_a_score_that_is_no_number_is_a_failure",
@@ -1368,14 +1368,14 @@ FAULTS = (
     ),
     Fault(
         "a photo without structure is out of focus",
-        "vtiqa_jax/scoring/scorer.py",
+        "vtiqa_jax/results/interpreter.py",
         "faults = [fault for fault in faults if fault.name not in NATIVE_FAULTS]",
         "pass",
         "tests/test_named_faults.py::test_of_a_photo_without_structure_only_light_and_colour_are_told",
     ),
     Fault(
         "what is no photograph has reasons",
-        "vtiqa_jax/scoring/scorer.py",
+        "vtiqa_jax/results/interpreter.py",
         "faults=() if novelty > 0 else name_faults(",
         "faults=name_faults(",
         "tests/test_named_faults.py::test_what_is_no_photograph_has_no_faults",
@@ -1383,7 +1383,7 @@ FAULTS = (
     Fault(
         "a cache tells the reasons of another rate of false alarms",
         "vtiqa_jax/scoring/scorer.py",
-        "result = dataclasses.replace(result, faults=name_faults(result.faults, self._thresholds))",
+        "result = dataclasses.replace(result, faults=name_faults(result.faults, self._interpreter.thresholds))",
         "pass",
         "tests/test_named_faults.py::test_another_rate_computes_nothing_again",
     ),
@@ -1403,7 +1403,7 @@ FAULTS = (
     ),
     Fault(
         "the terminal tells slight faults",
-        "vtiqa_jax/commands/display.py",
+        "vtiqa_jax/results/lines.py",
         ' if fault.level != "slight"]',
         "]",
         "tests/test_named_faults.py::test_the_terminal_is_told_what_is_plain",
@@ -1781,7 +1781,7 @@ FAULTS = (
     ),
     Fault(
         "scores above those of the training photos are not marked",
-        "vtiqa_jax/scoring/scorer.py",
+        "vtiqa_jax/results/interpreter.py",
         'above = "above" if score > self.percentiles[-1] else None',
         "above = None",
         "tests/test_spread.py::test_scores_beyond_the_training_photos_are_marked",

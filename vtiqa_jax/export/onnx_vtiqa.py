@@ -22,8 +22,8 @@ from vtiqa_jax.models.params import Params
 from vtiqa_jax.photos.resize import CUBIC_A
 
 Inputs = Literal["photos", "prepared", "stored", "regions"]
-"""Photos of one size; what `ModelConfig.preparation` makes of photos; photos in both stored sizes; one photo and regions
-of it."""
+"""Photos of one size; what `ModelConfig.preparation` makes of them; photos in both stored sizes; a photo and regions of
+it."""
 PILLOW_CUBIC_A = -0.5
 
 Indices = Int[np.ndarray, " size"]
@@ -203,18 +203,18 @@ def _features_of_regions(op: Graph, config: ModelConfig, features: Value) -> tup
     return op.Expand(whole, op.Shape(local)), local
 
 
-def _input_shapes(config: ModelConfig, inputs: Inputs) -> dict[str, tuple[type[np.generic], tuple[str | int, ...]]]:
+def _input_shapes(config: ModelConfig, inputs: Inputs) -> Mapping[str, tuple[type[np.generic], tuple[str | int, ...]]]:
     """Type and shape of each input."""
     if inputs == "photos":
         return {"photos": (np.uint8, ("batch", "height", "width", 3))}
     if inputs == "prepared":
         size = config.view_size
-        shapes = {"views": (np.uint8, (1 + config.eval_mosaics, "batch", size, size, 3))}
+        cut = {"views": (np.uint8, (1 + config.eval_mosaics, "batch", size, size, 3))}
         if not config.native:
-            return shapes
+            return cut
         (scales, *view), (_, places) = config.native.shapes
         native = {"native": (np.uint8, (scales, "batch", *view)), "structure": (np.float32, (scales, "batch", places))}
-        return shapes | native
+        return cut | native
     if inputs == "regions":
         return {"photos": (np.uint8, (1, "height", "width", 3)), "corners": (np.int32, ("regions", 2))}
     sides = {"global_images": config.global_resize, "local_images": config.local_resize}

@@ -9,7 +9,8 @@ from numpy import ndarray as Array
 from PIL import Image
 from PIL.AvifImagePlugin import AvifImageFile
 
-from vtiqa_jax.photos import boxes, colour, formats, hdr, opencv
+from vtiqa_jax.errors import ImageError
+from vtiqa_jax.photos import boxes, colour, formats, hdr, stored
 from vtiqa_jax.photos.headers import Format
 from vtiqa_jax.photos.orientation import turn
 from vtiqa_jax.photos.resize import Rgb
@@ -19,9 +20,15 @@ ROWS = 1024
 
 
 def decode(data: bytes, kind: Format) -> Rgb | None:
-    """Decodes the primary picture of an AVIF or HEIC file, of a sequence the first, in sRGB; None if it is damaged."""
+    """Decodes the primary picture of an AVIF or HEIC file, of a sequence the first, in sRGB; None if it is damaged.
+
+    Raises:
+        ImageError: it needs a package, or more bits, that are not there.
+    """
     try:
         return _decode_avif(data) if kind == "AVIF" else _decode_heic(data)
+    except ImageError:
+        raise
     except Exception:  # they raise whatever comes to them on damaged files
         return None
 
@@ -41,7 +48,7 @@ def _decode_avif(data: bytes) -> Rgb | None:
     image = AvifImageFile(io.BytesIO(data))
     orientation = image.getexif().get(0x0112, 1)  # Pillow puts the turns of the container there, too
     if coding.code_points is not None and coding.code_points.is_hdr and coding.bits > 8:
-        deep = opencv.decode_deep(data)  # 8 bits of them would show as steps
+        deep = stored.decode_deep(data, "AVIF")  # 8 bits of them would show as steps
         if deep is None:
             return None
         pixels = deep << (16 - coding.bits)

@@ -1,11 +1,18 @@
-"""Pillow's images as RGB pixels, and the few kinds of file that Pillow reads better than OpenCV."""
+"""Pillow's images as RGB pixels, and files that Pillow reads."""
 
 import io
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.ImageFile import ImageFile
+from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.PpmImagePlugin import PpmImageFile
 from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
 from vtiqa_jax.errors import ImageError
 from vtiqa_jax.photos import colour
@@ -14,6 +21,17 @@ from vtiqa_jax.photos.resize import Rgb
 
 CONVERTED = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV"))
 """Modes that Pillow itself turns into RGB rightly, dropping transparency."""
+FILES: dict[Format, type[ImageFile]] = {
+    "BMP": BmpImageFile,
+    "GIF": GifImageFile,
+    "JPEG": JpegImageFile,
+    "JPEG 2000": Jpeg2KImageFile,
+    "PNG": PngImageFile,
+    "PNM": PpmImageFile,
+    "TIFF": TiffImageFile,
+    "WebP": WebPImageFile,
+}
+"""Not by `Image.open`, which has a limit of its own to the number of pixels."""
 
 
 def to_rgb(image: Image.Image) -> Rgb:
@@ -56,4 +74,19 @@ def decode(data: bytes, kind: Format) -> Rgb | None:
         image = JpegImageFile(io.BytesIO(data))
         return to_rgb(image) if image.mode == "CMYK" else None
     except Exception:  # mostly OSError; damaged files make it raise others
+        return None
+
+
+def decode_stored(data: bytes, kind: Format) -> Rgb | None:
+    """Decodes a file to the RGB that it holds, 16 bits cut to 8, without regard to profiles, as OpenCV does.
+
+    It is not turned upright but for TIFF. None for what Pillow does not read.
+    """
+    try:
+        image = FILES[kind](io.BytesIO(data))
+        image.load()
+        if image.mode.startswith("I"):
+            return _cut_to_8(image)
+        return np.asarray(image.convert("RGB")) if image.mode in CONVERTED else None
+    except Exception:  # see `decode`
         return None
