@@ -1695,14 +1695,14 @@ FAULTS = (
     # ---- the commands ----
     Fault(
         "a person's mistake ends in a traceback",
-        "vtiqa_jax/cli.py",
+        "vtiqa_jax/exits.py",
         "except (UserError, Terminated) as error:",
         "except Terminated as error:",
         "tests/test_cli.py::test_an_exception_is_one_line_and_a_status",
     ),
     Fault(
         "a person's mistake ends with the exit status of an unreadable photo",
-        "vtiqa_jax/cli.py",
+        "vtiqa_jax/exits.py",
         "status, told = 2 if isinstance(error, UserError) else 143, str(error)",
         "status, told = 1 if isinstance(error, UserError) else 143, str(error)",
         "tests/test_cli.py::test_an_exception_is_one_line_and_a_status",

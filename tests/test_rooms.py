@@ -10,8 +10,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "vtiqa_jax"
 OTHERS = tuple(PACKAGE.parent / name for name in ("benchmarks", "experiments", "convert"))
 FLOORS = (
-    {"errors"},
-    {"atomic", "compile_cache", "cpus", "own_code", "sharding", "terminal"},
+    {"distribution", "errors"},
+    {"atomic", "compile_cache", "cpus", "exits", "own_code", "sharding", "terminal"},
     {"photos"},
     {"models"},
     {"data", "results"},

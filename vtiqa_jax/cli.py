@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import difflib
-import errno
 import functools
 import importlib.metadata
 import inspect
@@ -22,19 +21,15 @@ from typing import Annotated, Any, Literal, NoReturn
 import tyro
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructTypeInfo
 
-from vtiqa_jax import compile_cache, terminal
+from vtiqa_jax import compile_cache, exits, terminal
 from vtiqa_jax.cpus import available_cpus
-from vtiqa_jax.errors import Terminated, UserError
+from vtiqa_jax.errors import UserError
 from vtiqa_jax.own_code import load_class
 
 OPEN_CHOICES = {"recipe": "vtiqa_jax.training.recipe:Recipe"}
 """Options that also take a class of a person's own, and what it must be a subclass of."""
 OWN = "own"
 """What tyro calls it."""
-
-DISK = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST,
-        errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EBUSY}  # fmt: skip
-"""What is wrong with a person's disk or folder, not with the program."""
 
 TOLD = {
     r"Missing value for argument '(.*?)'": "{0} needs a value{see}",
@@ -66,11 +61,7 @@ def run(
     default: str = "",
     arguments: Sequence[str] | None = None,
 ) -> NoReturn:
-    """Runs the subcommand that the command line names and exits.
-
-    The exit status is what the function returns (None is 0); 2 for bad arguments and for a `UserError`, which is
-    printed as one line, as is a full or forbidden disk; 130 when interrupted; 141 when nobody reads on; 143 when
-    terminated.
+    """Runs the subcommand that the command line names and exits, see `exits.run`; 2 for bad arguments.
 
     Args:
         subcommands: as in a `Group`.
@@ -85,25 +76,8 @@ def run(
     terminal.accept_any_text()
     # Without a home, matplotlib keeps its list of fonts in a temporary folder, and says so at length.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    try:
-        words = sys.argv[1:] if arguments is None else list(arguments)
-        call = parse(Group(subcommands, description or "", default), program, words)
-        status, told = call() or 0, ""
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read the output, `head` say, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status, told = 141, ""
-    except OSError as error:
-        if error.errno not in DISK:
-            raise
-        status, told = 2, f"{error.filename or 'the disk'}: {error.strerror}"
-    except (UserError, Terminated) as error:
-        status, told = 2 if isinstance(error, UserError) else 143, str(error)
-    except KeyboardInterrupt:
-        status, told = 130, "interrupted"
-    if told:
-        print(f"{program}: {told}", file=sys.stderr)
-    sys.exit(status)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    exits.run(lambda: parse(Group(subcommands, description or "", default), program, words)(), program)
 
 
 def parse(group: Group, program: str, words: list[str]) -> Callable[[], int | None]:

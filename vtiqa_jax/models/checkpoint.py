@@ -88,10 +88,8 @@ def from_metadata(metadata: Any, params: Params, kind: type[ModelConfig] = Model
         if metadata["format"] not in (FORMAT, OLD_FORMAT):
             raise ValueError(f"its format is {metadata['format']!r}, this version reads {FORMAT!r}")
         fields: dict[Any, Any] = {OLD_FIELDS.get(name, name): value for name, value in metadata["config"].items()}
-        for name in ("readout_blocks", "native_factors", "native_blocks"):
-            fields[name] = tuple(fields.get(name, ()))  # JSON has lists
         scale = LabelScale(**metadata["scale"]) if metadata["scale"] else None
-        return Checkpoint(kind(**fields), params, scale, metadata["source"])
+        return Checkpoint(kind.from_json(fields), params, scale, metadata["source"])
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"its metadata is not of a model of this project ({error})") from error
 

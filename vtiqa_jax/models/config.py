@@ -1,7 +1,8 @@
 """Which model, its sizes, and the label scale of its scores. Nothing here computes: it is read without JAX."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from vtiqa_jax.photos import cuts
 from vtiqa_jax.photos.native import NativeViews
@@ -62,6 +63,12 @@ class ModelConfig:
     """Whether it then also says how far single opinions are apart."""
     taste: bool = False
     """Whether scores are one person's and not people's, see `Taste`."""
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        """Makes a config of what `dataclasses.asdict` and JSON made of one: JSON has lists."""
+        lists = {name: tuple(fields.get(name, ())) for name in ("readout_blocks", "native_factors", "native_blocks")}
+        return cls(**{**fields, **lists})
 
     def __post_init__(self) -> None:
         rising = (

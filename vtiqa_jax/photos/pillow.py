@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image, ImageOps
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
@@ -77,6 +78,12 @@ def decode(data: bytes, kind: Format) -> Rgb | None:
         return None
 
 
+def _from_cmyk(inks: UInt8[np.ndarray, "height width 4"]) -> Rgb:
+    """Takes ink from white as OpenCV rounds it; Pillow has other levels by one."""
+    paper = 255 - inks[:, :, 3:].astype(np.uint16)
+    return (paper - (inks[:, :, :3] * paper >> 8)).astype(np.uint8)
+
+
 def decode_stored(data: bytes, kind: Format) -> Rgb | None:
     """Decodes a file to the RGB that it holds, 16 bits cut to 8, without regard to profiles, as OpenCV does.
 
@@ -87,6 +94,8 @@ def decode_stored(data: bytes, kind: Format) -> Rgb | None:
         image.load()
         if image.mode.startswith("I"):
             return _cut_to_8(image)
+        if image.mode == "CMYK":
+            return _from_cmyk(np.asarray(image))
         return np.asarray(image.convert("RGB")) if image.mode in CONVERTED else None
     except Exception:  # see `decode`
         return None
