@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 from vtiqa_jax.photos import cuts
 from vtiqa_jax.photos.native import NativeViews
@@ -65,7 +65,7 @@ class ModelConfig:
     """Whether scores are one person's and not people's, see `Taste`."""
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+    def from_json(cls, fields: Mapping[str, Any]) -> "ModelConfig":
         """Makes a config of what `dataclasses.asdict` and JSON made of one: JSON has lists."""
         lists = {name: tuple(fields.get(name, ())) for name in ("readout_blocks", "native_factors", "native_blocks")}
         return cls(**{**fields, **lists})

@@ -1,7 +1,7 @@
 """Pixels as they are stored in a file: by OpenCV, whose JPEG decoder is part of the published model, or by Pillow.
 
-Pillow is for vtiqa-onnx, which comes without `opencv.py`. Both decode to the same pixels (docs/light.md says of which
-files not).
+Pillow is for vtiqa-onnx, which comes without `opencv.py`. Both decode to the same pixels but for 16-bit TIFFs, which
+OpenCV rounds to 8 bits and Pillow cuts.
 """
 
 from importlib.util import find_spec

@@ -28,9 +28,16 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; see {self.prog} --help")
 
 
+class _Version(argparse.Action):
+    """Looks the version up when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        parser.exit(message=f"{DISTRIBUTION} {importlib.metadata.version(DISTRIBUTION)}\n")
+
+
 def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser = _Parser("vtiqa-onnx", description="Scores the quality of photos by ONNX Runtime.", allow_abbrev=False)
-    parser.add_argument("--version", action="version", version=_version())
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(required=True, metavar="score", dest="command")
     score = commands.add_parser(
         "score",
@@ -68,10 +75,6 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def _version() -> str:
-    return f"{DISTRIBUTION} {importlib.metadata.version(DISTRIBUTION)}"
-
-
 def run(words: Sequence[str]) -> int:
     """Does what a command line says.
 
@@ -94,17 +97,16 @@ def _score(asked: argparse.Namespace) -> int:
         raise UserError("--reasons are columns of a file: add --out FILE")
     from vtiqa_onnx import scorer  # not before the mistakes are told: it takes most of the start
 
-    model = scorer.load(
-        asked.model or scorer.PACKAGED, threads=asked.threads, device=asked.device, false_alarms=asked.false_alarms
-    )
+    model = scorer.load(asked.model, threads=asked.threads, device=asked.device, false_alarms=asked.false_alarms)
     batch_size = scorer.BATCH if asked.batch_size is None else asked.batch_size
     is_silent = asked.quiet or (out is not None and atomic.is_standard_output(out))
     columns = shown_columns(model.unknown)
     results: list[ScoreResult] = []
+    found = model.stream(photos, batch_size=batch_size, max_pixels=asked.max_pixels)
     with raise_on_sigterm(), quiet_decoders():
         if not is_silent:
             print(say_heading(columns, model.scale), flush=True)
-        for result in model.stream(photos, batch_size=batch_size, max_pixels=asked.max_pixels):
+        for result in found:
             results.append(result)
             if not is_silent:
                 print(say_line(result, columns), flush=True)

@@ -48,14 +48,19 @@ def _open_session(model: Path, threads: int | None, device: str) -> onnxruntime.
     """Opens a model on a device.
 
     Raises:
-        UserError: there is no such file or device, or ONNX Runtime does not read it.
+        UserError: there is no such file, device or number of threads, or ONNX Runtime does not read it.
     """
+    if threads is not None and threads < 1:
+        raise UserError(f"the threads must be at least 1, not {threads}")
     available = onnxruntime.get_available_providers()
     wanted = [provider for name, provider in PROVIDERS.items() if device in ("auto", name) and provider[0] in available]
     if not wanted:
         raise UserError(f'there is no device "{device}" here; ONNX Runtime has {", ".join(available)}')
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = available_cpus() if threads is None else threads
+    # Beside other work, or the decoding of photos, threads that spin, and blocks that wait for the slowest, lose time.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.dynamic_block_base", "4")
     options.log_severity_level = 4  # what is wrong is told by the exception
     try:
         # Its bytes, not its name: then it cannot refer to other files.
@@ -145,16 +150,18 @@ class Scorer:
             batch_size: photos computed together.
             max_pixels: a file of more pixels is not decoded, and has that for its reason.
 
-        Yields:
-            A result for each photo. One that cannot be read has its reason and stops no other.
+        Returns:
+            A result for each photo, as it is found. One that cannot be read has its reason and stops no other.
 
         Raises:
             ImageError: what is given is neither a photo nor a list of photos.
             UserError: the batch size is below 1.
         """
-        listed = decode.list_photos(photos)
         if batch_size < 1:
             raise UserError(f"the batch size must be at least 1, not {batch_size}")
+        return self._stream(decode.list_photos(photos), batch_size, max_pixels)
+
+    def _stream(self, listed: Sequence[Any], batch_size: int, max_pixels: int) -> Iterator[ScoreResult]:
         pool = ThreadPoolExecutor(available_cpus())
         waiting = deque(pool.submit(self._load, photo, max_pixels) for photo in listed[: 2 * batch_size])
         try:
@@ -197,11 +204,11 @@ class Scorer:
 
 
 def load(
-    model: str | Path = PACKAGED,
+    model: str | Path | None = None,
     *,
     threads: int | None = None,
     device: str = "auto",
     false_alarms: float = DEFAULT_RATE,
 ) -> Scorer:
     """A model ready to score photos: the packaged one, or a file. See `Scorer` for the arguments and what it raises."""
-    return Scorer(Path(model), threads=threads, device=device, false_alarms=false_alarms)
+    return Scorer(PACKAGED if model is None else Path(model), threads=threads, device=device, false_alarms=false_alarms)
