@@ -315,6 +315,27 @@ FAULTS = (
         "tests/test_images.py::test_every_kind_of_pixels_becomes_rgb",
     ),
     Fault(
+        "without OpenCV ink is taken from white as Pillow rounds it",
+        "vtiqa_jax/photos/pillow.py",
+        "            return _from_cmyk(np.asarray(image))",
+        "            return copy_rgb(image)",
+        "tests/test_stored.py::test_both_decode_to_the_same_pixels[JPEG, CMYK]",
+    ),
+    Fault(
+        "a matrix that was rounded before is rounded by another scale",
+        "vtiqa_jax/models/quantized.py",
+        "np.where(was_next, following, scales)",
+        "scales",
+        "tests/test_light.py::test_the_packaged_parameters_stay_as_they_are",
+    ),
+    Fault(
+        "vtiqa-onnx gives results of a batch to photos that could not be read",
+        "packages/vtiqa-onnx/vtiqa_onnx/scorer.py",
+        "            if photo.prepared is None:\n                yield photo.result\n                continue\n",
+        "",
+        "tests/test_light.py::test_results_come_in_order_whatever_the_batches",
+    ),
+    Fault(
         "photos of 16 bits are decoded to BGR",
         "vtiqa_jax/photos/opencv.py",
         "pixels[:, :, ::-1]",

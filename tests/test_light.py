@@ -31,7 +31,7 @@ from vtiqa_jax.data import demo
 from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.export import onnx_vtiqa
 from vtiqa_jax.export.card import make_card
-from vtiqa_jax.models import catalog
+from vtiqa_jax.models import catalog, quantized
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.params import Params
@@ -143,6 +143,16 @@ def test_results_come_in_order_whatever_the_batches(photos: Path) -> None:
     np.testing.assert_allclose(model.score(pixels), found[0][-1].score, atol=1e-5)
     with pytest.raises(ImageError, match=r"broken\.jpg: the JPEG is truncated"):
         model.score(listed)
+
+
+def test_the_packaged_parameters_stay_as_they_are() -> None:
+    made = catalog.load()
+    for name, array in made.params.items():
+        if quantized.is_quantized(name, made.config.depth):
+            kept = quantized.dequantize(*quantized.quantize(np.asarray(array)))
+        else:
+            kept = np.asarray(array).astype(np.float16)
+        np.testing.assert_array_equal(kept, array, err_msg=name)
 
 
 # ---- models of one's own ----

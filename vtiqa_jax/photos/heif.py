@@ -6,17 +6,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Integer
 from numpy import ndarray as Array
-from PIL import Image
 from PIL.AvifImagePlugin import AvifImageFile
 
 from vtiqa_jax.errors import ImageError
-from vtiqa_jax.photos import boxes, colour, formats, hdr, stored
+from vtiqa_jax.photos import boxes, colour, formats, hdr, pillow, stored
 from vtiqa_jax.photos.headers import Format
 from vtiqa_jax.photos.orientation import turn
 from vtiqa_jax.photos.resize import Rgb
-
-ROWS = 1024
-"""Rows that are copied at a time: all at once would be two more copies."""
 
 
 def decode(data: bytes, kind: Format) -> Rgb | None:
@@ -53,7 +49,7 @@ def _decode_avif(data: bytes) -> Rgb | None:
             return None
         pixels = deep << (16 - coding.bits)
     else:
-        pixels = _copy(image)
+        pixels = pillow.copy_rgb(image)
     return turn(_to_srgb(pixels, image.info.get("icc_profile") or b"", coding.code_points), orientation)
 
 
@@ -68,17 +64,8 @@ def _decode_heic(data: bytes) -> Rgb:
         deep = package.HeifFile(io.BytesIO(data), convert_hdr_to_8bit=False)
         pixels = np.asarray(deep)[:, :, :3]
     else:
-        pixels = _copy(file.to_pillow())
+        pixels = pillow.copy_rgb(file.to_pillow())
     return _to_srgb(pixels, file.info.get("icc_profile") or b"", points)
-
-
-def _copy(image: Image.Image) -> Rgb:
-    image = image if image.mode == "RGB" else image.convert("RGB")
-    pixels = np.empty((image.height, image.width, 3), np.uint8)
-    for top in range(0, image.height, ROWS):
-        strip = image.crop((0, top, image.width, min(top + ROWS, image.height)))
-        pixels[top : top + strip.height] = np.asarray(strip)
-    return pixels
 
 
 def _to_srgb(pixels: Integer[Array, "h w 3"], profile: bytes, points: hdr.CodePoints | None) -> Rgb:

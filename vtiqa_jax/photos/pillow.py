@@ -22,6 +22,8 @@ from vtiqa_jax.photos.resize import Rgb
 
 CONVERTED = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV"))
 """Modes that Pillow itself turns into RGB rightly, dropping transparency."""
+ROWS = 1024
+"""Rows that are copied at a time: all at once would be two more copies."""
 FILES: dict[Format, type[ImageFile]] = {
     "BMP": BmpImageFile,
     "GIF": GifImageFile,
@@ -54,6 +56,16 @@ def to_rgb(image: Image.Image) -> Rgb:
     if image.mode not in CONVERTED:
         raise ImageError(f"a Pillow image of mode {image.mode} does not say which of its numbers is white: convert it")
     return colour.to_srgb(np.asarray(image.convert("RGB")), profile)
+
+
+def copy_rgb(image: Image.Image) -> Rgb:
+    """Returns the pixels of an image, without its transparency."""
+    image = image if image.mode == "RGB" else image.convert("RGB")
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, ROWS):
+        strip = image.crop((0, top, image.width, min(top + ROWS, image.height)))
+        pixels[top : top + strip.height] = np.asarray(strip)
+    return pixels
 
 
 def _cut_to_8(image: Image.Image) -> Rgb:
@@ -96,6 +108,6 @@ def decode_stored(data: bytes, kind: Format) -> Rgb | None:
             return _cut_to_8(image)
         if image.mode == "CMYK":
             return _from_cmyk(np.asarray(image))
-        return np.asarray(image.convert("RGB")) if image.mode in CONVERTED else None
+        return copy_rgb(image) if image.mode in CONVERTED else None
     except Exception:  # see `decode`
         return None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from vtiqa_jax import atomic
-from vtiqa_jax.commands.photos import find_photos
+from vtiqa_jax.commands.photos import WHAT_TO_DO, find_photos
 from vtiqa_jax.commands.sigterm import raise_on_sigterm
 from vtiqa_jax.distribution import DISTRIBUTION
 from vtiqa_jax.errors import UserError
@@ -88,7 +88,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def _score(asked: argparse.Namespace) -> int:
-    photos = find_photos(asked.paths)
+    photos = find_photos(asked.paths, what_to_do=WHAT_TO_DO)
     out: Path | None = asked.out
     ending = "" if out is None else score_files.check_writable(out)
     if out is not None and out.is_file() and any(photo.exists() and out.samefile(photo) for photo in photos):
