@@ -25,7 +25,8 @@ from typing import Annotated
 import tyro
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-COPIED = ("vtiqa_jax", "tests", "experiments", "convert", "train.py", "eval.py", "pyproject.toml")
+COPIED = ("vtiqa_jax", "tests", "experiments", "convert", "packages", "train.py", "eval.py", "pyproject.toml",
+          "LICENSE", "NOTICE")  # fmt: skip
 LEFT_OUT = ("__pycache__", ".pytest_cache", ".hypothesis", ".ruff_cache")
 TIMEOUT = 900
 """Seconds that the test of one fault may take. A test that hangs has found nothing."""
