@@ -36,7 +36,8 @@ from vtiqa_jax.models.params import Params, init_params, merge_params
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.metadata import is_as_taken
 from vtiqa_jax.photos.stderr import quiet_decoders
-from vtiqa_jax.scoring.scorer import NO_PHOTOGRAPH, Scorer
+from vtiqa_jax.results.interpreter import NO_PHOTOGRAPH
+from vtiqa_jax.scoring.scorer import Scorer
 
 
 @pytest.fixture

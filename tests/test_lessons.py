@@ -23,8 +23,9 @@ from vtiqa_jax.heads.reasons import ordinal_loss
 from vtiqa_jax.heads.seen import Seen, SeenCache
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.config import LabelScale, tiny_config
+from vtiqa_jax.models.faults import FALSE_ALARMS, FAULTS
 from vtiqa_jax.models.params import init_params
-from vtiqa_jax.models.reasons import FALSE_ALARMS, FAULTS, TONES
+from vtiqa_jax.models.reasons import TONES
 
 NAMES = ("large.jpg", "judged_large.jpg", "judged.jpg", "broken.jpg", "scored.jpg")
 

@@ -22,8 +22,9 @@ from vtiqa_jax.heads.reasons import fit_reasons, ordinal_loss, weigh_errors
 from vtiqa_jax.heads.seen import Seen, SeenCache, see_versions
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.config import LabelScale, ModelConfig, tiny_config
+from vtiqa_jax.models.faults import FALSE_ALARMS, FAULTS
 from vtiqa_jax.models.params import init_params
-from vtiqa_jax.models.reasons import FALSE_ALARMS, FAULTS, TONES, ReasonsHead, measure_tones
+from vtiqa_jax.models.reasons import TONES, ReasonsHead, measure_tones
 
 HEIGHT, WIDTH = 96, 128
 

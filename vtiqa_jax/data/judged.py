@@ -9,7 +9,8 @@ from jaxtyping import Float
 
 from vtiqa_jax.data.csv_table import read_table, refuse
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.models.reasons import FAULTS, LEVELS
+from vtiqa_jax.models.faults import FAULTS
+from vtiqa_jax.models.reasons import LEVELS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.heads.faulty import Faulty, make_faulty
 from vtiqa_jax.heads.seen import Seen, SeenCache
-from vtiqa_jax.models.reasons import FAULTS
+from vtiqa_jax.models.faults import FAULTS
 from vtiqa_jax.photos import headers
 from vtiqa_jax.photos.decode import decode
 

@@ -22,8 +22,9 @@ from vtiqa_jax.heads.seen import Seen, SeenCache
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.adapt import without_novelty
 from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.faults import FAULTS
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.reasons import FAULTS, LEVELS
+from vtiqa_jax.models.reasons import LEVELS
 from vtiqa_jax.models.vtiqa import VTIQA
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import Rgb

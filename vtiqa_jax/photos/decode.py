@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vtiqa_jax.errors import ImageError
-from vtiqa_jax.photos import colour, damage, formats, hdr, headers, heif, limits, metadata, opencv, pillow, raw, tiff
+from vtiqa_jax.photos import colour, damage, formats, hdr, headers, heif, limits, metadata, pillow, raw, stored, tiff
 from vtiqa_jax.photos.capture import Capture, read_capture, read_exif
 from vtiqa_jax.photos.orientation import turn
 from vtiqa_jax.photos.resize import Rgb
@@ -98,7 +98,7 @@ def _decode(data: bytes, kind: headers.Format) -> Rgb | None:
         return pixels
     points = None if known.code_points is None or known.code_points.is_srgb else known.code_points
     is_deep = points is not None or known.bits < 16
-    pixels = opencv.decode_deep(data) if is_deep else opencv.decode(data)
+    pixels = stored.decode_deep(data, kind) if is_deep else stored.decode(data, kind)
     if pixels is None:
         return None
     if pixels.dtype == np.uint16 and known.bits < 16 and pixels.max() < 1 << known.bits:

@@ -11,6 +11,7 @@ from typing import Any
 
 from PIL import features
 
+from vtiqa_jax.distribution import DISTRIBUTION
 from vtiqa_jax.errors import ImageError
 
 
@@ -56,7 +57,7 @@ class Extra:
             ImageError: it is missing; names the extra.
         """
         if not self.is_installed:
-            raise ImageError(f"{self.photos} needs a package that is not there: install vtiqa-jax[{self.name}]")
+            raise ImageError(f"{self.photos} needs a package that is not there: install {DISTRIBUTION}[{self.name}]")
         try:
             return import_module(self.module)
         except ImportError as error:
