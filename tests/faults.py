@@ -2411,6 +2411,20 @@ FAULTS = (
         "tests/test_lessons.py::test_a_photo_judged_by_eye_is_asked_about_by_a_head_that_did_not_learn_from_it",
     ),
     Fault(
+        "a head is asked about photographers that taught it",
+        "vtiqa_jax/heads/naming.py",
+        "return fold[sources]",
+        "return np.arange(len(sources)) % FOLDS",
+        "tests/test_lessons.py::test_photos_of_one_source_are_asked_about_together",
+    ),
+    Fault(
+        "small photos are taken for large ones",
+        "vtiqa_jax/heads/lessons.py",
+        ">= LARGE",
+        ">= LARGE // 4",
+        "tests/test_lessons.py::test_every_photo_counts_as_often_as_it_should_and_judged_ones_keep_their_numbers",
+    ),
+    Fault(
         "large photos have more false alarms than were asked for",
         "vtiqa_jax/heads/alarms.py",
         "int(rate * len(order))",

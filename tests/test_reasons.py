@@ -321,6 +321,16 @@ def test_judged_photos_are_read_with_their_weights(tmp_path: Path) -> None:
     assert read_judged(tmp_path / "judged.csv").weights.tolist() == [1.0]
 
 
+def test_judged_photos_of_one_folder_are_of_one_source(tmp_path: Path) -> None:
+    names = ("a.png", "ann/a.png", "ann/b.png", "bob/a.png")
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(a_photo(1)).save(tmp_path / name)
+    zeros = ",".join("0" * len(FAULTS))
+    (tmp_path / "judged.csv").write_text("\n".join([HEADER, *(f"{name},{zeros}" for name in names)]))
+    assert read_judged(tmp_path / "judged.csv").sources == ("a.png", "ann", "ann", "bob")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
