@@ -20,10 +20,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-import tyro
 from timing import device, versions
-from tyro.conf import Positional
 
+from vtiqa_jax import cli
 from vtiqa_jax.photos import files
 
 PLAIN = """
@@ -78,7 +77,7 @@ def largest_difference(ours: dict[str, dict[str, str]], theirs: dict[str, dict[s
     return float(np.max([np.inf if math.isnan(a) != math.isnan(b) else np.nan_to_num(abs(a - b)) for a, b in numbers]))
 
 
-def main(light: Positional[Path], plain: Positional[Path], photos: Positional[Path], rounds: int = 5) -> None:
+def main(light: Path, plain: Path, photos: Path, /, *, rounds: int = 5) -> None:
     """Prints the tables.
 
     Args:
@@ -117,4 +116,4 @@ def main(light: Positional[Path], plain: Positional[Path], photos: Positional[Pa
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    cli.run_script(main, description=__doc__)
