@@ -26,8 +26,8 @@ from vtiqa_jax.models.detail import (
 from vtiqa_jax.models.params import Params, abstract_model, init_params, merge_params
 from vtiqa_jax.models.views import normalize
 from vtiqa_jax.models.vtiqa import VTIQA
-from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling
 from vtiqa_jax.results.interpreter import NO_STRUCTURE as NOTHING_TO_JUDGE
+from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling
 from vtiqa_jax.scoring.scorer import Scorer
 
 FACTORS = (1, 2, 4, 8)
