@@ -215,5 +215,5 @@ def test_a_map_replaces_nothing_that_is_no_map(name: str, tmp_path: Path, comman
         (tmp_path / file).write_bytes(cv2.imencode(".png", np.full((40, 60, 3), 99, np.uint8))[1].tobytes())
     before = (tmp_path / name).read_bytes()
     status, _, error = command(__main__.main, "explain", tmp_path / "a.jpg", "--out", tmp_path)
-    assert status == 2 and "is there already and no map" in error
+    assert status == 2 and "exists and is not a map" in error
     assert (tmp_path / name).read_bytes() == before

@@ -67,7 +67,7 @@ def test_dmos_joined_with_mos(folder: Path, asked: list[tuple[Any, ...]], comman
     for wrong in ("elsewhere", "koniq10k"):
         status, _, error = command(program.main, "train", *given, "--lower-is-better", wrong)
         assert (status, error.count("\n")) == (2, 1)
-        assert f"--lower-is-better takes folders of one's own among the data sets, not {wrong!r}" in error
+        assert f"--lower-is-better takes your own folders among the data sets, not {wrong!r}" in error
 
 
 def test_a_part_of_ones_own_photos(folder: Path, asked: list[tuple[Any, ...]], command: Command) -> None:

@@ -163,7 +163,7 @@ def test_what_cannot_be_meant_is_told_in_one_line(
     folder: Path, model: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for arguments, reason in (
-        (("--undo",), "--undo is for --xmp: add it"),
+        (("--undo",), "--undo needs --xmp; add it"),
         (("--xmp-embed",), "--xmp-embed is for --xmp"),
         (("--stars", "folder"), "--stars is for --xmp"),
         (("--reject-worse-than", 2), "--reject-worse-than is for --xmp"),
@@ -177,5 +177,5 @@ def test_what_cannot_be_meant_is_told_in_one_line(
         assert reason in error
     monkeypatch.setattr(stars_command.atomic, "takes_files", lambda _: False)
     status, _, error = command(vtiqa.main, "score", folder, "--checkpoint", model, "--xmp")
-    assert status == 2 and f"{folder}: no sidecar can be written there" in error
+    assert status == 2 and f"{folder}: sidecars cannot be written there" in error
     assert not list(folder.glob("*.xmp"))

@@ -412,7 +412,7 @@ def test_photos_that_are_gone_or_broken_are_left_out_and_told(
     assert status == 0 and "38 marks" in said
     assert "2 marked photos are left out" in said and "03.png: No such file" in said and "07.png: not an image" in said
     status, _, wrong = command(__main__.main, *given[:2], "--out", out, "--force", "--checkpoint", start)
-    assert status == 2 and "of 40 marks 0 are of photos that can be read" in wrong and "--images DIR" in wrong
+    assert status == 2 and "only 0 of 40 marks can be read" in wrong and "--images DIR" in wrong
     assert (out / "sha256.json").is_file(), "what was there stays"
 
 
@@ -447,7 +447,7 @@ def test_mistakes_are_told_before_any_photo_is_read(
     for arguments, said in (
         (("tune", "--out", tmp_path / "mine"), "no marks are given"),
         (("tune", table, "--out", tmp_path / "there", "--checkpoint", start), "exists already"),
-        (("tune", table, "--out", tmp_path / "mine.npz"), "must not end in .npz"),
+        (("tune", table, "--out", tmp_path / "mine.npz"), "a tuned model is a folder"),
         (("tune", "--from-xmp", tmp_path / "no", "--out", tmp_path / "mine", "--checkpoint", start), "no such file"),
         (("tune", tmp_path / "no.csv", "--out", tmp_path / "mine", "--checkpoint", start), "cannot be read"),
         (("tune", table, "--out", tmp_path / "mine", "--checkpoint", tmp_path), "is not a checkpoint"),

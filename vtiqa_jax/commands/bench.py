@@ -64,11 +64,11 @@ def bench(
         batch_size: photos computed together; 4 at most on a CPU, and 64 on a GPU when not given.
     """
     if command is None and (lower_is_better or trained_on):
-        raise UserError("--lower-is-better and --trained-on are of a --command; a checkpoint says so itself")
+        raise UserError("--lower-is-better and --trained-on need --command; a checkpoint says both itself")
     if command is not None and checkpoint != "default":
-        raise UserError("--command and --checkpoint both score; give one of them")
+        raise UserError("--command and --checkpoint exclude each other; give one of them")
     if atomic.is_stream(out):
-        raise UserError("--out is a file: the scores of an interrupted run are kept beside it")
+        raise UserError("--out must be a file, as the scores of an interrupted run are kept beside it")
     files = _split_files(split_files)
     found = find_releases(folder)
     names = _choose_names(found, _list(only), files)
@@ -88,7 +88,7 @@ def bench(
         except UserError as error:
             print(f"left out: {error}", file=sys.stderr)
     if not parts:
-        raise UserError(f"none of the data sets in {folder} can be scored, for the reasons above")
+        raise UserError(f"none of the data sets in {folder} can be scored; the lines above say why")
     rows: dict[str, Row] = {}
     with raise_on_sigterm(), quiet_decoders(), open_part(out, contender.settings) as memory:
         results = _score(contender, [photo for chosen in parts.values() for photo in chosen.photos], memory)
@@ -98,7 +98,7 @@ def bench(
             except UserError as error:
                 print(f"left out: {error}", file=sys.stderr)
         if not rows:
-            raise UserError("no data set has two photos with a score")
+            raise UserError("no data set has two photos with a score; the lines above say why")
         content = {
             "format": FORMAT,
             "vtiqa_jax": importlib.metadata.version("vtiqa-jax"),
@@ -111,8 +111,8 @@ def bench(
     print(contender.name)
     print(format_table(rows))
     if all((row["srcc"] or 0) < 0 for row in rows.values()):
-        told = "if lower ones are better, add --lower-is-better" if command else "is the model's direction right?"
-        print(f"the scores run against people's on every data set: {told}", file=sys.stderr)
+        hint = "if lower scores are better, add --lower-is-better" if command else "is the model's direction right?"
+        print(f"on every data set the scores fall where people's scores rise: {hint}", file=sys.stderr)
     print(f"{out}: all figures, to post")
     return 1 if len(rows) < len(names) or any(row["failed"] for row in rows.values()) else 0
 
@@ -127,7 +127,7 @@ def _split_files(pairs: Sequence[str]) -> dict[str, Path]:
     for pair in pairs:
         name, equals, file = pair.partition("=")
         if not equals:
-            raise UserError(f"--split-files takes NAME=FILE, koniq10k=runs/koniq/split.json say, not {pair}")
+            raise UserError(f"--split-files takes NAME=FILE, such as koniq10k=runs/koniq/split.json, not {pair}")
         files[name] = Path(file)
     return files
 
@@ -142,10 +142,12 @@ def _choose_names(found: Found, only: Sequence[str], files: dict[str, Path]) -> 
     for name in (*only, *files):
         title = datasets.dataset_info(name).title
         if name not in found.releases:
-            raise UserError(f"no {title} below {found.folder}, but {', '.join(found.releases) or 'nothing'}{archives}")
+            raise UserError(
+                f"no {title} in {found.folder}; it holds {', '.join(found.releases) or 'no data set'}{archives}"
+            )
     if not found.releases:
         hint = archives or "; docs/datasets.md says what their files are called"
-        raise UserError(f"no data set below {found.folder}; known are {', '.join(datasets.READERS)}{hint}")
+        raise UserError(f"no data set in {found.folder}; it may hold {', '.join(datasets.READERS)}{hint}")
     return [name for name in datasets.READERS if name in (only or found.releases)]
 
 
@@ -161,6 +163,6 @@ def _score(contender: Contender, photos: Sequence[Path], memory: ScoreCache) -> 
                 print(f"left out: {result.image}: {result.error}", file=sys.stderr)
     except (KeyboardInterrupt, Terminated):
         memory.commit()
-        print(f"{memory.path} has the first {len(results)} scores; the same command goes on", file=sys.stderr)
+        print(f"{len(results)} scores are kept in {memory.path}; give the same command again to go on", file=sys.stderr)
         raise
     return results

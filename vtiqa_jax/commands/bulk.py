@@ -88,26 +88,26 @@ def bulk(
     jax.config.update("jax_platforms", "cpu")
     name = sources.normalize_uri(out)
     if name != sources.as_text(name):
-        raise UserError(f"{sources.as_text(name)} is no name in UTF-8, which Parquet data sets need; choose another")
+        raise UserError(f"{sources.as_text(name)} is not a name in UTF-8, which Parquet data sets need; choose another")
     left_out = LeftOut()
     found = sources.find(source, left_out)
     if left_out.counts:
         print(left_out, file=sys.stderr)
     files = [file for file in found if not file.startswith((f"{name}/", f"{name}{PROGRESS}/"))]
     if not files:
-        raise UserError(f"no photos in {source} but the result itself")
+        raise UserError(f"{source} holds no photos besides the result itself; name another source")
     packed = next((file for file in files if file.lower().endswith(sources.PARQUET)), None)
     if packed is not None:
         sources.check_parquet(packed, key)
     elif key is not None:
-        raise UserError(f"--key {key} is a column of Parquet files, and there is none in {source}")
+        raise UserError(f"--key {key} names a column of Parquet files, but {source} holds none; leave out --key")
     model = catalog.load(checkpoint)
     if model.scale is None:
-        raise UserError(f"{checkpoint} is a backbone without a head; it has no score")
+        raise UserError(f"{checkpoint} is a backbone without a head and cannot score; train a head first")
     if model.config.reasons:
         choose_thresholds(model.params["reasons.thresholds"], false_alarms)  # a wrong rate is told before Ray starts
     elif reasons:
-        raise UserError(f"--reasons: {checkpoint} names none; `vtiqa info` tells what a model says")
+        raise UserError(f"--reasons: {checkpoint} cannot name faults; leave out --reasons or choose another model")
     system, folder = sources.open_filesystem(name)
     job = pipeline.Job(
         files, key, model, identify(model, compute_dtype), compute_dtype, batch_size, rows_per_file, false_alarms,
@@ -126,7 +126,7 @@ def bulk(
     for path, error in outcome.list_failed(job, MAX_NAMED):
         print(f"{path}: {error}", file=sys.stderr)
     if failed > MAX_NAMED:
-        print(f"and {failed - MAX_NAMED:,} more; the column `error` has all", file=sys.stderr)
+        print(f"and {failed - MAX_NAMED:,} more; the column `error` lists all", file=sys.stderr)
     print(f"{out}: {rows:,} photos, {failed:,} of them could not be read")
     return 1 if failed else 0
 
@@ -185,7 +185,9 @@ def _ray(address: str | None) -> Iterator[None]:
     except (ConnectionError, ValueError, RuntimeError) as error:
         if address is None:
             raise UserError(f"Ray cannot be started on this machine: {error}") from error
-        raise UserError(f"--address {address}: no Ray cluster answers there") from error
+        raise UserError(
+            f"--address {address}: no Ray cluster answers there; start one, or correct the address"
+        ) from error
     try:
         yield
     finally:
@@ -223,7 +225,7 @@ def _check_same(job: "pipeline.Job", name: str) -> None:
         return
     kind = system.get_file_info(job.out).type
     if kind == fs.FileType.File or (kind == fs.FileType.Directory and system.get_file_info(fs.FileSelector(job.out))):
-        raise UserError(f"{name} exists already and is not of vtiqa bulk; choose another name")
+        raise UserError(f"{name} exists already and was not written by vtiqa bulk; choose another name")
 
 
 def _begin(job: "pipeline.Job") -> None:

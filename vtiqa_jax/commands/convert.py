@@ -49,9 +49,7 @@ def _convert(
         print(markdown_table(differences))
         wrong = ", ".join(difference.quantity for difference in differences if not difference.within)
         if wrong:
-            raise UserError(
-                f"{next(iter(sources))} computes something else than {expect}: {wrong}; nothing was written"
-            )
+            raise UserError(f"{next(iter(sources))} does not reproduce {expect}: {wrong} differ; nothing was written")
         provenance["checked"] = {"file": expect.name, "sha256": checkpoint.sha256(expect)}
     for key, lines in (("read", told), ("adapted", adaptations)):
         if lines:
@@ -165,7 +163,7 @@ def _check_published(source: str, config: ModelConfig) -> None:
     ]
     if differing:
         raise UserError(
-            f"{source} has no published counterpart; the published format cannot hold {', '.join(differing)};"
+            f"{source} cannot be written in the published format, which has no place for {', '.join(differing)};"
             " `vtiqa export` writes any model"
         )
 
@@ -193,13 +191,13 @@ def export(
         _check_published(source, config)
     by_name = tables(config)
     if "" in by_name and format and out.suffix != f".{format}":
-        raise UserError(f"{out}: a file of --format {format} ends in .{format}")
+        raise UserError(f"{out}: with --format {format} the name must end in .{format}")
     targets = {name: out / f"{name}.{format or 'pt'}" if name else out for name in by_name}
     taken = [path for path in targets.values() if path.exists()]
     if taken and not force:
         raise UserError(f"{taken[0]} exists already; choose another name, or overwrite it with --force")
     if out.is_dir() and "" in by_name:
-        raise UserError(f"{out} is a folder; this model is exported to one file")
+        raise UserError(f"{out} is a folder; name a file, as this model is exported to one")
     for name, table in by_name.items():
         atomic.make_folder(targets[name].parent)
         files.write(targets[name], translate.to_torch(loaded.params, table))
@@ -219,7 +217,7 @@ def quantize(source: str, out: Path, /, *, force: Force = False) -> None:
         out: the .npz file.
     """
     if out.suffix != ".npz":
-        raise UserError(f"{out}: a quantized model's name ends in .npz")
+        raise UserError(f"{out}: the name of a quantized model must end in .npz")
     if out.exists() and not force:
         raise UserError(f"{out} exists already; choose another name, or overwrite it with --force")
     quantized.save(out, catalog.load(source))

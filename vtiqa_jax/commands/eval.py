@@ -46,16 +46,19 @@ def _evaluate(
     print(f"{checkpoint}: {model.scale}")
     opposite = lower_is_better and model.scale.higher_is_better
     if opposite:
-        print("of the MOS lower ones are better: the model's scores are negated for the correlations", file=sys.stderr)
+        print("of these MOS lower is better, so the model's scores are negated for the correlations", file=sys.stderr)
     low, high = photos.mos[rows].min(), photos.mos[rows].max()
     if low < model.scale.low or high > model.scale.high:
-        print(f"the MOS, {low:g} to {high:g}, are on another scale: RMSE means nothing", file=sys.stderr)
+        print(f"the MOS, {low:g} to {high:g}, are not on the model's scale, so RMSE means nothing", file=sys.stderr)
     results = report.write_report(out, photos, kept, scores, model.scale, opposite=opposite)
     failed = len(rows) - len(kept)
     if failed:
         broken = "".join(f"{photos.names[row]}\n" for row in np.setdiff1d(rows, kept))
         atomic.write_text(out / image_cache.BROKEN_LIST, broken)
-        print(f"{failed} of {len(rows)} photos cannot be read: all in {out / image_cache.BROKEN_LIST}", file=sys.stderr)
+        print(
+            f"{failed} of {len(rows)} photos cannot be read; {out / image_cache.BROKEN_LIST} lists them",
+            file=sys.stderr,
+        )
     content = results | {"failed": failed, "model": model.fingerprint}
     atomic.write_text(out / "result.json", json.dumps(content, indent=2) + "\n")
     print(f"{out}/: result.json, predictions.csv, scatter.png")
@@ -88,7 +91,7 @@ def eval_manifest(
         batch_size: photos computed together; 4 at most on a CPU, and 64 on a GPU when not given.
     """
     if (out / "predictions.csv").exists() and scores.exists() and scores.samefile(out / "predictions.csv"):
-        raise UserError(f"{scores} would be replaced by the results; name another folder with --out")
+        raise UserError(f"the results would replace {scores}; name another folder with --out")
     photos = manifest.read_csv(scores, images, group_column, partial=partial, out=out)
     rows = np.arange(len(photos.names))
     return _evaluate(photos, rows, checkpoint, out, batch_size, lower_is_better=lower_is_better)

@@ -61,18 +61,20 @@ def explain(
     folded = str.casefold if sys.platform in ("win32", "darwin") else str  # a.jpg and A.jpg are one file there
     name, count = collections.Counter(folded(photo.name) for photo in photos).most_common(1)[0]
     if count > 1:
-        raise UserError(f"{count} photos are named {name}; their maps would overwrite each other, so give them singly")
+        raise UserError(
+            f"{count} photos are named {name}; their maps would overwrite each other, so explain one at a time"
+        )
     for drawing in (out / f"{photo.name}.png" for photo in photos):
         arrays = [
             drawing.with_suffix(ending) for ending in (".npy", ".detail.npy", *([f".{fault}.npy"] if fault else []))
         ]
         if any(map(os.path.exists, (drawing, *arrays))) and not own.is_drawn(str(drawing)):
-            raise UserError(f"{drawing}, or its .npy, is there already and no map; name another folder with --out")
+            raise UserError(f"{drawing} or its .npy exists and is not a map; name another folder with --out")
     if at is not None:
         check_point(at)
     model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype)
     if at is not None and model.config.native is None:
-        raise UserError("--at is a point of the map of detail, which this model does not make")
+        raise UserError("--at needs a model with detail, which this one is not; leave it out")
     if fault is not None:
         check_fault(model.config, fault)
     atomic.make_folder(out)

@@ -50,7 +50,7 @@ def export(
     loaded = catalog.load(source)
     config, scale = loaded.config, loaded.scale
     if scale is None:
-        raise UserError(f"{source} is a backbone without a head; it has no score to export")
+        raise UserError(f"{source} is a backbone without a head and has no score to export; train a head first")
     if web:
         card = make_card(source, loaded, scale, f"{ONE_PHOTO}; corners: int32 [regions, 2], in pixels of `side`")
         card["regions"] = json.dumps(web_page.describe_regions(config))
@@ -93,11 +93,11 @@ def _card_file(out: Path) -> Path:
 
 def _check_file(out: Path, storage: Storage | None, *, force: bool) -> None:
     if out.suffix not in (".onnx", ".stablehlo"):
-        raise UserError(f"{out}: an exported model's name ends in .onnx or .stablehlo")
+        raise UserError(f"{out}: the name of an exported model must end in .onnx or .stablehlo")
     if out.suffix == ".stablehlo" and storage not in (None, "float32"):
         raise UserError(f"--storage {storage} is for .onnx files; a .stablehlo file holds float32")
     for path in (out, _card_file(out)) if out.suffix == ".stablehlo" else (out,):
         if path.is_dir():
-            raise UserError(f"{path} is a folder")
+            raise UserError(f"{path} is a folder; name a file")
         if path.exists() and not force:
             raise UserError(f"{path} exists already; choose another name, or overwrite it with --force")

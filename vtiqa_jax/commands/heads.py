@@ -82,15 +82,17 @@ def heads(
     """
     if out.suffix == ".npz":
         if out.exists() and not force:
-            raise UserError(f"{out} exists; replace it with --force")
+            raise UserError(f"{out} exists already; choose another name, or overwrite it with --force")
     else:
         checkpoints.check_overwrite(out, force=force)
     options = FitOptions(seed=seed)
     model = catalog.load(checkpoint)
     if out.suffix == ".npz" and model.config.embed_dim % quantized.GROUP_SIZE:
-        raise UserError(f"a model of width {model.config.embed_dim} cannot be quantized; let OUT be a folder")
+        raise UserError(f"a model of width {model.config.embed_dim} cannot be quantized; name a folder as OUT")
     if judged_images and len(judged_images) != len(judged):
-        raise UserError(f"--judged-images: {len(judged_images)} folders for {len(judged)} tables; name one for each")
+        raise UserError(
+            f"--judged-images names {len(judged_images)} folders for {len(judged)} tables; name one for each table"
+        )
     tables = [read_judged(table, images) for table, images in zip_longest(judged, judged_images)]
     listed = _read_scored(scored, dataset)
     unseen = read_held_out(held_out) if held_out else None

@@ -87,11 +87,15 @@ def score(
         max_pixels: a photo with more of them, as its header says, is not decoded and counts as one that failed.
     """
     if maps and report is None:
-        raise UserError("--maps are shown on a page: add --report DIR; `vtiqa explain` makes them without one")
+        raise UserError(
+            "--maps needs --report DIR, the page that shows them; `vtiqa explain` makes maps without a page"
+        )
     if report is not None:
         check_folder(atomic.resolve(report))
     if stars.undo and (selection.prints_paths or selection.folder or out or report):
-        raise UserError("--undo takes back stars and does nothing else; give the rest as a command of its own")
+        raise UserError(
+            "--undo takes back stars and does nothing else; give the other options in a command of their own"
+        )
     photos = find_photos(paths, [selection.folder] if selection.folder else [])
     if stars.undo:
         return 0 if take_all_back(photos) else 1
@@ -108,12 +112,12 @@ def score(
     resumable = out is not None and not atomic.is_stream(out) and atomic.takes_files(out.parent)
     sampling = MosaicSampling(mosaic_samples, seed) if mosaic_samples else None
     if reasons and out is None:
-        raise UserError("--reasons are columns of a file: add --out FILE")
+        raise UserError("--reasons adds columns to a file; name the file with --out FILE")
     model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype, false_alarms=false_alarms)
     if reasons and not model.config.reasons:
-        raise UserError(f"--reasons: {checkpoint} names none; `vtiqa info` tells what a model says")
+        raise UserError(f"--reasons: {checkpoint} cannot name faults; leave out --reasons or choose another model")
     if stars.xmp_reasons and not model.config.reasons:
-        raise UserError(f"--xmp-reasons: {checkpoint} names none; `vtiqa info` tells what a model says")
+        raise UserError(f"--xmp-reasons: {checkpoint} cannot name faults; leave it out or choose another model")
     if note := slow_dtype_note(compute_dtype, model.mesh.devices.flat[0].platform):
         print(note, file=sys.stderr)
     size = pass_size(model.mesh, len(photos), batch_size)
@@ -159,7 +163,10 @@ def score(
         except (KeyboardInterrupt, Terminated):
             if memory is not None:
                 memory.commit()
-                print(f"{memory.path} has the first {len(results)} photos; the same command goes on", file=sys.stderr)
+                print(
+                    f"{len(results)} scores are kept in {memory.path}; give the same command again to go on",
+                    file=sys.stderr,
+                )
             raise
         is_scored = any(result.score is not None for result in results)
         stacks = find_stacks(results, higher_is_better=model.scale.higher_is_better)
@@ -184,7 +191,7 @@ def score(
     display.finish(results, stacks)
     if not is_scored and (unwritten := [str(path) for path in (out, report) if path is not None]):
         print(
-            f"nothing was scored: {' and '.join(unwritten)} {'are' if len(unwritten) > 1 else 'is'} not written",
+            f"no photo was scored, so {' and '.join(unwritten)} {'are' if len(unwritten) > 1 else 'is'} not written",
             file=sys.stderr,
         )
     if report is not None and is_scored and not silent:
@@ -214,4 +221,6 @@ def _refuse_collisions(out: Path | None, cache: Path | None, report: Path | None
         raise UserError(f"--out and --cache both write {cache}; name two files")
     for name, file in files.items():
         if report is not None and file.is_relative_to(report.resolve()):
-            raise UserError(f"{name} {file} lies in the report's folder, which is the page's alone; name another")
+            raise UserError(
+                f"{name} {file} lies in the report's folder, which holds nothing but the page; name another"
+            )

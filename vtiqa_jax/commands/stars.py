@@ -52,7 +52,7 @@ class Stars:
         }
         given = [name for name, is_given in options.items() if is_given]
         if given and not self.xmp:
-            raise UserError(f"{given[0]} is for --xmp: add it")
+            raise UserError(f"{given[0]} needs --xmp; add it")
         if self.reject_worse_than is not None and self.reject_worse_than != self.reject_worse_than:
             raise UserError("--reject-worse-than takes a number")
 
@@ -69,10 +69,12 @@ class Stars:
         if not self.xmp:
             return
         if moves:
-            raise UserError("--xmp and --move-to are two commands: sidecars would stay behind; move first")
+            raise UserError(
+                "--xmp and --move-to exclude each other, as sidecars would stay behind; move the photos first"
+            )
         folders = dict.fromkeys(photo.parent for photo in photos)
         if not any(map(atomic.takes_files, folders)):
-            raise UserError(f"{next(iter(folders))}: no sidecar can be written there, as it takes no new files")
+            raise UserError(f"{next(iter(folders))}: sidecars cannot be written there; make the folder writable")
 
     def apply(self, results: Sequence[ScoreResult], scale: LabelScale, *, quiet: bool = False) -> bool:
         """Writes the stars of all photos that were scored; False when some could not be, which stops no other.
@@ -152,4 +154,4 @@ def _tell(told: Sequence[str], refused: Sequence[str]) -> None:
 
 
 def _disk_full(file: Path, error: OSError, count: int, done: str) -> UserError:
-    return UserError(f"{file}: {error.strerror}; {count} {done}; make room, and the same command does the rest")
+    return UserError(f"{file}: {error.strerror}; {count} {done}; make room and give the same command again")

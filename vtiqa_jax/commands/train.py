@@ -163,7 +163,7 @@ def train_manifest(
     lowest = float(photos.mos.min()) if low is None else low
     highest = float(photos.mos.max()) if high is None else high
     if not lowest < highest:
-        raise UserError(f"a label range must rise, not go from {lowest:g} to {highest:g}; see --low and --high")
+        raise UserError(f"the label range must rise, but goes from {lowest:g} to {highest:g}; correct --low and --high")
     if lowest > photos.mos.min() or highest < photos.mos.max():
         raise UserError(
             f"{scores} has scores from {photos.mos.min():g} to {photos.mos.max():g}, outside of --low {lowest:g} and"
@@ -280,7 +280,7 @@ def train_datasets(
             )
     for name in lower_is_better:
         if name not in wanted or name in datasets.READERS:
-            raise UserError(f"--lower-is-better takes folders of one's own among the data sets, not {name!r}")
+            raise UserError(f"--lower-is-better takes your own folders among the data sets, not {name!r}")
     sets: dict[str, tuple[Manifest, Split]] = {}
     for name in wanted:
         official: tuple[str, ...] = ()

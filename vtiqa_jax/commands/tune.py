@@ -54,18 +54,20 @@ def tune(
         force: replace OUT if it exists.
     """
     if out.suffix == ".npz":
-        raise UserError(f"{out} would be a folder, whose name must not end in .npz; `vtiqa convert quantize` packs one")
+        raise UserError(f"{out}: a tuned model is a folder; name one, and pack it with `vtiqa convert quantize`")
     checkpoints.check_overwrite(out, force=force)
     if not marks and not from_xmp:
         raise UserError("no marks are given: name a CSV, or folders with --from-xmp; docs/tune.md shows how to mark")
     model = without_taste(catalog.load(checkpoint))
     if model.scale is None or model.config.kind != "vtiqa":
-        raise UserError(f"{checkpoint} is no VT-IQA that scores photos; a taste needs one")
+        raise UserError(
+            f"{checkpoint} is not a VT-IQA with a head, so it cannot be tuned; name another with --checkpoint"
+        )
     rated = find_photos(from_xmp) if from_xmp else []
     given = join_marks([read_ratings(rated), *(read_marks(table, images) for table in marks)])
     if given.count < LEAST:
         raise UserError(
-            f"a taste needs at least {LEAST} marks, not {given.count}; 100 stars, or more pairs, are worth it"
+            f"tuning needs at least {LEAST} marks, not {given.count}; mark 100 photos or more for a good result"
         )
     if given.count > MOST:
         print(f"{MOST} of {given.count} marks are drawn: more take long and teach little")
@@ -78,8 +80,8 @@ def tune(
         print(f"{len(left_out)} marked photos are left out: {'; '.join(left_out[:SHOWN])}{more}")
     if used.count < LEAST <= given.count:
         raise UserError(
-            f"of {given.count} marks {used.count} are of photos that can be read, and a taste needs {LEAST};"
-            f" --images DIR says where photos are"
+            f"the photos of only {used.count} of {given.count} marks can be read, and tuning needs {LEAST};"
+            " name the folder of the photos with --images DIR"
         )
     tuned = fit_taste(model, used, seen, seed)
     print(*describe(tuned), sep="\n")

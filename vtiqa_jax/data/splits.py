@@ -198,7 +198,7 @@ def restrict_to(split: Split, all_names: Sequence[str], names: Sequence[str]) ->
 
     train, val, test = restrict(split.train), restrict(split.val), restrict(split.test)
     if min(len(train), len(test)) < 2:
-        raise UserError(f"{split.note}: of its photos {len(train)} to train and {len(test)} to test on are there")
+        raise UserError(f"{split.note}: only {len(train)} of its training and {len(test)} of its test photos are there")
     missing = len(all_names) - len(names)
     note = split.note + (f"; {missing} of its {len(all_names)} photos are not there" if missing else "")
     return dataclasses.replace(split, train=train, val=val, test=test, note=note)

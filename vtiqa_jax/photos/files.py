@@ -71,7 +71,7 @@ def judge_endings() -> dict[str, str | None]:
         missing = f"{extra.photos} that needs vtiqa-jax[{extra.name}]"
         reasons |= dict.fromkeys(extra.suffixes, None if extra.is_installed else missing)
     reasons |= dict.fromkeys(formats.VIDEOS, "videos") | dict.fromkeys(formats.ARCHIVES, "archives")
-    reasons |= {ending: f"{ending} that is not read" for ending in formats.UNREAD}
+    reasons |= {ending: f"{ending} that cannot be read" for ending in formats.UNREAD}
     return reasons
 
 

@@ -56,7 +56,9 @@ class Extra:
             ImageError: it is missing; names the extra.
         """
         if not self.is_installed:
-            raise ImageError(f"{self.photos} needs a package that is not there: install vtiqa-jax[{self.name}]")
+            raise ImageError(
+                f'{self.photos} needs a package that is not installed: pip install "vtiqa-jax[{self.name}]"'
+            )
         try:
             return import_module(self.module)
         except ImportError as error:

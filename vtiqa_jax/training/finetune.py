@@ -89,7 +89,7 @@ class FinetuneRecipe(Recipe):
             raise UserError("--recipe.drop-path, --recipe.head-dropout and --recipe.ema must be at least 0 and below 1")
         if unknown := set(self.leave_out) - set(self.distortions):
             raise UserError(
-                f"--recipe.leave-out: no distortion {sorted(unknown)[0]}; they are {', '.join(self.distortions)}"
+                f"--recipe.leave-out: unknown distortion {min(unknown)}; choose from {', '.join(self.distortions)}"
             )
         if set(self.leave_out) >= set(self.distortions):
             raise UserError("--recipe.leave-out leaves no distortion; leave out --recipe.ladders instead")
@@ -98,7 +98,9 @@ class FinetuneRecipe(Recipe):
         if min(self.ranking_weight, self.ranking_margin) < 0:
             raise UserError("--recipe.ranking-weight and --recipe.ranking-margin must be at least 0")
         if self.freeze_backbone and (self.freeze_blocks or self.drop_path):
-            raise UserError("--recipe.freeze-backbone is for neither --recipe.freeze-blocks nor --recipe.drop-path")
+            raise UserError(
+                "--recipe.freeze-backbone excludes --recipe.freeze-blocks and --recipe.drop-path; leave them out"
+            )
         if self.ladders < 0 or self.ladders_per_batch < 1:
             raise UserError("--recipe.ladders must be at least 0 and --recipe.ladders-per-batch at least 1")
 

@@ -88,9 +88,11 @@ def tune(model: Checkpoint, marks: Marks, seen: Mapping[Path, SeenPhoto], seed: 
     rng, photos = np.random.default_rng(seed), marks.photos
     opinions = Opinions.collect(marks, {photo: number for number, photo in enumerate(photos)})
     if marks.count >= LEAST and not len(opinions):
-        raise UserError("all marks are alike, which tells no photo from another; mark some that you like less, too")
+        raise UserError("all marks are alike, so there is nothing to learn; mark photos that you like less, too")
     if len(opinions) < LEAST:
-        raise UserError(f"a taste needs at least {LEAST} marks that differ, not {len(opinions)}; 100 are worth it")
+        raise UserError(
+            f"tuning needs at least {LEAST} marks that differ, not {len(opinions)}; mark 100 photos or more"
+        )
     scenes = find_scenes(np.stack([seen[photo].fingerprint for photo in photos]))
     if scenes.max() + 1 < MIN_SCENES:
         raise UserError(
