@@ -639,7 +639,7 @@ def test_mistakes_are_told_in_one_line(model: Path, tmp_path: Path, command: Com
         (photos, out, "--rows-per-file", 0): "must be at least 1",
         (photos, out, "--batch-size", 0): "must be at least 1",
         (photos, out, "--checkpoint", tmp_path / "no"): "is not a checkpoint",
-        (photos, out, "--reasons"): f"--reasons: {model} names none",
+        (photos, out, "--reasons"): f"--reasons: {model} cannot name faults",
     }.items():
         words = arguments if "--checkpoint" in arguments else (*arguments, "--checkpoint", model)
         status, _, error = command(__main__.main, "bulk", *words)

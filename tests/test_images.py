@@ -100,7 +100,7 @@ def test_an_extra_that_is_missing_is_named(
             ImageError, match=r'HEIC needs a package that is not installed: pip install "vtiqa-jax\[heif\]"'
         ):
             read(tmp_path / "b.HEIC")
-        with pytest.raises(ImageError, match=r"camera RAW needs .*: install vtiqa-jax\[raw\]"):
+        with pytest.raises(ImageError, match=r"camera RAW needs .*: pip install .vtiqa-jax\[raw\]"):
             read(tmp_path / "d.CR3")
     with pytest.raises(ImageError, match="RAW file is damaged, or of a camera that LibRaw does not know"):
         read(tmp_path / "d.CR3")

@@ -351,7 +351,7 @@ def test_a_model_without_reasons_has_no_columns_of_them(
 ) -> None:
     out = tmp_path / "s.csv"
     status, _, error = command(__main__.main, "score", folder, "--checkpoint", model, "--reasons", "--out", out)
-    assert status == 2 and f"--reasons: {model} names none" in error
+    assert status == 2 and f"--reasons: {model} cannot name faults" in error
     assert not out.exists()
 
 

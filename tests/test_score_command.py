@@ -95,7 +95,7 @@ def test_photos_are_listed_copied_and_moved_by_score(
     status, _, error = command(vtiqa.main, *arguments, "--copy-to", picked)
     assert status == 1
     summary = f"{len(better) - 1} of {len(better)} photos copied to {picked}/"
-    assert error == f"{better[1]} stays: {taken} is another file\n{summary}\n"
+    assert error == f"{better[1]} is not copied: {taken} exists and is another file\n{summary}\n"
     assert taken.read_text() == "mine"
     taken.unlink()
     assert command(vtiqa.main, *arguments, "--copy-to", picked)[0] == 0
@@ -118,7 +118,7 @@ def test_what_cannot_be_meant_is_told_in_one_line(
 ) -> None:
     (tmp_path / "file").touch()
     for arguments, said in (
-        (("--min-score", 3), "name one"),
+        (("--min-score", 3), "add one of them"),
         (("--min-score", 3, "--max-score", 2, "--list"), "--min-score 3 is above --max-score 2"),
         (("--min-score", "nan", "--list"), "take numbers"),
         (("--copy-to", "a", "--move-to", "b"), "give one"),

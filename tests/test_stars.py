@@ -164,13 +164,13 @@ def test_what_cannot_be_meant_is_told_in_one_line(
 ) -> None:
     for arguments, reason in (
         (("--undo",), "--undo needs --xmp; add it"),
-        (("--xmp-embed",), "--xmp-embed is for --xmp"),
-        (("--stars", "folder"), "--stars is for --xmp"),
-        (("--reject-worse-than", 2), "--reject-worse-than is for --xmp"),
+        (("--xmp-embed",), "--xmp-embed needs --xmp"),
+        (("--stars", "folder"), "--stars needs --xmp"),
+        (("--reject-worse-than", 2), "--reject-worse-than needs --xmp"),
         (("--xmp", "--reject-worse-than", "nan"), "takes a number"),
         (("--xmp", "--move-to", "x"), "sidecars would stay behind"),
         (("--xmp", "--undo", "--copy-to", "x"), "--undo takes back stars and does nothing else"),
-        (("--xmp", "--xmp-reasons"), "names none"),
+        (("--xmp", "--xmp-reasons"), "cannot name faults"),
     ):
         status, _, error = command(vtiqa.main, "score", folder, "--checkpoint", model, *arguments)
         assert (status, error.count("\n")) == (2, 1), error

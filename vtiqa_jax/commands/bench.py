@@ -41,27 +41,29 @@ def bench(
     out: Path = Path("bench.json"),
     batch_size: int | None = None,
 ) -> int:
-    """Compares a model, or any command, with people on the public data sets in a folder; interrupted, it goes on.
+    """Compares a model, or any command that scores photos, with people on the public data sets in a folder.
 
     Example: vtiqa bench data --out bench.json
 
-    Exit status: 0 all done, 1 some data sets or photos were left out, 2 bad arguments.
+    After an interruption the same command goes on. Exit status: 0 all done, 1 some data sets or photos were left out,
+    2 bad arguments.
 
     Args:
-        folder: is searched for releases of public data sets, as their owners distribute them.
-        checkpoint: a checkpoint's folder, or "default" for the model that comes with the package.
-        command: score by this command of the shell instead: for {list} it is given a file of paths, otherwise paths on
-            standard input, and it prints a path, a tab and a score for each.
-        lower_is_better: of the command's scores lower ones are better.
-        trained_on: data sets that the command's model was trained on, with commas between them.
-        only: data sets to take of those that are there, with commas between them: koniq10k,livew.
-        part: clean: the official test photos, or the whole set where it has no official split, and none that trained
-            the model; official, paper (the authors' test photos) or all: these photos, with a mark where some may have
-            trained the model.
-        split_files: NAME=FILE: of that data set only the test photos of the split in FILE, split.json of a run say.
-        partial: accept parts of the releases.
-        out: where all figures go, as JSON.
-        batch_size: photos computed together; 4 at most on a CPU, and 64 on a GPU when not given.
+        folder: Folder that holds releases of public data sets, as their owners distribute them.
+        checkpoint: Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model.
+        command: Shell command that scores in place of a model. It gets a file of paths in place of {list}, or else
+            paths on standard input, and prints a path, a tab and a score for each.
+        lower_is_better: Treat lower scores of the command as better.
+        trained_on: Data sets that trained the command's model, separated by commas.
+        only: Data sets to take, separated by commas, such as koniq10k,livew. All in the folder when not given.
+        part: Photos to take. clean: the official test photos, or the whole set where it has no official split, without
+            any that trained the model. official, paper (the authors' test photos) and all: these photos, with a mark
+            where some may have trained the model.
+        split_files: Splits as NAME=FILE: of the data set NAME, take the test photos of the split in FILE, such as
+            split.json of a run.
+        partial: Accept incomplete releases.
+        out: File for all figures, as JSON.
+        batch_size: Photos computed together: at most 4 on a CPU; 64 on a GPU when not given.
     """
     if command is None and (lower_is_better or trained_on):
         raise UserError("--lower-is-better and --trained-on need --command; a checkpoint says both itself")

@@ -55,25 +55,28 @@ def bulk(
     reasons: bool = False,
     false_alarms: float = DEFAULT_RATE,
 ) -> int:
-    """Scores photos on all GPUs or cores of a machine or a Ray cluster. The same command goes on after a crash.
+    """Scores photos on all GPUs or cores of a machine, or of a Ray cluster.
 
     Example: vtiqa bulk s3://bucket/photos scores
 
-    Exit status: 0 all scored, 1 some could not be read, 2 bad arguments. SOURCE and OUT may be on s3:// or gs://.
+    After a crash the same command goes on. Exit status: 0 all scored, 1 some could not be read, 2 bad arguments.
+    What a score means: docs/meaning.md
 
     Args:
-        source: a folder, a glob (in quotes), a text file of paths, or a WebDataset tar or Parquet file of photos;
-            folders, globs and lists may hold all of these. What counts as a photo is what counts for `vtiqa score`.
-        out: the folder of the result, Parquet; docs/scale.md has its columns.
-        checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
-        key: the column of Parquet files that becomes the result's `key`; by default the first of uid, id, key, __key__
-            and url that is there, or else the row's number.
-        address: a running Ray cluster: HOST:PORT, ray://HOST:PORT or auto. Without it this machine is used.
-        batch_size: photos computed together; 4 at most on a CPU, and 64 on a GPU when not given.
-        compute_dtype: bfloat16 is faster where the hardware multiplies it, and less exact.
-        rows_per_file: photos in a file of the result, at least; what is not yet written is lost in a crash.
-        reasons: tell how probable each fault is, too, in columns of its own.
-        false_alarms: share of good photos of which any reason is named, 0.005 to 0.1.
+        source: Photos: a folder, a glob (in quotes), a text file of paths, a WebDataset tar or a Parquet file, also on
+            s3:// or gs://. Folders, globs and lists may hold all of these. The same files count as photos as for `vtiqa
+            score`.
+        out: Folder of the result, Parquet, also on s3:// or gs://. docs/scale.md describes its columns.
+        checkpoint: Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model.
+        key: Column of the Parquet files that becomes the result's `key`. When not given, the first of uid, id, key,
+            __key__ and url that exists, or else the row's number.
+        address: Address of a running Ray cluster: HOST:PORT, ray://HOST:PORT or auto. This machine alone when not
+            given.
+        batch_size: Photos computed together: at most 4 on a CPU; 64 on a GPU when not given.
+        compute_dtype: Type of the model's products. bfloat16 is faster on hardware that multiplies it, and less exact.
+        rows_per_file: Least number of photos in a file of the result. A crash loses the photos of unfinished files.
+        reasons: Add the probability of each fault, in columns of its own.
+        false_alarms: Rate of false alarms: the share of good photos that get any reason, 0.005 to 0.1.
     """
     if importlib.util.find_spec("ray") is None:
         raise UserError('vtiqa bulk needs Ray Data: pip install "vtiqa-jax[bulk]"')

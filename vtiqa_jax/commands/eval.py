@@ -76,19 +76,19 @@ def eval_manifest(
     partial: bool = False,
     batch_size: int | None = None,
 ) -> int:
-    """All photos of a CSV with the header `image,mos`; the predictions.csv of a training run is one.
+    """Evaluates a model on all photos of a CSV with the header `image,mos`, such as predictions.csv of a training.
 
     Example: vtiqa eval manifest --scores scores.csv --images photos
 
     Args:
-        scores: the CSV file; photos are named relative to --images.
-        images: the folder of the photos.
-        checkpoint: a checkpoint's folder, or "default" for the model that comes with the package.
-        out: where the results go.
-        group_column: a column of the CSV; the results within each of its groups are reported too.
-        lower_is_better: in the CSV lower scores are better, DMOS say; not needed for a model that was trained so.
-        partial: leave out photos that are not there.
-        batch_size: photos computed together; 4 at most on a CPU, and 64 on a GPU when not given.
+        scores: CSV file; its photos are named relative to --images.
+        images: Folder of the photos.
+        checkpoint: Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model.
+        out: Folder for the results.
+        group_column: Column of the CSV; the results within each of its groups are reported too.
+        lower_is_better: Treat lower scores in the CSV as better, as for DMOS. Models that were trained so need no word.
+        partial: Leave out photos that do not exist.
+        batch_size: Photos computed together: at most 4 on a CPU; 64 on a GPU when not given.
     """
     if (out / "predictions.csv").exists() and scores.exists() and scores.samefile(out / "predictions.csv"):
         raise UserError(f"the results would replace {scores}; name another folder with --out")
@@ -104,15 +104,15 @@ def eval_demo(
     out: Path = Path("runs/demo/eval"),
     batch_size: int | None = None,
 ) -> int:
-    """The held-out photographs of the demonstration.
+    """Evaluates a model on the held-out photographs of the demonstration.
 
     Example: vtiqa eval demo
 
     Args:
-        checkpoint: a checkpoint's folder, by default the one that `python train.py` makes.
-        photos: the demonstration's photos, made there when they are not.
-        out: where the results go.
-        batch_size: photos computed together; 4 at most on a CPU, and 64 on a GPU when not given.
+        checkpoint: Folder of a checkpoint. When not given, the one that `vtiqa train` makes.
+        photos: Folder of the demonstration's photos, which are made there when they are missing.
+        out: Folder for the results.
+        batch_size: Photos computed together: at most 4 on a CPU; 64 on a GPU when not given.
     """
     made, split = demo.make(photos)
     return _evaluate(made, split.test, checkpoint, out, batch_size)

@@ -28,19 +28,19 @@ def export(
     web: Annotated[Path | None, Parameter(metavar="ONNXRUNTIME_WEB")] = None,
     force: Force = False,
 ) -> None:
-    """A model for other programs: OUT.onnx scores photos of any size, OUT.stablehlo runs in JAX alone.
+    """Exports a model for other programs: OUT.onnx scores photos of any size, OUT.stablehlo runs in JAX alone.
 
     Example: vtiqa export default vtiqa.onnx
 
-    What the model says of a photo at 100 %, `detail` and `holds`, and of its faults is in all of them.
+    All of them also give `detail` and `holds`, what the photo shows at 100 %, and its faults, if the model does.
 
     Args:
-        source: a checkpoint's folder, a quantized file, or "default" for the model that comes with the package.
-        out: the file; its ending says which. A .stablehlo has its metadata beside it, in OUT.stablehlo.json.
-        storage: what the parameters are stored as in an .onnx file (float32 when not given) or a page (int8);
-            everything is computed in float32.
-        web: make OUT the folder of a page that scores photos in a browser; the folder of the npm package
-            onnxruntime-web, whose files are copied into it.
+        source: Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model.
+        out: File to write; its ending selects the format. A .stablehlo has its metadata in OUT.stablehlo.json.
+        storage: Type in which the parameters are stored: float32 in an .onnx file and int8 in a page when not given.
+            Everything is computed in float32.
+        web: Folder of the npm package onnxruntime-web. OUT becomes the folder of a page that scores photos in a
+            browser, with these files in it.
     """
     if web:
         web_page.check_runtime(web)

@@ -24,25 +24,25 @@ class Selection:
     """Photos by their score, and what to do with them. Those that could not be scored are never among them."""
 
     min_score: float | None = None
-    """Choose photos with this score or a higher one."""
+    """Lowest score of the chosen photos."""
     max_score: float | None = None
-    """Choose photos with this score or a lower one."""
+    """Highest score of the chosen photos."""
     top: int | None = None
-    """Choose so many of these, the best by rank; with --best-of-stacks a stack that is kept whole counts as one."""
+    """Number of photos to choose, the best by rank. With --best-of-stacks a stack that is kept whole counts as one."""
     best_of_stacks: bool = False
-    """Choose the best of each stack, all of brackets, focus stacks and panoramas, and photos that are in no stack."""
+    """Choose the best photo of each stack, all of brackets, focus stacks and panoramas, and photos in no stack."""
     list_rejects: bool = False
-    """Print the paths that --best-of-stacks leaves out, one a line, and nothing else; never of stacks kept whole."""
+    """Print the paths that --best-of-stacks leaves out, one a line, and nothing else. Stacks kept whole have none."""
     paths_only: Annotated[bool, Parameter(name="--list")] = False
     """Print the paths of the chosen photos, one a line, and nothing else."""
     print0: bool = False
-    """The same with a NUL byte after each path, for xargs -0: names may hold spaces, quotes and line breaks."""
+    """Print the same paths, each with a NUL byte after it, for xargs -0. Names may hold any character."""
     copy_to: Path | None = None
-    """Copy the chosen photos to this folder. Names are kept, relative to the folder given; nothing is overwritten."""
+    """Folder to copy the chosen photos to. Names are kept, relative to the given folder, and nothing is overwritten."""
     move_to: Path | None = None
-    """Move them there. Needs --yes."""
+    """Folder to move the chosen photos to. Needs --yes."""
     yes: bool = False
-    """Do move."""
+    """Move the photos of --move-to, instead of only counting them."""
 
     def __post_init__(self) -> None:
         low, high = self.min_score, self.max_score

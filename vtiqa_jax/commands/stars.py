@@ -30,17 +30,17 @@ class Stars:
     """Ratings for other programs. One that a person gave is never changed."""
 
     xmp: bool = False
-    """Write each photo's stars to a sidecar, a.jpg.xmp or, of a RAW, a.xmp, in which nothing else changes."""
+    """Write each photo's stars to a sidecar, a.jpg.xmp, or a.xmp for a RAW. Nothing else in it changes."""
     stars: Literal["scale", "folder"] = "scale"
-    """Round the score on its own scale to 1 to 5, or give each fifth of these photos one star more."""
+    """Way to give stars. scale: round the score to 1 to 5; folder: give each fifth of these photos one star more."""
     reject_worse_than: float | None = None
-    """Mark photos with a worse score than this as rejected instead."""
+    """Score below which a photo is marked as rejected instead; above which, where lower scores are better."""
     xmp_reasons: bool = False
-    """Write what is wrong with a photo as keywords, too: "vtiqa: out of focus"."""
+    """Write what is wrong with a photo as keywords too, such as "vtiqa: out of focus"."""
     xmp_embed: bool = False
-    """Write stars of JPEGs into the JPEGs; their pictures, and the times of the files, stay as they are."""
+    """Write the stars of JPEGs into the JPEGs. Their pictures and the times of the files do not change."""
     undo: bool = False
-    """Take back what --xmp wrote for these photos; nothing is scored."""
+    """Take back what --xmp wrote for these photos. Nothing is scored."""
 
     def __post_init__(self) -> None:
         options = {

@@ -102,12 +102,12 @@ def _divide(
 
 
 def run_demo(*, workdir: Path = Path("runs/demo"), recipe: FinetuneRecipe = DEMO_RECIPE) -> None:
-    """Photographs distorted by rule, at known levels: a head learns to order them, in under 2 minutes on 2 CPU cores.
+    """Trains on photographs distorted by rule, at known levels: a head learns to order them. Takes under two minutes.
 
     Example: vtiqa train
 
     Args:
-        workdir: where the results go; an earlier demonstration there is replaced.
+        workdir: Folder for the results. An earlier demonstration there is replaced.
         recipe: how to train.
     """
     sharding.require_devices()
@@ -135,25 +135,25 @@ def train_manifest(
     lower_is_better: bool = False,
     partial: bool = False,
 ) -> None:
-    """Your own photos, listed with their scores in a CSV with the header `image,mos`.
+    """Trains on your own photos, listed with their scores in a CSV with the header `image,mos`.
 
     Example: vtiqa train manifest --scores scores.csv --images photos
 
-    --recipe published is the authors' way to train, --recipe FILE.py:CLASS your own.
+    --recipe published trains as the authors did, --recipe FILE.py:CLASS by a recipe of your own.
 
     Args:
-        scores: the CSV file; photos are named relative to --images.
-        images: the folder of the photos.
+        scores: CSV file; its photos are named relative to --images.
+        images: Folder of the photos.
         options: see `TrainOptions`.
-        in_order: take the test photos, and before them the validation photos, from the end of the file.
-        group_column: a column of the CSV; the results within each of its groups are reported too.
-        scene_column: a column of the CSV; photos with the same entry, near-duplicates say, stay in one part.
-        target_columns: columns of the CSV with further numbers that the recipe's loss uses.
-        low: lower end of the label range; the lowest score in the CSV when not given.
-        high: upper end of the label range; the highest score in the CSV when not given.
-        name: what the label scale is called; the CSV's name when not given.
-        lower_is_better: lower scores are better, as of DMOS.
-        partial: leave out photos that are not there or cannot be read.
+        in_order: Take the test photos from the end of the file, and the validation photos from before them.
+        group_column: Column of the CSV; the results within each of its groups are reported too.
+        scene_column: Column of the CSV; photos with the same entry, such as near-duplicates, stay in one part.
+        target_columns: Columns of the CSV with further numbers that the recipe's loss uses.
+        low: Lower end of the label range. The lowest score in the CSV when not given.
+        high: Upper end of the label range. The highest score in the CSV when not given.
+        name: Name of the label scale. The CSV's name when not given.
+        lower_is_better: Treat lower scores as better, as for DMOS.
+        partial: Leave out photos that do not exist or cannot be read.
     """
     machine, dividing = options.machine, options.split
     sharding.initialize_distributed(machine.coordinator, machine.processes, machine.process_id)
@@ -196,21 +196,22 @@ def train_dataset(
     source: Annotated[Literal["files", "tfds"], Parameter(name="--from")] = "files",
     partial: bool = False,
 ) -> None:
-    """A public data set, as its owners distribute it; labels are mapped to the scale from 1 to 5 common to all.
+    """Trains on a public data set, as its owners distribute it. Its labels are mapped to the common scale from 1 to 5.
 
     Example: vtiqa train dataset koniq10k --release koniq10k
 
-    --recipe published is the authors' way to train, --recipe FILE.py:CLASS your own.
+    --recipe published trains as the authors did, --recipe FILE.py:CLASS by a recipe of your own.
 
     Args:
-        name: koniq10k, spaq, livew, rbid, cid2013, biq2021, flive, uhdiqa, kadid10k, tid2013, csiq, agiqa3k, or FILE.py
-            that reads a data set of your own.
-        release: the folder it was unpacked into; with --from tfds the folder that its builder prepared it in.
+        name: Data set: koniq10k, spaq, livew, rbid, cid2013, biq2021, flive, uhdiqa, kadid10k, tid2013, csiq, agiqa3k,
+            or FILE.py that reads a data set of your own.
+        release: Folder of the unpacked release. With --from tfds, the folder of the prepared data set.
         options: see `TrainOptions`.
-        protocol: clean: train, validation, test, scenes kept together; paper: the authors' splits, the best epoch
-            selected on the test photos as they did; official: the split that comes with the data set.
-        source: files, or tfds: what tensorflow-datasets prepared from them.
-        partial: accept a part of the release; photos that are not there or cannot be read are left out.
+        protocol: Way to split. clean: train, validation and test, with scenes kept together. paper: the authors'
+            splits, with the best epoch selected on the test photos as they did. official: the split that comes with the
+            data set.
+        source: Form of the release: its own files, or tfds, what tensorflow-datasets prepared from them.
+        partial: Accept an incomplete release; photos that do not exist or cannot be read are left out.
     """
     machine, dividing = options.machine, options.split
     sharding.initialize_distributed(machine.coordinator, machine.processes, machine.process_id)
@@ -248,21 +249,21 @@ def train_datasets(
     lower_is_better: tuple[str, ...] = (),
     partial: bool = False,
 ) -> None:
-    """Several data sets together, each on its own scale; tested on each.
+    """Trains on several data sets together, each on its own scale, and tests on each.
 
     Example: vtiqa train datasets koniq10k,mine --releases releases
 
-    --recipe published is the authors' way to train, --recipe FILE.py:CLASS your own.
+    --recipe published trains as the authors did, --recipe FILE.py:CLASS by a recipe of your own.
 
     Args:
-        names: with commas between them: koniq10k,spaq,mine. Of a public set the release is in a folder by its name; any
-            other name is a folder of photos with a scores.csv that has the header `image,mos`.
-        releases: the folder that holds these folders.
+        names: Data sets, separated by commas: koniq10k,spaq,mine. The release of a public set is in a folder of its
+            name; any other name is a folder of photos with a scores.csv that has the header `image,mos`.
+        releases: Folder that holds these folders.
         options: see `TrainOptions`.
-        protocol: clean: train, validation, test, scenes kept together; official: the splits that come with the public
-            sets, while folders of one's own are divided as in clean.
-        lower_is_better: folders of one's own in whose scores.csv lower scores are better, as of DMOS.
-        partial: accept parts of the releases and folders; photos that are not there or cannot be read are left out.
+        protocol: Way to split. clean: train, validation and test, with scenes kept together. official: the splits that
+            come with the public sets; your own folders are divided as in clean.
+        lower_is_better: Your own folders in whose scores.csv lower scores are better, as for DMOS.
+        partial: Accept incomplete releases and folders; photos that do not exist or cannot be read are left out.
     """
     machine, dividing = options.machine, options.split
     sharding.initialize_distributed(machine.coordinator, machine.processes, machine.process_id)

@@ -35,23 +35,25 @@ def tune(
     seed: int = 0,
     force: bool = False,
 ) -> int:
-    """Learns what you like from your marks. The model is written only if it agrees with marks that were held out better
-    than before, and beyond chance. Exit status: 0 it is written, 1 it is no better, 2 bad arguments.
+    """Learns what you like from your marks.
 
     Example: vtiqa tune marks.csv --images holiday --out mine
 
+    The model is written only if it agrees with held-out marks better than before, and beyond chance. Exit status: 0
+    written, 1 not better, 2 bad arguments.
+
     Args:
-        marks: CSVs: with the columns image and stars (1 to 5) or mark (keep, reject), as the page of `vtiqa score
-            --report` makes them, or better and worse, a pair a line.
-        out: the model, a folder: `vtiqa score --checkpoint OUT` scores by it.
-        images: the folder that the CSVs name photos relative to. When not given, they are looked for from here, and
-            then from the CSV's own folder.
-        from_xmp: folders of photos with ratings by other programs, in sidecars or inside JPEG files.
-        checkpoint: the model to begin with: a checkpoint's folder, or "default" for the packaged one.
-        cache: a folder for what the model sees of photos, which takes the time; OUT.kept when not given. Stopped, the
-            same command goes on; with more marks only new photos are looked at.
-        seed: draws which marks are held out, and of more than 1,000 those that are learnt from.
-        force: replace OUT if it exists.
+        marks: CSVs with the columns image and stars (1 to 5) or mark (keep, reject), as the page of `vtiqa score
+            --report` makes them, or with the columns better and worse, a pair in each line.
+        out: Folder of the new model: `vtiqa score --checkpoint OUT` scores by it.
+        images: Folder that the CSVs name photos relative to. When not given, the current folder, and then the CSV's
+            own.
+        from_xmp: Folders of photos with ratings by other programs, in sidecars or inside JPEG files.
+        checkpoint: Model to begin with: the folder of a checkpoint, an .npz file, or "default" for the packaged model.
+        cache: Folder that keeps what the model sees of the photos, which takes the time. OUT.kept when not given. After
+            an interruption the same command goes on, and with more marks only new photos are read.
+        seed: Seed of the draw of held-out marks, and of 1,000 marks where there are more.
+        force: Replace OUT if it exists.
     """
     if out.suffix == ".npz":
         raise UserError(f"{out}: a tuned model is a folder; name one, and pack it with `vtiqa convert quantize`")
