@@ -54,7 +54,7 @@ def split_burst(scene: Sequence[Timed]) -> list[list[Timed]]:
 
 
 def is_time_lapse(scene: Sequence[Timed]) -> bool:
-    """Whether shots follow each other at equal intervals, for longer than anybody tries at one picture."""
+    """Returns whether shots follow each other at equal intervals, for longer than anybody tries at one picture."""
     if len(scene) < MIN_OF_INTERVALS or scene[-1].time - scene[0].time <= LONGEST:
         return False
     intervals = np.diff([timed.time for timed in scene])

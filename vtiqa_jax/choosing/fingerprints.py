@@ -45,7 +45,7 @@ def fingerprint(grey: UInt8[np.ndarray, "rows columns"]) -> Fingerprint:
 
 
 def _windows(fingerprints: Fingerprints, top: int, left: int) -> Float32[np.ndarray, "photos features"]:
-    """The window that starts at (top, left) of each fingerprint, as vectors of length 1.
+    """Returns the window that starts at (top, left) of each fingerprint, as vectors of length 1.
 
     Less the means of its rows and columns: otherwise a horizon alone makes all landscapes alike.
     """

@@ -89,7 +89,7 @@ def find_panoramas(line: Sequence[Timed]) -> list[list[Timed]]:
 
 
 def _is_wide_and_still(neighbours: Sequence[Neighbour | None]) -> bool:
-    """Whether pictures show together much more than one of them, and nothing moved with the camera."""
+    """Returns whether pictures show together much more than one of them, and nothing moved with the camera."""
     known = [neighbour for neighbour in neighbours if neighbour is not None]
     wider = sum(1 - neighbour.overlap for neighbour in known)
     return wider >= MIN_WIDER and float(np.median([neighbour.still for neighbour in known])) <= MAX_STILL
@@ -148,7 +148,7 @@ class _Shared(NamedTuple):
 
     @property
     def correlation(self) -> float:
-        """How well it is the same in both."""
+        """The correlation of the two pictures where they overlap."""
         return _correlate(self.first, self.second)
 
     @property

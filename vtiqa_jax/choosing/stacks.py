@@ -184,7 +184,7 @@ def _fingerprints(shots: Sequence[Shot]) -> Fingerprints:
 
 
 def _members(items: Sequence[Item], groups: Int[np.ndarray, " items"]) -> list[list[Item]]:
-    """The members of each group of two or more, in their order."""
+    """Returns the members of each group of two or more, in their order."""
     found: dict[int, list[Item]] = {}
     for item, group in zip(items, groups.tolist(), strict=True):
         if group >= 0:

@@ -124,7 +124,7 @@ def _list(names: str) -> list[str]:
 
 
 def _split_files(pairs: Sequence[str]) -> dict[str, Path]:
-    """The file of each data set. Errors: UserError for what is no NAME=FILE."""
+    """Returns the file of each data set. Errors: UserError for what is not NAME=FILE."""
     files = {}
     for pair in pairs:
         name, equals, file = pair.partition("=")
@@ -135,7 +135,7 @@ def _split_files(pairs: Sequence[str]) -> dict[str, Path]:
 
 
 def _choose_names(found: Found, only: Sequence[str], files: dict[str, Path]) -> list[str]:
-    """The data sets to score, in the order of the table.
+    """Chooses the data sets to score, in the order of the table.
 
     Raises:
         UserError: there is none, or not one that was named.
@@ -154,7 +154,7 @@ def _choose_names(found: Found, only: Sequence[str], files: dict[str, Path]) -> 
 
 
 def _score(contender: Contender, photos: Sequence[Path], memory: ScoreCache) -> dict[Path, ScoreResult]:
-    """The result of each photo; those of an interrupted run are taken up. Photos without a score are told."""
+    """Scores the photos that an interrupted run has not. Photos without a score are named on standard error."""
     results: dict[Path, ScoreResult] = {}
     try:
         stream = contender.score(photos, memory.get)

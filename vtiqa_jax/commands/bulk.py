@@ -171,7 +171,7 @@ def only_run(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _ray(address: str | None) -> Iterator[None]:
-    """A connection to the cluster, or Ray started on this machine and ended again."""
+    """Connects to the cluster, or starts Ray on this machine and ends it again."""
     import ray
 
     ours = not ray.is_initialized()
@@ -199,7 +199,7 @@ def _ray(address: str | None) -> Iterator[None]:
 
 
 def _note(job: "pipeline.Job") -> tuple[str, dict[str, Any]]:
-    """The file that says what a result was begun with, and what this run would say there."""
+    """Returns the file that says what a result was begun with, and what this run would say there."""
     return f"{job.out}{PROGRESS}/{BEGUN}", {
         **job.identity,
         "decoders": formats.decoder_versions(),

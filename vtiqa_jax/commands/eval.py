@@ -19,7 +19,7 @@ from vtiqa_jax.scoring.scorer import Scorer
 def _score_rows(
     model: Scorer, photos: Manifest, rows: np.ndarray, batch_size: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The rows that can be read and their scores; the others are named on standard error."""
+    """Scores rows. Returns those that can be read and their scores; the others are named on standard error."""
     assert isinstance(photos.images, ImageFolder)
     paths = [photos.images.path(photos.names[row]) for row in rows]
     stream = model.stream(paths, batch_size=batch_size)

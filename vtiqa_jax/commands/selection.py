@@ -79,11 +79,11 @@ class Selection:
 
     @property
     def folder(self) -> Path | None:
-        """Where the chosen photos go."""
+        """The folder that the chosen photos go to."""
         return self.copy_to or self.move_to
 
     def plan(self, paths: Sequence[Path], photos: Sequence[Path]) -> dict[Path, Path]:
-        """Where each photo would go. Errors: UserError when two would have one name, or the folder is a file; OSError
+        """Plans where each photo goes. Errors: UserError when two would have one name, or the folder is a file; OSError
         when nothing can be written there."""
         if self.folder is None:
             return {}

@@ -92,7 +92,7 @@ def _divide(
     *,
     in_order: bool = False,
 ) -> Split:
-    """The split into given parts where there are any, a random one otherwise. Raises: UserError, see `splits`."""
+    """Divides photos into given parts where there are any, at random otherwise. Raises: UserError, see `splits`."""
     if official:
         return splits.from_parts(official, val_fraction=options.val_fraction, seed=seed, note=note)
     return splits.random_split(

@@ -90,7 +90,7 @@ def read_exif(exif: bytes) -> Capture:
 
 
 def _split(exif: bytes) -> tuple[tiff.Page | None, tiff.Page | None]:
-    """The main directory of a block, or of a file that is made like a TIFF, and that of EXIF."""
+    """Returns the main directory of a block, or of a file that is made like a TIFF, and that of EXIF."""
     pages = tiff.list_pages(exif.removeprefix(b"Exif\0\0"), most=1)
     return (pages[0], pages[0].directory(tiff.EXIF)) if pages else (None, None)
 
@@ -160,5 +160,5 @@ def _divide(numerator: int, denominator: int) -> float | None:
 
 
 def _within(value: float | None, low: float, high: float) -> float | None:
-    """The value, where it makes sense."""
+    """Returns the value if it lies between the limits, else None."""
     return value if value is not None and low <= value <= high else None

@@ -73,7 +73,7 @@ def decode(name: str | os.PathLike[str], data: bytes, *, max_pixels: int = MAX_P
 
 
 def _photo_of_tiff(data: bytes) -> tuple[bytes, int]:
-    """The file with its photo as the first page, and the orientation that the page does not name itself."""
+    """Returns the file with its photo as the first page, and the orientation that the page does not name itself."""
     page = tiff.find_photo(tiff.list_pages(data))
     if page is None:
         raise ImageError("the TIFF is damaged: its header cannot be read")
@@ -83,7 +83,7 @@ def _photo_of_tiff(data: bytes) -> tuple[bytes, int]:
 
 
 def _decode(data: bytes, kind: headers.Format) -> Rgb | None:
-    """All but AVIF and HEIC."""
+    """Decodes all formats but AVIF and HEIC."""
     known = metadata.read(data, kind)
     if known.is_for_pillow and (pixels := pillow.decode(data, kind)) is not None:
         return pixels
@@ -118,7 +118,7 @@ def read(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Photo
 
 
 def open_photo(image: Any, *, max_pixels: int = MAX_PIXELS) -> Photo:
-    """A photo given in any form.
+    """Opens a photo given in any form.
 
     Args:
         image: a path, a uint8 array [h, w], [h, w, 1], [h, w, 3] or [h, w, 4] (RGB order), or a Pillow image. Arrays

@@ -54,7 +54,7 @@ class LeftOut:
             names.append(name)
 
     def __str__(self) -> str:
-        """One line; empty when nothing was left out."""
+        """Returns one line; empty when nothing was left out."""
 
         def tell(reason: str, count: int) -> str:
             names = self._names[reason]

@@ -52,7 +52,7 @@ def read(data: bytes, kind: Format) -> Metadata:
 
 
 def read_orientation(exif: bytes) -> int:
-    """The orientation that EXIF data name, else 1."""
+    """Reads the orientation that EXIF data name, else 1."""
     pages = tiff.list_pages(exif.removeprefix(b"Exif\0\0"), most=1)
     orientation = pages[0].number(tiff.ORIENTATION, 1) if pages else 1
     return orientation if 1 <= orientation <= 8 else 1
@@ -74,7 +74,7 @@ def is_as_taken(data: bytes, shape: tuple[int, ...]) -> bool:
 
 
 def jpeg_segments(data: bytes, all_scans: bool = False) -> Iterator[tuple[int, int, int]]:
-    """The segments of a JPEG: marker, start and end of the content; the last is that of the first scan, or of all.
+    """Yields the segments of a JPEG: marker, start and end of the content; last that of the first scan, or of all scans.
 
     Stops where the data stop. What lies between two segments is passed over, as by libjpeg; so is a scan's picture.
     """
@@ -159,7 +159,7 @@ def _unpack_raw_profile(name: bytes, content: bytes) -> bytes:
 
 
 def _read_tiff(data: bytes) -> Metadata:
-    """Of the first page; OpenCV itself turns it by the page's own orientation."""
+    """Reads the metadata of the first page; OpenCV itself turns it by the page's own orientation."""
     pages = tiff.list_pages(data, most=1)
     if not pages:
         return Metadata()

@@ -26,7 +26,7 @@ SAMPLES = 500
 
 
 def is_raw(name: str | os.PathLike[str], data: bytes, kind: headers.Format | None) -> bool:
-    """Whether a file is a camera's RAW, whatever its name.
+    """Returns whether a file is a camera's RAW, whatever its name.
 
     Most are TIFFs, in which a mosaic of colours, unprocessed light or DNG's version shows it. Some show nothing of the
     kind; of a file that names a camera, or is of no format, a RAW ending decides.
@@ -77,7 +77,7 @@ def develop(data: bytes, max_pixels: int) -> Rgb:
 
 
 def _light(pixels: Integer[Array, "height width 3"]) -> Float64[Array, " quantiles"]:
-    """The distribution of the brightest of each pixel's colours."""
+    """Returns the distribution of the brightest of each pixel's colours."""
     step = max(1, len(pixels) // SAMPLES)
     return np.quantile(pixels[::step, ::step].max(-1), QUANTILES)
 

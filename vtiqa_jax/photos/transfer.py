@@ -20,7 +20,7 @@ DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def plan_targets(paths: Sequence[Path], photos: Sequence[Path], folder: Path) -> dict[Path, Path]:
-    """Where each photo goes: its name is kept relative to the given folder in which it was found.
+    """Plans where each photo goes: its name is kept relative to the given folder in which it was found.
 
     Args:
         paths: photos and folders, as given.

@@ -93,7 +93,7 @@ class KeptPhotos:
         return seen, left_out
 
     def _file(self, photo: Path) -> Path:
-        """Where a photo's file is. Errors: ImageError when the photo cannot be read."""
+        """Returns the path of a photo's file. Errors: ImageError when the photo cannot be read."""
         try:
             data = photo.read_bytes()
         except OSError as error:

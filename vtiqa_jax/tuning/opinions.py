@@ -54,7 +54,7 @@ class Opinions:
 
     @property
     def is_pair(self) -> np.ndarray:
-        """Which rows are of two photos."""
+        """The mask of the rows that compare two photos."""
         return self.second != NO_OTHER
 
     def apply(self, values: PerPhoto) -> PerOpinion:

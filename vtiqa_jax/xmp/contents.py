@@ -67,7 +67,7 @@ class Contents:
 
     @property
     def about(self) -> str:
-        """Which photo it is, the same in all descriptions, usually empty."""
+        """The identity of the photo, the same in all descriptions, usually empty."""
         attributes = (each for description in self.descriptions for each in description.attributes)
         return next((each.value for each in attributes if each.name in (ABOUT, "about")), "")
 

@@ -60,7 +60,7 @@ class Jpeg:
 
     @property
     def extension(self) -> bytes:
-        """What of its XMP did not fit into the packet: an XMP document, empty without one."""
+        """The rest of its XMP, which did not fit into the packet: an XMP document, empty without one."""
         pieces = dict[int, bytes]()
         for each in self.starting(EXTENSION):
             content = self.data[each.content : each.end]
@@ -103,7 +103,7 @@ class Jpeg:
         return self.data[:start] + new + self.data[end:]
 
     def _after_exif(self) -> int:
-        """Where a packet belongs: after EXIF, which readers want first."""
+        """Returns the place of a packet: after EXIF, which readers want first."""
         position = 2
         for each in self.segments:
             if each.marker != APP0 and each not in self.starting(EXIF):
@@ -150,7 +150,7 @@ def require_same_picture(before: bytes, after: bytes) -> None:
 
 
 def _hash_rest(data: bytes) -> str:
-    """The SHA-256 of a JPEG without its packet."""
+    """Returns the SHA-256 of a JPEG without its packet."""
     jpeg = read(data)
     rest, position = hashlib.sha256(), 0
     for each in jpeg.starting(SIGNATURE):

@@ -131,7 +131,7 @@ def _find_ours(contents: Contents, ours: Stars, *, is_rating_ours: bool) -> tupl
 
 
 def _value_span(body: bytes, its: Property) -> tuple[int, int]:
-    """Where the text of a property stands, without white space around it. Raises `Refused` unless it is plain."""
+    """Finds the text of a property, without white space around it. Raises `Refused` unless it is plain."""
     start, end = (
         (its.value_start, its.value_end) if isinstance(its, Attribute) else (its.content_start, its.content_end)
     )
@@ -145,7 +145,7 @@ def _value_span(body: bytes, its: Property) -> tuple[int, int]:
 
 
 def _insert(body: bytes, parent: Element, texts: list[str]) -> Edit:
-    """An edit that adds elements at the end of another, indented like the last one there."""
+    """Makes an edit that adds elements at the end of another, indented like the last one there."""
     if parent.children:
         last = parent.children[-1]
         gap = body[_gap(body, last.start) : last.start]
@@ -157,12 +157,12 @@ def _insert(body: bytes, parent: Element, texts: list[str]) -> Edit:
 
 
 def _removal(body: bytes, its: Property) -> Edit:
-    """An edit that removes an attribute or an element, with the white space before it."""
+    """Makes an edit that removes an attribute or an element, with the white space before it."""
     return (its.start if isinstance(its, Attribute) else _gap(body, its.start)), its.end, b""
 
 
 def _gap(body: bytes, position: int) -> int:
-    """Where the white space before a place begins."""
+    """Finds where the white space before a place begins."""
     return len(body[:position].rstrip(b" \t\r\n"))
 
 
