@@ -53,10 +53,10 @@ def find_copies(shots: Sequence[Shot], lines: Sequence[Sequence[Timed]], timeles
     pairs += _copies_by_look(shots, timeless)
     ends = np.array([[row[shot.position] for shot in pair] for pair in pairs], np.int64).reshape(-1, 2).T
     exposure = connect(np.arange(len(shots)), ends)
-    found: dict[int, list[Shot]] = {}
+    groups: dict[int, list[Shot]] = {}
     for shot, number in zip(shots, exposure.tolist(), strict=True):
-        found.setdefault(number, []).append(shot)
-    return list(found.values())
+        groups.setdefault(number, []).append(shot)
+    return list(groups.values())
 
 
 def choose_copy(copies: Sequence[Shot]) -> Shot:
@@ -162,10 +162,10 @@ def _copies_by_look(shots: Sequence[Shot], timeless: Sequence[Shot]) -> list[tup
         partners = np.argsort(-alike, axis=1)[:, :PARTNERS]
         for shot, near, others in zip(block, alike, partners, strict=True):
             for other in others:
-                found = shots[other]
+                candidate = shots[other]
                 if near[other] < EDITED:
                     break
-                if _have_same_shape(shot, found) and _is_one_picture(shot, found):
-                    pairs.append((shot, found))
+                if _have_same_shape(shot, candidate) and _is_one_picture(shot, candidate):
+                    pairs.append((shot, candidate))
                     break
     return pairs

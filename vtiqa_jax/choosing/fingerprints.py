@@ -68,8 +68,8 @@ def correlate(fingerprints: Fingerprints, pairs: Pairs) -> Float32[np.ndarray, "
     for others in _all_windows(fingerprints):
         for start in range(0, len(best), PAIRS):
             first, second = pairs[:, start : start + PAIRS]
-            found = np.einsum("pf,pf->p", middle[first], others[second])
-            np.maximum(best[start : start + PAIRS], found, out=best[start : start + PAIRS])
+            correlations = np.einsum("pf,pf->p", middle[first], others[second])
+            np.maximum(best[start : start + PAIRS], correlations, out=best[start : start + PAIRS])
     return best
 
 

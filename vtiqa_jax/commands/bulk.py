@@ -93,10 +93,10 @@ def bulk(
     if name != sources.as_text(name):
         raise UserError(f"{sources.as_text(name)} is not a name in UTF-8, which Parquet data sets need; choose another")
     left_out = LeftOut()
-    found = sources.find(source, left_out)
+    photos = sources.find(source, left_out)
     if left_out.counts:
         print(left_out, file=sys.stderr)
-    files = [file for file in found if not file.startswith((f"{name}/", f"{name}{PROGRESS}/"))]
+    files = [file for file in photos if not file.startswith((f"{name}/", f"{name}{PROGRESS}/"))]
     if not files:
         raise UserError(f"{source} holds no photos besides the result itself; name another source")
     packed = next((file for file in files if file.lower().endswith(sources.PARQUET)), None)

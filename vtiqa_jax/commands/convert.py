@@ -144,11 +144,11 @@ def backbone(
         prefix: Prefix of the names of this ViT's arrays, in a file that holds several ViTs: teacher.backbone.
     """
     checkpoint.check_overwrite(out, force=force)
-    found = vit_file.find_vit(str(source), files.read(source), prefix)
-    sizes = timm_vit.read_sizes(str(source), found.arrays)
-    config, described = architecture.describe(source, sizes, heads, found.prefix)
-    arrays, adaptations = timm_vit.to_deit(str(source), found.arrays)
-    _convert(config, {source: arrays}, out, None, None, force, [*found.notes, *described], adaptations)
+    vit = vit_file.find_vit(str(source), files.read(source), prefix)
+    sizes = timm_vit.read_sizes(str(source), vit.arrays)
+    config, described = architecture.describe(source, sizes, heads, vit.prefix)
+    arrays, adaptations = timm_vit.to_deit(str(source), vit.arrays)
+    _convert(config, {source: arrays}, out, None, None, force, [*vit.notes, *described], adaptations)
 
 
 def _check_published(source: str, config: ModelConfig) -> None:
@@ -195,9 +195,9 @@ def export(
     if "" in by_name and format and out.suffix != f".{format}":
         raise UserError(f"{out}: with --format {format} the name must end in .{format}")
     targets = {name: out / f"{name}.{format or 'pt'}" if name else out for name in by_name}
-    taken = [path for path in targets.values() if path.exists()]
-    if taken and not force:
-        raise UserError(f"{taken[0]} exists already; choose another name, or overwrite it with --force")
+    existing = [path for path in targets.values() if path.exists()]
+    if existing and not force:
+        raise UserError(f"{existing[0]} exists already; choose another name, or overwrite it with --force")
     if out.is_dir() and "" in by_name:
         raise UserError(f"{out} is a folder; name a file, as this model is exported to one")
     for name, table in by_name.items():

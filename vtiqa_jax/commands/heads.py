@@ -23,12 +23,12 @@ from vtiqa_jax.photos import files, stderr
 def _read_scored(scored: Path, dataset: str | None) -> Manifest:
     if dataset is None:
         return read_csv(scored, scored.parent)
-    found = datasets.read(dataset, scored).without_practice()
-    photos = found.on_common_scale()
-    if not found.official:
+    release = datasets.read(dataset, scored).without_practice()
+    photos = release.on_common_scale()
+    if not release.official:
         return photos
     # What is tested on shall not have made the model.
-    return photos.select(np.flatnonzero(np.array(found.official) == "train"))
+    return photos.select(np.flatnonzero(np.array(release.official) == "train"))
 
 
 def read_held_out(held_out: Path) -> Manifest:

@@ -182,8 +182,8 @@ class Selection:
 
 def _count_sidecars(photos: Sequence[Path]) -> int:
     """Counts the sidecars that photos may have."""
-    sidecars, found = Sidecars(), set[Path]()
+    sidecars, files = Sidecars(), set[Path]()
     for photo in photos:
         with contextlib.suppress(OSError):
-            found.update(sidecars.list_candidates(photo))
-    return len(found)
+            files.update(sidecars.list_candidates(photo))
+    return len(files)

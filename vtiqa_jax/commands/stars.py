@@ -101,8 +101,8 @@ class Stars:
             except OSError as error:
                 raise _disk_full(result.image, error, outcomes[Outcome.WRITTEN], "written") from error
         if refused or not quiet:
-            told = [f"{outcomes[each]} {each.value}" for each in Outcome if outcomes[each]]
-            _tell(told or ["0 written"], refused)
+            counts = [f"{outcomes[each]} {each.value}" for each in Outcome if outcomes[each]]
+            _tell(counts or ["0 written"], refused)
         return not refused
 
     def _rate(self, scored: Sequence[ScoreResult], scale: LabelScale) -> list[int]:
@@ -139,8 +139,8 @@ def take_all_back(photos: Sequence[Path]) -> bool:
             refused.append(str(error))
         except OSError as error:
             raise _disk_full(place.path, error, outcomes[Taken.WHOLE], "taken back") from error
-    told = [f"{outcomes[each]} {each.value}" for each in Taken if outcomes[each] and each is not Taken.NOTHING]
-    _tell(told or ["0 taken back"], refused)
+    counts = [f"{outcomes[each]} {each.value}" for each in Taken if outcomes[each] and each is not Taken.NOTHING]
+    _tell(counts or ["0 taken back"], refused)
     return not refused
 
 

@@ -51,12 +51,12 @@ def train_splits(
     Raises:
         UserError: a person's mistake.
     """
-    wanted, count = options.split, options.split.splits
-    if count < 1 or (count > 1 and wanted.split_file):
+    dividing, count = options.split, options.split.splits
+    if count < 1 or (count > 1 and dividing.split_file):
         raise UserError("--splits must be at least 1, and --split-file names one split")
     if min(options.machine.save_every, options.machine.log_every) < 1:
         raise UserError("--save-every and --log-every must be at least 1")
-    if min(wanted.split_seed, options.recipe.seed) < 0:
+    if min(dividing.split_seed, options.recipe.seed) < 0:
         raise UserError("--split-seed and --recipe.seed must be at least 0")
     sharding.require_devices()
     named = catalog.load(options.checkpoint)
@@ -64,10 +64,10 @@ def train_splits(
     with lock_workdir(options.workdir):
         if count == 1:
             split = make_split(0)
-            if wanted.split_file:
+            if dividing.split_file:
                 split = split_files.load(
-                    wanted.split_file, photos.names, column=wanted.split_column, meta=wanted.split_names,
-                    val_fraction=wanted.val_fraction, seed=wanted.split_seed, partial=partial, scenes=photos.scenes,
+                    dividing.split_file, photos.names, column=dividing.split_column, meta=dividing.split_names,
+                    val_fraction=dividing.val_fraction, seed=dividing.split_seed, partial=partial, scenes=photos.scenes,
                 )  # fmt: skip
             train(photos, split, scale, start, options, options.workdir, provenance, before=before, partial=partial)
             return

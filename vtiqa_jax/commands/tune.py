@@ -97,14 +97,14 @@ def tune(
 
 def describe(tuned: Tuned) -> list[str]:
     """Returns what a taste is worth, and what it goes with, in lines."""
-    found = tuned.verdict
+    verdict = tuned.verdict
     lines = [
         f"{tuned.opinions} marks",
-        f"agreement on held-out marks: {found.before:.3f} by the score, {found.after:.3f} by the taste;"
-        f" {found.after - found.before:+.3f} ({found.low:+.3f} to {found.high:+.3f})",
-        f"chance gains as much in {100 * found.chance:.1f} % of shuffles; {100 * LEVEL:g} % may be",
+        f"agreement on held-out marks: {verdict.before:.3f} by the score, {verdict.after:.3f} by the taste;"
+        f" {verdict.after - verdict.before:+.3f} ({verdict.low:+.3f} to {verdict.high:+.3f})",
+        f"chance gains as much in {100 * verdict.chance:.1f} % of shuffles; {100 * LEVEL:g} % may be",
     ]
-    if tuned.goes_with and found.is_better:
+    if tuned.goes_with and verdict.is_better:
         words = ", ".join(
             f"{'more' if value > 0 else 'less'} {name} ({value:+.2f})" for name, value in tuned.goes_with.items()
         )

@@ -77,11 +77,11 @@ def read_capture(data: bytes, kind: Format | None, *, is_raw: bool = False) -> C
         is_raw: whether it is a camera's RAW, see `raw.is_raw`.
     """
     main, exif = _find_directories(data, kind)
-    found = _read_directories(main, exif)
+    capture = _read_directories(main, exif)
     adobe = FOCUS_DISTANCE.search(data, 0, XMP_BYTES)
-    if found.focus_distance is None and adobe:
-        found = dataclasses.replace(found, focus_distance=_within(_divide(int(adobe[1]), int(adobe[2])), 1e-3, 1e5))
-    return dataclasses.replace(found, is_raw=is_raw)
+    if capture.focus_distance is None and adobe:
+        capture = dataclasses.replace(capture, focus_distance=_within(_divide(int(adobe[1]), int(adobe[2])), 1e-3, 1e5))
+    return dataclasses.replace(capture, is_raw=is_raw)
 
 
 def read_exif(exif: bytes) -> Capture:
@@ -137,9 +137,9 @@ def _read_directories(main: tiff.Page | None, exif: tiff.Page | None) -> Capture
 
 def _read_time(text: str) -> float | None:
     """Seconds since 1970; None of a clock that was evidently never set: 2000, first of January, midnight."""
-    found = DATE.match(text)
+    match = DATE.match(text)
     try:
-        moment = datetime.datetime(*map(int, found.groups()), tzinfo=datetime.UTC) if found else None
+        moment = datetime.datetime(*map(int, match.groups()), tzinfo=datetime.UTC) if match else None
     except ValueError:  # the thirteenth month
         return None
     if moment is None or moment.year < FIRST_YEAR:
@@ -149,10 +149,10 @@ def _read_time(text: str) -> float | None:
 
 
 def _read_zone(text: str) -> float | None:
-    found = ZONE.match(text)
-    if not found or int(found[2]) > 14 or int(found[3]) > 59:
+    match = ZONE.match(text)
+    if not match or int(match[2]) > 14 or int(match[3]) > 59:
         return None
-    return (1 if found[1] == "+" else -1) * (3600.0 * int(found[2]) + 60.0 * int(found[3]))
+    return (1 if match[1] == "+" else -1) * (3600.0 * int(match[2]) + 60.0 * int(match[3]))
 
 
 def _divide(numerator: int, denominator: int) -> float | None:

@@ -79,5 +79,5 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
     levels = np.arange(0, 256, 15, dtype=np.uint8)
     colours = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(-1, 3)
     probe = greys[None] if mode == "L" else np.concatenate([np.stack([greys] * 3, -1), colours])[None]
-    found = np.asarray(ImageCms.applyTransform(Image.fromarray(probe), transform)).astype(int)
-    return int(np.abs(found - (probe[..., None] if mode == "L" else probe)).max()) <= SAME
+    converted = np.asarray(ImageCms.applyTransform(Image.fromarray(probe), transform)).astype(int)
+    return int(np.abs(converted - (probe[..., None] if mode == "L" else probe)).max()) <= SAME

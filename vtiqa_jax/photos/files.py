@@ -165,10 +165,10 @@ def find_matching(pattern: str, left_out: LeftOut, *, containers: tuple[str, ...
 
 def _identify(folder: str) -> _Folder | None:
     try:
-        found = os.stat(folder)
+        status = os.stat(folder)
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _place(file: str) -> _Place:
@@ -210,7 +210,7 @@ class _Search:
             root: the folder.
             pattern: what the names of folders below it, and last of the files, must match; empty for all at any depth.
         """
-        found: list[str] = []
+        photos: list[str] = []
         waiting, linked = [(root, 0)], collections.deque[tuple[str, int]]()
         while waiting or linked:
             # Links come last: a folder that is there under its own name, too, is found under that.
@@ -234,8 +234,8 @@ class _Search:
                 elif is_folder:
                     (linked if entry.is_symlink() else waiting).append((entry.path, depth + 1))
                 else:
-                    found.append(entry.path)
-        return sorted(found, key=lambda path: path.replace(os.sep, "\0"))  # a folder's photos stay together
+                    photos.append(entry.path)
+        return sorted(photos, key=lambda path: path.replace(os.sep, "\0"))  # a folder's photos stay together
 
     def _list(self, folder: str, identity: _Folder | None) -> list[os.DirEntry[str]]:
         """Returns what is in a folder, by name, but for what the product made."""

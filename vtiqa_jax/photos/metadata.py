@@ -74,14 +74,14 @@ def is_as_taken(data: bytes, shape: tuple[int, ...]) -> bool:
 
 
 def jpeg_segments(data: bytes, all_scans: bool = False) -> Iterator[tuple[int, int, int]]:
-    """Yields the segments of a JPEG: marker, start and end of the content; last that of the first scan, or of all scans.
+    """Yields the segments of a JPEG: marker, start and end of the content; last that of the first scan, or of all.
 
     Stops where the data stop. What lies between two segments is passed over, as by libjpeg; so is a scan's picture.
     """
     position = 2
-    while found := SEGMENT.search(data, position):
-        marker, start = data[found.start() + 1], found.end() + 2
-        end = found.end() + int.from_bytes(data[found.end() : start], "big")
+    while match := SEGMENT.search(data, position):
+        marker, start = data[match.start() + 1], match.end() + 2
+        end = match.end() + int.from_bytes(data[match.end() : start], "big")
         if not start <= end <= len(data):
             return
         yield marker, start, end
@@ -151,9 +151,9 @@ def _unpack_raw_profile(name: bytes, content: bytes) -> bytes:
     """EXIF data as ImageMagick wrote them before PNG had a place for them: a length and hexadecimal digits."""
     text = content.partition(b"\0")[2]
     text = _inflate(text[1:]) if name == b"zTXt" else text
-    found = re.fullmatch(rb"\s*exif\s+\d+\s+([0-9a-fA-F\s]*)", text)
+    match = re.fullmatch(rb"\s*exif\s+\d+\s+([0-9a-fA-F\s]*)", text)
     try:
-        return bytes.fromhex(found[1].decode("ascii")) if found else b""
+        return bytes.fromhex(match[1].decode("ascii")) if match else b""
     except ValueError:  # half a byte
         return b""
 

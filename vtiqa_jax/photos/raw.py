@@ -84,6 +84,6 @@ def _light(pixels: Integer[Array, "height width 3"]) -> Float64[Array, " quantil
 
 def _give_light(deep: UInt16[Array, "height width 3"], wanted: Float64[Array, " quantiles"]) -> Rgb:
     """Gives pixels of 16 bits this distribution of light in 8, by one curve for all colours."""
-    found, kept = np.unique(_light(deep), return_index=True)
-    curve = np.interp(np.arange(65536), np.r_[0, found, 65535], np.r_[0, wanted[kept], 255])
+    values, kept = np.unique(_light(deep), return_index=True)
+    curve = np.interp(np.arange(65536), np.r_[0, values, 65535], np.r_[0, wanted[kept], 255])
     return np.rint(curve).astype(np.uint8)[deep]

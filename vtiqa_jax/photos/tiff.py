@@ -104,8 +104,8 @@ class Page:
         """Returns the directory that a tag points to, which has no picture of its own."""
         is_big = struct.unpack_from(self.order + "H", self.data, 2)[0] == 43
         offset = self.number(tag, 0)
-        found = _read_directory(self.data, self.order, is_big, offset)
-        return None if found is None else Page(self.data, self.order, offset, found[0], self)
+        directory = _read_directory(self.data, self.order, is_big, offset)
+        return None if directory is None else Page(self.data, self.order, offset, directory[0], self)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -147,10 +147,10 @@ def list_pages(data: bytes, most: int = MAX_PAGES) -> list[Page]:
         if offset in seen:
             continue
         seen.add(offset)
-        found = _read_directory(data, order, is_big, offset)
-        if found is None:
+        directory = _read_directory(data, order, is_big, offset)
+        if directory is None:
             continue
-        entries, following = found
+        entries, following = directory
         page = Page(data, order, offset, entries, parent)
         pages.append(page)
         waiting.append((following, parent))

@@ -150,11 +150,12 @@ def describe(taste: Float[np.ndarray, " photos"], looks: Float[np.ndarray, "phot
     if not taste.std():
         return {}
     varied = [(name, column) for name, column in zip(LOOKS, looks.T, strict=True) if column.std()]
-    found = {name: float(np.corrcoef(taste, column)[0, 1]) for name, column in varied}
+    correlations = {name: float(np.corrcoef(taste, column)[0, 1]) for name, column in varied}
     notable = sorted(
-        (name for name, value in found.items() if abs(value) >= NOTABLE), key=lambda name: -abs(found[name])
+        (name for name, value in correlations.items() if abs(value) >= NOTABLE),
+        key=lambda name: -abs(correlations[name]),
     )
-    return {name: found[name] for name in notable}
+    return {name: correlations[name] for name in notable}
 
 
 def with_taste(model: Checkpoint, tuned: Tuned) -> Checkpoint:

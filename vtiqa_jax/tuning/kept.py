@@ -80,11 +80,11 @@ class KeptPhotos:
         for number, photo in enumerate(bar, start=1):
             try:
                 file = self._file(photo)
-                found = read_kept(file, SeenPhoto)
-                if found is None:
+                kept = read_kept(file, SeenPhoto)
+                if kept is None:
                     waiting[photo] = file, decode.open_photo(photo).pixels
                 else:
-                    seen[photo] = found
+                    seen[photo] = kept
             except ImageError as error:
                 left_out.append(f"{photo}: {error}")
             if len(waiting) == CPU_BATCH or number == len(photos):

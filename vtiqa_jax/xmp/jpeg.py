@@ -53,10 +53,10 @@ class Jpeg:
     @property
     def packet(self) -> bytes | None:
         """Its XMP packet, None without one. Raises `Refused` when it has several."""
-        found = self.starting(SIGNATURE)
-        if len(found) > 1:
+        packets = self.starting(SIGNATURE)
+        if len(packets) > 1:
             raise Refused("it has two XMP packets")
-        return self.data[found[0].content + len(SIGNATURE) : found[0].end] if found else None
+        return self.data[packets[0].content + len(SIGNATURE) : packets[0].end] if packets else None
 
     @property
     def extension(self) -> bytes:
@@ -133,10 +133,10 @@ def read(data: bytes) -> Jpeg:
     """
     if not data.startswith(b"\xff\xd8"):
         raise Refused("it is no JPEG")
-    found = [Segment(marker, start - 4, start, end) for marker, start, end in jpeg_segments(data)]
-    if not found or found[-1].marker != SCAN:
+    segments = [Segment(marker, start - 4, start, end) for marker, start, end in jpeg_segments(data)]
+    if not segments or segments[-1].marker != SCAN:
         raise Refused("it is a damaged JPEG")
-    return Jpeg(data, tuple(found))
+    return Jpeg(data, tuple(segments))
 
 
 def require_same_picture(before: bytes, after: bytes) -> None:
@@ -168,11 +168,11 @@ def _segment(content: bytes) -> bytes:
 
 def _fit(packet: bytes, size: int) -> bytes:
     """Makes a packet as long as it was, by its padding, if it has enough."""
-    found = PACKET_END.search(packet)
+    match = PACKET_END.search(packet)
     surplus = len(packet) - size
-    if found is None:
+    if match is None:
         return packet
-    end = found.start()
+    end = match.start()
     start = len(packet[:end].rstrip(b" \t\r\n"))
     if surplus > end - start:
         return packet

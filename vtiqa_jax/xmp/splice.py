@@ -96,14 +96,14 @@ def take_out(data: bytes) -> bytes:
     edits, removed = _find_ours(contents, packet.ours, is_rating_ours=packet.rating == packet.ours.rating)
     for description in contents.descriptions:
         properties = list(properties_of(description))
-        taken = [each for each in properties if id(each) in removed]
-        if taken and len(taken) == len(properties):
+        removable = [each for each in properties if id(each) in removed]
+        if removable and len(removable) == len(properties):
             edits = [edit for edit in edits if not description.start <= edit[0] < description.end]
             edits.append(_removal(body, description))
             continue
-        if any(each.name.startswith(VTIQA) for each in taken):  # our namespace is not used there any more
-            taken += [each for each in description.attributes if not each.name and each.value == VTIQA]
-        edits += [_removal(body, each) for each in taken]
+        if any(each.name.startswith(VTIQA) for each in removable):  # our namespace is not used there any more
+            removable += [each for each in description.attributes if not each.name and each.value == VTIQA]
+        edits += [_removal(body, each) for each in removable]
     return contents.document.edit(edits)
 
 
