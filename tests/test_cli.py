@@ -379,7 +379,7 @@ MISTAKES = {
     "photo.jpg": "Unknown command: photo.jpg.",
     "--verson": "Unknown option: --verson. Did you mean --version?",
     "-- score": "Unknown option: --.",
-    "": "Name one of score, train, convert.",
+    "": "Name a command: score, train, convert.",
     "train manifest": "--scores is required.",
     "train manifest --images i": "--scores is required.",
     "convert vtiqa": "SOURCE is required.",

@@ -104,7 +104,7 @@ def test_a_missing_photo_and_a_missing_table_are_named(made: tuple) -> None:
     assert len(datasets.read(name, folder, partial=True).photos.names) == len(scores) - 1
     for table in [path for path in folder.rglob("*") if path.suffix in (".csv", ".xlsx", ".mat", ".txt")]:
         table.unlink()
-    with pytest.raises(UserError, match=r"holds no .*; found"):
+    with pytest.raises(UserError, match=r"holds no .*; it holds"):
         datasets.read(name, folder)
     with pytest.raises(UserError, match="is not a folder"):
         datasets.read(name, folder / "nowhere")

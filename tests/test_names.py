@@ -89,7 +89,7 @@ def test_cells_that_can_be_no_names_do_not_exist(tmp_path: Path) -> None:
     """Too long for a file, or a file taken for a folder."""
     (tmp_path / "a.jpg").write_bytes(b"x")
     (tmp_path / "s.csv").write_text(f"image,mos\n{'x' * 5000},1\na.jpg/b.jpg,2\na.jpg,3\n")
-    with pytest.raises(UserError, match=r"2 of 3 photos are not there: line 2: .*line 3: "):
+    with pytest.raises(UserError, match=r"2 of 3 photos do not exist: line 2: .*line 3: "):
         read_csv(tmp_path / "s.csv", tmp_path)
 
 

@@ -148,7 +148,7 @@ def _refuse_fractions(app: App, commands: tuple[str, ...], arguments: ArgumentCo
 def _say_unnamed(commands: Sequence[str], words: Sequence[str], path: str) -> str:
     """Says that no command is named, or one that is not there."""
     if not words:
-        return f"Name one of {', '.join(name for name in commands if name[0] != '-')}. See {path} --help."
+        return f"Name a command: {', '.join(name for name in commands if name[0] != '-')}. See {path} --help."
     near = difflib.get_close_matches(words[0], commands, 1)
     kind = "option" if words[0].startswith("-") else "command"
     return f"Unknown {kind}: {words[0]}.{f' Did you mean {near[0]}?' if near else ''} See {path} --help."

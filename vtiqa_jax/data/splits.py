@@ -139,7 +139,7 @@ def random_split(
         if len(rows) == 1 or (len(rows) == 0 and share > 0):
             raise UserError(
                 f"of {count} photos {len(rows)} would be left to {part} on, and a correlation needs 2;"
-                " change --test-fraction and --val-fraction (0 is allowed)"
+                " add photos, or change --test-fraction and --val-fraction (0 is allowed)"
             )
     return Split(train, val, test, note=note)
 
