@@ -117,7 +117,9 @@ def test_missing_photos_are_all_named_or_left_out(folder: Path, capsys: pytest.C
 def test_a_few_missing_photos_need_no_file_and_none_at_all_are_no_part(folder: Path) -> None:
     (folder / "few.csv").write_text("image,mos\np0.png,1\nx.png,2\ny.png,3\n")
     for partial in (False, True):
-        with pytest.raises(UserError, match=r"2 of 3 photos do not exist: line 3: .*x\.png; line 4: .*y\.png; is .* the folder of"):
+        with pytest.raises(
+            UserError, match=r"2 of 3 photos do not exist: line 3: .*x\.png; line 4: .*y\.png; is .* the folder of"
+        ):
             manifest.read_csv(folder / "few.csv", folder, partial=partial, out=folder / "run")
     assert not (folder / "run").exists()
 

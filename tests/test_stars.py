@@ -47,7 +47,7 @@ def test_scores_become_stars_and_go_again(folder: Path, model: Path, command: Co
     (folder / "p5.jpg.xmp").write_bytes(splice.make(packet.Stars(5)).replace(b"vtiqa:WrittenRating", b"vtiqa:Other"))
     (folder / "p4.jpg.xmp").write_bytes(b"no XML")
     status, _, error = command(vtiqa.main, *arguments)
-    reason = f"{folder / 'p4.jpg.xmp'}: it is no XML: syntax error, line 1"
+    reason = f"{folder / 'p4.jpg.xmp'}: it is not XML: syntax error, line 1"
     assert (status, error) == (1, f"stars: 4 written, 1 kept as people set them, 1 refused: {reason}\n")
     scores = Scorer.load(model).score(photos)
     assert [said(photo).rating for photo in photos[:4]] == np.clip(np.floor(scores[:4] + 0.5), 1, 5).tolist()

@@ -325,7 +325,7 @@ def test_a_taste_is_written_and_scores_by_it(
     arguments = ("tune", table, "--out", out, "--images", photos, "--checkpoint", start)
     status, said, _ = command(__main__.main, *arguments)
     assert status == 0, said
-    assert "40 marks" in said and f"taken: vtiqa score PHOTOS --checkpoint {out}" in said
+    assert "40 marks" in said and f"better: score with it by vtiqa score PHOTOS --checkpoint {out}" in said
     made, before = checkpoint.load(out), checkpoint.load(start)
     assert made.config == before.config.replace(taste=True)
     assert "percentiles" not in made.provenance["trained"] and made.provenance["tuned"]["marks"] == COUNT
@@ -371,7 +371,7 @@ def test_what_is_no_better_is_not_written(
     table = write(tmp_path / "m.csv", ["image", "mark"], *([name, rng.choice(["keep", "reject"])] for name in names))
     out = tmp_path / "mine"
     status, said, _ = command(__main__.main, "tune", table, "--out", out, "--images", photos, "--checkpoint", start)
-    assert status == 1 and "not taken" in said and "agreement on held-out marks" in said
+    assert status == 1 and "not better" in said and "agreement on held-out marks" in said
     assert not out.exists()
 
 

@@ -72,7 +72,7 @@ def tune(
             f"tuning needs at least {LEAST} marks, not {given.count}; mark 100 photos or more for a good result"
         )
     if given.count > MOST:
-        print(f"{MOST} of {given.count} marks are drawn: more take long and teach little")
+        print(f"{MOST} of {given.count} marks are drawn at random: more take long and teach little")
         given = given.draw(MOST, np.random.default_rng(seed))
     with raise_on_sigterm(), quiet_decoders():
         seen, left_out = KeptPhotos(cache or Path(f"{atomic.resolve(out)}.kept"), model).read(given.photos)
@@ -88,10 +88,10 @@ def tune(
     tuned = fit_taste(model, used, seen, seed)
     print(*describe(tuned), sep="\n")
     if not tuned.verdict.is_better:
-        print(f"not taken: {out} is not written, {checkpoint} scores as before; more marks may tell more")
+        print(f"not better: {out} is not written; mark more photos, and try again")
         return 1
     checkpoints.save(out, with_taste(model, tuned), force=force)
-    print(f"taken: vtiqa score PHOTOS --checkpoint {out}")
+    print(f"better: score with it by vtiqa score PHOTOS --checkpoint {out}")
     return 0
 
 

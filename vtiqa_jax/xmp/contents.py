@@ -44,7 +44,7 @@ class Contents:
         root = self.document.root
         roots = [root] if root.name == RDF_ROOT else root.named(RDF_ROOT)
         if len(roots) != 1:
-            raise Refused("it is no XMP" if not roots else "it has two rdf:RDF")
+            raise Refused("it is not XMP" if not roots else "it has two rdf:RDF")
         self.rdf = roots[0]
         self.descriptions = self.rdf.named(DESCRIPTION)
 
@@ -78,7 +78,7 @@ class Contents:
             return None
         array = array_of(subjects[0])
         if len(subjects) > 1 or array is None:
-            raise Refused("its keywords are written in a way that is not changed here")
+            raise Refused("its keywords are written in a way that vtiqa cannot change")
         return array
 
     def keywords(self) -> tuple[str, ...]:

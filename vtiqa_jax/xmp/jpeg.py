@@ -86,7 +86,7 @@ class Jpeg:
                 the photo is signed.
         """
         if any(each.marker == APP11 and b"c2pa" in self.data[each.content : each.end] for each in self.segments):
-            raise Refused("it is signed (Content Credentials), and would be no more")
+            raise Refused("it is signed (Content Credentials), and a change would break the signature")
         old = self.packet
         if old is None:
             if packet is None:
@@ -118,11 +118,11 @@ class Jpeg:
             Refused: there are more pictures than one, or something after the picture.
         """
         if self.starting(MULTI_PICTURE):
-            raise Refused("it holds several pictures, and would tell wrongly where they are")
+            raise Refused("it holds several pictures, and a change would move them")
         rest = self.data[self.segments[-1].end :].partition(END_OF_IMAGE)[2].strip(b"\0")
         # Films of moving photos and Samsung's notes are found from the file's end.
         if rest and b"ftyp" not in rest[:8] and not rest.endswith(b"SEFT"):
-            raise Refused("something follows after its picture, which might not be found in another place")
+            raise Refused("other data follow its picture, and a change would move them")
 
 
 def read(data: bytes) -> Jpeg:
@@ -132,7 +132,7 @@ def read(data: bytes) -> Jpeg:
         Refused: it is none, or is cut off before its picture.
     """
     if not data.startswith(b"\xff\xd8"):
-        raise Refused("it is no JPEG")
+        raise Refused("it is not a JPEG")
     segments = [Segment(marker, start - 4, start, end) for marker, start, end in jpeg_segments(data)]
     if not segments or segments[-1].marker != SCAN:
         raise Refused("it is a damaged JPEG")

@@ -140,7 +140,7 @@ class _Reader:
             self._parser.Parse(self._body, True)
         except expat.ExpatError as error:
             reason = expat.ErrorString(error.code)
-            raise Refused(f"it is no XML: {reason}, line {error.lineno}") from error
+            raise Refused(f"it is not XML: {reason}, line {error.lineno}") from error
         assert self._root is not None
         return self._root
 
@@ -149,7 +149,7 @@ class _Reader:
             raise Refused(f"its encoding is {encoding}; only UTF-8 and UTF-16 are changed")
 
     def _refuse_doctype(self, *_: object) -> None:
-        raise Refused("it has a document type, which XMP has not")
+        raise Refused("it has a document type, which XMP never has")
 
     def _start(self, name: str, attributes: list[str]) -> None:
         self._count += 1

@@ -139,7 +139,7 @@ def _value_span(body: bytes, its: Property) -> tuple[int, int]:
     text = inside.strip()
     value = value_of(its)
     if not text or value is None or text != value.strip().encode():
-        raise Refused("its rating is written in a way that is not changed here")
+        raise Refused("its rating is written in a way that vtiqa cannot change")
     start += inside.index(text)
     return start, start + len(text)
 
