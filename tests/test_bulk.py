@@ -569,7 +569,7 @@ def test_what_a_photo_is_packed_as_tells_its_format(tmp_path: Path, monkeypatch:
     ]  # fmt: skip
     (block,) = sources.read_blocks([f"{tmp_path}/a.tar"])
     *_, second, _, _ = decoding.decode_rows(block, Preparation(None, (), None)).to_pylist()
-    assert second["error"].endswith("install vtiqa-jax[raw]")
+    assert second["error"].endswith('pip install "vtiqa-jax[raw]"')
 
 
 def test_a_damaged_parquet_file_stops_no_other(tmp_path: Path) -> None:
@@ -635,7 +635,7 @@ def test_mistakes_are_told_in_one_line(model: Path, tmp_path: Path, command: Com
         },
         (photos, out, "--key", "uid"): "--key uid names a column of Parquet files, but",
         (rows, out, "--key", "name"): "--key name is not a column of text or whole numbers; choose from: id, url",
-        (rows, out, "--key", "uid"): "there are: id, url",
+        (rows, out, "--key", "uid"): "choose from: id, url",
         (photos, out, "--rows-per-file", 0): "must be at least 1",
         (photos, out, "--batch-size", 0): "must be at least 1",
         (photos, out, "--checkpoint", tmp_path / "no"): "is not a checkpoint",

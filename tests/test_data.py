@@ -293,7 +293,7 @@ def test_broken_photos_are_left_out_and_remembered(
         patch.setattr(sharding, "is_main_process", lambda: False)
         assert build_image_cache(photos, shared, config, leave_out_broken=True).broken == (1, 4)
     # They are broken to whoever wants all, and a mended one is read.
-    with pytest.raises(UserError, match=r"2 of 6 photos cannot be read: .*all in .*broken-photos\.txt; mend them"):
+    with pytest.raises(UserError, match=r"2 of 6 photos cannot be read: .*all in .*broken-photos\.txt; replace them"):
         build_image_cache(photos, shared, config)
     (folder / "p1.png").write_bytes(content)
     assert build_image_cache(photos, shared, config, leave_out_broken=True).broken == (4,)

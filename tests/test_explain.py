@@ -174,7 +174,7 @@ def test_maps_on_the_page(tmp_path: Path, model: Path, command: Command, rng: np
     (tmp_path / "b.png").write_bytes(b"no image")
     arguments = ("score", photo, tmp_path / "b.png", "--checkpoint", model, "--maps")
     status, _, err = command(__main__.main, *arguments)
-    assert status == 2 and "add --report DIR" in err
+    assert status == 2 and "--maps needs --report DIR" in err
     assert command(__main__.main, *arguments, "--report", report)[0] == 1
     page = (report / "index.html").read_text()
     (told,) = re.findall(r'id="maps">(.*?)</script>', page, re.DOTALL)

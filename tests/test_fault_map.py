@@ -122,7 +122,7 @@ def test_other_mistakes_are_told(scorer: Scorer, params: Params) -> None:
         scorer.explain_reason(noisy(VIEW, VIEW), "noise", at=(2.0, 0.5))
     plain = CONFIG.replace(reasons=False)
     kept = {name: array for name, array in params.items() if not name.startswith("reasons.")}
-    with pytest.raises(UserError, match="names no reasons"):
+    with pytest.raises(UserError, match="names no faults"):
         Scorer(plain, kept, SCALE).explain_reason(noisy(VIEW, VIEW), "noise")
 
 

@@ -96,7 +96,7 @@ def tune(model: Checkpoint, marks: Marks, seen: Mapping[Path, SeenPhoto], seed: 
     scenes = find_scenes(np.stack([seen[photo].fingerprint for photo in photos]))
     if scenes.max() + 1 < MIN_SCENES:
         raise UserError(
-            f"the marked photos are of {scenes.max() + 1} scenes, too few to hold some out;"
+            f"the marked photos show only {scenes.max() + 1} scenes, too few to hold some out;"
             f" mark photos of at least {MIN_SCENES}"
         )
     features = np.stack([seen[photo].features for photo in photos])
