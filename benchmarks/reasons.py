@@ -27,7 +27,7 @@ from vtiqa_jax import Scorer, cli
 from vtiqa_jax.data.camera_noise import Camera, add_camera_noise
 from vtiqa_jax.models import catalog
 from vtiqa_jax.models.adapt import without_novelty
-from vtiqa_jax.models.reasons import FAULTS
+from vtiqa_jax.models.faults import FAULTS
 from vtiqa_jax.photos import files
 from vtiqa_jax.photos.decode import read
 

@@ -21,7 +21,7 @@ from vtiqa_jax import cli
 from vtiqa_jax.data.judged import read_judged
 from vtiqa_jax.data.manifest import read_csv
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.models.reasons import FAULTS
+from vtiqa_jax.models.faults import FAULTS
 from vtiqa_jax.results.reasons import Fault
 
 PLAIN = 1.5

@@ -27,7 +27,8 @@ from cyclopts import Parameter
 from vtiqa_jax import cli
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-COPIED = ("vtiqa_jax", "tests", "experiments", "convert", "train.py", "eval.py", "pyproject.toml")
+COPIED = ("vtiqa_jax", "tests", "experiments", "convert", "packages", "train.py", "eval.py", "pyproject.toml",
+          "LICENSE", "NOTICE")  # fmt: skip
 LEFT_OUT = ("__pycache__", ".pytest_cache", ".hypothesis", ".ruff_cache")
 TIMEOUT = 900
 """Seconds that the test of one fault may take. A test that hangs has found nothing."""
@@ -148,9 +149,9 @@ FAULTS = (
     ),
     Fault(
         "a score is compared with what people said, not with scores",
-        "vtiqa_jax/scoring/scorer.py",
-        'np.array(known["scores"])',
-        'np.array(known["labels"])',
+        "vtiqa_jax/results/interpreter.py",
+        'np.array(percentiles["scores"])',
+        'np.array(percentiles["labels"])',
         "tests/test_run.py::test_the_best_epochs_model_is_kept",
     ),
     Fault(
@@ -315,6 +316,27 @@ FAULTS = (
         "cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE",
         "cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE",
         "tests/test_images.py::test_every_kind_of_pixels_becomes_rgb",
+    ),
+    Fault(
+        "without OpenCV ink is taken from white as Pillow rounds it",
+        "vtiqa_jax/photos/pillow.py",
+        "            return _from_cmyk(np.asarray(image))",
+        "            return copy_rgb(image)",
+        "tests/test_stored.py::test_both_decode_to_the_same_pixels[JPEG, CMYK]",
+    ),
+    Fault(
+        "a matrix that was rounded before is rounded by another scale",
+        "vtiqa_jax/models/quantized.py",
+        "np.where(was_next, following, scales)",
+        "scales",
+        "tests/test_light.py::test_the_packaged_parameters_stay_as_they_are",
+    ),
+    Fault(
+        "vtiqa-onnx gives results of a batch to photos that could not be read",
+        "packages/vtiqa-onnx/vtiqa_onnx/scorer.py",
+        "            if photo.prepared is None:\n                yield photo.result\n                continue\n",
+        "",
+        "tests/test_light.py::test_results_come_in_order_whatever_the_batches",
     ),
     Fault(
         "photos of 16 bits are decoded to BGR",
@@ -817,7 +839,7 @@ FAULTS = (
     ),
     Fault(
         "photographs get the warning",
-        "vtiqa_jax/scoring/scorer.py",
+        "vtiqa_jax/results/interpreter.py",
         "NO_PHOTOGRAPH if novelty > 0 else None",
         "NO_PHOTOGRAPH if novelty < 0 else None",
         "tests/test_novelty.py::test_what_is_no_photograph_is_scored_with_a_warning",
@@ -1432,7 +1454,7 @@ FAULTS = (
     ),
     Fault(
         "a score that is NaN is returned as a score",
-        "vtiqa_jax/scoring/scorer.py",
+        "vtiqa_jax/results/interpreter.py",
         "if not np.isfinite([score, *mosaic_scores, *strengths, *sureness]).all() or",
         "if np.isinf([score, *mosaic_scores, *strengths, *sureness]).any() or",
         "tests/test_scoring.py::test_a_score_that_is_no_number_is_a_failure",
@@ -1447,14 +1469,14 @@ FAULTS = (
     ),
     Fault(
         "a photo without structure is out of focus",
-        "vtiqa_jax/scoring/scorer.py",
+        "vtiqa_jax/results/interpreter.py",
         "faults = [fault for fault in faults if fault.name not in NATIVE_FAULTS]",
         "pass",
         "tests/test_named_faults.py::test_of_a_photo_without_structure_only_light_and_colour_are_told",
     ),
     Fault(
         "what is no photograph has reasons",
-        "vtiqa_jax/scoring/scorer.py",
+        "vtiqa_jax/results/interpreter.py",
         "faults=() if novelty > 0 else name_faults(",
         "faults=name_faults(",
         "tests/test_named_faults.py::test_what_is_no_photograph_has_no_faults",
@@ -1462,7 +1484,7 @@ FAULTS = (
     Fault(
         "a cache tells the reasons of another rate of false alarms",
         "vtiqa_jax/scoring/scorer.py",
-        "result = dataclasses.replace(result, faults=name_faults(result.faults, self._thresholds))",
+        "result = dataclasses.replace(result, faults=name_faults(result.faults, self._interpreter.thresholds))",
         "pass",
         "tests/test_named_faults.py::test_another_rate_computes_nothing_again",
     ),
@@ -1482,7 +1504,7 @@ FAULTS = (
     ),
     Fault(
         "the terminal tells slight faults",
-        "vtiqa_jax/commands/display.py",
+        "vtiqa_jax/results/lines.py",
         ' if fault.level != "slight"]',
         "]",
         "tests/test_named_faults.py::test_the_terminal_is_told_what_is_plain",
@@ -1781,14 +1803,14 @@ FAULTS = (
     # ---- the commands ----
     Fault(
         "a person's mistake ends in a traceback",
-        "vtiqa_jax/cli.py",
+        "vtiqa_jax/exits.py",
         "except (UserError, Terminated) as error:",
         "except Terminated as error:",
         "tests/test_cli.py::test_an_exception_is_one_line_and_a_status",
     ),
     Fault(
         "a person's mistake ends with the exit status of an unreadable photo",
-        "vtiqa_jax/cli.py",
+        "vtiqa_jax/exits.py",
         "status, told = 2 if isinstance(error, UserError) else 143, str(error)",
         "status, told = 1 if isinstance(error, UserError) else 143, str(error)",
         "tests/test_cli.py::test_an_exception_is_one_line_and_a_status",
@@ -1888,7 +1910,7 @@ FAULTS = (
     ),
     Fault(
         "scores above those of the training photos are not marked",
-        "vtiqa_jax/scoring/scorer.py",
+        "vtiqa_jax/results/interpreter.py",
         'above = "above" if score > self.percentiles[-1] else None',
         "above = None",
         "tests/test_mosaic_sampling.py::test_scores_beyond_the_training_photos_are_marked",
@@ -2411,6 +2433,20 @@ FAULTS = (
         "tests/test_lessons.py::test_a_photo_judged_by_eye_is_asked_about_by_a_head_that_did_not_learn_from_it",
     ),
     Fault(
+        "a head is asked about photographers that taught it",
+        "vtiqa_jax/heads/naming.py",
+        "return fold[sources]",
+        "return np.arange(len(sources)) % FOLDS",
+        "tests/test_lessons.py::test_photos_of_one_source_are_asked_about_together",
+    ),
+    Fault(
+        "small photos are taken for large ones",
+        "vtiqa_jax/heads/lessons.py",
+        ">= LARGE",
+        ">= LARGE // 4",
+        "tests/test_lessons.py::test_every_photo_counts_as_often_as_it_should_and_judged_ones_keep_their_numbers",
+    ),
+    Fault(
         "large photos have more false alarms than were asked for",
         "vtiqa_jax/heads/alarms.py",
         "int(rate * len(order))",
@@ -2530,6 +2566,27 @@ FAULTS = (
         "tests/test_heads.py::test_every_photo_is_also_shown_bad_to_begin_with",
     ),
     Fault(
+        "places are told one by one where whole photos are blurred, too",
+        "vtiqa_jax/heads/detail.py",
+        "known = counts & ~jnp.isnan(expected) & ~_is_even(beneath).all(1)[:, None, None, None]",
+        "known = counts & ~jnp.isnan(expected)",
+        "tests/test_heads.py::test_each_place_of_a_photo_that_is_blurred_in_part_shall_be_told_by_itself",
+    ),
+    Fault(
+        "a photo is never blurred around its subject",
+        "vtiqa_jax/heads/versions.py",
+        "for share in (inside, 1 - inside):",
+        "for share in (inside, inside):",
+        "tests/test_heads.py::test_every_photo_is_also_shown_blurred_in_part",
+    ),
+    Fault(
+        "blur beneath noise costs nothing",
+        "vtiqa_jax/heads/detail.py",
+        "is_blur * (4**beneath - 1)[:, :, None]",
+        "is_blur * (4**beneath - 4**beneath)[:, :, None]",
+        "tests/test_heads.py::test_blur_beneath_noise_adds_up_with_blur_and_leaves_the_noise",
+    ),
+    Fault(
         "scores of a model with new heads bend from the middle of their scale on",
         "vtiqa_jax/heads/build.py",
         "REACH = 1 / 16",
@@ -2542,6 +2599,28 @@ FAULTS = (
         "_pixels(scored.names, read,",
         "_pixels(scored.names[:1], read,",
         "tests/test_heads.py::test_pictures_that_are_no_photographs_get_a_warning_and_photographs_none",
+    ),
+    # ---- adapters ----
+    Fault(
+        "a fork of a process that computed waits for ever",
+        "vtiqa_jax/adapters/scoring.py",
+        "    _check_process(os.getpid())\n",
+        "",
+        "tests/test_adapters.py::test_a_fork_of_what_has_computed_is_refused_and_no_other[after]",
+    ),
+    Fault(
+        "a column of a data set is typed by the rows that are there",
+        "vtiqa_jax/adapters/hugging_face.py",
+        "for result in results], field.type)",
+        "for result in results])",
+        "tests/test_adapters.py::test_rows_keep_their_columns_and_get_typed_ones",
+    ),
+    Fault(
+        "a data set's own column `score` is overwritten",
+        "vtiqa_jax/adapters/scoring.py",
+        'f"vtiqa_{column.name}"',
+        "column.name",
+        "tests/test_adapters.py::test_rows_keep_their_columns_and_get_typed_ones",
     ),
 )
 

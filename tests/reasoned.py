@@ -3,8 +3,8 @@
 import numpy as np
 
 from vtiqa_jax.models.config import LabelScale, ModelConfig, tiny_config
+from vtiqa_jax.models.faults import FALSE_ALARMS, FAULTS
 from vtiqa_jax.models.params import Params, init_params
-from vtiqa_jax.models.reasons import FALSE_ALARMS, FAULTS
 
 CONFIG: ModelConfig = tiny_config(native_factors=(1, 2, 4, 8), native_blocks=(1,), reasons=True)
 """Views of 28 px, places of 4 px."""

@@ -214,7 +214,8 @@ def test_a_strip_is_drawn_without_a_warning(scorer: Scorer, size: tuple[int, int
     photo = noisy(*size)
     maps = [dataclasses.replace(scorer.explain_detail(photo, at=at), photo=photo) for at in (None, (1.0, 0.0))]
     quality = dataclasses.replace(scorer.explain_pixels(photo), photo=photo)
-    assert decode("", draw_maps(photo, [quality, *maps], "a title\nof two lines")).pixels.shape[1] == 1100
+    drawn = draw_maps(photo, [shown.paint for shown in (quality, *maps)], "a title\nof two lines")
+    assert decode("", drawn).pixels.shape[1] == 1100
 
 
 # ---- commands ----

@@ -24,8 +24,9 @@ from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.config import tiny_config
 from vtiqa_jax.models.false_alarms import DEFAULT_RATE, choose_thresholds
+from vtiqa_jax.models.faults import FALSE_ALARMS, FAULTS
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.reasons import FALSE_ALARMS, FAULTS, RANGES
+from vtiqa_jax.models.reasons import RANGES
 from vtiqa_jax.photos.resize import Rgb, prepare
 from vtiqa_jax.results.reasons import Fault, name_faults, say_reasons
 from vtiqa_jax.results.results import ScoreResult

@@ -85,7 +85,7 @@ def test_its_commands_do_what_it_says(
     assert status == 0, error
     last = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
     assert np.isfinite(last["loss"])
-    logged = {"A loss": "rank", "A loss with photos of its own": "pairs", "A distortion": "ranking"}
+    logged = {"A loss": "rank", "A loss with extra photos": "pairs", "A distortion": "ranking"}
     assert [name for name in logged.values() if name in last] == [name for name in [logged.get(title)] if name]
     kind = load_module("docs/extending/registers.py").RegisterConfig if title == "A backbone" else ModelConfig
     trained = checkpoint.load(tmp_path / "checkpoint", kind)

@@ -14,8 +14,8 @@ from tests.reasoned import CONFIG, SCALE, draw_weights
 from vtiqa_jax import Scorer, UserError, __main__
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.faults import FAULTS, NATIVE_FAULTS, SCREEN_FAULTS
 from vtiqa_jax.models.params import Params, abstract_model, merge_params
-from vtiqa_jax.models.reasons import FAULTS, NATIVE_FAULTS, SCREEN_FAULTS
 from vtiqa_jax.models.vtiqa import VTIQA
 from vtiqa_jax.photos.decode import read
 from vtiqa_jax.photos.native import shrink_whole

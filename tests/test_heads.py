@@ -23,7 +23,7 @@ from vtiqa_jax.data.native_ladders import LADDERS, Cause
 from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.heads import build, faulty, photographs, places, versions
 from vtiqa_jax.heads.curve import fit_curve, measure_octaves
-from vtiqa_jax.heads.detail import BLUR, MOST_OCTAVES, FitOptions, expected_octaves, fit_detail, misheld
+from vtiqa_jax.heads.detail import BLUR, MOST_OCTAVES, FitOptions, expected_octaves, fit_detail, misheld, misplaced
 from vtiqa_jax.heads.photographs import learn_photographs
 from vtiqa_jax.heads.places import Places, PlacesCache
 from vtiqa_jax.heads.versions import Version, make_versions
@@ -36,7 +36,8 @@ from vtiqa_jax.models.params import Params, init_params, merge_params
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.metadata import is_as_taken
 from vtiqa_jax.photos.stderr import quiet_decoders
-from vtiqa_jax.scoring.scorer import NO_PHOTOGRAPH, Scorer
+from vtiqa_jax.results.interpreter import NO_PHOTOGRAPH
+from vtiqa_jax.scoring.scorer import Scorer
 
 
 @pytest.fixture
@@ -53,6 +54,7 @@ def small_versions(monkeypatch: pytest.MonkeyPatch) -> None:
         "NATIVE_PART": (36, 48), "SHRUNK_PART": (32, 40), "ENLARGED_PARTS": {(20, 24): (1.0, 2.0)}, "SMALLEST": 40,
         "NARROWEST": 16, "NATIVE_LADDERS": 2, "SHRUNK_LADDERS": 2, "IMPERFECT_PART": (32, 40),
         "IMPERFECT_ENLARGED_PART": (20, 24), "IMPERFECT_FACTORS": (1.0, 2.0), "IMPERFECT_ENLARGEMENTS": 2,
+        "NOISY_PART": (32, 40), "EDGE": 0.5,
     }.items():  # fmt: skip
         monkeypatch.setattr(versions, name, value)
     for name, value in {"SMALLEST": 16, "LARGEST_PART": (36, 48)}.items():
@@ -150,8 +152,9 @@ def test_ladders_stand_together_and_begin_with_their_best() -> None:
         assert (best.octaves, best.factor) == (0, 1) and len(ladder) > 1
         assert {version.is_sharp for version in ladder} == {best.ladder.startswith("shrunk")}
         name = best.ladder.split()[-1]
-        assert {version.cause for version in ladder} == {LADDERS[name].cause if name in LADDERS else "blur"}
-        costs = [(version.octaves, version.factor) for version in ladder]
+        cause = LADDERS[name].cause if name in LADDERS else "noise" if name == "noisy" else "blur"
+        assert {version.cause for version in ladder} == {cause}
+        costs = [(version.octaves, version.beneath, version.factor) for version in ladder if version.where is None]
         assert costs == sorted(costs) and len(set(costs)) == len(costs)
         for version in ladder:
             grown = version.factor if "and enlarged" not in best.ladder else 1
@@ -172,6 +175,41 @@ def test_every_photo_is_also_shown_bad_to_begin_with(is_native: bool) -> None:
     enlarged = [ladder[0].pixels for ladder in ladders if "enlarged" in ladder[0].ladder]
     assert {pixels.shape for pixels in enlarged} == {(20, 24, 3)}
     assert not any(pixels.tobytes() in shown for pixels in enlarged)
+
+
+@pytest.mark.usefixtures("small_versions")
+@pytest.mark.parametrize("is_native", [True, False])
+def test_every_photo_is_also_shown_blurred_beneath_its_noise(is_native: bool) -> None:
+    """The grain stays as it is: what differs between two steps is smooth, and less so from the clean photo on."""
+    made = [v for v in make_versions(a_photo(0, 180, 240), is_native=is_native, seed=1) if "soft and" in v.ladder]
+    ladders = [list(group) for _, group in itertools.groupby(made, lambda version: version.ladder)]
+    assert len(ladders) == versions.NOISY_LADDERS * (1 + is_native)
+    for clean, sharp, *soft in ladders:
+        assert (clean.octaves, clean.beneath, sharp.beneath) == (0, 0, 0)
+        assert len(soft) > 2 and {version.octaves for version in (sharp, *soft)} == {sharp.octaves}
+        noise = LADDERS["camera_noise"]
+        assert noise.octaves[0] < sharp.octaves <= np.interp(versions.MOST_ISO, noise.amounts, noise.octaves)
+        texture = [np.abs(np.diff(version.pixels.astype(float), axis=1)).mean() for version in (sharp, *soft)]
+        assert texture[-1] < 0.95 * texture[0]
+        assert not np.array_equal(clean.pixels, sharp.pixels)
+
+
+@pytest.mark.usefixtures("small_versions")
+@pytest.mark.parametrize("is_native", [True, False])
+def test_every_photo_is_also_shown_blurred_in_part(is_native: bool) -> None:
+    made = [v for v in make_versions(a_photo(0, 180, 240), is_native=is_native, seed=1) if "partly" in v.ladder]
+    assert len(made) == 4 * (1 + is_native)
+    for whole, inside, around, soft in zip(*[iter(made)] * 4, strict=True):
+        assert whole.where is None is soft.where and (whole.beneath, soft.beneath) == (0, inside.beneath)
+        assert inside.where is not None and around.where is not None
+        np.testing.assert_allclose(inside.where + around.where, 1, atol=1e-6)
+        assert 0.05 < inside.where.mean() < 0.7
+        for mixed in (inside, around):
+            assert mixed.seen_as is not None and np.array_equal(mixed.seen_as, whole.pixels)
+            assert mixed.where is not None
+            np.testing.assert_array_equal(mixed.pixels[mixed.where < 1e-3], whole.pixels[mixed.where < 1e-3])
+            np.testing.assert_array_equal(mixed.pixels[mixed.where > 0.999], soft.pixels[mixed.where > 0.999])
+        assert not np.array_equal(inside.pixels, around.pixels)
 
 
 @pytest.mark.usefixtures("small_versions")
@@ -205,7 +243,7 @@ def octaves(start: float, cost: float, factor: float, shrunk: float, cause: Caus
     number = CAUSES.index(cause)
     costs, factors = (jnp.array([[float(value)]]) for value in (cost, factor))
     before = jnp.full((1, len(CAUSES)), float(start))
-    lost = expected_octaves(before, jnp.array([[number]]), costs, factors, jnp.array([float(shrunk)]))
+    lost = expected_octaves(before, jnp.array([[number]]), costs, 0 * costs, factors, jnp.array([float(shrunk)]))
     each = np.asarray(lost)[0, 0, 0]
     return float(each[number]), np.delete(each, number)
 
@@ -247,9 +285,8 @@ def test_an_enlarged_photo_shall_hold_at_as_much_less_of_its_size() -> None:
     """Also where scales or whole photos are missing, whose gradients stay finite."""
     factor = jnp.array([[1.0, 1.5, 2.0, 4.0]] * 3)
     start = jnp.array([[0.0, 0, 0], [0.4, 0, 0], [1.1, 0, 0]])
-    lost = expected_octaves(
-        start, jnp.full(factor.shape, BLUR), jnp.zeros(factor.shape), factor, jnp.array([1.0, 2, 4, 8])
-    )
+    nothing = jnp.zeros(factor.shape)
+    lost = expected_octaves(start, jnp.full(factor.shape, BLUR), nothing, nothing, factor, jnp.array([1.0, 2, 4, 8]))
     lost = lost.at[0, :, 3].set(jnp.nan)
 
     def wrong(lost: jax.Array) -> float:
@@ -264,6 +301,48 @@ def test_an_enlarged_photo_shall_hold_at_as_much_less_of_its_size() -> None:
     assert np.isfinite(gradient).all() and (gradient[1] != 0).any()
 
 
+@pytest.mark.usefixtures("as_people_run")
+def test_blur_beneath_noise_adds_up_with_blur_and_leaves_the_noise() -> None:
+    for start, beneath in itertools.product((0.0, 0.7), (0.0, 1.2)):
+        cost = jnp.array([[1.5]])
+        lost = expected_octaves(
+            jnp.full((1, 3), start), jnp.array([[CAUSES.index("noise")]]), cost, jnp.array([[beneath]]),
+            jnp.ones((1, 1)), jnp.ones(1),
+        )  # fmt: skip
+        blur, noise, artefacts = np.asarray(lost)[0, 0, 0]
+        assert blur == pytest.approx(np.log2(4**start + 4**beneath - 1) / 2, abs=1e-5)
+        assert noise == pytest.approx(np.log2(4**start + 4**1.5 - 1) / 2, abs=1e-5)
+        assert artefacts == pytest.approx(start, abs=1e-5)
+
+
+@pytest.mark.usefixtures("as_people_run")
+def test_each_place_of_a_photo_that_is_blurred_in_part_shall_be_told_by_itself() -> None:
+    shrunk, sharp = jnp.array([1.0, 2.0]), jnp.array([True])
+    beneath = jnp.array([[[0.0, 0, 0, 0], [1.5, 1.5, 0, jnp.nan], [0, 0, 1.5, jnp.nan], [1.5, 1.5, 1.5, 1.5]]])
+    counts = jnp.ones((1, 4, 2, 4), bool)
+    right = jnp.log2(1 + (4**beneath - 1)[:, :, None] / shrunk[:, None] ** 2) / 2
+    known = jnp.where(jnp.isnan(right), 7, right)  # of a place on the edge anything may be said
+
+    def wrong(blur: jax.Array, counts: jax.Array = counts, sharp: jax.Array = sharp) -> float:
+        return float(misplaced(blur, beneath, counts, sharp, shrunk))
+
+    assert wrong(known) == pytest.approx(0, abs=1e-6)
+    # As attention makes it: all places alike, as soft as the mean, as the sharpest, or the other way round.
+    for leaked in (known.mean(-1, keepdims=True), known.min(-1, keepdims=True), known[:, ::-1]):
+        assert wrong(jnp.broadcast_to(leaked, known.shape)) > 0.05
+    assert wrong(known.at[0, 3, :, 3].add(5)) > 0.1  # where all is blurred the edge's place is known, too
+    assert wrong(known.at[0, 1].add(1), counts.at[0, 1].set(False)) == pytest.approx(0, abs=1e-6)
+    # What a camera's photo had lost there before is not known: it adds up, and trains nothing.
+    before = jnp.log2(4**0.6 + 4**beneath - 1)[:, :, None] / 2
+    before = jnp.where(jnp.isnan(before), 7, jnp.concatenate([before, jnp.log2(1 + (4**before - 1) / 4) / 2], 2))
+    assert wrong(before, sharp=jnp.array([False])) == pytest.approx(0, abs=1e-5)
+    assert wrong(before) > 0.01
+    even = jnp.zeros((1, 4, 4)) + jnp.array([0, 0.5, 1, 2])[:, None]
+    assert float(misplaced(known + 1, even, counts, sharp, shrunk)) == 0  # a whole ladder is judged as a whole
+    gradient = jax.grad(lambda blur: misplaced(blur, beneath, counts, sharp, shrunk))(known + 0.3)
+    assert np.isfinite(gradient).all() and not gradient[0, 1:3, :, 3].any() and gradient[0, 1:3, :, :3].all()
+
+
 # ---- the fit ----
 
 FEATURES = 8
@@ -273,7 +352,7 @@ def what_is_lost(cause: np.ndarray, costs: np.ndarray) -> np.ndarray:
     """By versions of sharp photos, at 1:1 and 1:2, by each cause: [versions, 2, causes]."""
     nothing, enlarged = jnp.zeros((len(costs), len(CAUSES))), jnp.ones((len(costs), 1))
     shown = jnp.asarray(cause)[:, None], jnp.asarray(costs)[:, None]
-    return np.asarray(expected_octaves(nothing, *shown, enlarged, jnp.array([1.0, 2.0])))[:, 0]
+    return np.asarray(expected_octaves(nothing, *shown, 0 * enlarged, enlarged, jnp.array([1.0, 2.0])))[:, 0]
 
 
 def planted(ladders: int, rng: np.random.Generator, *, flat: int = 0) -> Places:
@@ -288,8 +367,8 @@ def planted(ladders: int, rng: np.random.Generator, *, flat: int = 0) -> Places:
     structure = np.full((len(costs), 2, 6), NO_STRUCTURE + 1, np.float32)
     structure[: 4 * flat] = 0
     return Places(
-        tokens.astype(np.float16), structure, ladder, cause, costs, np.ones(len(costs), np.float32),
-        np.ones(len(costs), bool),
+        tokens.astype(np.float16), structure, ladder, cause, costs, np.zeros((len(costs), 6), np.float32),
+        np.ones(len(costs), np.float32), np.ones(len(costs), bool),
     )  # fmt: skip
 
 
@@ -385,6 +464,14 @@ def test_places_are_computed_once_for_each_photo_and_backbone(
     data = photo.read_bytes()
     made = list(make_versions(decode(photo.name, data).pixels, is_native=True, seed=zlib.crc32(data)))
     assert len(first.tokens) == len(first.structure) == len(first.ladder) == len(made)
+    assert first.beneath.shape == first.structure[:, 0].shape
+    for row, version in zip(first.beneath, made, strict=True):
+        assert set(row[~np.isnan(row)].tolist()) <= {0.0, float(np.float32(version.beneath))}
+        assert version.where is not None or (row == np.float32(version.beneath)).all()
+    # Inside and around: every place is known to lie in one of both, or in none.
+    partly = np.stack([row for row, version in zip(first.beneath, made, strict=True) if version.where is not None])
+    assert (partly[::2] > 0)[~np.isnan(partly[::2])].any() and (np.isnan(partly[::2]) == np.isnan(partly[1::2])).all()
+    assert ((partly[::2] > 0) != (partly[1::2] > 0))[~np.isnan(partly[::2])].all()
     for name in ("octaves", "factor", "is_sharp"):
         assert getattr(first, name).tolist() == pytest.approx([getattr(version, name) for version in made])
     assert [CAUSES[number] for number in first.cause] == [version.cause for version in made]

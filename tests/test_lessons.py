@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vtiqa_jax.data.judged import JudgedPhotos, join_judged
 from vtiqa_jax.data.manifest import ImageFolder, Manifest
@@ -21,10 +23,17 @@ from vtiqa_jax.heads.reasons import ordinal_loss
 from vtiqa_jax.heads.seen import Seen, SeenCache
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.config import LabelScale, tiny_config
+from vtiqa_jax.models.faults import FALSE_ALARMS, FAULTS
 from vtiqa_jax.models.params import init_params
-from vtiqa_jax.models.reasons import FALSE_ALARMS, FAULTS, TONES
+from vtiqa_jax.models.reasons import TONES
 
 NAMES = ("large.jpg", "judged_large.jpg", "judged.jpg", "broken.jpg", "scored.jpg")
+
+
+def write(path: Path, name: str) -> None:
+    """Writes the header of a photo, whose pixels nobody reads, and behind it which one it is."""
+    side = 1500 if "large" in name else 1400
+    path.write_bytes(b"P5\n%d %d\n255\n" % (side, side) + name.encode())
 
 
 class StubCache(SeenCache):
@@ -34,12 +43,13 @@ class StubCache(SeenCache):
         """Needs no model."""
 
     def read(self, data: bytes, recipe: str, make: Callable[[], Iterator[Any]]) -> Seen:
-        if data == b"broken.jpg":
+        name = data.rpartition(b"\n")[2].decode()
+        if name == "broken.jpg":
             raise ImageError("not an image")
         count = 1 if recipe == "as it is" else int(recipe)
         strengths = np.zeros((count, len(FAULTS)), np.float32)
         strengths[1::2, 0] = 2.0
-        number = np.full((count, 1), NAMES.index(data.decode()), np.float32)
+        number = np.full((count, 1), NAMES.index(name), np.float32)
         tokens, places = np.zeros((count, 1, 1, 4), np.float16), np.ones((count, 1, 1), np.float32)
         return Seen(tokens, places, number, np.zeros((count, TONES), np.float32), strengths)
 
@@ -47,7 +57,7 @@ class StubCache(SeenCache):
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for name in NAMES:
-        (tmp_path / name).write_bytes(name.encode())
+        write(tmp_path / name, name)
     return tmp_path
 
 
@@ -56,7 +66,7 @@ def judged(folder: Path) -> JudgedPhotos:
     paths = tuple(folder / name for name in ("judged.jpg", "broken.jpg", "judged_large.jpg"))
     strengths = np.zeros((3, len(FAULTS)))
     strengths[0, 1], strengths[2, 0], strengths[2, 3], strengths[2, 4] = 3.0, 1.0, SEEN, SEEN / 2
-    return JudgedPhotos(paths, strengths, np.array([1.0, 2.0, 3.0]))
+    return JudgedPhotos(paths, strengths, np.array([1.0, 2.0, 3.0]), ("one", "another", "a third"))
 
 
 def collect(folder: Path, judged: JudgedPhotos | None) -> tuple[learnt.Lessons, learnt.ByEye | None, list[str]]:
@@ -103,9 +113,9 @@ def test_without_judged_photos_large_ones_count_as_faultless(folder: Path) -> No
     lessons, by_eye, _ = collect(folder, None)
     assert by_eye is None and (lessons.judged == NOBODY).all()
     assert lessons.times.sum() == 2 * (LARGE_VERSIONS + WHOLE_TIMES) + SCORED_VERSIONS
-    (folder / "large.jpg").write_bytes(b"broken.jpg")
-    (folder / "judged_large.jpg").write_bytes(b"broken.jpg")
-    (folder / "scored.jpg").write_bytes(b"broken.jpg")
+    write(folder / "large.jpg", "broken.jpg")
+    write(folder / "judged_large.jpg", "broken.jpg")
+    write(folder / "scored.jpg", "broken.jpg")
     with pytest.raises(UserError, match=r"no photo can be used.*not an image"):
         collect(folder, None)
 
@@ -161,7 +171,7 @@ def test_faults_are_named_from_where_they_are_rare_in_small_and_in_large_photos(
     assert by_eye is not None
     rows = np.zeros(300, int)
     whole = dataclasses.replace(by_eye.seen.take(rows), strengths=seen.astype(np.float32))
-    by_eye = learnt.ByEye(whole, np.ones(300), np.ones(300, bool))
+    by_eye = learnt.ByEye(whole, np.ones(300), np.ones(300, bool), np.arange(300))
     monkeypatch.setattr(naming, "collect_lessons", lambda *_: (lessons, by_eye, []))
     monkeypatch.setattr(naming, "fit_reasons", lambda *_: {})
     monkeypatch.setattr(naming, "measure_strengths", lambda *_: small)
@@ -180,9 +190,19 @@ def test_faults_are_named_from_where_they_are_rare_in_small_and_in_large_photos(
 
 
 def test_each_table_of_judged_photos_counts_by_its_photos() -> None:
-    first = JudgedPhotos((Path("a"), Path("b")), np.zeros((2, len(FAULTS))), np.array([2.0, 6.0]))
-    second = JudgedPhotos((Path("c"),), np.ones((1, len(FAULTS))), np.array([50.0]))
+    first = JudgedPhotos((Path("a"), Path("b")), np.zeros((2, len(FAULTS))), np.array([2.0, 6.0]), ("x", "x"))
+    second = JudgedPhotos((Path("c"),), np.ones((1, len(FAULTS))), np.array([50.0]), ("x",))
     joined = join_judged([first, second])
     assert joined.paths == (Path("a"), Path("b"), Path("c"))
     assert joined.weights.tolist() == [0.5, 1.5, 1.0]
     assert joined.strengths[:, 0].tolist() == [0, 0, 1]
+    assert joined.sources[0] == joined.sources[1] != joined.sources[2]  # folders of one name in two tables
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=200))
+def test_photos_of_one_source_are_asked_about_together(listed: list[int]) -> None:
+    sources = np.unique(listed, return_inverse=True)[1]
+    fold = naming.deal(sources, 0)
+    assert all(len(set(fold[sources == source])) == 1 for source in sources)
+    sizes = np.bincount(fold, minlength=naming.FOLDS)
+    assert sizes.sum() == len(listed) and np.ptp(sizes) <= np.bincount(sources).max()

@@ -27,8 +27,8 @@ from vtiqa_jax.models import checkpoint, quantized
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.config import tiny_config
 from vtiqa_jax.models.false_alarms import DEFAULT_RATE, choose_thresholds
+from vtiqa_jax.models.faults import FALSE_ALARMS, FAULTS, SCREEN_FAULTS
 from vtiqa_jax.models.params import Params, abstract_model, init_params, merge_params
-from vtiqa_jax.models.reasons import FALSE_ALARMS, FAULTS, SCREEN_FAULTS
 from vtiqa_jax.models.vtiqa import VTIQA
 from vtiqa_jax.photos.resize import Rgb
 from vtiqa_jax.results import score_cache

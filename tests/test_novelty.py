@@ -16,8 +16,9 @@ from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.config import LabelScale, ModelConfig, tiny_config
 from vtiqa_jax.models.params import Params, init_params
 from vtiqa_jax.photos.resize import prepare
+from vtiqa_jax.results.interpreter import NO_PHOTOGRAPH, NO_STRUCTURE
 from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling
-from vtiqa_jax.scoring.scorer import NO_PHOTOGRAPH, NO_STRUCTURE, Scorer
+from vtiqa_jax.scoring.scorer import Scorer
 from vtiqa_jax.training.novelty import MARGIN, fit_novelty, read_features, vary, with_novelty
 
 

@@ -22,8 +22,9 @@ from vtiqa_jax.heads.reasons import fit_reasons, ordinal_loss, weigh_errors
 from vtiqa_jax.heads.seen import Seen, SeenCache, see_versions
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.config import LabelScale, ModelConfig, tiny_config
+from vtiqa_jax.models.faults import FALSE_ALARMS, FAULTS
 from vtiqa_jax.models.params import init_params
-from vtiqa_jax.models.reasons import FALSE_ALARMS, FAULTS, TONES, ReasonsHead, measure_tones
+from vtiqa_jax.models.reasons import TONES, ReasonsHead, measure_tones
 
 HEIGHT, WIDTH = 96, 128
 
@@ -319,6 +320,16 @@ def test_judged_photos_are_read_with_their_weights(tmp_path: Path) -> None:
     assert found.strengths.tolist() == [[0.3 * place for place in range(len(FAULTS))]]
     (tmp_path / "judged.csv").write_text(f"{HEADER}\n{row}\n")
     assert read_judged(tmp_path / "judged.csv").weights.tolist() == [1.0]
+
+
+def test_judged_photos_of_one_folder_are_of_one_source(tmp_path: Path) -> None:
+    names = ("a.png", "ann/a.png", "ann/b.png", "bob/a.png")
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(a_photo(1)).save(tmp_path / name)
+    zeros = ",".join("0" * len(FAULTS))
+    (tmp_path / "judged.csv").write_text("\n".join([HEADER, *(f"{name},{zeros}" for name in names)]))
+    assert read_judged(tmp_path / "judged.csv").sources == ("a.png", "ann", "ann", "bob")
 
 
 @pytest.mark.parametrize(

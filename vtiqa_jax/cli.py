@@ -1,6 +1,5 @@
 """Programs of the command line: a command is run, and how it ends is an exit status and at most one line."""
 
-import errno
 import logging
 import os
 import sys
@@ -10,22 +9,13 @@ from pathlib import Path
 from types import MethodType
 from typing import NoReturn
 
-from vtiqa_jax import compile_cache, terminal
+from vtiqa_jax import compile_cache, exits, terminal
 from vtiqa_jax.command_line import Command, Group, parse
 from vtiqa_jax.cpus import available_cpus
-from vtiqa_jax.errors import Terminated, UserError
-
-DISK = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST,
-        errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EBUSY}  # fmt: skip
-"""What is wrong with a person's disk or folder, not with the program."""
 
 
 def run(group: Group, program: str, arguments: Sequence[str] | None = None) -> NoReturn:
-    """Runs the command that the command line names and exits.
-
-    The exit status is what the function returns (None is 0); 2 for bad arguments and for a `UserError`, which is
-    printed as one line, as is a full or forbidden disk; 130 when interrupted; 141 when nobody reads on; 143 when
-    terminated.
+    """Runs the command that the command line names and exits, see `exits.run`; 2 for bad arguments.
 
     Args:
         group: the commands to choose from.
@@ -42,9 +32,10 @@ def run(group: Group, program: str, arguments: Sequence[str] | None = None) -> N
             _prepare_jax()
         return asked()
 
+    terminal.accept_any_text()
     # Without a home, matplotlib keeps its list of fonts in a temporary folder, and says so at length.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    _exit_with(call, program)
+    exits.run(call, program)
 
 
 def run_script(*functions: Callable[..., int | None], description: str | None) -> NoReturn:
@@ -61,29 +52,8 @@ def run_script(*functions: Callable[..., int | None], description: str | None) -
     if len(functions) > 1:
         command = Group({function.__name__: Command(function, "") for function in functions}, description or "")
     program = Path(sys.argv[0]).name
-    _exit_with(lambda: parse(command, program, sys.argv[1:])(), program)
-
-
-def _exit_with(call: Callable[[], int | None], program: str) -> NoReturn:
-    """Exits with the status of a call."""
     terminal.accept_any_text()
-    try:
-        status, told = call() or 0, ""
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read the output, `head` say, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status, told = 141, ""
-    except OSError as error:
-        if error.errno not in DISK:
-            raise
-        status, told = 2, f"{error.filename or 'the disk'}: {error.strerror}"
-    except (UserError, Terminated) as error:
-        status, told = 2 if isinstance(error, UserError) else 143, str(error)
-    except KeyboardInterrupt:
-        status, told = 130, "interrupted"
-    if told:
-        print(f"{program}: {told}", file=sys.stderr)
-    sys.exit(status)
+    exits.run(lambda: parse(command, program, sys.argv[1:])(), program)
 
 
 def _prepare_jax() -> None:

@@ -1,4 +1,4 @@
-"""A head of one's own on the features of photos: a score, and how far people's opinions may be from it.
+"""A head of your own on the features of photos. It predicts a score and the spread of opinions around it.
 
 python head.py PHOTOS WORKDIR
 """
@@ -25,19 +25,19 @@ class GaussianHead(nnx.Module):
         self.out = nnx.Linear(32, 2, rngs=rngs)
 
     def __call__(self, features: Float[Array, "batch features"]) -> Float[Array, "batch 2"]:
-        """The two numbers of each photo."""
+        """Returns the two numbers of each photo."""
         return self.out(jax.nn.relu(self.hidden(features)))
 
 
 def loss(head: GaussianHead, features: Float[Array, "batch features"], mos: Float[Array, " batch"]) -> Float[Array, ""]:
-    """The negative log-likelihood of opinions."""
+    """Returns the negative log-likelihood of the opinions."""
     mean, log_variance = jnp.moveaxis(head(features), 1, 0)
     return 0.5 * (log_variance + (mos - mean) ** 2 * jnp.exp(-log_variance)).mean()
 
 
 @nnx.jit
 def train_step(head: GaussianHead, optimizer: nnx.Optimizer, features: Array, mos: Array) -> Float[Array, ""]:
-    """One step of all photos together."""
+    """Takes one step on all photos together."""
     value, gradients = nnx.value_and_grad(loss)(head, features, mos)
     optimizer.update(head, gradients)
     return value

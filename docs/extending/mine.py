@@ -22,7 +22,7 @@ INFO = DatasetInfo(
 
 
 def read(folder: Path, *, partial: bool = False) -> Dataset:
-    """The release below `folder`."""
+    """Reads the release below `folder`."""
     table = find_file(folder, ("scores.csv",), "the table of scores")
     rows = tables.read_csv(table, ("image", "mos"))
     names = [row["image"] for row in rows]

@@ -1,4 +1,4 @@
-"""A loss with photos of its own: of a training photo and a strongly compressed copy the copy has to score lower."""
+"""A loss with extra photos: a strongly compressed copy of a training photo has to score lower than the photo."""
 
 import dataclasses
 
@@ -20,12 +20,12 @@ COPY, QUALITY = "compressed ", 5
 
 @dataclasses.dataclass(frozen=True)
 class WithCopies:
-    """The photos of another source, and a copy of each as a bad JPEG."""
+    """Adds to another source a copy of each of its photos as a bad JPEG."""
 
     source: ImageSource
 
     def read(self, name: str) -> bytes:
-        """The file, or the copy."""
+        """Returns the file, or the copy."""
         photo = name.removeprefix(COPY)
         data = self.source.read(photo)
         if photo == name:
@@ -49,10 +49,10 @@ class PairsRecipe(FinetuneRecipe):
     pairs_per_batch: int = 2
     """Pairs in a step, beside the photos with labels."""
     pair_margin: float = 0.5
-    """What the copy has to score lower, in standard deviations of the training labels."""
+    """How much lower the copy has to score, in standard deviations of the training labels."""
 
     def auxiliary_photos(self, photos: Manifest, rows: Int[np.ndarray, " n"], scale: LabelScale) -> AuxiliaryPhotos:
-        """A copy of each training photo, in a pair with it."""
+        """Pairs each training photo with a copy."""
         longer = photos.extend([COPY + photos.names[row] for row in rows], WithCopies(photos.images))
         copies = np.arange(len(photos.names), len(longer.names))
         columns = {
@@ -65,7 +65,7 @@ class PairsRecipe(FinetuneRecipe):
         return AuxiliaryPhotos(longer, np.stack([rows, copies], axis=1), self.pairs_per_batch, columns)
 
     def loss(self, outputs: Float[Array, " batch"], batch: Batch) -> tuple[Float[Array, ""], dict[str, Array]]:
-        """The usual loss and a hinge loss over the pairs."""
+        """Adds a hinge loss over the pairs to the usual loss."""
         usual, logged = super().loss(outputs, batch)
         pairs, is_copy = batch["pairs"], batch["copies"] == 1
         shown = (

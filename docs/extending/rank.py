@@ -1,4 +1,4 @@
-"""A loss with a rank term, in which a photo weighs the more, the more its observers agreed."""
+"""A loss with a rank term. A photo has more weight if its observers agreed more."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ class RankRecipe(FinetuneRecipe):
     """Weight of the logistic loss over pairs of photos with different scores."""
 
     def loss(self, outputs: Float[Array, " batch"], batch: Batch) -> tuple[Float[Array, ""], dict[str, Array]]:
-        """The usual loss and the rank term."""
+        """Adds the rank term to the usual loss."""
         usual, logged = super().loss(outputs, batch)
         weights = batch["mask"] / jnp.maximum(batch["std"], 1e-3)
         order = jnp.sign(batch["labels"][:, None] - batch["labels"][None])

@@ -1,6 +1,6 @@
 """Another backbone: a vision transformer with registers (T. Darcet et al., ICLR 2024).
 
-Register tokens stand between the class token and the patches, have no position and are read out by nobody.
+Register tokens stand between the class token and the patches. They have no position, and the head does not read them.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from vtiqa_jax.training.finetune import FinetuneRecipe
 
 
 class RegisterTransformer(VisionTransformer):
-    """The usual one with registers."""
+    """The usual transformer with registers."""
 
     def __init__(self, num_registers: int, *, embed_dim: int, rngs: nnx.Rngs, **settings: Any) -> None:
         super().__init__(embed_dim=embed_dim, rngs=rngs, **settings)
@@ -25,7 +25,7 @@ class RegisterTransformer(VisionTransformer):
         self.patch_embed.reg_token = nnx.Param(trunc_normal(rngs.params(), shape))
 
     def embed(self, images: Float[Array, "batch size size 3"]) -> Float[Array, "batch tokens dim"]:
-        """The first block's input."""
+        """Returns the input of the first block."""
         x, registers = super().embed(images), self.patch_embed.reg_token[...]
         registers = jnp.broadcast_to(registers, (len(x), *registers.shape[1:]))
         return jnp.concatenate([x[:, :1], registers, x[:, 1:]], axis=1)
@@ -33,12 +33,12 @@ class RegisterTransformer(VisionTransformer):
 
 @dataclasses.dataclass(frozen=True)
 class RegisterConfig(ModelConfig):
-    """A model on such a backbone."""
+    """The config of a model on this backbone."""
 
     num_registers: int = 4
 
     def make_backbone(self, **settings: Any) -> RegisterTransformer:
-        """See `ModelConfig`."""
+        """Makes the backbone with registers."""
         return RegisterTransformer(self.num_registers, **self.backbone_sizes, **settings)
 
 
@@ -47,8 +47,8 @@ class RegisterRecipe(FinetuneRecipe):
     """Fine-tuning of a model that gets registers."""
 
     registers: int = 4
-    """How many."""
+    """Number of register tokens."""
 
     def model_config(self, config: ModelConfig) -> RegisterConfig:
-        """The start's sizes, and registers."""
+        """Adds registers to the config of the checkpoint."""
         return RegisterConfig(**dataclasses.asdict(config), num_registers=self.registers)

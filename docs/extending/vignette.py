@@ -1,4 +1,4 @@
-"""A distortion: corners that a lens darkens."""
+"""A distortion: a lens darkens the corners."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from vtiqa_jax.training.finetune import FinetuneRecipe
 
 
 def vignette(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
-    """Corners darkened to a half at level 0, to a twentieth at level 1."""
+    """Darkens the corners to a half at level 0, to a twentieth at level 1."""
     height, width, _ = photo.shape
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     light = (0.5 * 0.1**level) ** ((x**2 + y**2) / 2)
@@ -20,6 +20,6 @@ def vignette(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
 
 @dataclasses.dataclass(frozen=True)
 class VignetteRecipe(FinetuneRecipe):
-    """Fine-tuning whose series also show dark corners."""
+    """Fine-tuning whose distortion ladders also show dark corners."""
 
     distortions: ClassVar[Mapping[str, Distortion]] = {**DISTORTIONS, "vignette": vignette}

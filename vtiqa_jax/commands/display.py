@@ -9,8 +9,7 @@ from tqdm import tqdm
 
 from vtiqa_jax.choosing.stacks import Stack, say_stack, say_stacks
 from vtiqa_jax.models.config import LabelScale
-from vtiqa_jax.results.columns import score_columns
-from vtiqa_jax.results.reasons import say_reasons
+from vtiqa_jax.results.lines import say_heading, say_line, shown_columns
 from vtiqa_jax.results.results import ScoreResult
 from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling
 from vtiqa_jax.scoring.scorer import Scorer
@@ -55,11 +54,7 @@ class Display:
             silent: print nothing.
         """
         self._model, self._silent = model, silent
-        self._columns = [
-            column
-            for column in score_columns(mosaics=sampling is not None)
-            if column.shown and column.name not in model.unknown
-        ]
+        self._columns = shown_columns(model.unknown, mosaics=sampling is not None)
         is_terminal = sys.stdout.isatty()
         self._has_summary = is_terminal and order is None and count > LONG
         self._order: Order = order or ("best" if is_terminal else "given")
@@ -68,16 +63,11 @@ class Display:
             print(self._heading())
 
     def _heading(self) -> str:
-        _, *others = self._columns
-        return f"score ({self._model.scale}){''.join(column.heading for column in others)}  image"
+        return say_heading(self._columns, self._model.scale)
 
     def line(self, result: ScoreResult) -> str:
         """Returns a photo's line."""
-        score, *others = [column.show(result) for column in self._columns]
-        shown = "failed".rjust(len(score)) if result.score is None else score
-        reasons = say_reasons([fault for fault in result.reasons if fault.level != "slight"])
-        said = "; ".join(filter(None, [reasons, result.remarks, say_stack(result)]))
-        return f"{shown}{''.join(others)}  {result.image}{f': {said}' if said else ''}"
+        return say_line(result, self._columns, say_stack(result))
 
     def add(self, result: ScoreResult) -> None:
         """Prints a photo's line, above the progress bar, if lines are printed as results come."""

@@ -105,7 +105,7 @@ def explain(
                 _save_or_remove(out / f"{photo.name}.{fault}.npy", faults[0].values if faults else None)
             _save_or_remove(out / f"{photo.name}.detail.npy", details[0].octaves if details else None)
             with atomic.atomic_replace(out / f"{photo.name}.png") as temporary:
-                temporary.write_bytes(draw_maps(pixels, [quality, *details, *faults], title))
+                temporary.write_bytes(draw_maps(pixels, [shown.paint for shown in (quality, *details, *faults)], title))
             _save(out / f"{photo.name}.npy", quality.resample(MAP_SIDE, MAP_SIDE))
         except OSError as error:
             if error.errno != errno.ENAMETOOLONG:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -16,6 +16,7 @@ from vtiqa_jax.models import catalog
 from vtiqa_jax.models.config import ModelConfig
 
 PHOTOS = "photos: uint8 RGB [batch, height, width, 3]"
+PREPARED = "views, native: uint8 RGB; structure: float32; as vtiqa-onnx makes them of photos"
 ONE_PHOTO = "photos: uint8 RGB [1, height, width, 3]"
 
 
@@ -25,6 +26,7 @@ def export(
     /,
     *,
     storage: Storage | None = None,
+    inputs: Literal["photos", "prepared"] = "photos",
     web: Annotated[Path | None, Parameter(metavar="ONNXRUNTIME_WEB")] = None,
     force: Force = False,
 ) -> None:
@@ -39,9 +41,12 @@ def export(
         out: File to write; its ending selects the format. A .stablehlo has its metadata in OUT.stablehlo.json.
         storage: Type in which the parameters are stored: float32 in an .onnx file and int8 in a page when not given.
             Everything is computed in float32.
+        inputs: Inputs of an .onnx file: whole photos, or what vtiqa-onnx prepares of them.
         web: Folder of the npm package onnxruntime-web. OUT becomes the folder of a page that scores photos in a
             browser, with these files in it.
     """
+    if inputs != "photos" and (web or out.suffix != ".onnx"):
+        raise UserError(f"--inputs {inputs} is for .onnx files")
     if web:
         web_page.check_runtime(web)
         web_page.check_overwrite(out, force=force)
@@ -56,8 +61,9 @@ def export(
         card["regions"] = json.dumps(web_page.describe_regions(config))
         data = onnx_vtiqa.build(config, loaded.params, storage or "int8", card, inputs="regions").SerializeToString()
     elif out.suffix == ".onnx":
-        card = make_card(source, loaded, scale, PHOTOS)
-        data = onnx_vtiqa.build(config, loaded.params, storage or "float32", card).SerializeToString()
+        card = make_card(source, loaded, scale, PHOTOS if inputs == "photos" else PREPARED)
+        model = onnx_vtiqa.build(config, loaded.params, storage or "float32", card, inputs=inputs)
+        data = model.SerializeToString()
     else:
         card = make_card(source, loaded, scale, _describe_arrays(config))
         sharding.require_devices()  # which JAX wants of whoever traces a program

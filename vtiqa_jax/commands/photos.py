@@ -8,28 +8,30 @@ from pathlib import Path
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.photos import files
 
-WHAT_TO_DO = "name photos or a folder of photos, or try `vtiqa demo`, which brings its own"
+WHAT_TO_DO = "name photos or a folder of photos"
+DEMO = ", or try `vtiqa demo`, which brings its own"
 
 
-def find_photos(paths: Sequence[Path], outputs: Sequence[Path] = ()) -> list[Path]:
+def find_photos(paths: Sequence[Path], outputs: Sequence[Path] = (), what_to_do: str = WHAT_TO_DO + DEMO) -> list[Path]:
     """Finds the photos that are given or in the folders that are given, and says what is left out.
 
     Args:
         paths: photos and folders.
         outputs: folders that photos are copied or moved to, which are not searched.
+        what_to_do: is told where there are none.
 
     Raises:
         UserError: there are none.
     """
     if not paths:
-        raise UserError(f"no photos are given: {WHAT_TO_DO}")
+        raise UserError(f"no photos are given: {what_to_do}")
     if not any(os.path.lexists(path) for path in paths):
-        raise UserError(f"{', '.join(map(str, paths[:3]))}: there is no such file or folder; {WHAT_TO_DO}")
+        raise UserError(f"{', '.join(map(str, paths[:3]))}: there is no such file or folder; {what_to_do}")
     left_out = files.LeftOut()
     photos = [Path(photo) for photo in files.find(paths, left_out, outputs=outputs)]
     if left_out.counts:
         print(left_out, file=sys.stderr)
     if not photos:
         beside = "".join(f" but in {output}" for output in outputs)
-        raise UserError(f"no photos in {', '.join(map(str, paths))}{beside}; {WHAT_TO_DO}")
+        raise UserError(f"no photos in {', '.join(map(str, paths))}{beside}; {what_to_do}")
     return photos

@@ -9,7 +9,8 @@ from jaxtyping import Float
 
 from vtiqa_jax.data.csv_table import read_table, refuse
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.models.reasons import FAULTS, LEVELS
+from vtiqa_jax.models.faults import FAULTS
+from vtiqa_jax.models.reasons import LEVELS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +22,8 @@ class JudgedPhotos:
     """0 for none, 1 slight, 2 plain, 3 severe; means of several people's."""
     weights: Float[np.ndarray, " photos"]
     """How many photos each stands for: rare faults are found by looking where they are likely."""
+    sources: tuple[str, ...]
+    """The folder that each is listed in, a photographer's say; of one that is in none, its own name."""
 
 
 def join_judged(tables: Sequence[JudgedPhotos]) -> JudgedPhotos:
@@ -29,6 +32,7 @@ def join_judged(tables: Sequence[JudgedPhotos]) -> JudgedPhotos:
         tuple(path for table in tables for path in table.paths),
         np.concatenate([table.strengths for table in tables]),
         np.concatenate([table.weights / table.weights.mean() for table in tables]),
+        tuple(f"{number}/{source}" for number, table in enumerate(tables) for source in table.sources),
     )
 
 
@@ -56,7 +60,8 @@ def read_judged(table: Path, images: Path | None = None) -> JudgedPhotos:
             for line, value in zip(cells.lines, columns[name], strict=True)
             if not np.isnan(value) and not (0 <= value <= most and (value or name != "weight"))
         ]
-    paths = tuple((images or table.parent) / name.strip() for name in cells.column("image"))
+    names = [Path(name.strip()) for name in cells.column("image")]
+    paths = tuple((images or table.parent) / name for name in names)
     problems += [
         f"line {line}: no such photo: {path}"
         for line, path in zip(cells.lines, paths, strict=True)
@@ -64,4 +69,5 @@ def read_judged(table: Path, images: Path | None = None) -> JudgedPhotos:
     ]
     refuse(table, problems)
     strengths = np.array([columns[fault] for fault in FAULTS]).T.reshape(-1, len(FAULTS))
-    return JudgedPhotos(paths, strengths, np.array(columns.get("weight", [1.0] * len(paths))))
+    sources = tuple(str(name if name.parent == Path() else name.parent) for name in names)
+    return JudgedPhotos(paths, strengths, np.array(columns.get("weight", [1.0] * len(paths))), sources)

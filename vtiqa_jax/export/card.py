@@ -10,8 +10,8 @@ from vtiqa_jax.models import catalog
 from vtiqa_jax.models.checkpoint import Checkpoint, to_metadata
 from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.models.false_alarms import DEFAULT_RATE
+from vtiqa_jax.models.faults import FALSE_ALARMS
 from vtiqa_jax.models.params import Params, hash_params
-from vtiqa_jax.models.reasons import FALSE_ALARMS
 from vtiqa_jax.results.reasons import PLAIN, SEVERE, WORDS
 
 SCORE = "score: float32, on the scale"

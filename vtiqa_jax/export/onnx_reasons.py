@@ -71,7 +71,7 @@ def judge(
         images: the global views, 0 to 255, [photos, size, size, 3].
 
     Returns:
-        The strength of each of `models.reasons.FAULTS`, and the probability that a judge calls it plain; both
+        The strength of each of `models.faults.FAULTS`, and the probability that a judge calls it plain; both
         [photos, faults].
     """
     summary = QUERIES * HIDDEN + 1

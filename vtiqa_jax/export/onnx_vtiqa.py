@@ -17,12 +17,13 @@ from vtiqa_jax.export.onnx_layers import ModelGraph, Storage, block, cls_token, 
 from vtiqa_jax.models import adapt, quantized, views
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.config import ModelConfig
+from vtiqa_jax.models.faults import FAULTS
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.reasons import FAULTS
 from vtiqa_jax.photos.resize import CUBIC_A
 
-Inputs = Literal["photos", "stored", "regions"]
-"""Photos of one size; photos in both stored sizes; one photo and regions of it."""
+Inputs = Literal["photos", "prepared", "stored", "regions"]
+"""Photos of one size; what `ModelConfig.preparation` makes of them; photos in both stored sizes; a photo and regions of
+it."""
 PILLOW_CUBIC_A = -0.5
 
 Indices = Int[np.ndarray, " size"]
@@ -108,6 +109,12 @@ def _views_of_stored(op: Graph, config: ModelConfig) -> Value:
     kept = [("global_images", first), *(("local_images", cut) for cut in others)]
     images = [op.Gather(op.Gather(stored, cut.rows, axis=1), cut.columns, axis=2) for stored, cut in kept]
     return op.cast(op.Concat(*images, axis=0), np.float32)
+
+
+def _join_first(op: ModelGraph, prepared: Value) -> Value:
+    """An input of prepared photos, as float32, with its first two axes as one."""
+    shape = op.Concat(np.array([-1]), op.Shape(prepared, start=2), axis=0)
+    return op.cast(op.Reshape(prepared, shape), np.float32)
 
 
 # ---- from views to scores ----
@@ -196,10 +203,18 @@ def _features_of_regions(op: Graph, config: ModelConfig, features: Value) -> tup
     return op.Expand(whole, op.Shape(local)), local
 
 
-def _input_shapes(config: ModelConfig, inputs: Inputs) -> dict[str, tuple[type[np.generic], tuple[str | int, ...]]]:
+def _input_shapes(config: ModelConfig, inputs: Inputs) -> Mapping[str, tuple[type[np.generic], tuple[str | int, ...]]]:
     """Type and shape of each input."""
     if inputs == "photos":
         return {"photos": (np.uint8, ("batch", "height", "width", 3))}
+    if inputs == "prepared":
+        size = config.view_size
+        cut = {"views": (np.uint8, (1 + config.eval_mosaics, "batch", size, size, 3))}
+        if not config.native:
+            return cut
+        (scales, *view), (_, places) = config.native.shapes
+        native = {"native": (np.uint8, (scales, "batch", *view)), "structure": (np.float32, (scales, "batch", places))}
+        return cut | native
     if inputs == "regions":
         return {"photos": (np.uint8, (1, "height", "width", 3)), "corners": (np.int32, ("regions", 2))}
     sides = {"global_images": config.global_resize, "local_images": config.local_resize}
@@ -222,8 +237,10 @@ def build(
         storage: what they are stored as.
         metadata: kept in the file's `metadata_props`.
         inputs: what it takes. "photos": `photos`, uint8 RGB pixels [batch, height, width, 3]. "stored":
-            `global_images` and `local_images`, as `VTIQA.score` does. "regions": `photos`, but one, and `corners`
-            [regions, 2], int32: where its regions begin in its large stored size, see `views.region_offsets`.
+            `global_images` and `local_images`, as `VTIQA.score` does. "prepared": what `ModelConfig.preparation` makes,
+            as `views` [1 + mosaics, batch, size, size, 3], `native` [scales, batch, size, size, 3] and `structure`
+            [scales, batch, places]. "regions": `photos`, but one, and `corners` [regions, 2], int32: where its regions
+            begin in its large stored size, see `views.region_offsets`.
 
     Returns:
         An `onnx.ModelProto`; it returns `score` [batch], and of a model with detail `detail` and `holds` [batch], as
@@ -251,6 +268,10 @@ def build(
     shapes, native, structure, judged = _input_shapes(config, inputs), None, None, None
     if inputs == "stored":
         images = _views_of_stored(op, config)
+    elif inputs == "prepared":
+        images, judged = _join_first(op, "views"), op.Shape("views", start=1, end=2)
+        if config.native:
+            native, structure = _join_first(op, "native"), _join_first(op, "structure")
     else:
         screen = _shrink(op, config)
         images = _views_of_photos(op, config, screen)
@@ -260,8 +281,8 @@ def build(
             judged = op.cast(op.Equal(op.Shape("corners", start=0, end=1), np.array([0])), np.int64)
         if config.native:
             native, structure = onnx_native.make_views(op, config.native, "photos", screen, judged)
-            native = _normalize(op, native)
-    features, places = _vision_transformer(op, config, _normalize(op, images), native)
+    normalized = _normalize(op, native) if native else None
+    features, places = _vision_transformer(op, config, _normalize(op, images), normalized)
     both = (_features_of_regions if inputs == "regions" else _features_of_photos)(op, config, features)
     joined = op.Concat(*both, axis=1)
     outputs = {"score": op.Reshape(_head(op, config, joined), np.array([-1]))}

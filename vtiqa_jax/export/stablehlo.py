@@ -25,7 +25,7 @@ def build(config: ModelConfig, params: Params) -> bytes:
         returns scores. With detail it is also of native views and of their structure, as of `VTIQA.read_native`. Of a
         model that says more than scores it returns a dict of `score` and of `detail`, `holds`, `low`, `high` and
         `opinion_spread` where it knows them, as `ScoreResult` has them but for NaN where nothing is known; with reasons
-        also of the `strengths` and `probabilities` of `models.reasons.FAULTS`; and of `novelty`, see `Novelty`.
+        also of the `strengths` and `probabilities` of `models.faults.FAULTS`; and of `novelty`, see `Novelty`.
     """
     graphdef, _ = parameters.abstract_model(config)
 

@@ -4,7 +4,8 @@ import numpy as np
 import scipy.optimize
 from jaxtyping import Bool, Float, Float32
 
-from vtiqa_jax.models.reasons import FALSE_ALARMS, LEVELS
+from vtiqa_jax.models.faults import FALSE_ALARMS
+from vtiqa_jax.models.reasons import LEVELS
 from vtiqa_jax.models.reasons import STEEPNESS as PRIOR_SLOPE
 
 LEAST_NAMED = LEVELS[0] / 2

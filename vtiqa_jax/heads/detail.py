@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.heads.places import Places
-from vtiqa_jax.models.detail import CAUSES, DetailHead, add_causes, find_holding_scale
+from vtiqa_jax.models.detail import CAUSES, NO_STRUCTURE, DetailHead, add_causes, find_holding_scale
 from vtiqa_jax.models.params import Params
 
 BLUR, NOISE = map(CAUSES.index, ("blur", "noise"))
@@ -24,14 +24,22 @@ SCALE_WEIGHTS = (1.0, 0.6, 0.4, 0.3)
 HUBER_DELTA = 0.5
 OTHER_WEIGHT = 0.3
 """Of the errors of causes that a ladder does not show."""
-ORDER_WEIGHT = 0.5
+ORDER_WEIGHT = 1.0
 """Of versions that do not lose more than better ones of their ladder."""
 NOISE_TIMES = 4
-"""How often a ladder of noise is shown while another is shown once: it is the hardest to tell from texture."""
+"""How often a clean photo's ladder of noise is shown while another is shown once: it is the hardest to tell from
+texture."""
+PLACE_WEIGHT = 1.0
+"""Of single places of photos that are blurred in part: the backbone's attention tells each place of all others, and a
+head that never saw such photos takes every place for sharp as soon as some are."""
+PLACE_SCALES = 2
+"""Scales at which single places count: farther off, a square has both parts in it."""
 HOLDING_WEIGHT = 1.0
 """Of enlarged photos that hold at another share of their size than the enlargement says."""
 LEAST_STEP = 0.3
 """Octaves by which they should, at most: a weak step may cost less than it should."""
+START = -0.3, 2.5
+"""Octaves that a ladder's best version may have lost, whatever the head says of it."""
 BELOW_ZERO = -0.2
 """Octaves: a photo that is sharp to the pixel cannot be much sharper."""
 
@@ -58,6 +66,7 @@ def expected_octaves(
     start: Float[Array, "ladders causes"],
     cause: Int[Array, "ladders versions"],
     octaves: Float[Array, "ladders versions"],
+    beneath: Float[Array, "ladders versions"],
     factor: Float[Array, "ladders versions"],
     shrunk: Float[Array, " scales"],
 ) -> Float[Array, "ladders versions scales causes"]:
@@ -70,11 +79,13 @@ def expected_octaves(
         start: what the best version of each ladder has lost.
         cause: of a ladder's steps.
         octaves: what each step costs.
+        beneath: octaves that each version was blurred by beneath the cause.
         factor: how often each version was enlarged.
         shrunk: how often they are shrunk to be seen.
     """
-    added = jax.nn.one_hot(cause, len(CAUSES)) * (4**octaves - 1)[:, :, None]
-    enlarged = jnp.where(jnp.arange(len(CAUSES)) == BLUR, factor[:, :, None] ** 2, 1)
+    is_blur = jnp.arange(len(CAUSES)) == BLUR
+    added = jax.nn.one_hot(cause, len(CAUSES)) * (4**octaves - 1)[:, :, None] + is_blur * (4**beneath - 1)[:, :, None]
+    enlarged = jnp.where(is_blur, factor[:, :, None] ** 2, 1)
     spread = enlarged * (4 ** start[:, None] + added)
     seen = jnp.maximum(spread - 1, 0)[:, :, None] / shrunk[:, None] ** 2
     return jnp.minimum(jnp.log2(1 + seen) / 2, MOST_OCTAVES)
@@ -101,6 +112,36 @@ def misheld(
     return error.sum() / jnp.maximum(counts.sum(), 1)
 
 
+def misplaced(
+    blur: Float[Array, "ladders versions scales places"],
+    beneath: Float[Array, "ladders versions places"],
+    counts: Bool[Array, "ladders versions scales places"],
+    is_sharp: Bool[Array, " ladders"],
+    shrunk: Float[Array, " scales"],
+) -> Float[Array, ""]:
+    """Returns how wrong single places are where photos are blurred in part.
+
+    Args:
+        blur: octaves lost at each place, of each ladder's best version first.
+        beneath: octaves that each place was blurred by; NaN where that is not known.
+        counts: places with structure.
+        is_sharp: ladders whose best version has lost nothing.
+        shrunk: how often photos are shrunk to be seen.
+    """
+    # As of whole photos: what a place had lost before is not known.
+    start = jnp.where(is_sharp[:, None], 0.0, jnp.clip(jax.lax.stop_gradient(blur[:, 0, 0]), *START))
+    spread = 4 ** start[:, None] + 4**beneath - 1
+    expected = jnp.log2(1 + jnp.maximum(spread - 1, 0)[:, :, None] / shrunk[:, None] ** 2) / 2
+    known = counts & ~jnp.isnan(expected) & ~_is_even(beneath).all(1)[:, None, None, None]
+    error = optax.losses.huber_loss(jnp.where(known, blur - expected, 0), delta=HUBER_DELTA)
+    return error.sum() / jnp.maximum(known.sum(), 1)
+
+
+def _is_even(beneath: Float[Array, "ladders versions places"]) -> Bool[Array, "ladders versions"]:
+    """Returns which versions are blurred alike in all places."""
+    return (beneath == beneath[:, :, :1]).all(-1)
+
+
 @dataclasses.dataclass(frozen=True)
 class _Batch:
     """Whole ladders, filled up to one length by their first version."""
@@ -109,6 +150,7 @@ class _Batch:
     structure: Float[Array, "ladders versions scales places"]
     cause: Int[Array, "ladders versions"]
     octaves: Float[Array, "ladders versions"]
+    beneath: Float[Array, "ladders versions places"]
     factor: Float[Array, "ladders versions"]
     is_sharp: Bool[Array, " ladders"]
     is_there: Bool[Array, "ladders versions"]
@@ -117,12 +159,23 @@ class _Batch:
 jax.tree_util.register_dataclass(_Batch, [field.name for field in dataclasses.fields(_Batch)], [])
 
 
-def _batches(places: Places, options: FitOptions, rng: np.random.Generator) -> Iterator[_Batch]:
-    """Yields the ladders of more than one version, those of noise more often, as far as they fill batches."""
+def _repeat_ladders(places: Places) -> Int[np.ndarray, " shown"]:
+    """Returns the numbers of the ladders that an epoch shows: those of more than one version, noise more often."""
+    # Of clean photos only: a camera's photo has noise of its own, beside which a little more is nothing.
     starts = np.flatnonzero(np.diff(places.ladder, prepend=-1))
     lengths = np.diff(starts, append=len(places.ladder))
-    times = np.where(places.cause[starts] == NOISE, NOISE_TIMES, 1) * (lengths > 1)
-    most, ladders = lengths.max(), np.repeat(np.arange(len(starts)), times)
+    is_clean = (places.cause[starts] == NOISE) & places.is_sharp[starts]
+    times = np.where(is_clean, NOISE_TIMES, 1) * (lengths > 1)
+    return np.repeat(np.arange(len(starts)), times)
+
+
+def _batches(
+    places: Places, ladders: Int[np.ndarray, " shown"], options: FitOptions, rng: np.random.Generator
+) -> Iterator[_Batch]:
+    """Yields ladders as far as they fill batches."""
+    starts = np.flatnonzero(np.diff(places.ladder, prepend=-1))
+    lengths = np.diff(starts, append=len(places.ladder))
+    most = lengths.max()
     size, order = min(options.ladders, len(ladders)), rng.permutation(ladders)
     for at in range(0, len(order) - size + 1, size):
         chosen = order[at : at + size]
@@ -131,20 +184,24 @@ def _batches(places: Places, options: FitOptions, rng: np.random.Generator) -> I
         drawn = rng.permutation(places.tokens.shape[2])[: options.places]
         tokens, structure = (array[rows[..., None], :, drawn] for array in (places.tokens, places.structure))
         shown = tokens.swapaxes(2, 3), structure.swapaxes(2, 3)
-        found = *shown, places.cause[rows], places.octaves[rows], places.factor[rows]
+        beneath = places.beneath[rows[..., None], drawn]
+        found = *shown, places.cause[rows], places.octaves[rows], beneath, places.factor[rows]
         yield _Batch(*map(jnp.asarray, (*found, places.is_sharp[starts[chosen]], is_there)))
 
 
 def _loss(head: DetailHead, batch: _Batch, whole_factors: tuple[int, ...]) -> Float[Array, ""]:
     factors = jnp.asarray(whole_factors, jnp.float32)
-    lost = head(batch.tokens.astype(jnp.float32), batch.structure)  # [ladders, versions, scales, causes]
-    known = ~jnp.isnan(lost) & batch.is_there[:, :, None, None]
+    octaves, logits = head.places(batch.tokens.astype(jnp.float32))
+    lost = head.summarize(octaves, logits, batch.structure)  # [ladders, versions, scales, causes]
+    is_even = _is_even(batch.beneath)
+    known = ~jnp.isnan(lost) & (batch.is_there & is_even)[:, :, None, None]
     lost = jnp.where(known, lost, 0)
     # What a camera's photo itself has lost is not known: what the head says of it counts, and trains nothing.
-    found = jnp.clip(jax.lax.stop_gradient(lost[:, 0, 0]), -0.3, 2.5)
+    found = jnp.clip(jax.lax.stop_gradient(lost[:, 0, 0]), *START)
     is_sharp = batch.is_sharp[:, None, None, None]
+    beneath = jnp.where(is_even, batch.beneath[:, :, 0], 0)
     expected = expected_octaves(
-        jnp.where(batch.is_sharp[:, None], 0.0, found), batch.cause, batch.octaves, batch.factor, factors
+        jnp.where(batch.is_sharp[:, None], 0.0, found), batch.cause, batch.octaves, beneath, batch.factor, factors
     )
     causes = jnp.arange(len(CAUSES))
     is_own = batch.cause[:, :, None, None] == causes
@@ -164,8 +221,11 @@ def _loss(head: DetailHead, batch: _Batch, whole_factors: tuple[int, ...]) -> Fl
     least = jnp.minimum(0.7 * jnp.diff(wanted, axis=1), LEAST_STEP)
     missing = jnp.where(both, jax.nn.relu(least - jnp.diff(total, axis=1)), 0).sum() / jnp.maximum(both.sum(), 1)
     too_sharp = (weights * jax.nn.relu(BELOW_ZERO - lost) ** 2).sum() / count
+    blur = octaves[:, :, :PLACE_SCALES, :, BLUR]
+    counts = (batch.structure[:, :, :PLACE_SCALES] > NO_STRUCTURE) & batch.is_there[:, :, None, None]
+    placing = misplaced(blur, batch.beneath, counts, batch.is_sharp, factors[:PLACE_SCALES])
     holding = misheld(jnp.where(known, lost, jnp.nan), batch.factor, whole_factors)
-    return error + ORDER_WEIGHT * missing + HOLDING_WEIGHT * holding + 0.1 * too_sharp
+    return error + ORDER_WEIGHT * missing + PLACE_WEIGHT * placing + HOLDING_WEIGHT * holding + 0.1 * too_sharp
 
 
 def fit_detail(places: Places, factors: tuple[int, ...], options: FitOptions = FitOptions()) -> Params:
@@ -185,7 +245,8 @@ def fit_detail(places: Places, factors: tuple[int, ...], options: FitOptions = F
     mean, deviation = flat.mean(0), flat.std(0) + 0.05
     head = DetailHead(flat.shape[1], rngs=nnx.Rngs(options.seed))
     graphdef, params = nnx.split(head, nnx.Param)
-    steps = options.epochs * max(1, len(np.unique(places.ladder)) // options.ladders)
+    ladders = _repeat_ladders(places)
+    steps = options.epochs * max(1, len(ladders) // options.ladders)
     optimizer = optax.adamw(
         optax.cosine_decay_schedule(options.learning_rate, steps),
         weight_decay=options.weight_decay,
@@ -203,7 +264,7 @@ def fit_detail(places: Places, factors: tuple[int, ...], options: FitOptions = F
         return optax.apply_updates(params, updates), state
 
     for _ in range(options.epochs):
-        for batch in _batches(places, options, rng):
+        for batch in _batches(places, ladders, options, rng):
             params, state = step(params, state, batch)
     fitted = {".".join(map(str, path)): leaf for path, leaf in nnx.to_flat_state(params)}
     kernel, bias = np.asarray(fitted["fc1.kernel"]), np.asarray(fitted["fc1.bias"])

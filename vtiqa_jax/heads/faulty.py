@@ -10,7 +10,7 @@ from jaxtyping import Float32
 from vtiqa_jax.data import native_ladders
 from vtiqa_jax.data.planted_faults import PLANTED, Photo, plant
 from vtiqa_jax.errors import ImageError
-from vtiqa_jax.models.reasons import FAULTS
+from vtiqa_jax.models.faults import FAULTS
 from vtiqa_jax.photos.resize import Resized, resize_area
 
 LARGEST_PART = 896, 1200

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,7 +16,8 @@ from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.heads.faulty import Faulty, make_faulty
 from vtiqa_jax.heads.seen import Seen, SeenCache
-from vtiqa_jax.models.reasons import FAULTS
+from vtiqa_jax.models.faults import FAULTS
+from vtiqa_jax.photos import headers
 from vtiqa_jax.photos.decode import decode
 
 LARGE_VERSIONS, SCORED_VERSIONS = 10, 6
@@ -25,6 +27,8 @@ WHOLE_TIMES = 3
 whose pixels are looked at more closely than those of the whole."""
 JUDGED_TIMES = 4
 """How often a photo judged by eye counts beside a version with planted faults."""
+LARGE = 2_000_000
+"""Pixels of a photo as cameras make them: what disturbs at its own pixels is not what disturbs in smaller ones."""
 SEEN = 0.5
 """Mean strength from which somebody saw a fault: whether a version of the photo has it, too, is not known."""
 NOBODY = -1
@@ -54,11 +58,19 @@ class ByEye:
     seen: Seen
     weights: Float[np.ndarray, " photos"]
     is_large: Bool[np.ndarray, " photos"]
-    """Whether a photo is one of those as cameras made them."""
+    """Whether a photo has as many pixels as cameras make."""
+    sources: Int[np.ndarray, " photos"]
+    """A number for each photographer, as far as they are known: photos of one are alike."""
 
 
 def _as_it_is(name: str, data: bytes) -> Iterator[Faulty]:
     yield Faulty(decode(name, data).pixels, np.zeros(len(FAULTS), np.float32))
+
+
+def _is_large(data: bytes) -> bool:
+    """Returns whether a file that can be decoded is a large photo."""
+    kind = headers.find_format(data)
+    return kind is not None and math.prod(headers.read_size(data, kind)) >= LARGE
 
 
 def _see_whole(cache: SeenCache, name: str, data: bytes) -> Seen:
@@ -129,9 +141,9 @@ def collect_lessons(
         whole = Seen.concatenate([part for part in found if part])
         seen = dataclasses.replace(whole, strengths=judged.strengths[known].astype(np.float32))
         numbers = {judged.paths[row].resolve(): number for number, row in enumerate(known)}
-        large = {path.resolve() for path in photos}
-        is_large = np.array([judged.paths[row].resolve() in large for row in known])
-        by_eye = ByEye(seen, judged.weights[known], is_large)
+        is_large = np.array([_is_large(judged.paths[row].read_bytes()) for row in known])
+        sources = np.unique([judged.sources[row] for row in known], return_inverse=True)[1]
+        by_eye = ByEye(seen, judged.weights[known], is_large, sources)
         parts.append((seen, JUDGED_TIMES, np.arange(len(known))))
 
     plant = functools.partial(_see_planted, cache, LARGE_VERSIONS)

@@ -22,8 +22,9 @@ from vtiqa_jax.heads.seen import Seen, SeenCache
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.adapt import without_novelty
 from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.models.faults import FAULTS
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.reasons import FAULTS, LEVELS
+from vtiqa_jax.models.reasons import LEVELS
 from vtiqa_jax.models.vtiqa import VTIQA
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import Rgb
@@ -88,8 +89,27 @@ def _decode_all(photos: Manifest) -> Iterator[Rgb]:
             yield decode(name, photos.images.read(name)).pixels
 
 
+def deal(sources: Int[np.ndarray, " photos"], seed: int) -> Int[np.ndarray, " photos"]:
+    """Deals photos into folds of about one size, all of one source into the same.
+
+    Args:
+        sources: a number for each.
+        seed: of the order in which sources of one size are dealt.
+
+    Returns:
+        The fold of each photo.
+    """
+    counts = np.bincount(sources)
+    order = np.random.default_rng(seed).permutation(len(counts))
+    sizes, fold = np.zeros(FOLDS, int), np.empty(len(counts), int)
+    for source in order[np.argsort(-counts[order], kind="stable")]:
+        fold[source] = sizes.argmin()
+        sizes[fold[source]] += counts[source]
+    return fold[sources]
+
+
 def cross_fit(model: Checkpoint, lessons: Lessons, by_eye: ByEye, seed: int) -> Float32[np.ndarray, "photos faults"]:
-    """Finds how strong the faults of photos judged by eye are, each by a head that learnt nothing from it.
+    """Finds how strong the faults of photos judged by eye are, each by a head that learnt nothing from its source.
 
     Args:
         model: without reasons.
@@ -98,7 +118,7 @@ def cross_fit(model: Checkpoint, lessons: Lessons, by_eye: ByEye, seed: int) -> 
         seed: of all draws.
     """
     count = len(by_eye.weights)
-    fold = np.random.default_rng(seed).permutation(count) % FOLDS
+    fold = deal(by_eye.sources, seed)
     strengths = np.empty((count, len(FAULTS)), np.float32)
     for number in range(FOLDS):
         asked = np.flatnonzero(fold == number)

@@ -30,10 +30,15 @@ from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vit import select_implementation
 from vtiqa_jax.photos import metadata, native, resize
 from vtiqa_jax.photos.decode import decode
+from vtiqa_jax.photos.native import choose_places, cut_places
 from vtiqa_jax.photos.resize import shrink
 
 CHUNK = 4
 """Views computed together: more of them leave a CPU's caches."""
+LOOKED_AT = 2
+"""Side of the square that decides in which part of a photo a place lies, in patches: what the first two scales see."""
+UNTOUCHED = 0.05
+"""Share of a place that may lie in the other part."""
 _CODE = hashlib.sha256(
     b"".join(
         Path(str(module.__file__)).read_bytes()
@@ -54,6 +59,8 @@ class Places:
     cause: Int[np.ndarray, " versions"]
     """The number of the cause in `CAUSES`."""
     octaves: Float32[np.ndarray, " versions"]
+    beneath: Float32[np.ndarray, "versions places"]
+    """Octaves that each place was blurred by beneath its ladder's cause; NaN for a place that only a part of was."""
     factor: Float32[np.ndarray, " versions"]
     is_sharp: Bool[np.ndarray, " versions"]
 
@@ -83,6 +90,18 @@ def _make_reader(config: ModelConfig) -> Any:
     return read
 
 
+def _find_shares(
+    where: Float32[np.ndarray, "height width"], chosen: native.Places, patch: int
+) -> Float32[np.ndarray, " places"]:
+    """Finds how much of each place lies in a part of a photo: 0 or 1, or NaN where its edge goes through the place."""
+    side = patch * LOOKED_AT
+    levels = np.repeat(np.rint(255 * where).astype(np.uint8)[:, :, None], 3, axis=2)
+    grid = round(len(chosen.centres) ** 0.5)
+    squares = cut_places(levels, chosen, side, 1).reshape(grid, side, grid, side, 3)
+    shares = squares.mean((1, 3, 4)).ravel() / 255
+    return np.select([shares < UNTOUCHED, shares > 1 - UNTOUCHED], [0, 1], np.nan).astype(np.float32)
+
+
 def read_places(config: ModelConfig, params: Params, made: Iterator[Version]) -> Places:
     """Reads the places of versions of a photo.
 
@@ -96,13 +115,19 @@ def read_places(config: ModelConfig, params: Params, made: Iterator[Version]) ->
     rows: list[tuple[Any, ...]] = []
     ladders: dict[str, int] = {}
     for version in made:
-        images, structure = plan.make(version.pixels, shrink(version.pixels, config.screen_side))
+        seen_as = version.pixels if version.seen_as is None else version.seen_as
+        screen = shrink(seen_as, config.screen_side)
+        images, structure = plan.make(version.pixels, screen)
         tokens = read(params, jnp.asarray(images)).astype(jnp.float16)
         number = ladders.setdefault(version.ladder, len(ladders))
         cause = CAUSES.index(version.cause)
-        rows.append((tokens, structure, number, cause, version.octaves, version.factor, version.is_sharp))
+        beneath = np.full(plan.grid**2, version.beneath)
+        if version.where is not None:
+            beneath *= _find_shares(version.where, choose_places(screen, plan.grid), plan.patch)
+        known = version.octaves, beneath, version.factor, version.is_sharp
+        rows.append((tokens, structure, number, cause, *known))
     tokens, structure, *others = zip(*rows, strict=True)
-    dtypes = (np.int32, np.int32, np.float32, np.float32, np.bool_)
+    dtypes = (np.int32, np.int32, np.float32, np.float32, np.float32, np.bool_)
     return Places(np.stack(tokens), np.stack(structure), *map(np.asarray, others, dtypes))
 
 

@@ -11,8 +11,9 @@ from flax import nnx
 from jaxtyping import Array, Float, Float32, Int
 
 from vtiqa_jax.heads.seen import Seen
+from vtiqa_jax.models.faults import FAULTS
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.reasons import FAULTS, HIDDEN, LEVELS, STEEPNESS, ReasonsHead
+from vtiqa_jax.models.reasons import HIDDEN, LEVELS, STEEPNESS, ReasonsHead
 
 EPOCHS, BATCH = 40, 64
 LEARNING_RATE, WEIGHT_DECAY = 2e-3, 3e-2

@@ -8,8 +8,11 @@ import dataclasses
 import itertools
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
+from jaxtyping import Float32
 
+from vtiqa_jax.data.light import round_values
 from vtiqa_jax.data.native_ladders import FACTORS, FILTERS, LADDERS, Cause, Photo, climb, enlarge
 from vtiqa_jax.photos.resize import Resized, resize_area
 
@@ -34,6 +37,22 @@ IMPERFECT_LADDERS, IMPERFECT_ENLARGEMENTS = 2, 3
 """How many of them are drawn for each photo."""
 LATEST_STEP = 3
 """Of the ladder that makes a photo bad to begin with."""
+NOISY_PART = 512, 640
+"""Height and width of the parts that show nothing but noise, and blur beneath it, pixels."""
+NOISY_LADDERS = 2
+"""Of each of both: a sensor's noise is the hardest to tell from texture, and each camera's looks otherwise."""
+BENEATH = "gaussian", "defocus", "motion"
+"""Ladders of what blurs a photo before its noise is made, as lenses and hands do."""
+LEAST_ISO, MOST_ISO = 100.0, 3200.0
+"""Of the noise over them: grain that is fine enough to pass for texture."""
+PARTLY = "gaussian", "defocus"
+"""Ladders of what blurs a part of a photo, as a lens does that is focused on the rest."""
+LEAST_PARTLY = 2
+"""Their first step that is taken: softer than what cameras leave."""
+REACH = 0.2, 0.45
+"""Half the height and width of the ellipse between both parts, as shares of the photo's."""
+EDGE = 6.0
+"""Pixels over which one part becomes the other."""
 DRAWS = 6
 """Parts that are drawn, of which the one with the most in it is taken."""
 
@@ -49,6 +68,12 @@ class Version:
     """Of what makes it worse."""
     octaves: float
     """What this step costs, see `Ladder.octaves`."""
+    beneath: float = 0.0
+    """Octaves that it was blurred by before the ladder's own cause made it worse."""
+    where: Float32[np.ndarray, "height width"] | None = None
+    """Where it was: 0 nowhere, 1 fully. None: all over."""
+    seen_as: Photo | None = None
+    """The photo at whose places it is looked at, if not at its own: then places of a ladder can be compared."""
     factor: float = 1.0
     """How often it was enlarged."""
     is_sharp: bool = False
@@ -90,7 +115,7 @@ def _enlargements(photo: Photo, where: str, rng: np.random.Generator) -> Iterato
                 f"{where} enlarged {width}",
                 "blur",
                 0.0,
-                factor,
+                factor=factor,
                 is_sharp=where == "shrunk",
             )
 
@@ -101,7 +126,7 @@ def _shrunk_and_enlarged(part: Photo, rng: np.random.Generator) -> Iterator[Vers
     for factor in FACTORS[2:]:
         name = rng.choice([name for name in FILTERS if name != "nearest"])
         pixels = FILTERS[name](_shrink(part, factor, rng), (width, height))
-        yield Version(pixels, "shrunk and enlarged", "blur", 0.0, factor, is_sharp=True)
+        yield Version(pixels, "shrunk and enlarged", "blur", 0.0, factor=factor, is_sharp=True)
 
 
 def _spoil(part: Photo, name: str, rng: np.random.Generator) -> Photo:
@@ -124,7 +149,48 @@ def _imperfect(photo: Photo, where: str, rng: np.random.Generator) -> Iterator[V
         first, name = rng.choice(list(LADDERS)), rng.choice(list(FILTERS))
         part = _spoil(_draw_part(photo, IMPERFECT_ENLARGED_PART, rng), first, rng)
         for factor in IMPERFECT_FACTORS:
-            yield Version(enlarge(part, factor, name), f"{where} {number} {first} enlarged", "blur", 0.0, factor)
+            yield Version(enlarge(part, factor, name), f"{where} {number} {first} enlarged", "blur", 0.0, factor=factor)
+
+
+def _noisy(photo: Photo, where: str, rng: np.random.Generator) -> Iterator[Version]:
+    """Shows what cameras' noise is like, and that grain over a blurred photo is no texture."""
+    noise, is_sharp = LADDERS[ALWAYS], where == "shrunk"
+    for number in range(NOISY_LADDERS):
+        part, seed = _draw_part(photo, NOISY_PART, rng), int(rng.integers(1 << 32))
+        for octaves, pixels in climb(noise, part, seed):
+            yield Version(pixels, f"{where} {number} noisy", noise.cause, octaves, is_sharp=is_sharp)
+    for number in range(NOISY_LADDERS):
+        part, seed = _draw_part(photo, NOISY_PART, rng), int(rng.integers(1 << 32))
+        blur = LADDERS[str(rng.choice(BENEATH))]
+        iso = float(np.exp(rng.uniform(np.log(LEAST_ISO), np.log(MOST_ISO))))
+        octaves, ladder = float(np.interp(iso, noise.amounts, noise.octaves)), f"{where} {number} soft and noisy"
+        pixels = noise.apply(part, 0.0, np.random.default_rng(seed))
+        yield Version(pixels, ladder, noise.cause, 0.0, is_sharp=is_sharp)
+        for beneath, soft in climb(blur, part, seed):
+            pixels = noise.apply(soft, iso, np.random.default_rng(seed))
+            yield Version(pixels, ladder, noise.cause, octaves, beneath, is_sharp=is_sharp)
+
+
+def _ellipse(height: int, width: int, rng: np.random.Generator) -> Float32[np.ndarray, "height width"]:
+    """Draws where a photo's subject may be: 1 inside, 0 outside, with a soft edge."""
+    middle, reach = rng.uniform(0.25, 0.75, 2), rng.uniform(*REACH, 2)
+    rows, columns = (np.arange(side, dtype=np.float32) / side for side in (height, width))
+    away = ((rows[:, None] - middle[0]) / reach[0]) ** 2 + ((columns - middle[1]) / reach[1]) ** 2
+    return cv2.GaussianBlur((away < 1).astype(np.float32), (0, 0), EDGE)
+
+
+def _partly_blurred(photo: Photo, size: tuple[int, int], where: str, rng: np.random.Generator) -> Iterator[Version]:
+    """Blurs what lies inside an ellipse, what lies around it, and both: a place must be judged by itself."""
+    part = _draw_part(photo, size, rng)
+    ladder, (height, width, _) = LADDERS[str(rng.choice(PARTLY))], part.shape
+    step, inside = int(rng.integers(LEAST_PARTLY, len(ladder.amounts))), _ellipse(height, width, rng)
+    soft, octaves = ladder.apply(part, ladder.amounts[step], rng), ladder.octaves[step]
+    name, is_sharp = f"{where} partly blurred", where == "shrunk"
+    yield Version(part, name, ladder.cause, 0.0, is_sharp=is_sharp)
+    for share in (inside, 1 - inside):
+        mixed = round_values(part + share[:, :, None] * (soft.astype(np.float32) - part))
+        yield Version(mixed, name, ladder.cause, 0.0, octaves, share, part, is_sharp=is_sharp)
+    yield Version(soft, name, ladder.cause, 0.0, octaves, seen_as=part, is_sharp=is_sharp)
 
 
 def make_versions(photo: Photo, *, is_native: bool, seed: int) -> Iterator[Version]:
@@ -135,14 +201,16 @@ def make_versions(photo: Photo, *, is_native: bool, seed: int) -> Iterator[Versi
         is_native: whether it has the pixels that a camera gave it; others may have been shrunk and sharpened.
         seed: draws parts, ladders and filters.
     """
-    rng, others = np.random.default_rng(seed), np.random.default_rng((seed, 1))
+    rng, others, noisy, partly = (np.random.default_rng(draws) for draws in (seed, (seed, 1), (seed, 2), (seed, 3)))
     is_native = is_native and min(photo.shape[:2]) >= NARROWEST
+    clean = [(photo, "native")] if is_native else []
     if is_native:
         yield from _ladders(_draw_part(photo, NATIVE_PART, rng), "native", NATIVE_LADDERS, rng)
         yield from _enlargements(photo, "native", rng)
     largest = min(SHRUNK[1], max(photo.shape) / SMALLEST, min(photo.shape[:2]) / NARROWEST)
     if largest >= SHRUNK[0]:
         shrunk = _shrink(photo, float(rng.uniform(SHRUNK[0], largest)), rng)
+        clean.append((shrunk, "shrunk"))
         part = _draw_part(shrunk, SHRUNK_PART, rng)
         yield from _ladders(part, "shrunk", SHRUNK_LADDERS, rng)
         yield from _shrunk_and_enlarged(part, rng)
@@ -151,3 +219,7 @@ def make_versions(photo: Photo, *, is_native: bool, seed: int) -> Iterator[Versi
             yield from _imperfect(shrunk, "shrunk and imperfect", others)
     if is_native:
         yield from _imperfect(photo, "native and imperfect", others)
+    for pixels, where in clean:
+        yield from _noisy(pixels, where, noisy)
+    for pixels, where in clean:
+        yield from _partly_blurred(pixels, NATIVE_PART if where == "native" else SHRUNK_PART, where, partly)

@@ -75,10 +75,8 @@ def from_metadata(metadata: Any, params: Params, kind: type[ModelConfig] = Model
     try:
         if metadata["format"] != FORMAT:
             raise ValueError(f"its format is {metadata['format']!r}, this version reads {FORMAT!r}")
-        fields: dict[str, Any] = dict(metadata["config"])
-        fields |= {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}  # JSON has lists
         scale = LabelScale(**metadata["scale"]) if metadata["scale"] else None
-        return Checkpoint(kind(**fields), params, scale, metadata["source"])
+        return Checkpoint(kind.from_json(metadata["config"]), params, scale, metadata["source"])
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"its metadata is not of a model of this project ({error})") from error
 

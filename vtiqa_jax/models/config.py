@@ -1,6 +1,7 @@
 """Which model, its sizes, and the label scale of its scores. Nothing here computes: it is read without JAX."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from vtiqa_jax.photos import cuts
@@ -62,6 +63,13 @@ class ModelConfig:
     """Whether it then also says how far single opinions are apart."""
     taste: bool = False
     """Whether scores are one person's and not people's, see `Taste`."""
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "ModelConfig":
+        """Makes a config of what `dataclasses.asdict` and JSON made of one: JSON has lists for tuples."""
+        values: dict[str, Any] = dict(fields)
+        values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+        return cls(**values)
 
     def __post_init__(self) -> None:
         rising = (

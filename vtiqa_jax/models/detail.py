@@ -78,7 +78,15 @@ class DetailHead(nnx.Module):
         Returns:
             NaN for a view without structure.
         """
-        octaves, logits = self.places(tokens)
+        return self.summarize(*self.places(tokens), structure)
+
+    def summarize(
+        self,
+        octaves: Float[Array, "*batch places causes"],
+        logits: Float[Array, "*batch places causes"],
+        structure: Float[Array, "*batch places"],
+    ) -> Float[Array, "*batch causes"]:
+        """Octaves lost in views, by what `places` says of each place and its structure; see `__call__`."""
         counts = (structure > NO_STRUCTURE)[..., None]
         weights = jax.nn.softmax(logits, axis=-2, where=counts)
         mean = jnp.sum(jnp.where(counts, weights * octaves, 0), axis=-2)

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.models.reasons import FALSE_ALARMS, FAULTS
+from vtiqa_jax.models.faults import FALSE_ALARMS, FAULTS
 
 DEFAULT_RATE = 0.02
 """Of good photos, so many have any reason named at all."""

@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Float16, Int8
+from jaxtyping import Bool, Float, Float16, Int8
 
 from vtiqa_jax import atomic
 from vtiqa_jax.errors import UserError
@@ -24,7 +24,7 @@ METADATA_FILE = "card.json"
 def quantize(
     kernel: Float[np.ndarray, "inputs outputs"],
 ) -> tuple[Int8[np.ndarray, "groups group outputs"], Float16[np.ndarray, "groups outputs"]]:
-    """Rounds a matrix to 8 bits. One that was rounded before keeps its values where scales are normal float16 numbers.
+    """Rounds a matrix to 8 bits. One that was rounded before keeps its values.
 
     Returns:
         Integers in -127..127, and the scales they are multiplied with.
@@ -37,8 +37,19 @@ def quantize(
     greatest = np.abs(grouped).max(1)
     scales = (greatest / 127).astype(np.float16)
     scales = np.where(127 * scales.astype(np.float32) < greatest, np.nextafter(scales, np.float16(np.inf)), scales)
-    scales = np.where(greatest > 0, scales, np.float16(1))
+    # Tiny scales are far apart. That of a matrix rounded before may be the next one: its greatest integer is below 127.
+    following = np.nextafter(scales, np.float16(np.inf))
+    was_next = ~_is_whole(grouped, scales) & _is_whole(grouped, following)
+    scales = np.where(greatest > 0, np.where(was_next, following, scales), np.float16(1))
     return np.rint(grouped / scales[:, None].astype(np.float32)).astype(np.int8), scales
+
+
+def _is_whole(
+    grouped: Float[np.ndarray, "groups group outputs"], scales: Float16[np.ndarray, "groups outputs"]
+) -> Bool[np.ndarray, "groups outputs"]:
+    """Whether all numbers of a group are whole multiples of its scale."""
+    multiples = grouped / np.maximum(scales, np.finfo(np.float16).smallest_subnormal)[:, None].astype(np.float32)
+    return (multiples == np.rint(multiples)).all(1)
 
 
 def dequantize(

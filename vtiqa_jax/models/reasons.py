@@ -11,17 +11,12 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, UInt8
 
-NATIVE_FAULTS = ("defocus", "motion", "luminance_noise", "chroma_noise", "compression", "enlarged")
-"""Seen at a photo's own pixels."""
-SCREEN_FAULTS = ("too_dark", "clipped_highlights", "low_contrast", "colour_cast")
-"""Seen in the photo as a screen shows it."""
-FAULTS = NATIVE_FAULTS + SCREEN_FAULTS
+from vtiqa_jax.models.faults import FALSE_ALARMS, FAULTS, NATIVE_FAULTS, SCREEN_FAULTS
+
 LEVELS = (1.0, 2.0, 3.0)
 """Strengths of a slight, a plain and a severe fault."""
 STEEPNESS = 3.0
 """Of the logit by which a planted fault is at least slight, plain or severe, for each step of its strength."""
-FALSE_ALARMS = (0.005, 0.01, 0.02, 0.05, 0.1)
-"""Shares of good photos for which thresholds are kept: any reason at all is named wrongly in so many of them."""
 
 HIDDEN = 64
 QUERIES = 4

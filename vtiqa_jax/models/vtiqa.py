@@ -248,7 +248,7 @@ class VTIQA(nnx.Module):
         global_features: Float[Array, "batch features"],
         global_view: UInt8[Array, "batch size size 3"],
     ) -> tuple[Float[Array, "batch faults"], Float[Array, "batch faults"]]:
-        """Judges which of `reasons.FAULTS` photos have.
+        """Judges which of `faults.FAULTS` photos have.
 
         Args:
             summaries: of `read_native`.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vtiqa_jax.errors import ImageError
-from vtiqa_jax.photos import colour, damage, formats, hdr, headers, heif, limits, metadata, opencv, pillow, raw, tiff
+from vtiqa_jax.photos import colour, damage, formats, hdr, headers, heif, limits, metadata, pillow, raw, stored, tiff
 from vtiqa_jax.photos.capture import Capture, read_capture, read_exif
 from vtiqa_jax.photos.orientation import turn
 from vtiqa_jax.photos.resize import Rgb
@@ -29,6 +29,15 @@ class Photo:
     """What is wrong with its file nevertheless."""
     capture: Capture = Capture()
     """What the file says of the moment it was taken at."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PhotoFile:
+    """A file of a photo that was read and not decoded, as tables of photos hold it."""
+
+    data: bytes = dataclasses.field(repr=False)
+    name: str = ""
+    """See `decode`."""
 
 
 def decode(name: str | os.PathLike[str], data: bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
@@ -89,7 +98,7 @@ def _decode(data: bytes, kind: headers.Format) -> Rgb | None:
         return pixels
     points = None if known.code_points is None or known.code_points.is_srgb else known.code_points
     is_deep = points is not None or known.bits < 16
-    pixels = opencv.decode_deep(data) if is_deep else opencv.decode(data)
+    pixels = stored.decode_deep(data, kind) if is_deep else stored.decode(data, kind)
     if pixels is None:
         return None
     if pixels.dtype == np.uint16 and known.bits < 16 and pixels.max() < 1 << known.bits:
@@ -121,8 +130,8 @@ def open_photo(image: Any, *, max_pixels: int = MAX_PIXELS) -> Photo:
     """Opens a photo given in any form.
 
     Args:
-        image: a path, a uint8 array [h, w], [h, w, 1], [h, w, 3] or [h, w, 4] (RGB order), or a Pillow image. Arrays
-            of other types do not say which of their numbers is white, and are refused.
+        image: a path, a `PhotoFile`, a uint8 array [h, w], [h, w, 1], [h, w, 3] or [h, w, 4] (RGB order), or a Pillow
+            image. Arrays of other types do not say which of their numbers is white, and are refused.
         max_pixels: a file of more pixels is not decoded.
 
     Raises:
@@ -130,6 +139,8 @@ def open_photo(image: Any, *, max_pixels: int = MAX_PIXELS) -> Photo:
     """
     if isinstance(image, str | os.PathLike):
         return read(image, max_pixels=max_pixels)
+    if isinstance(image, PhotoFile):
+        return decode(image.name, image.data, max_pixels=max_pixels)
     if hasattr(image, "getexif"):
         _refuse_preview(image)
         return Photo(pillow.to_rgb(image), capture=read_exif(image.info.get("exif") or b""))

@@ -5,6 +5,7 @@ import fnmatch
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
+from vtiqa_jax.distribution import DISTRIBUTION
 from vtiqa_jax.photos import formats, headers, own
 
 NO_PICTURE = ""
@@ -68,7 +69,7 @@ def judge_endings() -> dict[str, str | None]:
     """Returns what is to be done with each ending: None for a photo that can be read here, else why it is left out."""
     reasons: dict[str, str | None] = dict.fromkeys(formats.SUFFIXES)
     for extra in formats.EXTRAS:
-        missing = f"{extra.photos} that needs vtiqa-jax[{extra.name}]"
+        missing = f"{extra.photos} that needs {DISTRIBUTION}[{extra.name}]"
         reasons |= dict.fromkeys(extra.suffixes, None if extra.is_installed else missing)
     reasons |= dict.fromkeys(formats.VIDEOS, "videos") | dict.fromkeys(formats.ARCHIVES, "archives")
     reasons |= {ending: f"{ending} that cannot be read" for ending in formats.UNREAD}

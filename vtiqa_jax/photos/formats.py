@@ -11,6 +11,7 @@ from typing import Any
 
 from PIL import features
 
+from vtiqa_jax.distribution import DISTRIBUTION
 from vtiqa_jax.errors import ImageError
 
 
@@ -57,7 +58,7 @@ class Extra:
         """
         if not self.is_installed:
             raise ImageError(
-                f'{self.photos} needs a package that is not installed: pip install "vtiqa-jax[{self.name}]"'
+                f'{self.photos} needs a package that is not installed: pip install "{DISTRIBUTION}[{self.name}]"'
             )
         try:
             return import_module(self.module)

@@ -6,22 +6,25 @@ from typing import Any
 import numpy as np
 from jaxtyping import Integer
 from numpy import ndarray as Array
-from PIL import Image
 from PIL.AvifImagePlugin import AvifImageFile
 
-from vtiqa_jax.photos import boxes, colour, formats, hdr, opencv
+from vtiqa_jax.errors import ImageError
+from vtiqa_jax.photos import boxes, colour, formats, hdr, pillow, stored
 from vtiqa_jax.photos.headers import Format
 from vtiqa_jax.photos.orientation import turn
 from vtiqa_jax.photos.resize import Rgb
 
-ROWS = 1024
-"""Rows that are copied at a time: all at once would be two more copies."""
-
 
 def decode(data: bytes, kind: Format) -> Rgb | None:
-    """Decodes the primary picture of an AVIF or HEIC file, of a sequence the first, in sRGB; None if it is damaged."""
+    """Decodes the primary picture of an AVIF or HEIC file, of a sequence the first, in sRGB; None if it is damaged.
+
+    Raises:
+        ImageError: it needs a package, or more bits, that are not there.
+    """
     try:
         return _decode_avif(data) if kind == "AVIF" else _decode_heic(data)
+    except ImageError:
+        raise
     except Exception:  # they raise whatever comes to them on damaged files
         return None
 
@@ -41,12 +44,12 @@ def _decode_avif(data: bytes) -> Rgb | None:
     image = AvifImageFile(io.BytesIO(data))
     orientation = image.getexif().get(0x0112, 1)  # Pillow puts the turns of the container there, too
     if coding.code_points is not None and coding.code_points.is_hdr and coding.bits > 8:
-        deep = opencv.decode_deep(data)  # 8 bits of them would show as steps
+        deep = stored.decode_deep(data, "AVIF")  # 8 bits of them would show as steps
         if deep is None:
             return None
         pixels = deep << (16 - coding.bits)
     else:
-        pixels = _copy(image)
+        pixels = pillow.copy_rgb(image)
     return turn(_to_srgb(pixels, image.info.get("icc_profile") or b"", coding.code_points), orientation)
 
 
@@ -61,17 +64,8 @@ def _decode_heic(data: bytes) -> Rgb:
         deep = package.HeifFile(io.BytesIO(data), convert_hdr_to_8bit=False)
         pixels = np.asarray(deep)[:, :, :3]
     else:
-        pixels = _copy(file.to_pillow())
+        pixels = pillow.copy_rgb(file.to_pillow())
     return _to_srgb(pixels, file.info.get("icc_profile") or b"", points)
-
-
-def _copy(image: Image.Image) -> Rgb:
-    image = image if image.mode == "RGB" else image.convert("RGB")
-    pixels = np.empty((image.height, image.width, 3), np.uint8)
-    for top in range(0, image.height, ROWS):
-        strip = image.crop((0, top, image.width, min(top + ROWS, image.height)))
-        pixels[top : top + strip.height] = np.asarray(strip)
-    return pixels
 
 
 def _to_srgb(pixels: Integer[Array, "h w 3"], profile: bytes, points: hdr.CodePoints | None) -> Rgb:

@@ -1,4 +1,4 @@
-"""OpenCV's decoders. Its JPEG decoder is part of the published model."""
+"""OpenCV's decoders, see `stored`."""
 
 import cv2
 import numpy as np

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vtiqa_jax.photos import limits, opencv, tiff
+from vtiqa_jax.photos import headers, limits, stored, tiff
 from vtiqa_jax.photos.metadata import jpeg_segments
 from vtiqa_jax.photos.resize import Rgb
 
@@ -42,7 +42,9 @@ def find(data: bytes, width: int, height: int) -> Rgb | None:
             fitting.append(candidate)
     fitting.sort(key=lambda candidate: candidate.width * candidate.height, reverse=True)
     for candidate in fitting[:MAX_TRIES]:
-        pixels = opencv.decode(candidate.read())
+        file = candidate.read()
+        kind = headers.find_format(file)
+        pixels = stored.decode(file, kind) if kind else None
         if pixels is not None and np.ptp(pixels) >= MIN_CONTRAST:
             return pixels
     return None

@@ -8,7 +8,6 @@ without it, and with IPP others on AVX2 than on AVX-512.
 import dataclasses
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from jaxtyping import Float32, Int, UInt8
 from PIL import Image
@@ -150,6 +149,8 @@ def prepare(pixels: Rgb, screen_side: int | None, cuts: Sequence[Cut]) -> list[U
 
 def resize_area(pixels: UInt8[np.ndarray, "height width *channels"], size: tuple[int, int]) -> np.ndarray:
     """Resizes to (height, width) by averaging areas: for thumbnails and distortions, not for what a model sees."""
+    import cv2  # not a part of vtiqa-onnx, which needs no such pixels
+
     return cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA)
 
 

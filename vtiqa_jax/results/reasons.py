@@ -17,7 +17,7 @@ WORDS: dict[str, tuple[str, str, str]] = {
     "low_contrast": ("slight haze or low contrast", "haze or low contrast", "severe haze or low contrast"),
     "colour_cast": ("slight colour cast", "colour cast", "severe colour cast"),
 }
-"""What is said of a slight, a plain and a severe fault, in the order of `models.reasons.FAULTS`."""
+"""What is said of a slight, a plain and a severe fault, in the order of `models.faults.FAULTS`."""
 LEVELS = ("slight", "plain", "severe")
 PLAIN, SEVERE = 1.5, 2.5
 """Strengths from which a fault is plain, and severe: half way between what was planted."""
@@ -50,7 +50,7 @@ class Fault(NamedTuple):
     """How much of a fault a photo has. A reason is a fault that is named; `str` says it in words."""
 
     name: str
-    """Of `models.reasons.FAULTS`: "luminance_noise", say."""
+    """Of `models.faults.FAULTS`: "luminance_noise", say."""
     strength: float
     """1 is slight, 2 plain and 3 severe; below 0.5 there is hardly any."""
     probability: float

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vtiqa_jax import atomic
+from vtiqa_jax.distribution import DISTRIBUTION
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.results.columns import Column, Value, arrow_schema, replace_undecodable
@@ -78,7 +79,7 @@ def check_writable(path: Path) -> str:
     if ending not in WRITERS:
         raise UserError(f"{path}: the name of a file of scores must end in one of {', '.join(WRITERS)}")
     if ending == ".parquet" and importlib.util.find_spec("pyarrow") is None:
-        raise UserError(f'{path}: Parquet needs the extra "parquet": pip install "vtiqa-jax[parquet]"')
+        raise UserError(f'{path}: Parquet needs the extra "parquet": pip install "{DISTRIBUTION}[parquet]"')
     try:
         atomic.check_output(path)
     except OSError as error:

@@ -13,8 +13,9 @@ from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.compute_dtype import ComputeDtype
 from vtiqa_jax.models.config import ModelConfig
+from vtiqa_jax.models.faults import NATIVE_FAULTS
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.reasons import FULL, NATIVE_FAULTS
+from vtiqa_jax.models.reasons import FULL
 from vtiqa_jax.models.vit import select_implementation
 from vtiqa_jax.photos.place_grid import PlaceGrid, Region, arrange_tiles
 from vtiqa_jax.photos.resize import Resized, Rgb
@@ -39,7 +40,7 @@ class FaultMap(PhotoMap):
     """How much of one fault there is at each place of a photo, or of a region of it."""
 
     fault: str
-    """Of `models.reasons.FAULTS`."""
+    """Of `models.faults.FAULTS`."""
     values: Float32[np.ndarray, "rows columns"]
     """Strengths, 1 slight, 2 plain, 3 severe, NaN where a place has no structure; of clipped highlights the share of
     clipped pixels."""
@@ -141,7 +142,7 @@ def make_fault_map(
         params: of a model with reasons, on the devices.
         config: of the model.
         dtype: what the transformer multiplies in.
-        fault: of `models.reasons.FAULTS`.
+        fault: of `models.faults.FAULTS`.
         region: at its own pixels. When not given, all of the photo, shrunk as for a map of detail.
 
     Raises:

@@ -1,7 +1,7 @@
 """Maps as pictures: a photo beside itself under its maps."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float32
@@ -13,7 +13,6 @@ from vtiqa_jax.evaluation.plots import literal_text
 from vtiqa_jax.photos.own import DRAWN
 from vtiqa_jax.photos.resize import Resized, Rgb, make_thumbnail
 from vtiqa_jax.scoring.colours import quality_colours
-from vtiqa_jax.scoring.photo_map import PhotoMap
 
 PANEL_SIDE = 1200
 """Pixels of a photo's longer side in a picture: more would be lost, and take seconds."""
@@ -51,15 +50,20 @@ def paint_places(
     axes.figure.colorbar(drawn, ax=axes, label=label, extend="max")
 
 
-def draw_maps(photo: Rgb | None, maps: Sequence[PhotoMap], title: str = "") -> bytes:
+def draw_maps(photo: Rgb | None, painters: Sequence[Callable[[Axes], None]], title: str = "") -> bytes:
     """Draws a PNG: the photo, and beside it each of its maps.
+
+    Args:
+        photo: of the maps.
+        painters: `paint` of each map.
+        title: above all.
 
     Raises:
         ValueError: there is no photo.
     """
     if photo is None:
         raise ValueError("this map does not have its photo")
-    panels = 1 + len(maps)
+    panels = 1 + len(painters)
     columns = {4: 2, 6: 3}.get(panels, panels)
     rows = panels // columns
     ratio = min(3.0, max(0.4, photo.shape[0] / photo.shape[1]))  # a panorama's maps need room for their scales
@@ -69,8 +73,8 @@ def draw_maps(photo: Rgb | None, maps: Sequence[PhotoMap], title: str = "") -> b
     for axes in (first, *others):
         axes.set_axis_off()
     with literal_text():
-        for axes, found in zip(others, maps, strict=True):
-            found.paint(axes)
+        for axes, paint in zip(others, painters, strict=True):
+            paint(axes)
         # The bytes of a name may be no text, and matplotlib wants text.
         figure.suptitle(title.encode(errors="surrogateescape").decode(errors="replace"))
         file = io.BytesIO()

@@ -29,7 +29,7 @@ class PhotoMap(abc.ABC):
         """
         from vtiqa_jax.scoring.map_pictures import draw_maps  # scoring does not wait for matplotlib
 
-        return draw_maps(self.photo, [self], title)
+        return draw_maps(self.photo, [self.paint], title)
 
     def _repr_png_(self) -> bytes | None:
         """What a notebook shows."""

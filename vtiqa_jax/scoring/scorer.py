@@ -28,14 +28,14 @@ from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.false_alarms import DEFAULT_RATE, choose_thresholds
 from vtiqa_jax.models.fingerprint import fingerprint, identify
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.reasons import NATIVE_FAULTS
 from vtiqa_jax.models.vit import select_implementation
 from vtiqa_jax.photos import decode, formats
 from vtiqa_jax.photos.capture import Capture
 from vtiqa_jax.photos.place_grid import Arrangement, Region
 from vtiqa_jax.photos.resize import Resized, Rgb, prepare, shrink
 from vtiqa_jax.photos.sketch import make_sketch
-from vtiqa_jax.results.reasons import WORDS, Fault, find_fault, name_faults
+from vtiqa_jax.results.interpreter import Interpreter
+from vtiqa_jax.results.reasons import find_fault, name_faults
 from vtiqa_jax.results.results import ScoreResult
 from vtiqa_jax.results.score_table import ScoreTable, thumbnail
 from vtiqa_jax.scoring.detail_map import ZOOM_TILES, DetailMap, check_point, make_detail_map
@@ -47,11 +47,6 @@ CPU_BATCH = 4
 """Photos that a CPU computes together at most: more of them leave its caches (docs/performance.md)."""
 ACCELERATOR_BATCH = 64
 """Photos that a GPU or TPU computes together when no batch size is given."""
-
-NO_STRUCTURE = "nothing in it has structure: it cannot be judged at 100 %"
-"""The warning beside a photo of fog, sky or a white wall alone."""
-NO_PHOTOGRAPH = "it does not look like a photograph: its score means little"
-"""The warning beside a screenshot, a plot, a page or a drawing."""
 
 ScoreStep = Callable[..., Array]
 """`(params, global_images, local_images) -> scores`."""
@@ -113,7 +108,8 @@ def make_judge_step(
             judgements |= {name: values for name, values in sureness.items() if values is not None}
         if native:
             octaves, summaries = model.read_native(*native)
-            judgements["detail"], judgements["holds"] = model.judge_detail(octaves)
+            judgements["detail"], holds = model.judge_detail(octaves)
+            judgements["holds"] = 100 * holds
             if config.reasons:
                 seen = views.keep(images[0], config.view_cuts[0]) if offsets else images[0]
                 reasons = model.judge_reasons(summaries, pair[0], seen)
@@ -247,15 +243,13 @@ class Scorer:
         self.scale = scale
         self.provenance = provenance or {}
         self._model = Checkpoint(config, params, scale, self.provenance)
-        known = self.provenance.get("trained", {}).get("percentiles")
-        self.percentiles: Float[np.ndarray, " 101"] | None = np.array(known["scores"]) if known else None
-        """Of the scores of training photos; None for a model that was not trained here."""
         self.compute_dtype: ComputeDtype = compute_dtype
         self.false_alarms = false_alarms
         """Share of good photos of which any reason is named."""
-        self._thresholds = (
-            choose_thresholds(np.asarray(params["reasons.thresholds"]), false_alarms) if config.reasons else {}
-        )
+        thresholds = choose_thresholds(np.asarray(params["reasons.thresholds"]), false_alarms) if config.reasons else {}
+        self._interpreter = Interpreter.of(config, scale, self.provenance, thresholds)
+        self.percentiles = self._interpreter.percentiles
+        """Of the scores of training photos; None for a model that was not trained here."""
         self.mesh = sharding.data_mesh(devices)
         self._params = round_weights(sharding.replicate(params, self.mesh), compute_dtype)
         self._step = make_judge_step(config, compute_dtype, self.mesh)
@@ -295,17 +289,7 @@ class Scorer:
     @property
     def unknown(self) -> frozenset[str]:
         """Fields of `ScoreResult` that this model never fills."""
-        missing = {
-            "detail": self.config.native is None,
-            "holds": self.config.native is None,
-            "faults": not self.config.reasons,
-            "reasons": not self.config.reasons,
-            "percentile": self.percentiles is None,
-            "low": not self.config.intervals,
-            "high": not self.config.intervals,
-            "opinion_spread": not self.config.opinions,
-        }
-        return frozenset(name for name, is_missing in missing.items() if is_missing)
+        return self._interpreter.unknown
 
     def settings(self, sampling: MosaicSampling | None = None) -> dict[str, Any]:
         """Returns all that a photo's result depends on but the photo, as JSON: equal settings give equal results.
@@ -346,56 +330,6 @@ class Scorer:
         images = (np.stack(same) for same in zip(*padded, strict=True))
         return step(self._params, *(sharding.shard_batch(image, self.mesh) for image in images))
 
-    def _results(self, judgements: Judgements) -> Iterator[ScoreResult]:
-        """Yields what was found out about each photo of a batch."""
-        columns = {name: np.asarray(values).tolist() for name, values in judgements.items()}
-        for row in zip(*columns.values(), strict=True):
-            yield self._result(**dict(zip(columns, row, strict=True)))
-
-    def _result(
-        self,
-        score: float,
-        mosaic_scores: Sequence[float] = (),
-        detail: float = math.nan,
-        holds: float = math.nan,
-        novelty: float = -math.inf,
-        strengths: Sequence[float] = (),
-        probabilities: Sequence[float] = (),
-        low: float | None = None,
-        high: float | None = None,
-        deviation: float | None = None,
-        opinion_spread: float | None = None,
-    ) -> ScoreResult:
-        """Returns what the numbers of one photo say."""
-        sureness = [number for number in (low, high, deviation, opinion_spread) if number is not None]
-        if not np.isfinite([score, *mosaic_scores, *strengths, *sureness]).all() or math.isinf(holds):
-            return ScoreResult(None, None, "its score is not a finite number; the weights may be damaged")
-        faults = [Fault(*values) for values in zip(WORDS, strengths, probabilities, strict=False)]
-        if math.isnan(detail):  # nothing in it could be sharp or noisy
-            faults = [fault for fault in faults if fault.name not in NATIVE_FAULTS]
-        share, out_of_range = None, None
-        if self.percentiles is not None:
-            share = float(self.percentile(np.array([score]))[0])
-            above = "above" if score > self.percentiles[-1] else None
-            out_of_range = "below" if score < self.percentiles[0] else above
-        return ScoreResult(
-            image=None,
-            score=score,
-            percentile=share,
-            out_of_range=out_of_range,
-            mean=float(np.mean(mosaic_scores)) if mosaic_scores else None,
-            spread=float(np.std(mosaic_scores, ddof=1)) if mosaic_scores else None,
-            mosaic_scores=tuple(mosaic_scores),
-            detail=None if math.isnan(detail) else detail,
-            holds=None if math.isnan(holds) else 100 * holds,
-            faults=() if novelty > 0 else name_faults(faults, self._thresholds),
-            warning=NO_PHOTOGRAPH if novelty > 0 else None,
-            low=low,
-            high=high,
-            deviation=deviation,
-            opinion_spread=opinion_spread,
-        ).warned(NO_STRUCTURE if self.config.native and math.isnan(detail) else None)
-
     def score_prepared(self, photos: Sequence[Prepared], size: int) -> Iterator[ScoreResult]:
         """Scores photos by what `config.preparation` makes of them, `size` together, see `pass_size`.
 
@@ -403,7 +337,7 @@ class Scorer:
             A result for each, whose `image` is its position.
         """
         started = deque(self._dispatch(self._step, photos[at : at + size], size) for at in range(0, len(photos), size))
-        results = (result for judgements in started for result in self._results(judgements))
+        results = (result for judgements in started for result in self._interpreter.results(judgements))
         for position, result in zip(range(len(photos)), results, strict=False):
             yield dataclasses.replace(result, image=position)
 
@@ -449,7 +383,7 @@ class Scorer:
         def load(photo: Any) -> _Loaded:
             result = cached(photo) if cached else None
             if result is not None:  # perhaps of a run with another rate of false alarms
-                result = dataclasses.replace(result, faults=name_faults(result.faults, self._thresholds))
+                result = dataclasses.replace(result, faults=name_faults(result.faults, self._interpreter.thresholds))
             if result is not None and inspect is None:
                 return _Loaded(result, None)
             try:
@@ -464,7 +398,7 @@ class Scorer:
 
         def finish() -> Iterator[ScoreResult]:
             rows, judgements = running.popleft()
-            results = iter(()) if judgements is None else self._results(judgements)
+            results = iter(()) if judgements is None else self._interpreter.results(judgements)
             for photo, loaded in rows:
                 result = loaded.result or next(results).warned(loaded.warning)
                 if loaded.size:
@@ -699,10 +633,7 @@ class Scorer:
         Raises:
             UserError: the model does not say how training photos score.
         """
-        if self.percentiles is None:
-            raise UserError("this model does not hold the scores of its training photos")
-        below = np.interp(scores, self.percentiles, np.arange(101.0))
-        return below if self.scale.higher_is_better else 100 - below
+        return self._interpreter.percentile(scores)
 
     def score_store(
         self, store: ImageStore, rows: Int[np.ndarray, " rows"], *, batch_size: int | None = None
