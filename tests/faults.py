@@ -2540,8 +2540,8 @@ FAULTS = (
     Fault(
         "test photos of a data set tell the scale of detail",
         "vtiqa_jax/commands/heads.py",
-        'np.array(found.official) == "train"',
-        'np.array(found.official) != ""',
+        'np.array(release.official) == "train"',
+        'np.array(release.official) != ""',
         "tests/test_heads.py::test_of_a_release_only_training_photos_tell_the_scale",
     ),
     Fault(

@@ -104,16 +104,16 @@ def test_photos_beside_the_folder_of_the_table(tmp_path: Path) -> None:
     ("words", "said"),
     [
         (("nowhere",), "nowhere is not a folder"),
-        (("empty",), "no data set below empty; known are koniq10k, spaq"),
-        (("zipped",), r"known are .*; not unpacked: zipped/kadid10k\.zip"),
-        (("rbid", "--only", "livew"), "no LIVE in the Wild below rbid, but rbid"),
+        (("empty",), "no data set in empty; it may hold koniq10k, spaq"),
+        (("zipped",), r"it may hold .*; not unpacked: zipped/kadid10k\.zip"),
+        (("rbid", "--only", "livew"), "no LIVE in the Wild in rbid; it holds rbid"),
         (("rbid", "--only", "live"), "'live' is not a data set; did you mean livew"),
         (("rbid", "--split-files", "split.json"), "--split-files takes NAME=FILE"),
-        (("rbid", "--lower-is-better"), "--lower-is-better and --trained-on are of a --command"),
-        (("rbid", "--command", "true", "--checkpoint", "mine"), "both score"),
-        (("rbid", "--command", "true", "--out", "/dev/stdout"), "--out is a file"),
+        (("rbid", "--lower-is-better"), "--lower-is-better and --trained-on need --command"),
+        (("rbid", "--command", "true", "--checkpoint", "mine"), "exclude each other"),
+        (("rbid", "--command", "true", "--out", "/dev/stdout"), "--out must be a file"),
         (("rbid", "--command", "true", "--trained-on", "tid"), "'tid' is not a data set; did you mean"),
-        (("rbid", "--command", "true"), "none of the data sets in rbid can be scored, for the reasons above"),
+        (("rbid", "--command", "true"), "none of the data sets in rbid can be scored; the lines above say why"),
     ],
 )
 def test_mistakes_are_one_line(
@@ -257,7 +257,7 @@ def test_photos_without_a_score_are_told(photos: list[Path]) -> None:
         (1.0, None),
         (None, "the command printed nan"),
         (None, "the command printed inf"),
-        (None, "the command printed no score of it"),
+        (None, "the command printed no score for it"),
     ]
 
 
@@ -267,9 +267,9 @@ def test_photos_without_a_score_are_told(photos: list[Path]) -> None:
         ("print('Loading the model ...')", r"'Loading the model \.\.\.' in line 1, which is not a path, a tab and a"),
         ("print(paths[0], 1)\nprint(paths[1])", "in line 2, which is not a path"),
         ("for path in paths: print(0.5)", r"printed '0\.5' in line 1, which is not a path"),
-        ("print(paths[0], 1)\nprint('other.jpg', 1)", r"a score of 'other\.jpg' in line 2, which it was not given"),
-        ("print(paths[0], 1)\nprint(paths[0], 2)", r"printed .*a\.jpg twice, again in line 2"),
-        ("", "printed no score of 4 photos"),
+        ("print(paths[0], 1)\nprint('other.jpg', 1)", r"a score for 'other\.jpg' in line 2, which is not in its list"),
+        ("print(paths[0], 1)\nprint(paths[0], 2)", r"printed .*a\.jpg a second time in line 2"),
+        ("", "printed no score for 4 photos"),
         ("print(paths[0], 1)\nsys.exit(3)", "ended with status 3 after 1 of 4 photos"),
         ("sys.exit(1)", "ended with status 1 after 0 of 4 photos"),
     ],
@@ -282,7 +282,7 @@ def test_what_is_no_score_is_one_line(code: str, said: str, photos: list[Path]) 
 
 def test_what_is_left_of_an_interrupted_run_may_all_be_without_a_score(photos: list[Path]) -> None:
     told = {result.error for result in score_by_command(python(""), photos, are_left=True)}
-    assert told == {"the command printed no score of it"}
+    assert told == {"the command printed no score for it"}
 
 
 def test_a_name_that_is_no_utf_8_comes_back(tmp_path: Path) -> None:
@@ -293,7 +293,7 @@ def test_a_name_that_is_no_utf_8_comes_back(tmp_path: Path) -> None:
 
 
 def test_a_command_that_is_not_there(photos: list[Path], capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(UserError, match="ended with status 127 after 0 of 4 photos; its own message is above"):
+    with pytest.raises(UserError, match="ended with status 127 after 0 of 4 photos, and its own message is above"):
         list(score_by_command("no-such-scorer --fast", photos))
     assert "no-such-scorer" in capfd.readouterr().err
 
@@ -457,7 +457,7 @@ def test_lower_scores_that_are_better_are_told_and_turned_round(
     )
     status, _, error = command(program.main, *given)
     assert status == 0
-    assert "run against people's on every data set: if lower ones are better, add --lower-is-better" in error
+    assert "the scores fall where people's scores rise: if lower scores are better, add --lower-is-better" in error
     status, _, error = command(program.main, *given, "--lower-is-better")
     assert (status, error) == (0, "")
     rows = json.loads((tmp_path / "bench.json").read_text())["datasets"]

@@ -301,7 +301,7 @@ def test_gpus_have_an_actor_each_and_are_handed_whole_passes() -> None:
     "machine", [{}, {"CPU": 1.0, "memory": 1e12}, {"CPU": 8.0, "memory": 2.0**30}, {"CPU": 1.0, "GPU": 1.0}], ids=str
 )
 def test_a_cluster_that_would_wait_for_ever_is_refused(machine: dict[str, float]) -> None:
-    with pytest.raises(UserError, match="start its workers"):
+    with pytest.raises(UserError, match="start a worker with"):
         pipeline.plan_actors([machine, machine], None)
 
 
@@ -500,7 +500,7 @@ def test_the_same_photos_as_vtiqa_score(tmp_path: Path) -> None:
     assert sources._in_bucket(fs.LocalFileSystem(), str(tmp_path), there) == found
     assert [os.path.relpath(file, tmp_path) for file in found] == ["a.jpg", "b.JFIF", "c.dng", "d.heic", "sub/f.avif"]
     assert here.counts.keys() == there.counts.keys() == {
-        files.HIDDEN, files.FOREIGN, files.OWN, files.NO_ENDING, "videos", ".jxl that is not read"
+        files.HIDDEN, files.FOREIGN, files.OWN, files.NO_ENDING, "videos", ".jxl that cannot be read"
     }  # fmt: skip
     (tmp_path / "shard.tar").touch()
     assert sources.find(str(tmp_path)) == [*found[:4], f"{tmp_path}/shard.tar", found[4]]
@@ -569,7 +569,7 @@ def test_what_a_photo_is_packed_as_tells_its_format(tmp_path: Path, monkeypatch:
     ]  # fmt: skip
     (block,) = sources.read_blocks([f"{tmp_path}/a.tar"])
     *_, second, _, _ = decoding.decode_rows(block, Preparation(None, (), None)).to_pylist()
-    assert second["error"].endswith("install vtiqa-jax[raw]")
+    assert second["error"].endswith('pip install "vtiqa-jax[raw]"')
 
 
 def test_a_damaged_parquet_file_stops_no_other(tmp_path: Path) -> None:
@@ -624,22 +624,22 @@ def test_mistakes_are_told_in_one_line(model: Path, tmp_path: Path, command: Com
         (tmp_path / "none", out): "there is no such file, folder or glob",
         (tmp_path / "*.webp", out): "no photos, tars or Parquet files in",
         (tmp_path / "empty", out): "no photos, tars or Parquet files in",
-        (photos, os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")): "/caf%E9 is no name in UTF-8",
-        (tmp_path / "notes.md", out): "a list of paths ends in .txt",
+        (photos, os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")): "/caf%E9 is not a name in UTF-8",
+        (tmp_path / "notes.md", out): "the name of a list of paths must end in .txt",
         (tmp_path / "names.parquet", out): "no column `image` of bytes",
         ("ftp://example.org/photos", out): "cannot be reached",
-        (photos, tmp_path / "foreign"): "exists already and is not of vtiqa bulk",
+        (photos, tmp_path / "foreign"): "exists already and was not written by vtiqa bulk",
         **{
             (photos, tmp_path / name): f"was begun with another model or other settings ({name}); choose another name"
             for name in others
         },
-        (photos, out, "--key", "uid"): "--key uid is a column of Parquet files, and there is none in",
-        (rows, out, "--key", "name"): "--key name is no column of text or whole numbers; there are: id, url",
-        (rows, out, "--key", "uid"): "there are: id, url",
+        (photos, out, "--key", "uid"): "--key uid names a column of Parquet files, but",
+        (rows, out, "--key", "name"): "--key name is not a column of text or whole numbers; choose from: id, url",
+        (rows, out, "--key", "uid"): "choose from: id, url",
         (photos, out, "--rows-per-file", 0): "must be at least 1",
         (photos, out, "--batch-size", 0): "must be at least 1",
         (photos, out, "--checkpoint", tmp_path / "no"): "is not a checkpoint",
-        (photos, out, "--reasons"): f"--reasons: {model} names none",
+        (photos, out, "--reasons"): f"--reasons: {model} cannot name faults",
     }.items():
         words = arguments if "--checkpoint" in arguments else (*arguments, "--checkpoint", model)
         status, _, error = command(__main__.main, "bulk", *words)

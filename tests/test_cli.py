@@ -379,7 +379,7 @@ MISTAKES = {
     "photo.jpg": "Unknown command: photo.jpg.",
     "--verson": "Unknown option: --verson. Did you mean --version?",
     "-- score": "Unknown option: --.",
-    "": "Name one of score, train, convert.",
+    "": "Name a command: score, train, convert.",
     "train manifest": "--scores is required.",
     "train manifest --images i": "--scores is required.",
     "convert vtiqa": "SOURCE is required.",
@@ -401,8 +401,8 @@ MISTAKES = {
     "score --blocks": "--blocks needs a value.",
     "score --at .5": "--at needs 2 values.",
     "score --csv a --csv b": "Parameter --csv specified multiple times.",
-    "convert vit a b c d": "c is one too many.",
-    "convert vit -- --a b c": "c is one too many.",
+    "convert vit a b c d": "c is one argument too many.",
+    "convert vit -- --a b c": "c is one argument too many.",
     "--print-completion": "SHELL is required.",
 }
 """What is told of them."""

@@ -119,7 +119,7 @@ def test_score_says_of_how_many_training_photos_it_is_better(
     assert status == 1
     assert said.splitlines() == [
         "score (test scale, 1 to 5, higher is better)  better than  image",
-        f"    failed         {tmp_path / 'bad.jpg'}: not an image, or of a format that is not read",
+        f"    failed         {tmp_path / 'bad.jpg'}: not an image, or in a format that cannot be read",
         f"{score:10.4f}   75 %  {folder / 'p01.png'}",
     ]
     with (tmp_path / "s.csv").open(newline="") as file:
@@ -281,7 +281,7 @@ def test_what_stands_in_a_folder_is_not_written_over(
     (workdir / "result.json").write_text("{")
     status, _, error = command(train_program.main, *given, "--scores", folder / "scores.csv")
     assert status == 2
-    assert "result.json is damaged, or not of a training" in error
+    assert "result.json is damaged, or was not written by a training" in error
 
 
 def test_photos_of_one_score_choose_no_epoch(folder: Path, model: Path, tmp_path: Path, command: Command) -> None:
@@ -328,7 +328,7 @@ def test_training_refuses_in_one_line(folder: Path, model: Path, tmp_path: Path,
         ((*given, "--checkpoint", model, "--screen-side", 20), "--screen-side 20 is below the views' 28 px"),
         ((*given, "--checkpoint", model, "--splits", 0), "--splits must be at least 1"),
         ((*given, "--checkpoint", model, "--process-id", 0), "--processes and --process-id need --coordinator"),
-        ((*given, "--checkpoint", model, "--low", 5, "--high", 1), "a label range must rise, not go from 5 to 1"),
+        ((*given, "--checkpoint", model, "--low", 5, "--high", 1), "the label range must rise, but goes from 5 to 1"),
         ((*given, "--checkpoint", model, "--high", 2), "has scores from 0 to 3.9, outside of --low 0 and --high 2"),
         ((*given, "--checkpoint", model, "--recipe.freeze-blocks", 3), "--recipe.freeze-blocks 3, but the model has 2"),
         ((*given[:-1], "/proc/none/run", "--checkpoint", model), "/proc/none/run: a folder cannot be made there"),
@@ -529,7 +529,7 @@ def test_score_says_what_is_wrong_with_photos(model: Path, tmp_path: Path, comma
     assert [bool(row["score"]) for row in rows] == [True, False, False]
     assert [bool(row["warning"]) for row in rows] == [True, False, False]
     assert rows[1]["error"] == "65 x 64 pixels are more than max-pixels, 4,096"
-    assert rows[2]["error"] == "the PNG is damaged or cut off, or of a kind that is not read"
+    assert rows[2]["error"] == "the PNG is damaged or cut off, or of a kind that cannot be read"
     assert "what could not be read of it was filled in" in (tmp_path / "report" / "index.html").read_text()
 
 

@@ -135,7 +135,12 @@ def test_refusals_without_torch(tmp_path: Path, out: Path, command: Command) -> 
     assert_refused(command, out, "backbone", tmp_path / "weights.h5", out, said="ends in .pt, .pth, .bin")
     np.savez(tmp_path / "other.npz", conv1=np.zeros(3))
     assert_refused(
-        command, out, "backbone", tmp_path / "other.npz", out, said="holds no ViT of timm's or Hugging Face's"
+        command,
+        out,
+        "backbone",
+        tmp_path / "other.npz",
+        out,
+        said="holds no ViT with the names of timm or Hugging Face",
     )
     gap = {key: array for key, array in weights.items() if not key.startswith("blocks.0.attn")}
     np.savez(tmp_path / "gap.npz", **gap)
@@ -234,7 +239,7 @@ def test_published_names_are_written_without_torch(
         for key, array in back.items():
             np.testing.assert_array_equal(array, params[key], key)
     if kind == "vtiqa":
-        wrong, said = ("export", out, tmp_path / "m.pt"), "a file of --format safetensors ends in .safetensors"
+        wrong, said = ("export", out, tmp_path / "m.pt"), "with --format safetensors the name must end in .safetensors"
         assert_refused(command, tmp_path / "m.pt", *wrong, "--format", "safetensors", said=said)
         assert_refused(command, tmp_path / "m.pt", *wrong, said="a .safetensors file does without")
 
@@ -426,7 +431,7 @@ def test_a_transposed_square_matrix_is_noticed_by_computing(
     assert json.loads(json.dumps(checkpoint.load(out).provenance["checked"]))["file"] == GOLDEN.name
     shutil.rmtree(out)
     wrong = standin.save_pt(tmp_path / "t.pt", changed(transpose))
-    assert_refused(command, out, "vtiqa", wrong, out, "--expect", GOLDEN, said="computes something else than")
+    assert_refused(command, out, "vtiqa", wrong, out, "--expect", GOLDEN, said="does not reproduce")
     np.savez(tmp_path / "poor.npz", score=np.zeros(3))
     assert_refused(
         command, out, "vtiqa", right, out, "--expect", tmp_path / "poor.npz", said="`global_view` must be uint8"
@@ -448,7 +453,7 @@ def test_a_checkpoint_is_quantized(scale: LabelScale, out: Path, tmp_path: Path,
     status, _, error = command(program.main, "quantize", out, target)
     assert (status, "exists already" in error) == (2, True)
     assert command(program.main, "quantize", out, target, "--force")[0] == 0
-    assert_refused(command, tmp_path / "model.pt", "quantize", out, tmp_path / "model.pt", said="ends in .npz")
+    assert_refused(command, tmp_path / "model.pt", "quantize", out, tmp_path / "model.pt", said="must end in .npz")
 
 
 @pytest.mark.parametrize(
@@ -460,7 +465,7 @@ def test_a_checkpoint_is_quantized(scale: LabelScale, out: Path, tmp_path: Path,
         ({"global_resize": 256}, "global_resize 256 (published: 244)"),
         ({"local_resize": 512}, "local_resize 512 (published: 768)"),
         ({"num_heads": 12}, "num_heads 12 (published: 6)"),
-        ({"native_factors": (1, 2), "native_blocks": (4,)}, "cannot hold native_factors (1, 2) (published: ())"),
+        ({"native_factors": (1, 2), "native_blocks": (4,)}, "no place for native_factors (1, 2) (published: ())"),
         ({"kind": "original", "num_heads": 12}, "num_heads 12 (published: 6)"),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, dict) else "",

@@ -172,7 +172,7 @@ def test_heads_are_read_from_what_lies_beside(described: Any, found: ViTSizes, h
         ({"num_attention_heads": [6, 6]}, "num_attention_heads is [6, 6]"),
         ({"num_attention_heads": 10**4000}, "num_attention_heads is 1000"),
         ({"num_attention_heads": {"a": "x" * 999}}, "num_attention_heads is "),
-        (HUGGING_FACE | {"hidden_size": 768}, "hidden_size is 768 there, and 384 in the weights"),
+        (HUGGING_FACE | {"hidden_size": 768}, "hidden_size is 768 there, but 384 in the weights"),
         (HUGGING_FACE | {"num_hidden_layers": 24}, "num_hidden_layers is 24"),
         (HUGGING_FACE | {"intermediate_size": 384}, "intermediate_size is 384"),
         (HUGGING_FACE | {"mlp_ratio": float("nan")}, "mlp_ratio is NaN"),
@@ -279,7 +279,7 @@ def test_layer_scale_by_deit_iiis_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "array", "said"),
     [
-        ("pos_embed", draw(1, 1 + 14 * 28, WIDTH), "pos_embed has 393 positions, which are no square"),
+        ("pos_embed", draw(1, 1 + 14 * 28, WIDTH), "pos_embed has 393 positions, which do not fill a square"),
         ("pos_embed", draw(1, 200, WIDTH), "pos_embed has 200 positions"),
         ("pos_embed", draw(1, 1, WIDTH), "pos_embed has shape (1, 1, 192)"),
         ("pos_embed", draw(2, 197, WIDTH), "pos_embed has shape (2, 197, 192)"),
@@ -458,7 +458,7 @@ def test_a_gap_among_chunks_is_noticed() -> None:
 
 def test_what_is_no_vit_says_what_it_holds() -> None:
     said = refusal(vit_file.find_vit, "it", {"conv1.weight": draw(2), "layer1.0.weight": draw(2)})
-    assert "holds no ViT of timm's or Hugging Face's names" in said
+    assert "holds no ViT with the names of timm or Hugging Face" in said
     assert "conv1.weight, layer1.0.weight" in said
 
 
@@ -504,8 +504,8 @@ def test_tensors_without_plain_numbers_are_one_line(tmp_path: Path) -> None:
         ("folder.pt", "is a folder; name the weights file in it"),
         ("model-00001-of-00002.safetensors", "is one of several parts"),
         ("array.npz", "truncated, not an .npz archive"),
-        ("names.npz", "an array's name is no name: 'a\\nb'"),
-        ("names.safetensors", "an array's name is no name: 'a\\nb'"),
+        ("names.npz", "an array has an unusable name: 'a\\nb'"),
+        ("names.safetensors", "an array has an unusable name: 'a\\nb'"),
     ],
 )
 def test_files_of_other_kinds_are_one_line(name: str, said: str, tmp_path: Path) -> None:

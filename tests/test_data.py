@@ -54,7 +54,7 @@ def test_spreadsheets_put_a_mark_and_spaces(folder: Path) -> None:
     [
         ("image,score\np0.png,1\n", "no column `mos`.*found: image, score"),
         ("image,mos\np0.png,1\n", "lists 1 photos"),
-        ("image,mos\np0.png,1\nnone.png,2\n", "line 3: .*none.png does not exist"),
+        ("image,mos\np0.png,1\nnone.png,2\n", "line 3: .*none.png;"),
         ("image,mos\np0.png,good\np1.png,nan\n", "line 2: mos is 'good'.*line 3: mos is 'nan'"),
         ("image,mos\np0.png,1\np0.png,2\n", "line 3: image listed twice: p0.png"),
         ("image,mos\np0.png,1\n./p0.png,2\n", r"line 3: image listed twice: \./p0\.png"),
@@ -103,7 +103,7 @@ def test_missing_photos_are_all_named_or_left_out(folder: Path, capsys: pytest.C
     with pytest.raises(UserError) as raised:
         manifest.read_csv(folder / "mixed.csv", folder, out=out)
     said, file = str(raised.value), out / manifest.MISSING_LIST
-    assert f"7 of 13 photos are not there: line 2: {folder / 'gone0.png'} does not exist; line 6: " in said
+    assert f"7 of 13 photos do not exist: line 2: {folder / 'gone0.png'}; line 6: " in said
     assert f"and 2 more, all in {file}; correct their names, or leave them out with --partial" in said
     assert file.read_text().splitlines() == ["gone0.png", *(f"sub/{name}" for name in gone[1:])]
 
@@ -111,13 +111,15 @@ def test_missing_photos_are_all_named_or_left_out(folder: Path, capsys: pytest.C
     whole = manifest.read_csv(folder / "scores.csv", folder, "part")
     assert (photos.names, photos.groups) == (whole.names, whole.groups)
     np.testing.assert_array_equal(photos.mos, whole.mos)
-    assert capsys.readouterr().out.count("7 of 13 photos are not there") == 1
+    assert capsys.readouterr().out.count("7 of 13 photos do not exist") == 1
 
 
 def test_a_few_missing_photos_need_no_file_and_none_at_all_are_no_part(folder: Path) -> None:
     (folder / "few.csv").write_text("image,mos\np0.png,1\nx.png,2\ny.png,3\n")
     for partial in (False, True):
-        with pytest.raises(UserError, match=r"2 of 3 photos are not there: line 3: .*x\.png .*line 4: .*y\.png"):
+        with pytest.raises(
+            UserError, match=r"2 of 3 photos do not exist: line 3: .*x\.png; line 4: .*y\.png; is .* the folder of"
+        ):
             manifest.read_csv(folder / "few.csv", folder, partial=partial, out=folder / "run")
     assert not (folder / "run").exists()
 
@@ -291,7 +293,7 @@ def test_broken_photos_are_left_out_and_remembered(
         patch.setattr(sharding, "is_main_process", lambda: False)
         assert build_image_cache(photos, shared, config, leave_out_broken=True).broken == (1, 4)
     # They are broken to whoever wants all, and a mended one is read.
-    with pytest.raises(UserError, match=r"2 of 6 photos cannot be read: .*all in .*broken-photos\.txt; mend them"):
+    with pytest.raises(UserError, match=r"2 of 6 photos cannot be read: .*all in .*broken-photos\.txt; replace them"):
         build_image_cache(photos, shared, config)
     (folder / "p1.png").write_bytes(content)
     assert build_image_cache(photos, shared, config, leave_out_broken=True).broken == (4,)

@@ -104,7 +104,7 @@ def test_a_missing_photo_and_a_missing_table_are_named(made: tuple) -> None:
     assert len(datasets.read(name, folder, partial=True).photos.names) == len(scores) - 1
     for table in [path for path in folder.rglob("*") if path.suffix in (".csv", ".xlsx", ".mat", ".txt")]:
         table.unlink()
-    with pytest.raises(UserError, match=r"holds no .*; found"):
+    with pytest.raises(UserError, match=r"holds no .*; it holds"):
         datasets.read(name, folder)
     with pytest.raises(UserError, match="is not a folder"):
         datasets.read(name, folder / "nowhere")
@@ -236,7 +236,7 @@ def test_resized_copies_are_refused_whatever_their_folder_is_called(
 def test_what_is_no_name_of_a_distorted_picture(tmp_path: Path) -> None:
     made_up.kadid10k(tmp_path / "kadid")
     edited(tmp_path / "kadid" / "dmos.csv", lambda text: text.replace("I02_01_03.png,", "reference 2.png,"))
-    with pytest.raises(UserError, match=r"'reference 2\.png' is no picture like I01_01_01\.png"):
+    with pytest.raises(UserError, match=r"'reference 2\.png' is not a picture like I01_01_01\.png"):
         kadid10k.read(tmp_path / "kadid", partial=True)
     made_up.tid2013(tmp_path / "tid")
     table = tmp_path / "tid" / "mos_with_names.txt"
@@ -295,7 +295,7 @@ def test_a_table_that_is_no_table(tmp_path: Path) -> None:
         "CID2013 MOS",
         [["Source_ID", "Realigned MOS"], ["photo 1", 3.0]],
     )
-    with pytest.raises(UserError, match="'photo 1' is no Source_ID"):
+    with pytest.raises(UserError, match="'photo 1' is not a Source_ID"):
         cid2013.read(tmp_path / "cid2013", partial=True)
 
 

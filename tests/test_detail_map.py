@@ -264,7 +264,10 @@ def test_a_name_that_is_too_long_for_an_array_leaves_nothing(tmp_path: Path, det
 
 def test_a_point_is_checked_before_any_work(tmp_path: Path, detailed: Path, model: Path, command: Command) -> None:
     photo, maps = write_photo(tmp_path / "a.png"), tmp_path / "maps"
-    for chosen, at, said in ((detailed, (0.5, 30), "0 to 1, not 0.5 30"), (model, (0.5, 0.5), "does not make")):
+    for chosen, at, said in (
+        (detailed, (0.5, 30), "0 to 1, not 0.5 30"),
+        (model, (0.5, 0.5), "needs a model with detail"),
+    ):
         status, _, err = command(__main__.main, "explain", photo, "--out", maps, "--checkpoint", chosen, "--at", *at)
         assert status == 2 and said in err
     assert not maps.exists()

@@ -156,6 +156,32 @@ def test_the_example_of_each_help_is_understood(words: list[str], command: Comma
     parse(__main__.VTIQA, "vtiqa", shlex.split(example))
 
 
+def entries(said: str) -> dict[str, str]:
+    """The description of each option and argument on a page of help, without its notes."""
+    sections = re.split(r"^[A-Z][\w ]+:\n(?=  )", said, flags=re.MULTILINE)[1:]
+    lines = [
+        re.split(r"\s{2,}", entry.strip(), maxsplit=1) for part in sections for entry in re.split(r"\n(?=  \S)", part)
+    ]
+    return {
+        name: re.sub(r" \((?:one of|required|default)[^()]*\)$", "", " ".join(text.split())) for name, text in lines
+    }
+
+
+@pytest.mark.parametrize("words", commands(__main__.VTIQA), ids=" ".join)
+def test_each_option_is_described_by_sentences(
+    words: list[str], command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a capital letter to a full stop; what an option without a value does begins with a verb."""
+    monkeypatch.setenv("COLUMNS", "80")
+    _, said, _ = command(__main__.main, *words, "--help")
+    described = entries(said)
+    assert described
+    for name, text in described.items():
+        assert re.fullmatch(r"[A-Z].*\.", text), (name, text)
+        takes_value = not name.startswith("--") or " " in name.split(", ")[0]
+        assert takes_value or not re.match(r"(The|A|An|Whether|What|How|Of|In|Do)\b", text), (name, text)
+
+
 # ---- the front: README.md, the site's contents, the files of the repository ----
 
 

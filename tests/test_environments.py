@@ -148,7 +148,8 @@ def test_a_device_that_is_not_there_is_named(run: Run, photos: Path, model: Path
     ):  # fmt: skip
         told = run(*words)
         assert told == (
-            2, b"", b"vtiqa: JAX_PLATFORMS=cuda: no such device is here; unset it to compute on what there is;"
+            2, b"",
+            b"vtiqa: JAX_PLATFORMS=cuda: this machine has no such device; unset it to use the devices that are here;"
             b' NVIDIA GPUs need pip install "vtiqa-jax[cuda]"\n',
         ), words  # fmt: skip
     assert sorted(tmp_path.rglob("*")) == before

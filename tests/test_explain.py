@@ -174,7 +174,7 @@ def test_maps_on_the_page(tmp_path: Path, model: Path, command: Command, rng: np
     (tmp_path / "b.png").write_bytes(b"no image")
     arguments = ("score", photo, tmp_path / "b.png", "--checkpoint", model, "--maps")
     status, _, err = command(__main__.main, *arguments)
-    assert status == 2 and "add --report DIR" in err
+    assert status == 2 and "--maps needs --report DIR" in err
     assert command(__main__.main, *arguments, "--report", report)[0] == 1
     page = (report / "index.html").read_text()
     (told,) = re.findall(r'id="maps">(.*?)</script>', page, re.DOTALL)
@@ -215,5 +215,5 @@ def test_a_map_replaces_nothing_that_is_no_map(name: str, tmp_path: Path, comman
         (tmp_path / file).write_bytes(cv2.imencode(".png", np.full((40, 60, 3), 99, np.uint8))[1].tobytes())
     before = (tmp_path / name).read_bytes()
     status, _, error = command(__main__.main, "explain", tmp_path / "a.jpg", "--out", tmp_path)
-    assert status == 2 and "is there already and no map" in error
+    assert status == 2 and "exists and is not a map" in error
     assert (tmp_path / name).read_bytes() == before

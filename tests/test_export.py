@@ -321,7 +321,7 @@ def test_refusals(saved: Path, tmp_path: Path, command: Command, monkeypatch: py
         assert said in error
         assert sorted(tmp_path.iterdir()) == before
 
-    refused("ends in .onnx or .stablehlo", saved, tmp_path / "m.pb")
+    refused("must end in .onnx or .stablehlo", saved, tmp_path / "m.pb")
     refused("for .onnx files", saved, tmp_path / "m.stablehlo", "--storage", "float16")
     refused("multiple of 32, not 24", saved, tmp_path / "m.onnx", "--storage", "int8")
     refused("is not a checkpoint", tmp_path / "none", tmp_path / "m.onnx")

@@ -188,7 +188,7 @@ def test_a_browser_says_what_photos_show_at_their_own_pixels(
         browser.close()
     ours = expected(config, large_params(config), list(reversed(pictures.values())))[:, 1:]
     np.testing.assert_allclose(np.array(said[:-1], float), ours, rtol=1e-3)
-    assert last == "Nothing in it has structure: it cannot be judged at 100 %."
+    assert last == "Nothing in the photo has structure, so it cannot be judged at 100 %."
     said_of_scales = [
         "at 100 %" if holds >= 100
         else "at less than 12.5 %" if holds < 12.5

@@ -175,4 +175,4 @@ def test_a_data_set_is_read_and_checked(material: dict[str, Path], command: Comm
     assert (status, error.count("\n")) == (2, 1)
     assert "lists 40 photos, My photographs has 5000" in error
     status, _, error = command(__main__.main, "train", "dataset", REPOSITORY / "train.py", "--release", ".")
-    assert status == 2 and "is no data set: it needs INFO" in error
+    assert status == 2 and "is not a reader of a data set: it needs INFO" in error

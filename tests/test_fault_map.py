@@ -111,7 +111,7 @@ def test_the_worst_area_is_where_most_of_it_is() -> None:
 
 @pytest.mark.parametrize("fault", [fault for fault in SCREEN_FAULTS if fault != "clipped_highlights"])
 def test_what_is_of_the_whole_photo_has_no_map(scorer: Scorer, fault: str) -> None:
-    with pytest.raises(UserError, match="said of the whole photo: there is no map of it"):
+    with pytest.raises(UserError, match="is a fault of the whole photo, so it has no map"):
         scorer.explain_reason(noisy(VIEW, VIEW), fault)
 
 
@@ -122,7 +122,7 @@ def test_other_mistakes_are_told(scorer: Scorer, params: Params) -> None:
         scorer.explain_reason(noisy(VIEW, VIEW), "noise", at=(2.0, 0.5))
     plain = CONFIG.replace(reasons=False)
     kept = {name: array for name, array in params.items() if not name.startswith("reasons.")}
-    with pytest.raises(UserError, match="names no reasons"):
+    with pytest.raises(UserError, match="names no faults"):
         Scorer(plain, kept, SCALE).explain_reason(noisy(VIEW, VIEW), "noise")
 
 
@@ -173,7 +173,7 @@ def test_an_array_of_an_older_photo_does_not_stay(reasoning: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("reason", "told"), [("ugly", f"'ugly' is no fault; there are {', '.join(FAULTS)}"), ("dark", "no map of it")]
+    ("reason", "told"), [("ugly", f"'ugly' is not a fault; choose from {', '.join(FAULTS)}"), ("dark", "has no map")]
 )
 def test_a_reason_without_a_map_is_told_before_any_work(
     reason: str, told: str, reasoning: Path, tmp_path: Path, command: Command

@@ -49,7 +49,7 @@ def test_a_picture_of_any_ending_is_found_or_counted(tmp_path: Path, ending: str
     make(tmp_path, f"a{ending}", f"b{ending.upper()}")
     found, left_out = look(tmp_path)
     if ending in formats.UNREAD:
-        assert (found, str(left_out)) == ([], f"left out: {ending} that is not read 2 ({tmp_path}/a{ending}, ...)")
+        assert (found, str(left_out)) == ([], f"left out: {ending} that cannot be read 2 ({tmp_path}/a{ending}, ...)")
     else:
         assert (found, str(left_out)) == ([f"a{ending}", f"b{ending.upper()}"], "")
 
@@ -86,7 +86,7 @@ LEFT_OUT = {
     "Mine.photoslibrary/resources/derivatives/1.jpg": files.FOREIGN,
     "clip.MOV": "videos",
     "all.zip": "archives",
-    "a.jxl": ".jxl that is not read",
+    "a.jxl": ".jxl that cannot be read",
     "IMG_0001": files.NO_ENDING,
 }
 

@@ -270,7 +270,7 @@ def test_a_photo(page: Page, report: Path) -> None:
     open_photo(page, 7)
     expect(page.locator("#score")).to_have_text("3.30")
     expect(page.locator("#spread")).to_have_text("± 0.25")
-    expect(page.locator("#percentile")).to_have_text("better than 17 % of the photos the model was trained on")
+    expect(page.locator("#percentile")).to_have_text("better than 17 % of the photos that trained the model")
     expect(page.locator("#warning")).to_have_text("much smaller than a photo of a camera")
     for image in ("#photo", "#views-image"):
         expect(page.locator(image)).not_to_have_js_property("naturalWidth", 0)
@@ -613,7 +613,11 @@ def test_both_numbers_are_shown_and_order_photos(detail_page: Page) -> None:
     expect(page.locator("#score")).to_have_text("4.00")
     expect(page.locator("#detail")).to_have_text("1.50 at 100 %")
     expect(page.locator("#holds")).to_have_text("holds up to 20 %, about 0.96 of 24 megapixels")
-    expect(page.locator("#facts")).to_contain_text("3.5 to 4.3, one by one ± 0.8")
+    expect(page.locator("#facts")).to_contain_text("3.5 to 4.3, single people ± 0.8")
+    page.keyboard.press("?")
+    explained = page.locator("#help .meaning li:visible b").all_inner_texts()
+    assert explained[:2] == ["Score", "People say 3.3 to 4.3"] and {"1:1", "Rank"} < set(explained)
+    page.keyboard.press("Escape")
     page.keyboard.press("ArrowRight")
     expect(page.locator("#facts")).not_to_contain_text("people say")
     expect(page.locator("#detail")).to_have_text("")
@@ -730,7 +734,11 @@ def test_a_model_without_detail_shows_nothing_of_it(page: Page) -> None:
     open_photo(page, 7)
     assert page.locator(".of-detail:visible").count() == 0
     expect(page.locator("#mapping-detail")).to_be_hidden()
-    assert page.locator("#facts dt", has_text="by both").count() == 0
+    assert page.locator("#facts dt", has_text="rank").count() == 0
+    page.keyboard.press("?")
+    expect(page.locator("#help .meaning")).to_contain_text("Score: ")
+    assert page.locator(".of-detail:visible").count() == 0
+    page.keyboard.press("Escape")
     page.keyboard.press("d")
     page.keyboard.press("z")
     expect(page.locator("#map")).to_be_hidden()

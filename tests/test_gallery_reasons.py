@@ -67,7 +67,7 @@ def test_a_card_says_why(page: Page) -> None:
 
 
 def test_photos_are_chosen_by_reason(page: Page) -> None:
-    options = ["all", "none named", "motion blur (1)", "too dark (2)"]
+    options = ["all", "no fault named", "motion blur (1)", "too dark (2)"]
     assert page.locator("#reason option").all_inner_texts() == options
     for value, shown in {
         "too_dark": ["dark.jpg", "shaken.jpg"],
@@ -95,7 +95,7 @@ def test_an_open_photo_says_how_probable_each_is(page: Page) -> None:
     assert lines(page, "named") == ["too dark 50 %"]
     assert lines(page, "not-named")[0] == "luminance noise 20 %"
     page.keyboard.press("ArrowLeft")  # good.jpg
-    expect(page.locator("#reasons-title")).to_have_text("No reason is named")
+    expect(page.locator("#reasons-title")).to_have_text("No fault is named")
     assert lines(page, "named") == []
 
 

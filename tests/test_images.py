@@ -96,9 +96,11 @@ def test_an_extra_that_is_missing_is_named(
         (tmp_path / name).write_bytes(b"no photo" if name == "d.CR3" else HEIC.read_bytes())
     with monkeypatch.context() as patch:
         patch.setattr(formats, "find_spec", lambda module: None)
-        with pytest.raises(ImageError, match=r"HEIC needs a package that is not there: install vtiqa-jax\[heif\]"):
+        with pytest.raises(
+            ImageError, match=r'HEIC needs a package that is not installed: pip install "vtiqa-jax\[heif\]"'
+        ):
             read(tmp_path / "b.HEIC")
-        with pytest.raises(ImageError, match=r"camera RAW needs .*: install vtiqa-jax\[raw\]"):
+        with pytest.raises(ImageError, match=r"camera RAW needs .*: pip install .vtiqa-jax\[raw\]"):
             read(tmp_path / "d.CR3")
     with pytest.raises(ImageError, match="RAW file is damaged, or of a camera that LibRaw does not know"):
         read(tmp_path / "d.CR3")
@@ -316,9 +318,9 @@ def test_tiffs_of_every_kind(picture: np.ndarray) -> None:
     for compression in ("zstd", "lzma", "tiff_lzw", "packbits", "tiff_deflate"):
         assert np.array_equal(decode("", encoded(image, "TIFF", compression=compression)).pixels, picture), compression
     for kind in (np.float32, np.float16, np.int16, np.int8):
-        with pytest.raises(ImageError, match="does not say which of them is white"):
+        with pytest.raises(ImageError, match="signed or fractional numbers"):
             decode("", tiff((picture.astype(kind), {})))
-    with pytest.raises(ImageError, match="of a kind that is not read"):
+    with pytest.raises(ImageError, match="of a kind that cannot be read"):
         decode("", tiff((picture.astype(np.uint32), {})))
 
 
@@ -417,7 +419,7 @@ def test_all_that_decodes_is_in_the_versions(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_device_is_no_photo() -> None:
     """/dev/zero never ends."""
-    with pytest.raises(ImageError, match="a device and no file"):
+    with pytest.raises(ImageError, match="it is a device, not a file"):
         read("/dev/zero")
 
 

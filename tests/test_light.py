@@ -197,7 +197,7 @@ def test_what_is_no_model_is_told(tmp_path: Path, config: ModelConfig, weights: 
     onnx.save_model(proto, str(tmp_path / "bare.onnx"))
     with pytest.raises(UserError, match="was not written by `vtiqa export`"):
         vtiqa_onnx.load(tmp_path / "bare.onnx")
-    with pytest.raises(UserError, match=r"a rate of false alarms of 0\.5 is not known"):
+    with pytest.raises(UserError, match=r"no thresholds for a rate of false alarms of 0\.5"):
         vtiqa_onnx.load(false_alarms=0.5)
 
 
@@ -210,11 +210,11 @@ def test_what_is_no_model_is_told(tmp_path: Path, config: ModelConfig, weights: 
         ([], "the following arguments are required: score"),
         (["score"], "no photos are given"),
         (["score", "nowhere"], "nowhere: there is no such file or folder"),
-        (["score", "{photos}", "--out", "{photos}"], "scores are written to files that end in .csv"),
+        (["score", "{photos}", "--out", "{photos}"], "the name of a file of scores must end in one of .csv"),
         (["score", "{photos}", "--out", "{photos}/a.csv/b.csv"], "cannot be written"),
         (["score", "{photos}/coffee.jpg", "--out", "{folder}"], "cannot be written: Is a directory"),
-        (["score", "{photos}", "--reasons"], "--reasons are columns of a file"),
-        (["score", "{photos}", "--false-alarms", "0.5"], "a rate of false alarms of 0.5 is not known"),
+        (["score", "{photos}", "--reasons"], "--reasons adds columns to a file"),
+        (["score", "{photos}", "--false-alarms", "0.5"], "no thresholds for a rate of false alarms of 0.5"),
         (["score", "{photos}", "--batch-size", "0"], "the batch size must be at least 1, not 0"),
         (["score", "{photos}", "--threads", "-1"], "the threads must be at least 1, not -1"),
         (

@@ -236,7 +236,7 @@ def test_a_fault_is_found_by_what_people_call_it(text: str) -> None:
 
 def test_noise_and_blur_are_the_common_ones() -> None:
     assert [find_fault(text) for text in ("noise", "blur")] == ["luminance_noise", "defocus"]
-    with pytest.raises(UserError, match="'ugly' is no fault; there are defocus, motion, "):
+    with pytest.raises(UserError, match="'ugly' is not a fault; choose from defocus, motion, "):
         find_fault("ugly")
 
 
@@ -334,7 +334,7 @@ def test_compare_says_what_is_worse(folder: Path, reasoning: Path, command: Comm
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("--reasons",), "add --out FILE"),
+        (("--reasons",), "name the file with --out FILE"),
         (("--false-alarms", 0.5), "choose one from 0.005 to 0.1"),
         (("--false-alarms", "nan"), "choose one from 0.005 to 0.1"),
     ],
@@ -351,7 +351,7 @@ def test_a_model_without_reasons_has_no_columns_of_them(
 ) -> None:
     out = tmp_path / "s.csv"
     status, _, error = command(__main__.main, "score", folder, "--checkpoint", model, "--reasons", "--out", out)
-    assert status == 2 and f"--reasons: {model} names none" in error
+    assert status == 2 and f"--reasons: {model} cannot name faults" in error
     assert not out.exists()
 
 

@@ -89,8 +89,8 @@ def test_the_packages_recipes_are_chosen_alike() -> None:
         ("mine.py:", "name a class as FILE.py:CLASS"),
         ("mine.py:Other", "mine.py has no Other; it has Mine, Half, Bare"),
         ("mine.py:Bare", "Bare in mine.py: bits needs a default"),
-        ("mine.py:beside", "beside in mine.py is no subclass of vtiqa_jax.training.recipe.Recipe"),
-        ("mine.py:Alone", "Alone in mine.py is no subclass of vtiqa_jax.training.recipe.Recipe"),
+        ("mine.py:beside", "beside in mine.py is not a subclass of vtiqa_jax.training.recipe.Recipe"),
+        ("mine.py:Alone", "Alone in mine.py is not a subclass of vtiqa_jax.training.recipe.Recipe"),
         ("mine.py:Half", "Half in mine.py lacks augment, learning_rate, loss, optimizer, update_schedule"),
         ("broken.py:Mine", "broken.py cannot be imported: ZeroDivisionError: division by zero"),
         ("wrong.py:Mine", "wrong.py cannot be imported: SyntaxError"),
@@ -117,7 +117,7 @@ def test_its_options_are_in_the_help_and_misspelt_ones_are_told(folder: Path, co
 @pytest.mark.parametrize("decorator", ["", "@dataclasses.dataclass"])
 def test_a_class_that_is_no_frozen_dataclass_is_told_so(folder: Path, decorator: str) -> None:
     (folder / "bare.py").write_text(f"import dataclasses\n{decorator}\nclass Bare:\n    pass\n")
-    with pytest.raises(UserError, match=r"Bare in bare.py is no frozen dataclass; put @dataclasses"):
+    with pytest.raises(UserError, match=r"Bare in bare.py is not a frozen dataclass; put @dataclasses"):
         load_class("bare.py:Bare", object)
 
 

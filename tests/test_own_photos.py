@@ -67,7 +67,7 @@ def test_dmos_joined_with_mos(folder: Path, asked: list[tuple[Any, ...]], comman
     for wrong in ("elsewhere", "koniq10k"):
         status, _, error = command(program.main, "train", *given, "--lower-is-better", wrong)
         assert (status, error.count("\n")) == (2, 1)
-        assert f"--lower-is-better takes folders of one's own among the data sets, not {wrong!r}" in error
+        assert f"--lower-is-better takes your own folders among the data sets, not {wrong!r}" in error
 
 
 def test_a_part_of_ones_own_photos(folder: Path, asked: list[tuple[Any, ...]], command: Command) -> None:
@@ -77,9 +77,9 @@ def test_a_part_of_ones_own_photos(folder: Path, asked: list[tuple[Any, ...]], c
     for given in (alone, ("datasets", "mos,dmos", "--releases", folder)):
         status, _, error = command(program.main, "train", *given, "--workdir", folder / "run")
         assert (status, error.count("\n"), asked) == (2, 1, [])
-        assert "2 of 30 photos are not there: line 2: " in error and "leave them out with --partial" in error
+        assert "2 of 30 photos do not exist: line 2: " in error and "leave them out with --partial" in error
         status, said, _ = command(program.main, "train", *given, "--workdir", folder / "run", "--partial")
-        assert status == 0 and said.count("2 of 30 photos are not there") == 1
+        assert status == 0 and said.count("2 of 30 photos do not exist") == 1
         photos, _, _, partial = asked.pop()
         assert partial and len(photos.names) == (28 if given == alone else 58)
 
@@ -102,7 +102,7 @@ def test_eval_knows_scores_of_which_lower_ones_are_better(
                 program.main, "eval", "manifest", *given, "--out", tmp_path / "out", "--partial", *flag
             )
             assert status == 0, error
-            assert "1 of 9 photos are not there" in said
+            assert "1 of 9 photos do not exist" in said
             found[name, bool(flag)] = json.loads((tmp_path / "out" / "result.json").read_text())
     plain = found["mos", False]
     for figure in ("plcc", "srcc", "krcc"):

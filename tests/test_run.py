@@ -200,7 +200,7 @@ def test_the_best_epochs_model_is_kept(bench: Bench) -> None:
     scorer.scale = replace(scorer.scale, higher_is_better=False)
     np.testing.assert_allclose(scorer.percentile(known[:1]), 100 - np.interp(known[:1], scorer.percentiles, range(101)))
     scorer.percentiles = None
-    with pytest.raises(UserError, match="does not say how the photos it was trained on score"):
+    with pytest.raises(UserError, match="does not hold the scores of its training photos"):
         scorer.percentile(known)
 
 

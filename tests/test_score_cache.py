@@ -242,7 +242,7 @@ def test_a_part_of_other_settings_stays(
 ) -> None:
     output = tmp_path / "s.csv"
     content = interrupted(output, [result(photos[0])])
-    said = rf"s\.csv\.part is of an interrupted run with other settings \({re.escape(names)}\); give its command again"
+    said = rf"s\.csv\.part belongs to an interrupted run with other settings \({re.escape(names)}\); give that run's"
     with pytest.raises(UserError, match=said), open_part(output, SETTINGS | changed):
         pass
     assert part_path(output).read_bytes() == content
@@ -254,7 +254,10 @@ def test_what_is_no_part_stays(tmp_path: Path) -> None:
     output = tmp_path / "s.csv"
     for foreign in (b"image,score\nmine.jpg,3\n", b"# my notes\n", b"{}\n", b"\xff\xd8\xff\xe0" * 400):
         part_path(output).write_bytes(foreign)
-        with pytest.raises(UserError, match="in the way and not of an interrupted run"), open_part(output, SETTINGS):
+        with (
+            pytest.raises(UserError, match="exists and does not belong to an interrupted run"),
+            open_part(output, SETTINGS),
+        ):
             pass
         assert part_path(output).read_bytes() == foreign
     part_path(output).write_bytes(b"")  # killed before the first write

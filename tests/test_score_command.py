@@ -85,7 +85,7 @@ def test_photos_are_listed_copied_and_moved_by_score(
     arguments = ("score", folder, "--checkpoint", model, "--min-score", middle)
     status, said, error = command(vtiqa.main, *arguments, "--list")
     assert (status, said.splitlines()) == (1, list(map(str, better)))
-    assert error.endswith(f"a format that is not read\n1 of {COUNT + 1} photos could not be read\n")
+    assert error.endswith(f"a format that cannot be read\n1 of {COUNT + 1} photos could not be read\n")
     (folder / "bad.png").unlink()
 
     picked = folder / "picked"  # inside of what is scored, and never scored itself
@@ -95,7 +95,7 @@ def test_photos_are_listed_copied_and_moved_by_score(
     status, _, error = command(vtiqa.main, *arguments, "--copy-to", picked)
     assert status == 1
     summary = f"{len(better) - 1} of {len(better)} photos copied to {picked}/"
-    assert error == f"{better[1]} stays: {taken} is another file\n{summary}\n"
+    assert error == f"{better[1]} is not copied: {taken} exists and is another file\n{summary}\n"
     assert taken.read_text() == "mine"
     taken.unlink()
     assert command(vtiqa.main, *arguments, "--copy-to", picked)[0] == 0
@@ -106,7 +106,7 @@ def test_photos_are_listed_copied_and_moved_by_score(
     below = ("score", folder / "sub", "--checkpoint", model, "--max-score", middle, "--move-to", moved)
     worse = [photo for photo, score in scores.items() if score <= middle and photo.parent.name == "sub"]
     status, _, error = command(vtiqa.main, *below)
-    assert (status, error) == (0, f"{len(worse)} photos would move to {moved}; --yes moves them\n")
+    assert (status, error) == (0, f"{len(worse)} photos would move to {moved}; add --yes to move them\n")
     assert not moved.exists() and all(photo.exists() for photo in worse)
     assert command(vtiqa.main, *below, "--yes")[0] == 0
     assert sorted(path.name for path in moved.iterdir()) == sorted(photo.name for photo in worse)
@@ -118,13 +118,13 @@ def test_what_cannot_be_meant_is_told_in_one_line(
 ) -> None:
     (tmp_path / "file").touch()
     for arguments, said in (
-        (("--min-score", 3), "name one"),
-        (("--min-score", 3, "--max-score", 2, "--list"), "no score is at least 3 and at most 2"),
+        (("--min-score", 3), "add one of them"),
+        (("--min-score", 3, "--max-score", 2, "--list"), "--min-score 3 is above --max-score 2"),
         (("--min-score", "nan", "--list"), "take numbers"),
         (("--copy-to", "a", "--move-to", "b"), "give one"),
-        (("--yes",), "--yes is for --move-to"),
+        (("--yes",), "--yes goes only with --move-to"),
         (("--copy-to", tmp_path / "file"), "is a file"),
-        (("--out", tmp_path / "s.doc"), "files that end in"),
+        (("--out", tmp_path / "s.doc"), "must end in"),
         (("--mosaic-samples", 1), "at least 2 mosaics"),
         (("--cache", folder / "p00.png"), "file is not a database"),
     ):
@@ -150,7 +150,7 @@ def test_a_photo_that_cannot_be_copied_stops_no_other_but_a_full_disk_does(
     said = f"{photos[1]} cannot be copied to {tmp_path / 'c' / photos[1].relative_to(folder)}: {os.strerror(reason)}"
     if reason in (errno.ENOSPC, errno.EDQUOT):
         assert (status, attempts) == (2, photos[:2])
-        rest = f"1 of {COUNT} photos are copied; make room, and the same command does the rest"
+        rest = f"1 of {COUNT} photos are copied; make room and give the same command again"
         assert error == f"vtiqa: {said}; {rest}\n"
         monkeypatch.undo()
     else:
@@ -249,7 +249,7 @@ def test_folders_that_are_loops_of_links_are_told_in_one_line(
         for place in (loop, loop / "x.csv"):
             status, said, error = command(vtiqa.main, "score", folder, "--checkpoint", model, option, place)
             assert (status, said, error.count("\n")) == (2, "", 1), (option, place, error)
-            assert "symbolic links" in error or "files that end in" in error
+            assert "symbolic links" in error or "must end in" in error
 
 
 def test_a_cache_reads_what_changed_alone(
@@ -344,9 +344,9 @@ def test_the_best_few_are_chosen(folder: Path, model: Path, scores: dict[Path, f
     below = command(vtiqa.main, *arguments, "--top", 2, "--max-score", scores[ordered[1]] + 1e-5)[1].splitlines()
     assert below == list(map(str, ordered[1:3])), "of those that the other options choose"
     status, _, error = command(vtiqa.main, *arguments, "--top", 0)
-    assert (status, error) == (2, "vtiqa: --top 0: choose at least one photo\n")
+    assert (status, error) == (2, "vtiqa: --top must be at least 1, not 0\n")
     status, _, error = command(vtiqa.main, "score", folder, "--checkpoint", model, "--top", 2, "--move-to", "there")
-    assert status == 2 and "the next run would move the best of what is left" in error
+    assert status == 2 and "the next run would move the best of the photos left" in error
 
 
 def test_where_lower_is_better_the_lowest_are_chosen() -> None:
@@ -453,7 +453,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
         said = running.stderr.read()
         assert running.wait() == {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}[number]
     if number != signal.SIGKILL:
-        assert "the same command goes on" in said
+        assert "give the same command again to go on" in said
     assert 8 <= count_stored(part) < COUNT and not (tmp_path / "s.csv").exists()
     stopped.unlink()
     stopped.write_bytes(pixels)
@@ -483,7 +483,7 @@ def test_nothing_is_written_when_nothing_was_scored(model: Path, tmp_path: Path,
     outputs = ("--out", tmp_path / "s.csv", "--report", tmp_path / "report")
     status, said, error = command(vtiqa.main, "score", broken, "--checkpoint", model, *outputs)
     assert status == 1 and "failed" in said and "report:" not in said
-    assert f"nothing was scored: {tmp_path / 's.csv'} and {tmp_path / 'report'} are not written" in error
+    assert f"no photo was scored, so {tmp_path / 's.csv'} and {tmp_path / 'report'} are not written" in error
     assert (tmp_path / "s.csv").read_text() == "of before"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.jpg", "s.csv"]
 

@@ -73,7 +73,7 @@ def test_what_cannot_be_written_is_told_before_scoring(tmp_path: Path, monkeypat
     (tmp_path / "file").touch()
     (tmp_path / "d.csv").mkdir()
     for path, said in (
-        (tmp_path / "s.xlsx", r"files that end in \.csv, \.jsonl, \.json, \.parquet"),
+        (tmp_path / "s.xlsx", r"must end in one of \.csv, \.jsonl, \.json, \.parquet"),
         (tmp_path / "d.csv", "Is a directory"),
         (tmp_path / "none" / "s.csv", "No such file"),
         (tmp_path / "file" / "s.csv", "Not a directory"),

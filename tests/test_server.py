@@ -108,7 +108,7 @@ def test_a_photo_is_answered_with_what_the_score_command_writes(
 def test_what_is_no_photo_is_the_askers_mistake(
     post: Callable[..., Answer], photo: bytes, program: types.ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert post(b"text")[::2] == (422, "not an image, or of a format that is not read")
+    assert post(b"text")[::2] == (422, "not an image, or in a format that cannot be read")
     assert post(b"")[::2] == (422, "the file is empty")
     assert post(photo[:-200])[0] == 422
     assert post(photo, "GET")[0] == 405

@@ -219,7 +219,7 @@ def test_a_part_of_the_photos_is_divided_as_the_whole_is() -> None:
         assert {there[row] for row in getattr(split, part)} == kept
     assert "857 of its 1000 photos are not there" in split.note
     assert split.select_on_test
-    with pytest.raises(UserError, match="0 to train and 0 to test on are there"):
+    with pytest.raises(UserError, match="only 0 of its training and 0 of its test photos are there"):
         splits.restrict_to(whole, listed, ["other.jpg"])
 
 

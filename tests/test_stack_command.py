@@ -117,13 +117,13 @@ def test_the_best_and_the_rejects_are_all_photos(card: Path, model: Path, tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--best-of-stacks"], "name one"),
-        (["--list-rejects", "--best-of-stacks", "--list"], "only --print0 goes with it"),
-        (["--list-rejects", "--list"], "only --print0 goes with it"),
-        (["--list-rejects", "--copy-to", "there"], "only --print0 goes with it"),
-        (["--list-rejects", "--min-score", "3"], "only --print0 goes with it"),
+        (["--best-of-stacks"], "add one of them"),
+        (["--list-rejects", "--best-of-stacks", "--list"], "goes only with --print0"),
+        (["--list-rejects", "--list"], "goes only with --print0"),
+        (["--list-rejects", "--copy-to", "there"], "goes only with --print0"),
+        (["--list-rejects", "--min-score", "3"], "goes only with --print0"),
         (["--list-rejects", "--out", "-"], "both go to standard output"),
-        (["--best-of-stacks", "--move-to", "there", "--yes"], "the next run would take the best of what is left"),
+        (["--best-of-stacks", "--move-to", "there", "--yes"], "the next run would move the best of the photos left"),
     ],
 )
 def test_what_cannot_be_meant_is_told_in_one_line(

@@ -47,7 +47,7 @@ def test_scores_become_stars_and_go_again(folder: Path, model: Path, command: Co
     (folder / "p5.jpg.xmp").write_bytes(splice.make(packet.Stars(5)).replace(b"vtiqa:WrittenRating", b"vtiqa:Other"))
     (folder / "p4.jpg.xmp").write_bytes(b"no XML")
     status, _, error = command(vtiqa.main, *arguments)
-    reason = f"{folder / 'p4.jpg.xmp'}: it is no XML: syntax error, line 1"
+    reason = f"{folder / 'p4.jpg.xmp'}: it is not XML: syntax error, line 1"
     assert (status, error) == (1, f"stars: 4 written, 1 kept as people set them, 1 refused: {reason}\n")
     scores = Scorer.load(model).score(photos)
     assert [said(photo).rating for photo in photos[:4]] == np.clip(np.floor(scores[:4] + 0.5), 1, 5).tolist()
@@ -163,19 +163,19 @@ def test_what_cannot_be_meant_is_told_in_one_line(
     folder: Path, model: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for arguments, reason in (
-        (("--undo",), "--undo is for --xmp: add it"),
-        (("--xmp-embed",), "--xmp-embed is for --xmp"),
-        (("--stars", "folder"), "--stars is for --xmp"),
-        (("--reject-worse-than", 2), "--reject-worse-than is for --xmp"),
+        (("--undo",), "--undo needs --xmp; add it"),
+        (("--xmp-embed",), "--xmp-embed needs --xmp"),
+        (("--stars", "folder"), "--stars needs --xmp"),
+        (("--reject-worse-than", 2), "--reject-worse-than needs --xmp"),
         (("--xmp", "--reject-worse-than", "nan"), "takes a number"),
         (("--xmp", "--move-to", "x"), "sidecars would stay behind"),
         (("--xmp", "--undo", "--copy-to", "x"), "--undo takes back stars and does nothing else"),
-        (("--xmp", "--xmp-reasons"), "names none"),
+        (("--xmp", "--xmp-reasons"), "cannot name faults"),
     ):
         status, _, error = command(vtiqa.main, "score", folder, "--checkpoint", model, *arguments)
         assert (status, error.count("\n")) == (2, 1), error
         assert reason in error
     monkeypatch.setattr(stars_command.atomic, "takes_files", lambda _: False)
     status, _, error = command(vtiqa.main, "score", folder, "--checkpoint", model, "--xmp")
-    assert status == 2 and f"{folder}: no sidecar can be written there" in error
+    assert status == 2 and f"{folder}: sidecars cannot be written there" in error
     assert not list(folder.glob("*.xmp"))

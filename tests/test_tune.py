@@ -325,7 +325,7 @@ def test_a_taste_is_written_and_scores_by_it(
     arguments = ("tune", table, "--out", out, "--images", photos, "--checkpoint", start)
     status, said, _ = command(__main__.main, *arguments)
     assert status == 0, said
-    assert "40 marks" in said and f"taken: vtiqa score PHOTOS --checkpoint {out}" in said
+    assert "40 marks" in said and f"better: score with it by vtiqa score PHOTOS --checkpoint {out}" in said
     made, before = checkpoint.load(out), checkpoint.load(start)
     assert made.config == before.config.replace(taste=True)
     assert "percentiles" not in made.provenance["trained"] and made.provenance["tuned"]["marks"] == COUNT
@@ -371,7 +371,7 @@ def test_what_is_no_better_is_not_written(
     table = write(tmp_path / "m.csv", ["image", "mark"], *([name, rng.choice(["keep", "reject"])] for name in names))
     out = tmp_path / "mine"
     status, said, _ = command(__main__.main, "tune", table, "--out", out, "--images", photos, "--checkpoint", start)
-    assert status == 1 and "not taken" in said and "agreement on held-out marks" in said
+    assert status == 1 and "not better" in said and "agreement on held-out marks" in said
     assert not out.exists()
 
 
@@ -412,7 +412,7 @@ def test_photos_that_are_gone_or_broken_are_left_out_and_told(
     assert status == 0 and "38 marks" in said
     assert "2 marked photos are left out" in said and "03.png: No such file" in said and "07.png: not an image" in said
     status, _, wrong = command(__main__.main, *given[:2], "--out", out, "--force", "--checkpoint", start)
-    assert status == 2 and "of 40 marks 0 are of photos that can be read" in wrong and "--images DIR" in wrong
+    assert status == 2 and "only 0 of 40 marks can be read" in wrong and "--images DIR" in wrong
     assert (out / "sha256.json").is_file(), "what was there stays"
 
 
@@ -447,7 +447,7 @@ def test_mistakes_are_told_before_any_photo_is_read(
     for arguments, said in (
         (("tune", "--out", tmp_path / "mine"), "no marks are given"),
         (("tune", table, "--out", tmp_path / "there", "--checkpoint", start), "exists already"),
-        (("tune", table, "--out", tmp_path / "mine.npz"), "must not end in .npz"),
+        (("tune", table, "--out", tmp_path / "mine.npz"), "a tuned model is a folder"),
         (("tune", "--from-xmp", tmp_path / "no", "--out", tmp_path / "mine", "--checkpoint", start), "no such file"),
         (("tune", tmp_path / "no.csv", "--out", tmp_path / "mine", "--checkpoint", start), "cannot be read"),
         (("tune", table, "--out", tmp_path / "mine", "--checkpoint", tmp_path), "is not a checkpoint"),

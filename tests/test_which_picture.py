@@ -158,7 +158,7 @@ def test_a_raw_file_is_known_by_its_content(monkeypatch: pytest.MonkeyPatch) -> 
         "DNG": as_dng(mosaic, preview=preview),
     }
     for maker, head in heads.items():
-        with pytest.raises(ImageError, match=r"camera RAW needs .*: install vtiqa-jax\[raw\]"):
+        with pytest.raises(ImageError, match=r"camera RAW needs .*: pip install .vtiqa-jax\[raw\]"):
             decode("a.jpg", head + bytes(100))
             pytest.fail(maker)
     # A file that does not show what it is, but for a camera's name in it and a RAW ending.

@@ -101,7 +101,7 @@ def test_what_others_point_to_does_not_move(name: str) -> None:
     taken = jpeg.read(new).with_packet(splice.take_out(inner))
     assert len(taken) == len(old) and b"vtiqa" not in taken
     for without in (old.replace(xmp(PADDED), xmp(UNRATED["nothing"])), old.replace(xmp(PADDED), b"")):
-        with pytest.raises(Refused, match=r"wrongly where they are|might not be found"):
+        with pytest.raises(Refused, match=r"a change would move them"):
             with_stars(without)
 
 
@@ -116,11 +116,11 @@ def test_a_packet_with_too_little_padding_grows() -> None:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"\x89PNG\r\n\x1a\n", "no JPEG"),
+        (b"\x89PNG\r\n\x1a\n", "not a JPEG"),
         (photo()[:200], "damaged JPEG"),
         (photo(xmp(UNRATED["nothing"]), xmp(UNRATED["nothing"])), "two XMP packets"),
         (photo(xmp(UNRATED["a label"].replace(b"Red", b"x" * 64_900))), "64 kB"),
-        (photo(xmp(b"no XML")), "no XML"),
+        (photo(xmp(b"no XML")), "not XML"),
         (photo(segment(b"JP\0\1\0\0\0\1\0\0\0\x20jumb\0\0\0\x18jumdc2pa", 0xEB)), "signed"),
     ],
     ids=["no JPEG", "cut off", "two packets", "no room", "no XML", "signed"],

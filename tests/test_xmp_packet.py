@@ -172,11 +172,11 @@ def test_what_another_program_has_moved_is_taken_out() -> None:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"", "no XML"),
+        (b"", "not XML"),
         (b"\xff\xd8\xff", "not in UTF-8"),
         (codecs.BOM_UTF16_LE + b"<", "not in UTF-8 or UTF-16"),
-        (described()[:-9], "no XML"),
-        (b"<html/>", "no XMP"),
+        (described()[:-9], "not XML"),
+        (b"<html/>", "not XMP"),
         (b"<a>" + f"<rdf:RDF {DECLARED}/>".encode() * 2 + b"</a>", "two rdf:RDF"),
         (described('xmp:Rating="0" xmlns:q="http://ns.adobe.com/xap/1.0/"', "<q:Rating>0</q:Rating>"), "two ratings"),
         (described(inside="<xmp:Rating><!-- none -->0</xmp:Rating>"), "rating is written in a way"),
@@ -185,7 +185,7 @@ def test_what_another_program_has_moved_is_taken_out() -> None:
         (b'<!DOCTYPE x [<!ENTITY a "aaaa">]>' + described(), "document type"),
         (b'<?xml version="1.0" encoding="ISO-8859-1"?>' + described(), "encoding is ISO-8859-1"),
         (b"<a>" + b" " * rdf.MAX_BYTES + b"</a>", "16 MB"),
-        (described('xmp:Rating="0"').replace(b"xmlns:xmp", b"xmlns:no"), "no XML: unbound prefix"),
+        (described('xmp:Rating="0"').replace(b"xmlns:xmp", b"xmlns:no"), "not XML: unbound prefix"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_changed_safely_is_refused(data: bytes, said: str) -> None:

@@ -213,8 +213,8 @@ def test_what_cannot_be_written_is_told_by_name_and_nothing_is_half_written(fold
     (folder / "e.jpg.xmp").write_bytes(UNRATED["nothing"])  # which could be written, and is not
     before = contents_of_files(folder)
     assert refused(folder / "a.jpg") == f"{folder / 'a.jpg.xmp'}: it is a link"
-    assert refused(folder / "c.jpg") == f"{folder / 'c.jpg.xmp'}: it is no file"
-    assert refused(folder / "d.jpg") == f"{folder / 'd.jpg.xmp'}: it is no XMP"
+    assert refused(folder / "c.jpg") == f"{folder / 'c.jpg.xmp'}: it is not a file"
+    assert refused(folder / "d.jpg") == f"{folder / 'd.jpg.xmp'}: it is not XMP"
     assert refused(folder / "link.jpg", embed=True) == f"{folder / 'link.jpg'}: it is a link"
     (folder / "a.dng").touch()
     assert refused(folder / "a.nef") == f"{folder}: a.xmp could belong to a.dng or a.nef"

@@ -62,7 +62,7 @@ def parse(asked: Command | Group, program: str, arguments: Sequence[str]) -> fun
     """
     app = _make_app(asked, program)
     if "" in arguments:
-        raise UserError("an argument is empty, as that of a variable that is not set")
+        raise UserError("an argument is empty; is a variable of the shell not set?")
     names, apps, rest = app.parse_commands(arguments)
     named, depth = _find(asked, names)
     path, chosen = " ".join([program, *names[:depth]]), apps[depth]
@@ -148,7 +148,7 @@ def _refuse_fractions(app: App, commands: tuple[str, ...], arguments: ArgumentCo
 def _say_unnamed(commands: Sequence[str], words: Sequence[str], path: str) -> str:
     """Says that no command is named, or one that is not there."""
     if not words:
-        return f"Name one of {', '.join(name for name in commands if name[0] != '-')}. See {path} --help."
+        return f"Name a command: {', '.join(name for name in commands if name[0] != '-')}. See {path} --help."
     near = difflib.get_close_matches(words[0], commands, 1)
     kind = "option" if words[0].startswith("-") else "command"
     return f"Unknown {kind}: {words[0]}.{f' Did you mean {near[0]}?' if near else ''} See {path} --help."
@@ -164,7 +164,7 @@ def _say(error: Exception) -> str:
             count, _ = argument.token_count()
             return f"{error.keyword} needs {'a value' if count == 1 else f'{count} values'}."
         case UnusedCliTokensError(unused_tokens=[word, *_]):
-            return f"{word} is one too many."
+            return f"{word} is one argument too many."
         case CycloptsError():
             error.verbose = False
     return str(error)

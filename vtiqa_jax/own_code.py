@@ -77,12 +77,14 @@ def load_class(where: str, base: type[Class]) -> type[Class]:
         hint = f"it has {', '.join(here)}" if here else f"it has no subclass of {base.__name__} either"
         raise UserError(f"{name} has no {wanted}; {hint}")
     if wanted not in own:
-        raise UserError(f"{wanted} in {name} is no subclass of {base.__module__}.{base.__name__}")
+        raise UserError(f"{wanted} in {name} is not a subclass of {base.__module__}.{base.__name__}")
     if inspect.isabstract(found):
         raise UserError(f"{wanted} in {name} lacks {', '.join(sorted(found.__abstractmethods__))}")
     made: Any = found
     if not dataclasses.is_dataclass(made) or made.__hash__ is None:
-        raise UserError(f"{wanted} in {name} is no frozen dataclass; put @dataclasses.dataclass(frozen=True) above it")
+        raise UserError(
+            f"{wanted} in {name} is not a frozen dataclass; put @dataclasses.dataclass(frozen=True) above it"
+        )
     for field in dataclasses.fields(made):
         if field.init and field.default is field.default_factory is dataclasses.MISSING:
             raise UserError(f"{wanted} in {name}: {field.name} needs a default")

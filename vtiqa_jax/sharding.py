@@ -57,7 +57,8 @@ def require_devices() -> None:
         reason = " ".join(str(error).partition(" (set JAX_PLATFORMS")[0].split()).rstrip(".")
         hint = '; NVIDIA GPUs need pip install "vtiqa-jax[cuda]"' if "cuda" in asked or "gpu" in asked else ""
         raise UserError(
-            f"JAX_PLATFORMS={asked}: {reason or 'no such device is here'}; unset it to compute on what there is{hint}"
+            f"JAX_PLATFORMS={asked}: {reason or 'this machine has no such device'};"
+            f" unset it to use the devices that are here{hint}"
         ) from error
 
 

@@ -59,11 +59,13 @@ def score_by_command(command: str, photos: Sequence[Path], *, are_left: bool = F
                     if line.strip():
                         path, score = _parse(line, number)
                         if path in done:
-                            raise UserError(f"the command printed {path} twice, again in line {number}")
+                            raise UserError(
+                                f"the command printed {path} a second time in line {number}; print each path once"
+                            )
                         if path not in waiting:
                             raise UserError(
-                                f"the command printed a score of {path!r} in line {number}, which it was not given;"
-                                " paths are to be printed as they are given"
+                                f"the command printed a score for {path!r} in line {number}, which is not in its list;"
+                                " print each path exactly as it is given"
                             )
                         done.add(path)
                         photo = waiting.pop(path)
@@ -75,15 +77,15 @@ def score_by_command(command: str, photos: Sequence[Path], *, are_left: bool = F
             raise
         if status := process.wait():
             raise UserError(
-                f"the command ended with status {status} after {len(done)} of {len(photos)} photos; its own message is"
-                " above. Put right what is wrong and give the same command again: scores are kept"
+                f"the command ended with status {status} after {len(done)} of {len(photos)} photos, and its own message"
+                " is above; correct it and give the same command again: it goes on from there"
             )
     if not done and not are_left:
         raise UserError(
-            f"the command printed no score of {len(photos)} photos; it is to print a path, a tab and a number a line"
+            f"the command printed no score for {len(photos)} photos; print one line for each: a path, a tab, a number"
         )
     for photo in waiting.values():
-        yield ScoreResult(photo, None, "the command printed no score of it")
+        yield ScoreResult(photo, None, "the command printed no score for it")
 
 
 def _parse(line: str, number: int) -> tuple[str, float]:
@@ -92,6 +94,6 @@ def _parse(line: str, number: int) -> tuple[str, float]:
         with contextlib.suppress(ValueError):
             return match[1], float(match[2])
     raise UserError(
-        f"the command printed {line.strip()[:SHOWN]!r} in line {number}, which is not a path, a tab and a number; what"
-        " is no score belongs on standard error"
+        f"the command printed {line.strip()[:SHOWN]!r} in line {number}, which is not a path, a tab and a number; print"
+        " everything else to standard error"
     )

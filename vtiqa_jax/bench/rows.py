@@ -35,7 +35,7 @@ def compare(contender: Contender, part: TestPart, results: Mapping[Path, ScoreRe
     kept = np.array([results[photo].score is not None for photo in photos])
     scored = [photo for photo, is_kept in zip(photos, kept, strict=True) if is_kept]
     if len(scored) < 2:
-        raise UserError(f"{info.title}: {len(scored)} of {len(photos)} photos have a score, and 2 are needed")
+        raise UserError(f"{info.title}: {len(scored)} of {len(photos)} photos have a score, but a correlation needs 2")
     scores = np.array([results[photo].score for photo in scored], np.float64)
     tested = part.dataset.on_common_scale().select(part.rows[kept])
     figures = metrics.compare(scores if contender.higher_is_better else -scores, tested.mos, tested.scenes)

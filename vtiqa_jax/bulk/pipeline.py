@@ -156,8 +156,8 @@ def plan_actors(machines: Sequence[Mapping[str, float]], batch_size: int | None)
         counts = [min(int(free_cpus(m) / share), int(m["memory"] / ACTOR_MEMORY) - 1) for m in eligible]
         return sum(counts), CORE_ROWS, {"num_cpus": share, "memory": ACTOR_MEMORY}
     raise UserError(
-        "the Ray cluster has no machine to score on: it takes two CPUs and 2 GB of memory, or two CPUs beside the GPUs;"
-        " start its workers first"
+        "no machine of the Ray cluster can score; start a worker with two free CPUs and 2 GB of memory, or with a GPU"
+        " and two free CPUs"
     )
 
 

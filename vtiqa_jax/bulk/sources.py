@@ -175,7 +175,7 @@ def _has_wildcards(path: str) -> bool:
 
 def _require_known(name: str) -> str:
     if not _is_known(name):
-        raise UserError(f"{name} is no photo, tar or Parquet file; a list of paths ends in {LIST}")
+        raise UserError(f"{name} is not a photo, tar or Parquet file; the name of a list of paths must end in {LIST}")
     return name
 
 
@@ -212,7 +212,7 @@ def check_parquet(name: str, keyed_by: str | None) -> None:
         raise UserError(f"{name}: no column `image` of bytes, or of structs with a field `bytes`")
     if keyed_by is not None and key_column(schema, keyed_by) is None:
         usable = ", ".join(field.name for field in schema if _is_key(field.type)) or "none"
-        raise UserError(f"{name}: --key {keyed_by} is no column of text or whole numbers; there are: {usable}")
+        raise UserError(f"{name}: --key {keyed_by} is not a column of text or whole numbers; choose from: {usable}")
 
 
 def _is_key(kind: pa.DataType) -> bool:

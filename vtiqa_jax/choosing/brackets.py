@@ -56,7 +56,7 @@ def _is_asked_for(run: Sequence[Shot]) -> bool:
 
 
 def _is_brighter_by_exposure(run: Sequence[Shot]) -> bool:
-    """Whether longer exposures are brighter pictures."""
+    """Returns whether longer exposures are brighter pictures."""
     darkest_first = sorted(run, key=lambda shot: -(shot.capture.exposure_value or 0.0))
     light = [float(shot.sketch.grey.mean()) for shot in darkest_first]
     rises = all(after >= before - SLACK for before, after in pairwise(light))

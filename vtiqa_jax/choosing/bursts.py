@@ -42,19 +42,19 @@ def split_burst(scene: Sequence[Timed]) -> list[list[Timed]]:
     Returns:
         Bursts of two shots or more.
     """
-    waiting, found = [] if is_time_lapse(scene) else [list(scene)], []
+    waiting, bursts = [] if is_time_lapse(scene) else [list(scene)], []
     while waiting:
         burst = waiting.pop()
         if burst[-1].time - burst[0].time <= LONGEST:
-            found.append(burst)
+            bursts.append(burst)
             continue
         cut = 1 + int(np.argmax(np.diff([timed.time for timed in burst])))
         waiting += [burst[:cut], burst[cut:]]
-    return sorted((burst for burst in found if len(burst) > 1), key=lambda burst: burst[0].time)
+    return sorted((burst for burst in bursts if len(burst) > 1), key=lambda burst: burst[0].time)
 
 
 def is_time_lapse(scene: Sequence[Timed]) -> bool:
-    """Whether shots follow each other at equal intervals, for longer than anybody tries at one picture."""
+    """Returns whether shots follow each other at equal intervals, for longer than anybody tries at one picture."""
     if len(scene) < MIN_OF_INTERVALS or scene[-1].time - scene[0].time <= LONGEST:
         return False
     intervals = np.diff([timed.time for timed in scene])

@@ -53,10 +53,10 @@ def find_copies(shots: Sequence[Shot], lines: Sequence[Sequence[Timed]], timeles
     pairs += _copies_by_look(shots, timeless)
     ends = np.array([[row[shot.position] for shot in pair] for pair in pairs], np.int64).reshape(-1, 2).T
     exposure = connect(np.arange(len(shots)), ends)
-    found: dict[int, list[Shot]] = {}
+    groups: dict[int, list[Shot]] = {}
     for shot, number in zip(shots, exposure.tolist(), strict=True):
-        found.setdefault(number, []).append(shot)
-    return list(found.values())
+        groups.setdefault(number, []).append(shot)
+    return list(groups.values())
 
 
 def choose_copy(copies: Sequence[Shot]) -> Shot:
@@ -82,7 +82,7 @@ def choose_copy(copies: Sequence[Shot]) -> Shot:
 
 
 def _size_by_camera(shot: Shot) -> float:
-    """The longer side as a share of the one that the camera gave it; 1 where that is not known."""
+    """Returns the longer side as a share of the one that the camera gave it; 1 where that is not known."""
     return max(shot.size) / max(shot.capture.size or shot.size)
 
 
@@ -103,7 +103,7 @@ def _copies_by_time(line: Sequence[Timed]) -> Iterator[tuple[Shot, Shot]]:
 
 
 def is_one_exposure(first: Shot, second: Shot, apart: float) -> bool:
-    """Whether two files of a camera are of one exposure.
+    """Returns whether two files of a camera are of one exposure.
 
     Args:
         first: a shot.
@@ -124,7 +124,7 @@ def is_one_exposure(first: Shot, second: Shot, apart: float) -> bool:
 
 
 def _is_one_picture(first: Shot, second: Shot) -> bool:
-    """Whether two files are of one exposure where their times do not say it."""
+    """Returns whether two files are of one exposure where their times do not say it."""
     is_of_one_size = first.size == second.size and first.sketch.grey.shape == second.sketch.grey.shape
     if is_of_one_size and (first.capture.time is None) == (second.capture.time is None):
         difference = np.int16(first.sketch.grey) - second.sketch.grey
@@ -162,10 +162,10 @@ def _copies_by_look(shots: Sequence[Shot], timeless: Sequence[Shot]) -> list[tup
         partners = np.argsort(-alike, axis=1)[:, :PARTNERS]
         for shot, near, others in zip(block, alike, partners, strict=True):
             for other in others:
-                found = shots[other]
+                candidate = shots[other]
                 if near[other] < EDITED:
                     break
-                if _have_same_shape(shot, found) and _is_one_picture(shot, found):
-                    pairs.append((shot, found))
+                if _have_same_shape(shot, candidate) and _is_one_picture(shot, candidate):
+                    pairs.append((shot, candidate))
                     break
     return pairs

@@ -45,7 +45,7 @@ def fingerprint(grey: UInt8[np.ndarray, "rows columns"]) -> Fingerprint:
 
 
 def _windows(fingerprints: Fingerprints, top: int, left: int) -> Float32[np.ndarray, "photos features"]:
-    """The window that starts at (top, left) of each fingerprint, as vectors of length 1.
+    """Returns the window that starts at (top, left) of each fingerprint, as vectors of length 1.
 
     Less the means of its rows and columns: otherwise a horizon alone makes all landscapes alike.
     """
@@ -68,8 +68,8 @@ def correlate(fingerprints: Fingerprints, pairs: Pairs) -> Float32[np.ndarray, "
     for others in _all_windows(fingerprints):
         for start in range(0, len(best), PAIRS):
             first, second = pairs[:, start : start + PAIRS]
-            found = np.einsum("pf,pf->p", middle[first], others[second])
-            np.maximum(best[start : start + PAIRS], found, out=best[start : start + PAIRS])
+            correlations = np.einsum("pf,pf->p", middle[first], others[second])
+            np.maximum(best[start : start + PAIRS], correlations, out=best[start : start + PAIRS])
     return best
 
 

@@ -36,7 +36,7 @@ MIN_UNMOVED = 0.75
 
 
 def is_focus_stack(scene: Sequence[Shot]) -> bool:
-    """Whether focus moves through similar shots, given in their order, and nothing else does."""
+    """Returns whether focus moves through similar shots, given in their order, and nothing else does."""
     if len(scene) < MIN_BY_DISTANCE or not _is_same_light(scene) or not _is_same_framing(scene):
         return False
     distances = [shot.capture.focus_distance for shot in scene]
@@ -65,7 +65,7 @@ def _is_same_framing(scene: Sequence[Shot]) -> bool:
 
 
 def _does_focus_move(scene: Sequence[Shot]) -> bool:
-    """Whether parts of the picture become sharp and blurred again, one after the other, without changing otherwise."""
+    """Returns whether parts of the picture become sharp and blurred again in turn, without changing otherwise."""
     sharpness = np.stack([shot.sketch.sharpness.ravel() for shot in scene])
     changed = np.ptp(sharpness, axis=0) >= CHANGE
     if changed.mean() < MIN_CHANGED:

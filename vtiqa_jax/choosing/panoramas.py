@@ -89,20 +89,20 @@ def find_panoramas(line: Sequence[Timed]) -> list[list[Timed]]:
 
 
 def _is_wide_and_still(neighbours: Sequence[Neighbour | None]) -> bool:
-    """Whether pictures show together much more than one of them, and nothing moved with the camera."""
-    known = [neighbour for neighbour in neighbours if neighbour is not None]
-    wider = sum(1 - neighbour.overlap for neighbour in known)
-    return wider >= MIN_WIDER and float(np.median([neighbour.still for neighbour in known])) <= MAX_STILL
+    """Returns whether pictures show together much more than one of them, and nothing moved with the camera."""
+    pairs = [neighbour for neighbour in neighbours if neighbour is not None]
+    wider = sum(1 - neighbour.overlap for neighbour in pairs)
+    return wider >= MIN_WIDER and float(np.median([neighbour.still for neighbour in pairs])) <= MAX_STILL
 
 
 def find_neighbour(before: Timed, after: Timed) -> Neighbour | None:
     """Returns how a shot is continued by the next one, if it is."""
     first, second = before.shot, after.shot
-    taken, then = first.capture, second.capture
+    now, then = first.capture, second.capture
     is_one_series = (
         first.sketch.grey.shape == second.sketch.grey.shape
-        and taken.focal_length == then.focal_length
-        and abs((taken.exposure_value or 0.0) - (then.exposure_value or 0.0)) <= SAME_LIGHT
+        and now.focal_length == then.focal_length
+        and abs((now.exposure_value or 0.0) - (then.exposure_value or 0.0)) <= SAME_LIGHT
         and after.time - before.time >= MIN_PAUSE
         and gap(before, after) <= GAP
     )
@@ -148,7 +148,7 @@ class _Shared(NamedTuple):
 
     @property
     def correlation(self) -> float:
-        """How well it is the same in both."""
+        """The correlation of the two pictures where they overlap."""
         return _correlate(self.first, self.second)
 
     @property
@@ -173,9 +173,9 @@ def _find_strip(left: View, right: View) -> tuple[int, int] | None:
     if min(strip.shape) < 4 or float(strip.std()) < MIN_CONTRAST:
         return None
     least, most = (round(share * columns) for share in OVERLAP)
-    found = cv2.matchTemplate(left[:, columns - most : columns - least + width], strip, cv2.TM_CCOEFF_NORMED)
-    row, column = (int(place) for place in np.unravel_index(int(np.argmax(found)), found.shape))
-    return (most - column, row - margin) if found[row, column] >= ALIKE else None
+    correlations = cv2.matchTemplate(left[:, columns - most : columns - least + width], strip, cv2.TM_CCOEFF_NORMED)
+    row, column = (int(place) for place in np.unravel_index(int(np.argmax(correlations)), correlations.shape))
+    return (most - column, row - margin) if correlations[row, column] >= ALIKE else None
 
 
 def _correlate(first: View, second: View) -> float:

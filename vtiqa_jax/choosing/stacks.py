@@ -65,14 +65,14 @@ def find_stacks(results: Sequence[ScoreResult], *, higher_is_better: bool = True
         next((copy for copy in copies if copy.position in timed), copies[0]).position: copies
         for copies in find_copies(shots, lines, timeless)
     }
-    found: list[Found] = []
+    stacks: list[Found] = []
     for line in lines:
-        found += _find_in_line([one for one in line if one.shot.position in files])
-    found += _find_by_look([shot for shot in timeless if shot.position in files])
-    stacked = {shot.position for _, scene in found for shot in scene}
+        stacks += _find_in_line([one for one in line if one.shot.position in files])
+    stacks += _find_by_look([shot for shot in timeless if shot.position in files])
+    stacked = {shot.position for _, scene in stacks for shot in scene}
     alone = [shot for shot in shots if shot.position in files and shot.position not in stacked]
-    found += [Found("copies", [shot]) for shot in alone if len(files[shot.position]) > 1]
-    return sorted((_gather(stack, files) for stack in found), key=lambda stack: stack.members)
+    stacks += [Found("copies", [shot]) for shot in alone if len(files[shot.position]) > 1]
+    return sorted((_gather(stack, files) for stack in stacks), key=lambda stack: stack.members)
 
 
 def _gather(found: Found, files: dict[int, list[Shot]]) -> Stack:
@@ -151,8 +151,8 @@ def _find_in_line(line: Sequence[Timed]) -> list[Found]:
 
 def _without(line: Sequence[Timed], found: Sequence[Found]) -> list[Timed]:
     """Returns the shots that are in no stack yet."""
-    taken = {shot.position for _, scene in found for shot in scene}
-    return [timed for timed in line if timed.shot.position not in taken]
+    positions = {shot.position for _, scene in found for shot in scene}
+    return [timed for timed in line if timed.shot.position not in positions]
 
 
 def _similar_neighbours(line: Sequence[Timed]) -> Int[np.ndarray, "2 pairs"]:
@@ -163,9 +163,9 @@ def _similar_neighbours(line: Sequence[Timed]) -> Int[np.ndarray, "2 pairs"]:
         for after in range(at + 1, min(at + 1 + NEIGHBOURS, len(line)))
         if gap(line[at], line[after]) <= GAP
     ]
-    found = np.array(pairs, np.int64).reshape(-1, 2).T
+    rows = np.array(pairs, np.int64).reshape(-1, 2).T
     prints = _fingerprints([timed.shot for timed in line])
-    return found[:, correlate(prints, found) >= SIMILAR]
+    return rows[:, correlate(prints, rows) >= SIMILAR]
 
 
 def _blank_neighbours(line: Sequence[Timed]) -> Int[np.ndarray, "2 pairs"]:
@@ -184,9 +184,9 @@ def _fingerprints(shots: Sequence[Shot]) -> Fingerprints:
 
 
 def _members(items: Sequence[Item], groups: Int[np.ndarray, " items"]) -> list[list[Item]]:
-    """The members of each group of two or more, in their order."""
-    found: dict[int, list[Item]] = {}
+    """Returns the members of each group of two or more, in their order."""
+    members_of: dict[int, list[Item]] = {}
     for item, group in zip(items, groups.tolist(), strict=True):
         if group >= 0:
-            found.setdefault(group, []).append(item)
-    return [members for members in found.values() if len(members) > 1]
+            members_of.setdefault(group, []).append(item)
+    return [members for members in members_of.values() if len(members) > 1]

@@ -41,34 +41,36 @@ def bench(
     out: Path = Path("bench.json"),
     batch_size: int | None = None,
 ) -> int:
-    """Compares a model, or any command, with people on the public data sets in a folder; interrupted, it goes on.
+    """Compares a model, or any command that scores photos, with people on the public data sets in a folder.
 
     Example: vtiqa bench data --out bench.json
 
-    Exit status: 0 all done, 1 some data sets or photos were left out, 2 bad arguments.
+    After an interruption the same command goes on. Exit status: 0 all done, 1 some data sets or photos were left out,
+    2 bad arguments.
 
     Args:
-        folder: is searched for releases of public data sets, as their owners distribute them.
-        checkpoint: a checkpoint's folder, or "default" for the model that comes with the package.
-        command: score by this command of the shell instead: for {list} it is given a file of paths, otherwise paths on
-            standard input, and it prints a path, a tab and a score for each.
-        lower_is_better: of the command's scores lower ones are better.
-        trained_on: data sets that the command's model was trained on, with commas between them.
-        only: data sets to take of those that are there, with commas between them: koniq10k,livew.
-        part: clean: the official test photos, or the whole set where it has no official split, and none that trained
-            the model; official, paper (the authors' test photos) or all: these photos, with a mark where some may have
-            trained the model.
-        split_files: NAME=FILE: of that data set only the test photos of the split in FILE, split.json of a run say.
-        partial: accept parts of the releases.
-        out: where all figures go, as JSON.
-        batch_size: photos computed together; 4 at most on a CPU, and 64 on a GPU when not given.
+        folder: Folder that holds releases of public data sets, as their owners distribute them.
+        checkpoint: Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model.
+        command: Shell command that scores in place of a model. It gets a file of paths in place of {list}, or else
+            paths on standard input, and prints a path, a tab and a score for each.
+        lower_is_better: Treat lower scores of the command as better.
+        trained_on: Data sets that trained the command's model, separated by commas.
+        only: Data sets to take, separated by commas, such as koniq10k,livew. All in the folder when not given.
+        part: Photos to take. clean: the official test photos, or the whole set where it has no official split, without
+            any that trained the model. official, paper (the authors' test photos) and all: these photos, with a mark
+            where some may have trained the model.
+        split_files: Splits as NAME=FILE: of the data set NAME, take the test photos of the split in FILE, such as
+            split.json of a run.
+        partial: Accept incomplete releases.
+        out: File for all figures, as JSON.
+        batch_size: Photos computed together: at most 4 on a CPU; 64 on a GPU when not given.
     """
     if command is None and (lower_is_better or trained_on):
-        raise UserError("--lower-is-better and --trained-on are of a --command; a checkpoint says so itself")
+        raise UserError("--lower-is-better and --trained-on need --command; a checkpoint says both itself")
     if command is not None and checkpoint != "default":
-        raise UserError("--command and --checkpoint both score; give one of them")
+        raise UserError("--command and --checkpoint exclude each other; give one of them")
     if atomic.is_stream(out):
-        raise UserError("--out is a file: the scores of an interrupted run are kept beside it")
+        raise UserError("--out must be a file, as the scores of an interrupted run are kept beside it")
     files = _split_files(split_files)
     found = find_releases(folder)
     names = _choose_names(found, _list(only), files)
@@ -88,7 +90,7 @@ def bench(
         except UserError as error:
             print(f"left out: {error}", file=sys.stderr)
     if not parts:
-        raise UserError(f"none of the data sets in {folder} can be scored, for the reasons above")
+        raise UserError(f"none of the data sets in {folder} can be scored; the lines above say why")
     rows: dict[str, Row] = {}
     with raise_on_sigterm(), quiet_decoders(), open_part(out, contender.settings) as memory:
         results = _score(contender, [photo for chosen in parts.values() for photo in chosen.photos], memory)
@@ -98,7 +100,7 @@ def bench(
             except UserError as error:
                 print(f"left out: {error}", file=sys.stderr)
         if not rows:
-            raise UserError("no data set has two photos with a score")
+            raise UserError("no data set has two photos with a score; the lines above say why")
         content = {
             "format": FORMAT,
             "vtiqa_jax": importlib.metadata.version("vtiqa-jax"),
@@ -111,8 +113,8 @@ def bench(
     print(contender.name)
     print(format_table(rows))
     if all((row["srcc"] or 0) < 0 for row in rows.values()):
-        told = "if lower ones are better, add --lower-is-better" if command else "is the model's direction right?"
-        print(f"the scores run against people's on every data set: {told}", file=sys.stderr)
+        hint = "if lower scores are better, add --lower-is-better" if command else "is the model's direction right?"
+        print(f"on every data set the scores fall where people's scores rise: {hint}", file=sys.stderr)
     print(f"{out}: all figures, to post")
     return 1 if len(rows) < len(names) or any(row["failed"] for row in rows.values()) else 0
 
@@ -122,18 +124,18 @@ def _list(names: str) -> list[str]:
 
 
 def _split_files(pairs: Sequence[str]) -> dict[str, Path]:
-    """The file of each data set. Errors: UserError for what is no NAME=FILE."""
+    """Returns the file of each data set. Errors: UserError for what is not NAME=FILE."""
     files = {}
     for pair in pairs:
         name, equals, file = pair.partition("=")
         if not equals:
-            raise UserError(f"--split-files takes NAME=FILE, koniq10k=runs/koniq/split.json say, not {pair}")
+            raise UserError(f"--split-files takes NAME=FILE, such as koniq10k=runs/koniq/split.json, not {pair}")
         files[name] = Path(file)
     return files
 
 
 def _choose_names(found: Found, only: Sequence[str], files: dict[str, Path]) -> list[str]:
-    """The data sets to score, in the order of the table.
+    """Chooses the data sets to score, in the order of the table.
 
     Raises:
         UserError: there is none, or not one that was named.
@@ -142,15 +144,17 @@ def _choose_names(found: Found, only: Sequence[str], files: dict[str, Path]) -> 
     for name in (*only, *files):
         title = datasets.dataset_info(name).title
         if name not in found.releases:
-            raise UserError(f"no {title} below {found.folder}, but {', '.join(found.releases) or 'nothing'}{archives}")
+            raise UserError(
+                f"no {title} in {found.folder}; it holds {', '.join(found.releases) or 'no data set'}{archives}"
+            )
     if not found.releases:
         hint = archives or "; docs/datasets.md says what their files are called"
-        raise UserError(f"no data set below {found.folder}; known are {', '.join(datasets.READERS)}{hint}")
+        raise UserError(f"no data set in {found.folder}; it may hold {', '.join(datasets.READERS)}{hint}")
     return [name for name in datasets.READERS if name in (only or found.releases)]
 
 
 def _score(contender: Contender, photos: Sequence[Path], memory: ScoreCache) -> dict[Path, ScoreResult]:
-    """The result of each photo; those of an interrupted run are taken up. Photos without a score are told."""
+    """Scores the photos that an interrupted run has not. Photos without a score are named on standard error."""
     results: dict[Path, ScoreResult] = {}
     try:
         stream = contender.score(photos, memory.get)
@@ -161,6 +165,6 @@ def _score(contender: Contender, photos: Sequence[Path], memory: ScoreCache) -> 
                 print(f"left out: {result.image}: {result.error}", file=sys.stderr)
     except (KeyboardInterrupt, Terminated):
         memory.commit()
-        print(f"{memory.path} has the first {len(results)} scores; the same command goes on", file=sys.stderr)
+        print(f"{len(results)} scores are kept in {memory.path}; give the same command again to go on", file=sys.stderr)
         raise
     return results

@@ -55,25 +55,28 @@ def bulk(
     reasons: bool = False,
     false_alarms: float = DEFAULT_RATE,
 ) -> int:
-    """Scores photos on all GPUs or cores of a machine or a Ray cluster. The same command goes on after a crash.
+    """Scores photos on all GPUs or cores of a machine, or of a Ray cluster.
 
     Example: vtiqa bulk s3://bucket/photos scores
 
-    Exit status: 0 all scored, 1 some could not be read, 2 bad arguments. SOURCE and OUT may be on s3:// or gs://.
+    After a crash the same command goes on. Exit status: 0 all scored, 1 some could not be read, 2 bad arguments.
+    What a score means: docs/meaning.md
 
     Args:
-        source: a folder, a glob (in quotes), a text file of paths, or a WebDataset tar or Parquet file of photos;
-            folders, globs and lists may hold all of these. What counts as a photo is what counts for `vtiqa score`.
-        out: the folder of the result, Parquet; docs/scale.md has its columns.
-        checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
-        key: the column of Parquet files that becomes the result's `key`; by default the first of uid, id, key, __key__
-            and url that is there, or else the row's number.
-        address: a running Ray cluster: HOST:PORT, ray://HOST:PORT or auto. Without it this machine is used.
-        batch_size: photos computed together; 4 at most on a CPU, and 64 on a GPU when not given.
-        compute_dtype: bfloat16 is faster where the hardware multiplies it, and less exact.
-        rows_per_file: photos in a file of the result, at least; what is not yet written is lost in a crash.
-        reasons: tell how probable each fault is, too, in columns of its own.
-        false_alarms: share of good photos of which any reason is named, 0.005 to 0.1.
+        source: Photos: a folder, a glob (in quotes), a text file of paths, a WebDataset tar or a Parquet file, also on
+            s3:// or gs://. Folders, globs and lists may hold all of these. The same files count as photos as for `vtiqa
+            score`.
+        out: Folder of the result, Parquet, also on s3:// or gs://. docs/scale.md describes its columns.
+        checkpoint: Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model.
+        key: Column of the Parquet files that becomes the result's `key`. When not given, the first of uid, id, key,
+            __key__ and url that exists, or else the row's number.
+        address: Address of a running Ray cluster: HOST:PORT, ray://HOST:PORT or auto. This machine alone when not
+            given.
+        batch_size: Photos computed together: at most 4 on a CPU; 64 on a GPU when not given.
+        compute_dtype: Type of the model's products. bfloat16 is faster on hardware that multiplies it, and less exact.
+        rows_per_file: Least number of photos in a file of the result. A crash loses the photos of unfinished files.
+        reasons: Add the probability of each fault, in columns of its own.
+        false_alarms: Rate of false alarms: the share of good photos that get any reason, 0.005 to 0.1.
     """
     if importlib.util.find_spec("ray") is None:
         raise UserError('vtiqa bulk needs Ray Data: pip install "vtiqa-jax[bulk]"')
@@ -88,26 +91,26 @@ def bulk(
     jax.config.update("jax_platforms", "cpu")
     name = sources.normalize_uri(out)
     if name != sources.as_text(name):
-        raise UserError(f"{sources.as_text(name)} is no name in UTF-8, which Parquet data sets need; choose another")
+        raise UserError(f"{sources.as_text(name)} is not a name in UTF-8, which Parquet data sets need; choose another")
     left_out = LeftOut()
-    found = sources.find(source, left_out)
+    photos = sources.find(source, left_out)
     if left_out.counts:
         print(left_out, file=sys.stderr)
-    files = [file for file in found if not file.startswith((f"{name}/", f"{name}{PROGRESS}/"))]
+    files = [file for file in photos if not file.startswith((f"{name}/", f"{name}{PROGRESS}/"))]
     if not files:
-        raise UserError(f"no photos in {source} but the result itself")
+        raise UserError(f"{source} holds no photos besides the result itself; name another source")
     packed = next((file for file in files if file.lower().endswith(sources.PARQUET)), None)
     if packed is not None:
         sources.check_parquet(packed, key)
     elif key is not None:
-        raise UserError(f"--key {key} is a column of Parquet files, and there is none in {source}")
+        raise UserError(f"--key {key} names a column of Parquet files, but {source} holds none; leave out --key")
     model = catalog.load(checkpoint)
     if model.scale is None:
-        raise UserError(f"{checkpoint} is a backbone without a head; it has no score")
+        raise UserError(f"{checkpoint} is a backbone without a head and cannot score; train a head first")
     if model.config.reasons:
         choose_thresholds(model.params["reasons.thresholds"], false_alarms)  # a wrong rate is told before Ray starts
     elif reasons:
-        raise UserError(f"--reasons: {checkpoint} names none; `vtiqa info` tells what a model says")
+        raise UserError(f"--reasons: {checkpoint} cannot name faults; leave out --reasons or choose another model")
     system, folder = sources.open_filesystem(name)
     job = pipeline.Job(
         files, key, model, identify(model, compute_dtype), compute_dtype, batch_size, rows_per_file, false_alarms,
@@ -126,7 +129,7 @@ def bulk(
     for path, error in outcome.list_failed(job, MAX_NAMED):
         print(f"{path}: {error}", file=sys.stderr)
     if failed > MAX_NAMED:
-        print(f"and {failed - MAX_NAMED:,} more; the column `error` has all", file=sys.stderr)
+        print(f"and {failed - MAX_NAMED:,} more; the column `error` lists all", file=sys.stderr)
     print(f"{out}: {rows:,} photos, {failed:,} of them could not be read")
     return 1 if failed else 0
 
@@ -168,7 +171,7 @@ def only_run(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _ray(address: str | None) -> Iterator[None]:
-    """A connection to the cluster, or Ray started on this machine and ended again."""
+    """Connects to the cluster, or starts Ray on this machine and ends it again."""
     import ray
 
     ours = not ray.is_initialized()
@@ -185,7 +188,9 @@ def _ray(address: str | None) -> Iterator[None]:
     except (ConnectionError, ValueError, RuntimeError) as error:
         if address is None:
             raise UserError(f"Ray cannot be started on this machine: {error}") from error
-        raise UserError(f"--address {address}: no Ray cluster answers there") from error
+        raise UserError(
+            f"--address {address}: no Ray cluster answers there; start one, or correct the address"
+        ) from error
     try:
         yield
     finally:
@@ -194,7 +199,7 @@ def _ray(address: str | None) -> Iterator[None]:
 
 
 def _note(job: "pipeline.Job") -> tuple[str, dict[str, Any]]:
-    """The file that says what a result was begun with, and what this run would say there."""
+    """Returns the file that says what a result was begun with, and what this run would say there."""
     return f"{job.out}{PROGRESS}/{BEGUN}", {
         **job.identity,
         "decoders": formats.decoder_versions(),
@@ -223,7 +228,7 @@ def _check_same(job: "pipeline.Job", name: str) -> None:
         return
     kind = system.get_file_info(job.out).type
     if kind == fs.FileType.File or (kind == fs.FileType.Directory and system.get_file_info(fs.FileSelector(job.out))):
-        raise UserError(f"{name} exists already and is not of vtiqa bulk; choose another name")
+        raise UserError(f"{name} exists already and was not written by vtiqa bulk; choose another name")
 
 
 def _begin(job: "pipeline.Job") -> None:

@@ -38,20 +38,22 @@ def compare(
     seed: int = 0,
     compute_dtype: ComputeDtype = "float32",
 ) -> None:
-    """Says which of two photos is better, how probable it is that people's mean opinion says so, too, which one shows
-    more at 100 %, and what is worse in each. A model that does not know how far people are from its scores says how
-    sure it is itself.
+    """Says which of two photos is better, and how probable it is that people's mean opinion agrees.
 
     Example: vtiqa compare a.jpg b.jpg
 
+    It also says which photo shows more at 100 %, and what is wrong with each. A model that cannot tell how far people
+    are from its scores says how sure it is itself. What a score means: docs/meaning.md
+
     Args:
-        a: a photo.
-        b: another one.
-        checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
-        mosaic_samples: mosaics that both photos are scored by, the same ones, to say how often the model itself would
-            put the same photo ahead by others. When not given 16, by a model that does not know how far people are.
-        seed: of the sampled mosaics.
-        compute_dtype: bfloat16 is faster where the hardware multiplies it, and less exact.
+        a: First photo.
+        b: Second photo.
+        checkpoint: Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model.
+        mosaic_samples: Number of sampled mosaics, the same ones for both photos, that show how often the model itself
+            keeps their order. When not given, 16 for a model that cannot tell how far people are from its scores, and
+            none for others.
+        seed: Seed of the sampled mosaics.
+        compute_dtype: Type of the model's products. bfloat16 is faster on hardware that multiplies it, and less exact.
     """
     model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype)
     if mosaic_samples is None and not model.config.intervals:

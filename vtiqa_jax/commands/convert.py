@@ -21,9 +21,10 @@ Labels = Literal["koniq10k", "spaq", "livew", "rbid", "cid2013"]
 PUBLISHED_LABELS = {"koniq": "koniq10k", "spaq": "spaq", "livew": "livew", "rbid": "rbid", "cid2013": "cid2013"}
 """The data set by the ending of a published file's name, VTIQA_<ending>.pt."""
 
-Force = Annotated[bool, Parameter(help="replace OUT if it exists")]
+Force = Annotated[bool, Parameter(help="Replace OUT if it exists.")]
 Expect = Annotated[
-    Path | None, Parameter(help="an .npz of views and what the source model returned for them; differences are refused")
+    Path | None,
+    Parameter(help="File, .npz, of views and of what the source model returned for them. Differences are refused."),
 ]
 
 
@@ -49,9 +50,7 @@ def _convert(
         print(markdown_table(differences))
         wrong = ", ".join(difference.quantity for difference in differences if not difference.within)
         if wrong:
-            raise UserError(
-                f"{next(iter(sources))} computes something else than {expect}: {wrong}; nothing was written"
-            )
+            raise UserError(f"{next(iter(sources))} does not reproduce {expect}: {wrong} differ; nothing was written")
         provenance["checked"] = {"file": expect.name, "sha256": checkpoint.sha256(expect)}
     for key, lines in (("read", told), ("adapted", adaptations)):
         if lines:
@@ -81,14 +80,14 @@ def vtiqa(
     expect: Expect = None,
     force: Force = False,
 ) -> None:
-    """The released model, VTIQA_<data set>.pt, to a checkpoint.
+    """Converts the released model, VTIQA_<data set>.pt, to a checkpoint.
 
     Example: vtiqa convert vtiqa VTIQA_koniq.pt koniq
 
     Args:
-        source: the published file.
-        out: the checkpoint's folder, made by this command.
-        labels: the data set it was trained on; taken from a published file's name when not given.
+        source: Published file.
+        out: Folder of the new checkpoint.
+        labels: Data set that trained the model. Taken from the name of a published file when not given.
     """
     checkpoint.check_overwrite(out, force=force)
     _convert(deit_small(), _read(source), out, _scale(labels, source), expect, force)
@@ -105,16 +104,16 @@ def original(
     expect: Expect = None,
     force: Force = False,
 ) -> None:
-    """The paper's model, three files, to a checkpoint.
+    """Converts the paper's model, three files, to a checkpoint.
 
     Example: vtiqa convert original VTIQA_org_backbone.pt VTIQA_org_safusion.pt VTIQA_org_slection.pt original
 
     Args:
-        backbone: VTIQA_org_backbone.pt
-        fusion: VTIQA_org_safusion.pt
-        selector: VTIQA_org_slection.pt (the release's spelling)
-        out: the checkpoint's folder, made by this command.
-        labels: the data set it was trained on.
+        backbone: VTIQA_org_backbone.pt.
+        fusion: VTIQA_org_safusion.pt.
+        selector: VTIQA_org_slection.pt (the release's spelling).
+        out: Folder of the new checkpoint.
+        labels: Data set that trained the model.
     """
     checkpoint.check_overwrite(out, force=force)
     sources = _read(backbone, fusion, selector)
@@ -130,25 +129,26 @@ def backbone(
     prefix: str | None = None,
     force: Force = False,
 ) -> None:
-    """A DeiT, DINO or other ViT to a starting point for training; heads and what else stands beside it are left out.
+    """Converts a DeiT, DINO or other ViT to a checkpoint to train from, without its heads and other parts.
 
     Example: vtiqa convert backbone deit_small.pth deit
 
-    LayerScale is folded in, patches of 14 px and positions of other sizes are resampled; the error of each is printed.
+    LayerScale is folded in. Patches of 14 px and positions of other sizes are resampled. The error of each is printed.
 
     Args:
-        source: .pth, .pt, .bin, .safetensors or .npz, with the names of timm or of Hugging Face's transformers.
-        out: the checkpoint's folder, made by this command.
-        heads: its attention heads, which no weights file tells; when not given, read from a config.json beside it, else
-            taken from published ViTs of the same width, which is said.
-        prefix: of a file that holds several ViTs, what the names of this one's arrays begin with: teacher.backbone.
+        source: File of weights: .pth, .pt, .bin, .safetensors or .npz, with the names of timm or of Hugging Face's
+            transformers.
+        out: Folder of the new checkpoint.
+        heads: Number of attention heads, which no weights file holds. When not given, it is read from a config.json
+            beside the file, or else taken from published ViTs of the same width; the output says which.
+        prefix: Prefix of the names of this ViT's arrays, in a file that holds several ViTs: teacher.backbone.
     """
     checkpoint.check_overwrite(out, force=force)
-    found = vit_file.find_vit(str(source), files.read(source), prefix)
-    sizes = timm_vit.read_sizes(str(source), found.arrays)
-    config, described = architecture.describe(source, sizes, heads, found.prefix)
-    arrays, adaptations = timm_vit.to_deit(str(source), found.arrays)
-    _convert(config, {source: arrays}, out, None, None, force, [*found.notes, *described], adaptations)
+    vit = vit_file.find_vit(str(source), files.read(source), prefix)
+    sizes = timm_vit.read_sizes(str(source), vit.arrays)
+    config, described = architecture.describe(source, sizes, heads, vit.prefix)
+    arrays, adaptations = timm_vit.to_deit(str(source), vit.arrays)
+    _convert(config, {source: arrays}, out, None, None, force, [*vit.notes, *described], adaptations)
 
 
 def _check_published(source: str, config: ModelConfig) -> None:
@@ -165,7 +165,7 @@ def _check_published(source: str, config: ModelConfig) -> None:
     ]
     if differing:
         raise UserError(
-            f"{source} has no published counterpart; the published format cannot hold {', '.join(differing)};"
+            f"{source} cannot be written in the published format, which has no place for {', '.join(differing)};"
             " `vtiqa export` writes any model"
         )
 
@@ -178,14 +178,14 @@ def export(
     format: Literal["pt", "safetensors"] | None = None,
     force: Force = False,
 ) -> None:
-    """A model back to the published names.
+    """Converts a model back to the published PyTorch names.
 
     Example: vtiqa convert export default vtiqa.pt
 
     Args:
-        source: a checkpoint's folder, a quantized file, or "default" for the model that comes with the package.
-        out: a .pt or .safetensors file; for the paper's model a folder, which gets its three files.
-        format: of these three; without it .pt. Writing .safetensors needs no torch.
+        source: Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model.
+        out: File to write, .pt or .safetensors. For the paper's model, a folder for its three files.
+        format: Format of the paper's three files, pt when not given. Writing safetensors needs no torch.
     """
     loaded = catalog.load(source)
     config = loaded.config
@@ -193,13 +193,13 @@ def export(
         _check_published(source, config)
     by_name = tables(config)
     if "" in by_name and format and out.suffix != f".{format}":
-        raise UserError(f"{out}: a file of --format {format} ends in .{format}")
+        raise UserError(f"{out}: with --format {format} the name must end in .{format}")
     targets = {name: out / f"{name}.{format or 'pt'}" if name else out for name in by_name}
-    taken = [path for path in targets.values() if path.exists()]
-    if taken and not force:
-        raise UserError(f"{taken[0]} exists already; choose another name, or overwrite it with --force")
+    existing = [path for path in targets.values() if path.exists()]
+    if existing and not force:
+        raise UserError(f"{existing[0]} exists already; choose another name, or overwrite it with --force")
     if out.is_dir() and "" in by_name:
-        raise UserError(f"{out} is a folder; this model is exported to one file")
+        raise UserError(f"{out} is a folder; name a file, as this model is exported to one")
     for name, table in by_name.items():
         atomic.make_folder(targets[name].parent)
         files.write(targets[name], translate.to_torch(loaded.params, table))
@@ -210,16 +210,16 @@ def export(
 
 
 def quantize(source: str, out: Path, /, *, force: Force = False) -> None:
-    """A model to one small file, with the backbone's matrices in 8 bits; every --checkpoint takes it too.
+    """Converts a model to one small .npz file, with the backbone's matrices in 8 bits. Every --checkpoint takes it.
 
     Example: vtiqa convert quantize runs/train/checkpoint model.npz
 
     Args:
-        source: a checkpoint's folder, or a quantized file.
-        out: the .npz file.
+        source: Model: the folder of a checkpoint, or an .npz file.
+        out: File to write, .npz.
     """
     if out.suffix != ".npz":
-        raise UserError(f"{out}: a quantized model's name ends in .npz")
+        raise UserError(f"{out}: the name of a quantized model must end in .npz")
     if out.exists() and not force:
         raise UserError(f"{out} exists already; choose another name, or overwrite it with --force")
     quantized.save(out, catalog.load(source))

@@ -33,8 +33,10 @@ def demo(*, out: Path = Path("vtiqa-demo")) -> int:
 
     Example: vtiqa demo
 
+    What a score means: docs/meaning.md
+
     Args:
-        out: the folder of the photographs, the scores, the page and the maps; an earlier demonstration is replaced.
+        out: Folder for the photographs, the scores, the page and the maps. An earlier demonstration there is replaced.
     """
     own.mark_folder(out)
     photos = out / "photos"

@@ -19,7 +19,7 @@ from vtiqa_jax.scoring.scorer import Scorer
 def _score_rows(
     model: Scorer, photos: Manifest, rows: np.ndarray, batch_size: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The rows that can be read and their scores; the others are named on standard error."""
+    """Scores rows. Returns those that can be read and their scores; the others are named on standard error."""
     assert isinstance(photos.images, ImageFolder)
     paths = [photos.images.path(photos.names[row]) for row in rows]
     stream = model.stream(paths, batch_size=batch_size)
@@ -46,16 +46,19 @@ def _evaluate(
     print(f"{checkpoint}: {model.scale}")
     opposite = lower_is_better and model.scale.higher_is_better
     if opposite:
-        print("of the MOS lower ones are better: the model's scores are negated for the correlations", file=sys.stderr)
+        print("of these MOS lower is better, so the model's scores are negated for the correlations", file=sys.stderr)
     low, high = photos.mos[rows].min(), photos.mos[rows].max()
     if low < model.scale.low or high > model.scale.high:
-        print(f"the MOS, {low:g} to {high:g}, are on another scale: RMSE means nothing", file=sys.stderr)
+        print(f"the MOS, {low:g} to {high:g}, are not on the model's scale, so RMSE means nothing", file=sys.stderr)
     results = report.write_report(out, photos, kept, scores, model.scale, opposite=opposite)
     failed = len(rows) - len(kept)
     if failed:
         broken = "".join(f"{photos.names[row]}\n" for row in np.setdiff1d(rows, kept))
         atomic.write_text(out / image_cache.BROKEN_LIST, broken)
-        print(f"{failed} of {len(rows)} photos cannot be read: all in {out / image_cache.BROKEN_LIST}", file=sys.stderr)
+        print(
+            f"{failed} of {len(rows)} photos cannot be read; {out / image_cache.BROKEN_LIST} lists them",
+            file=sys.stderr,
+        )
     content = results | {"failed": failed, "model": model.fingerprint}
     atomic.write_text(out / "result.json", json.dumps(content, indent=2) + "\n")
     print(f"{out}/: result.json, predictions.csv, scatter.png")
@@ -73,22 +76,22 @@ def eval_manifest(
     partial: bool = False,
     batch_size: int | None = None,
 ) -> int:
-    """All photos of a CSV with the header `image,mos`; the predictions.csv of a training run is one.
+    """Evaluates a model on all photos of a CSV with the header `image,mos`, such as predictions.csv of a training.
 
     Example: vtiqa eval manifest --scores scores.csv --images photos
 
     Args:
-        scores: the CSV file; photos are named relative to --images.
-        images: the folder of the photos.
-        checkpoint: a checkpoint's folder, or "default" for the model that comes with the package.
-        out: where the results go.
-        group_column: a column of the CSV; the results within each of its groups are reported too.
-        lower_is_better: in the CSV lower scores are better, DMOS say; not needed for a model that was trained so.
-        partial: leave out photos that are not there.
-        batch_size: photos computed together; 4 at most on a CPU, and 64 on a GPU when not given.
+        scores: CSV file; its photos are named relative to --images.
+        images: Folder of the photos.
+        checkpoint: Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model.
+        out: Folder for the results.
+        group_column: Column of the CSV; the results within each of its groups are reported too.
+        lower_is_better: Treat lower scores in the CSV as better, as for DMOS. Models that were trained so need no word.
+        partial: Leave out photos that do not exist.
+        batch_size: Photos computed together: at most 4 on a CPU; 64 on a GPU when not given.
     """
     if (out / "predictions.csv").exists() and scores.exists() and scores.samefile(out / "predictions.csv"):
-        raise UserError(f"{scores} would be replaced by the results; name another folder with --out")
+        raise UserError(f"the results would replace {scores}; name another folder with --out")
     photos = manifest.read_csv(scores, images, group_column, partial=partial, out=out)
     rows = np.arange(len(photos.names))
     return _evaluate(photos, rows, checkpoint, out, batch_size, lower_is_better=lower_is_better)
@@ -101,15 +104,15 @@ def eval_demo(
     out: Path = Path("runs/demo/eval"),
     batch_size: int | None = None,
 ) -> int:
-    """The held-out photographs of the demonstration.
+    """Evaluates a model on the held-out photographs of the demonstration.
 
     Example: vtiqa eval demo
 
     Args:
-        checkpoint: a checkpoint's folder, by default the one that `python train.py` makes.
-        photos: the demonstration's photos, made there when they are not.
-        out: where the results go.
-        batch_size: photos computed together; 4 at most on a CPU, and 64 on a GPU when not given.
+        checkpoint: Folder of a checkpoint. When not given, the one that `vtiqa train` makes.
+        photos: Folder of the demonstration's photos, which are made there when they are missing.
+        out: Folder for the results.
+        batch_size: Photos computed together: at most 4 on a CPU; 64 on a GPU when not given.
     """
     made, split = demo.make(photos)
     return _evaluate(made, split.test, checkpoint, out, batch_size)

@@ -38,41 +38,43 @@ def explain(
     checkpoint: Annotated[str, Parameter(metavar="DIR")] = "default",
     compute_dtype: ComputeDtype = "float32",
 ) -> int:
-    """Maps of quality: for each photo a PNG to look at, and the maps as arrays. Exit status: 0, or 1 if some of the
-    photos have none.
+    """Draws maps of quality: for each photo a PNG to look at, and the maps as arrays.
 
     Example: vtiqa explain holiday/beach.jpg --out maps
 
-    By a model with detail the PNG has a second map, of the photo at 1:4: how many octaves of its resolution are lost.
+    A model with detail adds a map of the photo at 1:4: how many octaves of its resolution are lost. Exit status: 0 all
+    done, 1 some photos have no map, 2 bad arguments. What a score means: docs/meaning.md
 
     Args:
-        paths: photos, and folders that are searched for photos at any depth.
-        out: the folder of the maps; of holiday.jpg come holiday.jpg.png and holiday.jpg.npy, 48 x 48 scores, and of its
-            detail holiday.jpg.detail.npy, octaves by place of 32 px, NaN where nothing has structure.
-        at: a point, row and column as shares of height and width, such as 0.4 0.55: the map of detail around it at 1:1,
-            too.
-        reason: a fault, such as noise, "motion blur" or clipped-highlights: the map of it, too, and as an array in
+        paths: Photos, and folders that are searched for photos at any depth.
+        out: Folder for the maps. For holiday.jpg they are holiday.jpg.png, holiday.jpg.npy with 48 x 48 scores, and for
+            its detail holiday.jpg.detail.npy with octaves for places of 32 px, NaN where nothing has structure.
+        at: Point of the photo, row and column as shares of height and width, such as 0.4 0.55. Adds the map of detail
+            around it at 1:1.
+        reason: Fault, such as noise, "motion blur" or clipped-highlights. Adds its map, and the array
             holiday.jpg.FAULT.npy.
-        checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
-        compute_dtype: bfloat16 is faster where the hardware multiplies it, and less exact.
+        checkpoint: Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model.
+        compute_dtype: Type of the model's products. bfloat16 is faster on hardware that multiplies it, and less exact.
     """
     fault = None if reason is None else find_fault(reason)
     photos = find_photos(paths)
     folded = str.casefold if sys.platform in ("win32", "darwin") else str  # a.jpg and A.jpg are one file there
     name, count = collections.Counter(folded(photo.name) for photo in photos).most_common(1)[0]
     if count > 1:
-        raise UserError(f"{count} photos are named {name}; their maps would overwrite each other, so give them singly")
+        raise UserError(
+            f"{count} photos are named {name}; their maps would overwrite each other, so explain one at a time"
+        )
     for drawing in (out / f"{photo.name}.png" for photo in photos):
         arrays = [
             drawing.with_suffix(ending) for ending in (".npy", ".detail.npy", *([f".{fault}.npy"] if fault else []))
         ]
         if any(map(os.path.exists, (drawing, *arrays))) and not own.is_drawn(str(drawing)):
-            raise UserError(f"{drawing}, or its .npy, is there already and no map; name another folder with --out")
+            raise UserError(f"{drawing} or its .npy exists and is not a map; name another folder with --out")
     if at is not None:
         check_point(at)
     model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype)
     if at is not None and model.config.native is None:
-        raise UserError("--at is a point of the map of detail, which this model does not make")
+        raise UserError("--at needs a model with detail, which this one is not; leave it out")
     if fault is not None:
         check_fault(model.config, fault)
     atomic.make_folder(out)

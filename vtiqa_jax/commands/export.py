@@ -30,20 +30,20 @@ def export(
     web: Annotated[Path | None, Parameter(metavar="ONNXRUNTIME_WEB")] = None,
     force: Force = False,
 ) -> None:
-    """A model for other programs: OUT.onnx scores photos of any size, OUT.stablehlo runs in JAX alone.
+    """Exports a model for other programs: OUT.onnx scores photos of any size, OUT.stablehlo runs in JAX alone.
 
     Example: vtiqa export default vtiqa.onnx
 
-    What the model says of a photo at 100 %, `detail` and `holds`, and of its faults is in all of them.
+    All of them also give `detail` and `holds`, what the photo shows at 100 %, and its faults, if the model does.
 
     Args:
-        source: a checkpoint's folder, a quantized file, or "default" for the model that comes with the package.
-        out: the file; its ending says which. A .stablehlo has its metadata beside it, in OUT.stablehlo.json.
-        storage: what the parameters are stored as in an .onnx file (float32 when not given) or a page (int8);
-            everything is computed in float32.
-        inputs: what an .onnx file takes: whole photos, or what vtiqa-onnx prepares of them.
-        web: make OUT the folder of a page that scores photos in a browser; the folder of the npm package
-            onnxruntime-web, whose files are copied into it.
+        source: Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model.
+        out: File to write; its ending selects the format. A .stablehlo has its metadata in OUT.stablehlo.json.
+        storage: Type in which the parameters are stored: float32 in an .onnx file and int8 in a page when not given.
+            Everything is computed in float32.
+        inputs: Inputs of an .onnx file: whole photos, or what vtiqa-onnx prepares of them.
+        web: Folder of the npm package onnxruntime-web. OUT becomes the folder of a page that scores photos in a
+            browser, with these files in it.
     """
     if inputs != "photos" and (web or out.suffix != ".onnx"):
         raise UserError(f"--inputs {inputs} is for .onnx files")
@@ -55,7 +55,7 @@ def export(
     loaded = catalog.load(source)
     config, scale = loaded.config, loaded.scale
     if scale is None:
-        raise UserError(f"{source} is a backbone without a head; it has no score to export")
+        raise UserError(f"{source} is a backbone without a head and has no score to export; train a head first")
     if web:
         card = make_card(source, loaded, scale, f"{ONE_PHOTO}; corners: int32 [regions, 2], in pixels of `side`")
         card["regions"] = json.dumps(web_page.describe_regions(config))
@@ -99,11 +99,11 @@ def _card_file(out: Path) -> Path:
 
 def _check_file(out: Path, storage: Storage | None, *, force: bool) -> None:
     if out.suffix not in (".onnx", ".stablehlo"):
-        raise UserError(f"{out}: an exported model's name ends in .onnx or .stablehlo")
+        raise UserError(f"{out}: the name of an exported model must end in .onnx or .stablehlo")
     if out.suffix == ".stablehlo" and storage not in (None, "float32"):
         raise UserError(f"--storage {storage} is for .onnx files; a .stablehlo file holds float32")
     for path in (out, _card_file(out)) if out.suffix == ".stablehlo" else (out,):
         if path.is_dir():
-            raise UserError(f"{path} is a folder")
+            raise UserError(f"{path} is a folder; name a file")
         if path.exists() and not force:
             raise UserError(f"{path} exists already; choose another name, or overwrite it with --force")

@@ -23,12 +23,12 @@ from vtiqa_jax.photos import files, stderr
 def _read_scored(scored: Path, dataset: str | None) -> Manifest:
     if dataset is None:
         return read_csv(scored, scored.parent)
-    found = datasets.read(dataset, scored).without_practice()
-    photos = found.on_common_scale()
-    if not found.official:
+    release = datasets.read(dataset, scored).without_practice()
+    photos = release.on_common_scale()
+    if not release.official:
         return photos
     # What is tested on shall not have made the model.
-    return photos.select(np.flatnonzero(np.array(found.official) == "train"))
+    return photos.select(np.flatnonzero(np.array(release.official) == "train"))
 
 
 def read_held_out(held_out: Path) -> Manifest:
@@ -55,42 +55,45 @@ def heads(
     seed: int = 0,
     force: bool = False,
 ) -> None:
-    """Makes all that stands on the backbone of a model: what photos show at 100 %, which faults they have, how sure
-    scores are, what is no photograph, and scores that end with their scale. On two cores it takes some minutes for ten
-    photos; stopped, the same command goes on.
+    """Makes all heads of a model: detail at 100 %, faults, intervals, what is no photograph, and the ends of the scale.
 
     Example: vtiqa heads model.npz --photos holiday --scored scores.csv --cache cache
 
+    On two cores it takes some minutes for ten photos. After an interruption the same command goes on.
+
     Args:
-        out: the model with its head: a folder, or a file that ends in .npz, quantized like the packaged one.
-        photos: photos as cameras made them, and folders of them; clean and sharp ones teach best.
-        scored: a CSV with the columns image and mos, on the model's scale; with --dataset a release's folder.
-        cache: a folder for what takes long to compute.
-        checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
-        dataset: koniq10k, spaq, livew, rbid, cid2013 or biq2021, whose training photos are the scored ones.
-        not_photographs: pictures that get a warning, and folders of them: screenshots, plots, pages and drawings.
-            Without them the model knows what it knew.
-        judged: CSVs with the column image and, for each fault, a strength from 0 to 3 that people saw; of --photos,
-            too. Without them the model names faults as they were planted, and takes --photos for faultless.
-        judged_images: the folder of each one's photos; the CSVs' own when not given.
-        held_out: a CSV with the columns image and mos, of photos that trained neither this model nor its start: how far
-            people are from its scores there tells how sure scores are. A column std, of the standard deviation of
-            single opinions, tells how far those are apart. When not given, what the model says of that is kept.
-        most_scored: how many of the scored photos to look at; they are drawn at random.
-        seed: of all draws: of scored photos, the head's first parameters and the order it learns in.
-        force: replace OUT if it exists.
+        out: New model: a folder, or a file that ends in .npz, quantized like the packaged model.
+        photos: Photos as cameras made them, and folders of such photos. Clean and sharp ones teach best.
+        scored: CSV with the columns image and mos, on the model's scale. With --dataset, the folder of a release.
+        cache: Folder for what takes long to compute.
+        checkpoint: Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model.
+        dataset: Data set whose training photos are the scored ones: koniq10k, spaq, livew, rbid, cid2013 or biq2021.
+        not_photographs: Pictures that get a warning, and folders of them: screenshots, plots, pages and drawings. The
+            model keeps its own warning when not given.
+        judged: CSVs with the column image and, for each fault, a strength from 0 to 3 that people saw; they may name
+            --photos too. When not given, the model learns faults only from those it plants, and takes --photos for
+            faultless.
+        judged_images: Folder of the photos of each CSV of --judged. The CSV's own folder when not given.
+        held_out: CSV with the columns image and mos, of photos that trained neither this model nor its start. The
+            intervals are fitted to them. A column std, the standard deviation of single opinions, adds how far these
+            are apart. The model keeps its intervals when not given.
+        most_scored: Number of scored photos to look at, drawn at random.
+        seed: Seed of all draws: of the scored photos, the head's first parameters and the order of learning.
+        force: Replace OUT if it exists.
     """
     if out.suffix == ".npz":
         if out.exists() and not force:
-            raise UserError(f"{out} exists; replace it with --force")
+            raise UserError(f"{out} exists already; choose another name, or overwrite it with --force")
     else:
         checkpoints.check_overwrite(out, force=force)
     options = FitOptions(seed=seed)
     model = catalog.load(checkpoint)
     if out.suffix == ".npz" and model.config.embed_dim % quantized.GROUP_SIZE:
-        raise UserError(f"a model of width {model.config.embed_dim} cannot be quantized; let OUT be a folder")
+        raise UserError(f"a model of width {model.config.embed_dim} cannot be quantized; name a folder as OUT")
     if judged_images and len(judged_images) != len(judged):
-        raise UserError(f"--judged-images: {len(judged_images)} folders for {len(judged)} tables; name one for each")
+        raise UserError(
+            f"--judged-images names {len(judged_images)} folders for {len(judged)} tables; name one for each table"
+        )
     tables = [read_judged(table, images) for table, images in zip_longest(judged, judged_images)]
     listed = _read_scored(scored, dataset)
     unseen = read_held_out(held_out) if held_out else None

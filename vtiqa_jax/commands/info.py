@@ -30,7 +30,7 @@ def info(model: str = "default", /) -> None:
     Example: vtiqa info default
 
     Args:
-        model: a checkpoint's folder, a quantized file, or "default" for the model that comes with the package.
+        model: Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model.
     """
     loaded = catalog.load(model)
     count = sum(int(np.prod(array.shape)) for array in loaded.params.values())

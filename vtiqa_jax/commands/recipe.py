@@ -64,7 +64,7 @@ def choose_recipe(command: Callable[..., Any], words: list[str]) -> tuple[Callab
     """
     hints = typing.get_type_hints(command)
     if not issubclass(hints.get("options", object), TrainOptions):
-        raise UserError("--recipe is for vtiqa train manifest, dataset and datasets")
+        raise UserError("--recipe goes only with vtiqa train manifest, dataset and datasets")
 
     def pick(*, recipe: str) -> None:
         """Takes the one word."""

@@ -61,37 +61,46 @@ def score(
     compute_dtype: ComputeDtype = "float32",
     max_pixels: int = decode.MAX_PIXELS,
 ) -> int:
-    """Scores photos. Exit status: 0 all done, 1 some could not be read, copied or given stars, 2 bad arguments.
+    """Scores photos; chooses, copies, rates or shows them by their scores.
 
     Example: vtiqa score holiday --report holiday-report
 
+    What a score means: docs/meaning.md
+
+    Exit status: 0 all done, 1 some could not be read, copied or given stars, 2 bad arguments.
+
     Args:
-        paths: photos, and folders that are searched for photos at any depth.
-        checkpoint: the model: a checkpoint's folder, or "default" for the one that comes with the package.
-        out: write the scores to a file that ends in .csv, .jsonl, .json or .parquet; interrupted, the same command goes
-            on. To a pipe, a device or "-", which is standard output, they are written as CSV.
-        report: make a page of the photos in this folder, `index.html`, to look at, to filter and to mark.
-        maps: show on the page where each photo is bad, too, and parts of it at 1:1; takes as long as two dozen scores.
-        mosaic_samples: score each photo by so many sampled mosaics too; print their mean and standard deviation.
-        seed: of the sampled mosaics, the same ones for all photos.
-        reasons: write how probable each fault is, too, as columns of --out.
-        false_alarms: share of good photos of which any reason is named, 0.005 to 0.1.
+        paths: Photos, and folders that are searched for photos at any depth.
+        checkpoint: Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model.
+        out: File for the scores: .csv, .jsonl, .json or .parquet; after an interruption the same command goes on. A
+            pipe, a device or "-" (standard output) gets CSV.
+        report: Folder for a page of the photos, `index.html`, to look at, to filter and to mark.
+        maps: Show on the page where each photo is bad, and parts of it at 1:1. Takes as long as two dozen scores.
+        mosaic_samples: Number of sampled mosaics that also score each photo; their mean and standard deviation are
+            printed.
+        seed: Seed of the sampled mosaics, which are the same for all photos.
+        reasons: Add the probability of each fault, as columns of --out.
+        false_alarms: Rate of false alarms: the share of good photos that get any reason, 0.005 to 0.1.
         selection: choose photos by their score.
         stars: ratings for other programs.
-        sort: the best or the worst photos first, by rank, or by name; also in --out and --list. When not given, the
-            best come first on a terminal, and elsewhere photos are in the order in which they are found.
-        cache: keep scores in this file, or folder: only new and changed photos are read the next time.
-        quiet: print nothing but mistakes, and what --list asks for.
-        batch_size: photos computed together; 4 at most on a CPU, and 64 on a GPU when not given.
-        compute_dtype: bfloat16 is faster where the hardware multiplies it, and less exact.
-        max_pixels: a photo with more of them, as its header says, is not decoded and counts as one that failed.
+        sort: Order of the photos: the best or the worst first, by rank, or by name; also in --out and --list. When not
+            given, best on a terminal, and elsewhere the order in which they are found.
+        cache: File or folder that keeps scores: the next time only new and changed photos are read.
+        quiet: Print nothing but mistakes, and what --list asks for.
+        batch_size: Photos computed together: at most 4 on a CPU; 64 on a GPU when not given.
+        compute_dtype: Type of the model's products. bfloat16 is faster on hardware that multiplies it, and less exact.
+        max_pixels: Most pixels of a photo, by its header. A larger one is not decoded and counts as failed.
     """
     if maps and report is None:
-        raise UserError("--maps are shown on a page: add --report DIR; `vtiqa explain` makes them without one")
+        raise UserError(
+            "--maps needs --report DIR, the page that shows them; `vtiqa explain` makes maps without a page"
+        )
     if report is not None:
         check_folder(atomic.resolve(report))
     if stars.undo and (selection.prints_paths or selection.folder or out or report):
-        raise UserError("--undo takes back stars and does nothing else; give the rest as a command of its own")
+        raise UserError(
+            "--undo takes back stars and does nothing else; give the other options in a command of their own"
+        )
     photos = find_photos(paths, [selection.folder] if selection.folder else [])
     if stars.undo:
         return 0 if take_all_back(photos) else 1
@@ -108,12 +117,12 @@ def score(
     resumable = out is not None and not atomic.is_stream(out) and atomic.takes_files(out.parent)
     sampling = MosaicSampling(mosaic_samples, seed) if mosaic_samples else None
     if reasons and out is None:
-        raise UserError("--reasons are columns of a file: add --out FILE")
+        raise UserError("--reasons adds columns to a file; name the file with --out FILE")
     model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype, false_alarms=false_alarms)
     if reasons and not model.config.reasons:
-        raise UserError(f"--reasons: {checkpoint} names none; `vtiqa info` tells what a model says")
+        raise UserError(f"--reasons: {checkpoint} cannot name faults; leave out --reasons or choose another model")
     if stars.xmp_reasons and not model.config.reasons:
-        raise UserError(f"--xmp-reasons: {checkpoint} names none; `vtiqa info` tells what a model says")
+        raise UserError(f"--xmp-reasons: {checkpoint} cannot name faults; leave it out or choose another model")
     if note := slow_dtype_note(compute_dtype, model.mesh.devices.flat[0].platform):
         print(note, file=sys.stderr)
     size = pass_size(model.mesh, len(photos), batch_size)
@@ -159,7 +168,10 @@ def score(
         except (KeyboardInterrupt, Terminated):
             if memory is not None:
                 memory.commit()
-                print(f"{memory.path} has the first {len(results)} photos; the same command goes on", file=sys.stderr)
+                print(
+                    f"{len(results)} scores are kept in {memory.path}; give the same command again to go on",
+                    file=sys.stderr,
+                )
             raise
         is_scored = any(result.score is not None for result in results)
         stacks = find_stacks(results, higher_is_better=model.scale.higher_is_better)
@@ -184,7 +196,7 @@ def score(
     display.finish(results, stacks)
     if not is_scored and (unwritten := [str(path) for path in (out, report) if path is not None]):
         print(
-            f"nothing was scored: {' and '.join(unwritten)} {'are' if len(unwritten) > 1 else 'is'} not written",
+            f"no photo was scored, so {' and '.join(unwritten)} {'are' if len(unwritten) > 1 else 'is'} not written",
             file=sys.stderr,
         )
     if report is not None and is_scored and not silent:
@@ -214,4 +226,6 @@ def _refuse_collisions(out: Path | None, cache: Path | None, report: Path | None
         raise UserError(f"--out and --cache both write {cache}; name two files")
     for name, file in files.items():
         if report is not None and file.is_relative_to(report.resolve()):
-            raise UserError(f"{name} {file} lies in the report's folder, which is the page's alone; name another")
+            raise UserError(
+                f"{name} {file} lies in the report's folder, which holds nothing but the page; name another"
+            )

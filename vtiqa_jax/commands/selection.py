@@ -24,54 +24,52 @@ class Selection:
     """Photos by their score, and what to do with them. Those that could not be scored are never among them."""
 
     min_score: float | None = None
-    """Choose photos with this score or a higher one."""
+    """Lowest score of the chosen photos."""
     max_score: float | None = None
-    """Choose photos with this score or a lower one."""
+    """Highest score of the chosen photos."""
     top: int | None = None
-    """Choose so many of these, the best by rank; with --best-of-stacks a stack that is kept whole counts as one."""
+    """Number of photos to choose, the best by rank. With --best-of-stacks a stack that is kept whole counts as one."""
     best_of_stacks: bool = False
-    """Choose the best of each stack, all of brackets, focus stacks and panoramas, and photos that are in no stack."""
+    """Choose the best photo of each stack, all of brackets, focus stacks and panoramas, and photos in no stack."""
     list_rejects: bool = False
-    """Print the paths that --best-of-stacks leaves out, one a line, and nothing else; never of stacks kept whole."""
+    """Print the paths that --best-of-stacks leaves out, one a line, and nothing else. Stacks kept whole have none."""
     paths_only: Annotated[bool, Parameter(name="--list")] = False
     """Print the paths of the chosen photos, one a line, and nothing else."""
     print0: bool = False
-    """The same with a NUL byte after each path, for xargs -0: names may hold spaces, quotes and line breaks."""
+    """Print the same paths, each with a NUL byte after it, for xargs -0. Names may hold any character."""
     copy_to: Path | None = None
-    """Copy the chosen photos to this folder. Names are kept, relative to the folder given; nothing is overwritten."""
+    """Folder to copy the chosen photos to. Names are kept, relative to the given folder, and nothing is overwritten."""
     move_to: Path | None = None
-    """Move them there. Needs --yes."""
+    """Folder to move the chosen photos to. Needs --yes."""
     yes: bool = False
-    """Do move."""
+    """Move the photos of --move-to, instead of only counting them."""
 
     def __post_init__(self) -> None:
         low, high = self.min_score, self.max_score
         chooses = low is not None or high is not None or self.best_of_stacks or self.top is not None
         if self.list_rejects and (chooses or self.paths_only or self.folder):
-            raise UserError("--list-rejects prints what --best-of-stacks leaves out: only --print0 goes with it")
+            raise UserError("--list-rejects goes only with --print0; leave out the other options that choose photos")
         if chooses and not (self.prints_paths or self.folder):
             raise UserError(
                 "--min-score, --max-score, --top and --best-of-stacks choose photos for --list, --print0, --copy-to or"
-                " --move-to: name one"
+                " --move-to: add one of them"
             )
         if (low is not None and low != low) or (high is not None and high != high):
             raise UserError("--min-score and --max-score take numbers")
         if low is not None and high is not None and low > high:
-            raise UserError(f"no score is at least {low:g} and at most {high:g}")
+            raise UserError(f"--min-score {low:g} is above --max-score {high:g}, so no photo can match")
         if self.top is not None and self.top < 1:
-            raise UserError(f"--top {self.top}: choose at least one photo")
+            raise UserError(f"--top must be at least 1, not {self.top}")
         if self.copy_to and self.move_to:
-            raise UserError("--copy-to and --move-to are two commands; give one")
+            raise UserError("--copy-to and --move-to exclude each other; give one of them")
         if self.yes and not self.move_to:
-            raise UserError("--yes is for --move-to")
+            raise UserError("--yes goes only with --move-to")
         if self.top is not None and self.move_to:
-            raise UserError(
-                "--top and --move-to: the next run would move the best of what is left; copy them by --copy-to"
-            )
+            raise UserError("--top and --move-to: the next run would move the best of the photos left; use --copy-to")
         if self.best_of_stacks and self.move_to:
             raise UserError(
-                "--best-of-stacks and --move-to: the next run would take the best of what is left; copy the best with"
-                " --copy-to, or move the others, which --list-rejects prints"
+                "--best-of-stacks and --move-to: the next run would move the best of the photos left; copy the best"
+                " with --copy-to, or move the others, which --list-rejects prints"
             )
 
     @property
@@ -81,11 +79,11 @@ class Selection:
 
     @property
     def folder(self) -> Path | None:
-        """Where the chosen photos go."""
+        """The folder that the chosen photos go to."""
         return self.copy_to or self.move_to
 
     def plan(self, paths: Sequence[Path], photos: Sequence[Path]) -> dict[Path, Path]:
-        """Where each photo would go. Errors: UserError when two would have one name, or the folder is a file; OSError
+        """Plans where each photo goes. Errors: UserError when two would have one name, or the folder is a file; OSError
         when nothing can be written there."""
         if self.folder is None:
             return {}
@@ -150,7 +148,7 @@ class Selection:
         if self.folder is None:
             return True
         if self.move_to and not self.yes:
-            print(f"{len(chosen)} photos would move to {self.folder}; --yes moves them", file=sys.stderr)
+            print(f"{len(chosen)} photos would move to {self.folder}; add --yes to move them", file=sys.stderr)
             return True
         place = atomic.resolve(self.folder)
         is_inside = any(
@@ -168,13 +166,13 @@ class Selection:
             except OSError as error:
                 reason = f"{photo} cannot be {done} to {targets[photo]}: {error.strerror or error}"
                 if error.errno in DISK_FULL:
-                    rest = "make room, and the same command does the rest"
+                    rest = "make room and give the same command again"
                     raise UserError(f"{reason}; {count} of {len(chosen)} photos are {done}; {rest}") from error
                 print(reason, file=sys.stderr)
                 continue
             count += free
             if not free:
-                print(f"{photo} stays: {targets[photo]} is another file", file=sys.stderr)
+                print(f"{photo} is not {done}: {targets[photo]} exists and is another file", file=sys.stderr)
         of_all = "" if count == len(chosen) else f" of {len(chosen)}"
         print(f"{count}{of_all} photos {done} to {self.folder}{os.sep}", file=sys.stderr)
         if left:
@@ -184,8 +182,8 @@ class Selection:
 
 def _count_sidecars(photos: Sequence[Path]) -> int:
     """Counts the sidecars that photos may have."""
-    sidecars, found = Sidecars(), set[Path]()
+    sidecars, files = Sidecars(), set[Path]()
     for photo in photos:
         with contextlib.suppress(OSError):
-            found.update(sidecars.list_candidates(photo))
-    return len(found)
+            files.update(sidecars.list_candidates(photo))
+    return len(files)

@@ -30,17 +30,17 @@ class Stars:
     """Ratings for other programs. One that a person gave is never changed."""
 
     xmp: bool = False
-    """Write each photo's stars to a sidecar, a.jpg.xmp or, of a RAW, a.xmp, in which nothing else changes."""
+    """Write each photo's stars to a sidecar, a.jpg.xmp, or a.xmp for a RAW. Nothing else in it changes."""
     stars: Literal["scale", "folder"] = "scale"
-    """Round the score on its own scale to 1 to 5, or give each fifth of these photos one star more."""
+    """Way to give stars. scale: round the score to 1 to 5; folder: give each fifth of these photos one star more."""
     reject_worse_than: float | None = None
-    """Mark photos with a worse score than this as rejected instead."""
+    """Score below which a photo is marked as rejected instead; above which, where lower scores are better."""
     xmp_reasons: bool = False
-    """Write what is wrong with a photo as keywords, too: "vtiqa: out of focus"."""
+    """Write what is wrong with a photo as keywords too, such as "vtiqa: out of focus"."""
     xmp_embed: bool = False
-    """Write stars of JPEGs into the JPEGs; their pictures, and the times of the files, stay as they are."""
+    """Write the stars of JPEGs into the JPEGs. Their pictures and the times of the files do not change."""
     undo: bool = False
-    """Take back what --xmp wrote for these photos; nothing is scored."""
+    """Take back what --xmp wrote for these photos. Nothing is scored."""
 
     def __post_init__(self) -> None:
         options = {
@@ -52,7 +52,7 @@ class Stars:
         }
         given = [name for name, is_given in options.items() if is_given]
         if given and not self.xmp:
-            raise UserError(f"{given[0]} is for --xmp: add it")
+            raise UserError(f"{given[0]} needs --xmp; add it")
         if self.reject_worse_than is not None and self.reject_worse_than != self.reject_worse_than:
             raise UserError("--reject-worse-than takes a number")
 
@@ -69,10 +69,12 @@ class Stars:
         if not self.xmp:
             return
         if moves:
-            raise UserError("--xmp and --move-to are two commands: sidecars would stay behind; move first")
+            raise UserError(
+                "--xmp and --move-to exclude each other, as sidecars would stay behind; move the photos first"
+            )
         folders = dict.fromkeys(photo.parent for photo in photos)
         if not any(map(atomic.takes_files, folders)):
-            raise UserError(f"{next(iter(folders))}: no sidecar can be written there, as it takes no new files")
+            raise UserError(f"{next(iter(folders))}: sidecars cannot be written there; make the folder writable")
 
     def apply(self, results: Sequence[ScoreResult], scale: LabelScale, *, quiet: bool = False) -> bool:
         """Writes the stars of all photos that were scored; False when some could not be, which stops no other.
@@ -99,8 +101,8 @@ class Stars:
             except OSError as error:
                 raise _disk_full(result.image, error, outcomes[Outcome.WRITTEN], "written") from error
         if refused or not quiet:
-            told = [f"{outcomes[each]} {each.value}" for each in Outcome if outcomes[each]]
-            _tell(told or ["0 written"], refused)
+            counts = [f"{outcomes[each]} {each.value}" for each in Outcome if outcomes[each]]
+            _tell(counts or ["0 written"], refused)
         return not refused
 
     def _rate(self, scored: Sequence[ScoreResult], scale: LabelScale) -> list[int]:
@@ -137,8 +139,8 @@ def take_all_back(photos: Sequence[Path]) -> bool:
             refused.append(str(error))
         except OSError as error:
             raise _disk_full(place.path, error, outcomes[Taken.WHOLE], "taken back") from error
-    told = [f"{outcomes[each]} {each.value}" for each in Taken if outcomes[each] and each is not Taken.NOTHING]
-    _tell(told or ["0 taken back"], refused)
+    counts = [f"{outcomes[each]} {each.value}" for each in Taken if outcomes[each] and each is not Taken.NOTHING]
+    _tell(counts or ["0 taken back"], refused)
     return not refused
 
 
@@ -152,4 +154,4 @@ def _tell(told: Sequence[str], refused: Sequence[str]) -> None:
 
 
 def _disk_full(file: Path, error: OSError, count: int, done: str) -> UserError:
-    return UserError(f"{file}: {error.strerror}; {count} {done}; make room, and the same command does the rest")
+    return UserError(f"{file}: {error.strerror}; {count} {done}; make room and give the same command again")

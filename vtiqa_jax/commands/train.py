@@ -51,12 +51,12 @@ def train_splits(
     Raises:
         UserError: a person's mistake.
     """
-    wanted, count = options.split, options.split.splits
-    if count < 1 or (count > 1 and wanted.split_file):
+    dividing, count = options.split, options.split.splits
+    if count < 1 or (count > 1 and dividing.split_file):
         raise UserError("--splits must be at least 1, and --split-file names one split")
     if min(options.machine.save_every, options.machine.log_every) < 1:
         raise UserError("--save-every and --log-every must be at least 1")
-    if min(wanted.split_seed, options.recipe.seed) < 0:
+    if min(dividing.split_seed, options.recipe.seed) < 0:
         raise UserError("--split-seed and --recipe.seed must be at least 0")
     sharding.require_devices()
     named = catalog.load(options.checkpoint)
@@ -64,10 +64,10 @@ def train_splits(
     with lock_workdir(options.workdir):
         if count == 1:
             split = make_split(0)
-            if wanted.split_file:
+            if dividing.split_file:
                 split = split_files.load(
-                    wanted.split_file, photos.names, column=wanted.split_column, meta=wanted.split_names,
-                    val_fraction=wanted.val_fraction, seed=wanted.split_seed, partial=partial, scenes=photos.scenes,
+                    dividing.split_file, photos.names, column=dividing.split_column, meta=dividing.split_names,
+                    val_fraction=dividing.val_fraction, seed=dividing.split_seed, partial=partial, scenes=photos.scenes,
                 )  # fmt: skip
             train(photos, split, scale, start, options, options.workdir, provenance, before=before, partial=partial)
             return
@@ -92,7 +92,7 @@ def _divide(
     *,
     in_order: bool = False,
 ) -> Split:
-    """The split into given parts where there are any, a random one otherwise. Raises: UserError, see `splits`."""
+    """Divides photos into given parts where there are any, at random otherwise. Raises: UserError, see `splits`."""
     if official:
         return splits.from_parts(official, val_fraction=options.val_fraction, seed=seed, note=note)
     return splits.random_split(
@@ -102,12 +102,12 @@ def _divide(
 
 
 def run_demo(*, workdir: Path = Path("runs/demo"), recipe: FinetuneRecipe = DEMO_RECIPE) -> None:
-    """Photographs distorted by rule, at known levels: a head learns to order them, in under 2 minutes on 2 CPU cores.
+    """Trains on photographs distorted by rule, at known levels: a head learns to order them. Takes under two minutes.
 
     Example: vtiqa train
 
     Args:
-        workdir: where the results go; an earlier demonstration there is replaced.
+        workdir: Folder for the results. An earlier demonstration there is replaced.
         recipe: how to train.
     """
     sharding.require_devices()
@@ -135,25 +135,25 @@ def train_manifest(
     lower_is_better: bool = False,
     partial: bool = False,
 ) -> None:
-    """Your own photos, listed with their scores in a CSV with the header `image,mos`.
+    """Trains on your own photos, listed with their scores in a CSV with the header `image,mos`.
 
     Example: vtiqa train manifest --scores scores.csv --images photos
 
-    --recipe published is the authors' way to train, --recipe FILE.py:CLASS your own.
+    --recipe published trains as the authors did, --recipe FILE.py:CLASS by a recipe of your own.
 
     Args:
-        scores: the CSV file; photos are named relative to --images.
-        images: the folder of the photos.
+        scores: CSV file; its photos are named relative to --images.
+        images: Folder of the photos.
         options: see `TrainOptions`.
-        in_order: take the test photos, and before them the validation photos, from the end of the file.
-        group_column: a column of the CSV; the results within each of its groups are reported too.
-        scene_column: a column of the CSV; photos with the same entry, near-duplicates say, stay in one part.
-        target_columns: columns of the CSV with further numbers that the recipe's loss uses.
-        low: lower end of the label range; the lowest score in the CSV when not given.
-        high: upper end of the label range; the highest score in the CSV when not given.
-        name: what the label scale is called; the CSV's name when not given.
-        lower_is_better: lower scores are better, as of DMOS.
-        partial: leave out photos that are not there or cannot be read.
+        in_order: Take the test photos from the end of the file, and the validation photos from before them.
+        group_column: Column of the CSV; the results within each of its groups are reported too.
+        scene_column: Column of the CSV; photos with the same entry, such as near-duplicates, stay in one part.
+        target_columns: Columns of the CSV with further numbers that the recipe's loss uses.
+        low: Lower end of the label range. The lowest score in the CSV when not given.
+        high: Upper end of the label range. The highest score in the CSV when not given.
+        name: Name of the label scale. The CSV's name when not given.
+        lower_is_better: Treat lower scores as better, as for DMOS.
+        partial: Leave out photos that do not exist or cannot be read.
     """
     machine, dividing = options.machine, options.split
     sharding.initialize_distributed(machine.coordinator, machine.processes, machine.process_id)
@@ -163,7 +163,7 @@ def train_manifest(
     lowest = float(photos.mos.min()) if low is None else low
     highest = float(photos.mos.max()) if high is None else high
     if not lowest < highest:
-        raise UserError(f"a label range must rise, not go from {lowest:g} to {highest:g}; see --low and --high")
+        raise UserError(f"the label range must rise, but goes from {lowest:g} to {highest:g}; correct --low and --high")
     if lowest > photos.mos.min() or highest < photos.mos.max():
         raise UserError(
             f"{scores} has scores from {photos.mos.min():g} to {photos.mos.max():g}, outside of --low {lowest:g} and"
@@ -196,21 +196,22 @@ def train_dataset(
     source: Annotated[Literal["files", "tfds"], Parameter(name="--from")] = "files",
     partial: bool = False,
 ) -> None:
-    """A public data set, as its owners distribute it; labels are mapped to the scale from 1 to 5 common to all.
+    """Trains on a public data set, as its owners distribute it. Its labels are mapped to the common scale from 1 to 5.
 
     Example: vtiqa train dataset koniq10k --release koniq10k
 
-    --recipe published is the authors' way to train, --recipe FILE.py:CLASS your own.
+    --recipe published trains as the authors did, --recipe FILE.py:CLASS by a recipe of your own.
 
     Args:
-        name: koniq10k, spaq, livew, rbid, cid2013, biq2021, flive, uhdiqa, kadid10k, tid2013, csiq, agiqa3k, or FILE.py
-            that reads a data set of your own.
-        release: the folder it was unpacked into; with --from tfds the folder that its builder prepared it in.
+        name: Data set: koniq10k, spaq, livew, rbid, cid2013, biq2021, flive, uhdiqa, kadid10k, tid2013, csiq, agiqa3k,
+            or FILE.py that reads a data set of your own.
+        release: Folder of the unpacked release. With --from tfds, the folder of the prepared data set.
         options: see `TrainOptions`.
-        protocol: clean: train, validation, test, scenes kept together; paper: the authors' splits, the best epoch
-            selected on the test photos as they did; official: the split that comes with the data set.
-        source: files, or tfds: what tensorflow-datasets prepared from them.
-        partial: accept a part of the release; photos that are not there or cannot be read are left out.
+        protocol: Way to split. clean: train, validation and test, with scenes kept together. paper: the authors'
+            splits, with the best epoch selected on the test photos as they did. official: the split that comes with the
+            data set.
+        source: Form of the release: its own files, or tfds, what tensorflow-datasets prepared from them.
+        partial: Accept an incomplete release; photos that do not exist or cannot be read are left out.
     """
     machine, dividing = options.machine, options.split
     sharding.initialize_distributed(machine.coordinator, machine.processes, machine.process_id)
@@ -248,21 +249,21 @@ def train_datasets(
     lower_is_better: tuple[str, ...] = (),
     partial: bool = False,
 ) -> None:
-    """Several data sets together, each on its own scale; tested on each.
+    """Trains on several data sets together, each on its own scale, and tests on each.
 
     Example: vtiqa train datasets koniq10k,mine --releases releases
 
-    --recipe published is the authors' way to train, --recipe FILE.py:CLASS your own.
+    --recipe published trains as the authors did, --recipe FILE.py:CLASS by a recipe of your own.
 
     Args:
-        names: with commas between them: koniq10k,spaq,mine. Of a public set the release is in a folder by its name; any
-            other name is a folder of photos with a scores.csv that has the header `image,mos`.
-        releases: the folder that holds these folders.
+        names: Data sets, separated by commas: koniq10k,spaq,mine. The release of a public set is in a folder of its
+            name; any other name is a folder of photos with a scores.csv that has the header `image,mos`.
+        releases: Folder that holds these folders.
         options: see `TrainOptions`.
-        protocol: clean: train, validation, test, scenes kept together; official: the splits that come with the public
-            sets, while folders of one's own are divided as in clean.
-        lower_is_better: folders of one's own in whose scores.csv lower scores are better, as of DMOS.
-        partial: accept parts of the releases and folders; photos that are not there or cannot be read are left out.
+        protocol: Way to split. clean: train, validation and test, with scenes kept together. official: the splits that
+            come with the public sets; your own folders are divided as in clean.
+        lower_is_better: Your own folders in whose scores.csv lower scores are better, as for DMOS.
+        partial: Accept incomplete releases and folders; photos that do not exist or cannot be read are left out.
     """
     machine, dividing = options.machine, options.split
     sharding.initialize_distributed(machine.coordinator, machine.processes, machine.process_id)
@@ -280,7 +281,7 @@ def train_datasets(
             )
     for name in lower_is_better:
         if name not in wanted or name in datasets.READERS:
-            raise UserError(f"--lower-is-better takes folders of one's own among the data sets, not {name!r}")
+            raise UserError(f"--lower-is-better takes your own folders among the data sets, not {name!r}")
     sets: dict[str, tuple[Manifest, Split]] = {}
     for name in wanted:
         official: tuple[str, ...] = ()

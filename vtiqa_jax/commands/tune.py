@@ -35,40 +35,44 @@ def tune(
     seed: int = 0,
     force: bool = False,
 ) -> int:
-    """Learns what you like from your marks. The model is written only if it agrees with marks that were held out better
-    than before, and beyond chance. Exit status: 0 it is written, 1 it is no better, 2 bad arguments.
+    """Learns what you like from your marks.
 
     Example: vtiqa tune marks.csv --images holiday --out mine
 
+    The model is written only if it agrees with held-out marks better than before, and beyond chance. Exit status: 0
+    written, 1 not better, 2 bad arguments.
+
     Args:
-        marks: CSVs: with the columns image and stars (1 to 5) or mark (keep, reject), as the page of `vtiqa score
-            --report` makes them, or better and worse, a pair a line.
-        out: the model, a folder: `vtiqa score --checkpoint OUT` scores by it.
-        images: the folder that the CSVs name photos relative to. When not given, they are looked for from here, and
-            then from the CSV's own folder.
-        from_xmp: folders of photos with ratings by other programs, in sidecars or inside JPEG files.
-        checkpoint: the model to begin with: a checkpoint's folder, or "default" for the packaged one.
-        cache: a folder for what the model sees of photos, which takes the time; OUT.kept when not given. Stopped, the
-            same command goes on; with more marks only new photos are looked at.
-        seed: draws which marks are held out, and of more than 1,000 those that are learnt from.
-        force: replace OUT if it exists.
+        marks: CSVs with the columns image and stars (1 to 5) or mark (keep, reject), as the page of `vtiqa score
+            --report` makes them, or with the columns better and worse, a pair in each line.
+        out: Folder of the new model: `vtiqa score --checkpoint OUT` scores by it.
+        images: Folder that the CSVs name photos relative to. When not given, the current folder, and then the CSV's
+            own.
+        from_xmp: Folders of photos with ratings by other programs, in sidecars or inside JPEG files.
+        checkpoint: Model to begin with: the folder of a checkpoint, an .npz file, or "default" for the packaged model.
+        cache: Folder that keeps what the model sees of the photos, which takes the time. OUT.kept when not given. After
+            an interruption the same command goes on, and with more marks only new photos are read.
+        seed: Seed of the draw of held-out marks, and of 1,000 marks where there are more.
+        force: Replace OUT if it exists.
     """
     if out.suffix == ".npz":
-        raise UserError(f"{out} would be a folder, whose name must not end in .npz; `vtiqa convert quantize` packs one")
+        raise UserError(f"{out}: a tuned model is a folder; name one, and pack it with `vtiqa convert quantize`")
     checkpoints.check_overwrite(out, force=force)
     if not marks and not from_xmp:
         raise UserError("no marks are given: name a CSV, or folders with --from-xmp; docs/tune.md shows how to mark")
     model = without_taste(catalog.load(checkpoint))
     if model.scale is None or model.config.kind != "vtiqa":
-        raise UserError(f"{checkpoint} is no VT-IQA that scores photos; a taste needs one")
+        raise UserError(
+            f"{checkpoint} is not a VT-IQA with a head, so it cannot be tuned; name another with --checkpoint"
+        )
     rated = find_photos(from_xmp) if from_xmp else []
     given = join_marks([read_ratings(rated), *(read_marks(table, images) for table in marks)])
     if given.count < LEAST:
         raise UserError(
-            f"a taste needs at least {LEAST} marks, not {given.count}; 100 stars, or more pairs, are worth it"
+            f"tuning needs at least {LEAST} marks, not {given.count}; mark 100 photos or more for a good result"
         )
     if given.count > MOST:
-        print(f"{MOST} of {given.count} marks are drawn: more take long and teach little")
+        print(f"{MOST} of {given.count} marks are drawn at random: more take long and teach little")
         given = given.draw(MOST, np.random.default_rng(seed))
     with raise_on_sigterm(), quiet_decoders():
         seen, left_out = KeptPhotos(cache or Path(f"{atomic.resolve(out)}.kept"), model).read(given.photos)
@@ -78,29 +82,29 @@ def tune(
         print(f"{len(left_out)} marked photos are left out: {'; '.join(left_out[:SHOWN])}{more}")
     if used.count < LEAST <= given.count:
         raise UserError(
-            f"of {given.count} marks {used.count} are of photos that can be read, and a taste needs {LEAST};"
-            f" --images DIR says where photos are"
+            f"the photos of only {used.count} of {given.count} marks can be read, and tuning needs {LEAST};"
+            " name the folder of the photos with --images DIR"
         )
     tuned = fit_taste(model, used, seen, seed)
     print(*describe(tuned), sep="\n")
     if not tuned.verdict.is_better:
-        print(f"not taken: {out} is not written, {checkpoint} scores as before; more marks may tell more")
+        print(f"not better: {out} is not written; mark more photos, and try again")
         return 1
     checkpoints.save(out, with_taste(model, tuned), force=force)
-    print(f"taken: vtiqa score PHOTOS --checkpoint {out}")
+    print(f"better: score with it by vtiqa score PHOTOS --checkpoint {out}")
     return 0
 
 
 def describe(tuned: Tuned) -> list[str]:
     """Returns what a taste is worth, and what it goes with, in lines."""
-    found = tuned.verdict
+    verdict = tuned.verdict
     lines = [
         f"{tuned.opinions} marks",
-        f"agreement on held-out marks: {found.before:.3f} by the score, {found.after:.3f} by the taste;"
-        f" {found.after - found.before:+.3f} ({found.low:+.3f} to {found.high:+.3f})",
-        f"chance gains as much in {100 * found.chance:.1f} % of shuffles; {100 * LEVEL:g} % may be",
+        f"agreement on held-out marks: {verdict.before:.3f} by the score, {verdict.after:.3f} by the taste;"
+        f" {verdict.after - verdict.before:+.3f} ({verdict.low:+.3f} to {verdict.high:+.3f})",
+        f"chance gains as much in {100 * verdict.chance:.1f} % of shuffles; {100 * LEVEL:g} % may be",
     ]
-    if tuned.goes_with and found.is_better:
+    if tuned.goes_with and verdict.is_better:
         words = ", ".join(
             f"{'more' if value > 0 else 'less'} {name} ({value:+.2f})" for name, value in tuned.goes_with.items()
         )

@@ -73,7 +73,7 @@ def _read_json(path: Path) -> dict[str, Any]:
             raise ValueError("it holds no JSON object")
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise UserError(f"{path}, which is to describe the weights beside it, cannot be read: {reason}") from error
+        raise UserError(f"{path} describes the weights beside it, but cannot be read: {reason}") from error
     return described
 
 
@@ -141,14 +141,14 @@ def _check_sizes(path: Path, settings: dict[str, Any], sizes: ViTSizes) -> None:
         said = settings.get(field) if field == "mlp_ratio" else _number(path, settings, field)
         if said is not None and said != found:
             raise UserError(
-                f"{path} is not of the weights beside it: {field} is {_shown(said)} there, and {found} in the weights;"
-                " move the one or the other away"
+                f"{path} does not fit the weights beside it: {field} is {_shown(said)} there, but {found} in the"
+                " weights; move one of the two away"
             )
     side = _number(path, settings, "image_size")
     if side is not None and side // sizes.patch_size != sizes.grid:
         raise UserError(
-            f"{path} is not of the weights beside it: its pictures of {side} px have {side // sizes.patch_size} patches"
-            f" of {sizes.patch_size} px along a side, and there are positions for {sizes.grid}"
+            f"{path} does not fit the weights beside it: its pictures of {side} px have {side // sizes.patch_size}"
+            f" patches of {sizes.patch_size} px along a side, but the weights have positions for {sizes.grid}"
         )
 
 
@@ -167,7 +167,7 @@ def _check_layers(path: Path, settings: dict[str, Any]) -> list[str]:
     if activation is None:
         assumed.append("the exact GELU")
     elif activation not in EXACT_GELU:
-        raise UserError(f"{path}: hidden_act is {_shown(activation)}; this model computes the exact GELU alone")
+        raise UserError(f"{path}: hidden_act is {_shown(activation)}; this model computes only the exact GELU")
     if epsilon is None:
         assumed.append(f"{LAYER_NORM_EPSILON:g} as epsilon of the LayerNorms")
     elif isinstance(epsilon, bool) or not isinstance(epsilon, int | float) or not 0 <= epsilon <= LARGEST_EPSILON:

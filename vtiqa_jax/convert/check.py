@@ -149,7 +149,7 @@ def compare(
     if not count or len(expected[f"mosaic{suffix}"]) != count:
         raise UserError(f"{expect}: `global_view` and `mosaic{suffix}` must be of the same photos, and of one at least")
     if f"score{suffix}" not in expected:
-        raise UserError(f"{expect} holds no `score{suffix}`")
+        raise UserError(f"{expect} has no array `score{suffix}`")
 
     graphdef, _ = abstract_model(config, implementation=implementation)
     compute: Callable[..., Quantities] = _original_quantities if suffix else _vtiqa_quantities

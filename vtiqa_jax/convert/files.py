@@ -58,7 +58,7 @@ def _check_key(path: Path, key: str) -> None:
         UserError: the key is too long, or has line breaks, say.
     """
     if not key.isprintable() or len(key) > LONGEST_KEY:
-        raise UserError(f"{path}: an array's name is no name: {ascii(key)[:LONGEST_KEY]}")
+        raise UserError(f"{path}: an array has an unusable name: {ascii(key)[:LONGEST_KEY]}")
 
 
 def _read_torch(path: Path) -> Any:

@@ -63,8 +63,8 @@ def _read_grid(name: str, shape: tuple[int, ...], embed_dim: int) -> tuple[int, 
         if math.isqrt(patches) ** 2 == patches:
             return math.isqrt(patches), patches < count
     raise UserError(
-        f"{name}: pos_embed has {count} positions, which are no square of patches, neither with a class token's"
-        " nor without: only positions of square pictures without further tokens are converted"
+        f"{name}: pos_embed has {count} positions, which do not fill a square, with a class token or without;"
+        " only ViTs of square pictures with at most a class token can be converted"
     )
 
 
@@ -79,7 +79,7 @@ def read_sizes(name: str, arrays: Arrays) -> ViTSizes:
         UserError: it is a ViT of another kind, or none.
     """
     if foreign := [key for key in arrays if FOREIGN.search(key)]:
-        raise UserError(f"{name} is a ViT of another kind: it has {foreign[0]}, which DeiT's layout has no place for")
+        raise UserError(f"{name} is a ViT of another kind: it has {foreign[0]}, for which DeiT's layout has no place")
     cls_token = _get(name, arrays, "cls_token", "the quality is read from the class token")
     embed_dim = cls_token.shape[-1] if cls_token.ndim else 0
     if cls_token.shape != (1, 1, embed_dim) or embed_dim < 1:
@@ -96,7 +96,7 @@ def read_sizes(name: str, arrays: Arrays) -> ViTSizes:
     blocks = {int(match[1]) for key in arrays if (match := re.match(r"blocks\.([0-9]+)\.", key))}
     if blocks != set(range(len(blocks))) or not blocks:
         missing = min(set(range(len(blocks) + 1)) - blocks)
-        raise UserError(f"{name} has {len(blocks)} blocks, but no block {missing}; is it whole?")
+        raise UserError(f"{name} has {len(blocks)} blocks, but no block {missing}; is the file complete?")
     fc1 = _get(name, arrays, "blocks.0.mlp.fc1.weight", "it does not look like a timm ViT")
     mlp_dim = fc1.shape[0] if fc1.ndim else 0
     if fc1.shape != (mlp_dim, embed_dim) or not mlp_dim or mlp_dim % embed_dim:

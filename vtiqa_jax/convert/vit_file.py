@@ -53,7 +53,7 @@ def _choose(name: str, arrays: Arrays, prefixes: list[str], prefix: str | None) 
     if not prefixes:
         shown = ", ".join(list(arrays)[:3])
         raise UserError(
-            f"{name} holds no ViT of timm's or Hugging Face's names: no array is called {PATCH_KERNEL} or"
+            f"{name} holds no ViT with the names of timm or Hugging Face: no array is called {PATCH_KERNEL} or"
             f" {hugging_face.PATCH_KERNEL}; it begins with {shown}"
         )
     if prefix is not None:
@@ -120,7 +120,7 @@ def find_vit(name: str, arrays: Arrays, prefix: str | None = None) -> FoundViT:
     try:
         renamed = _number_blocks(hugging_face.to_timm(inside))
     except ValueError as error:
-        raise UserError(f"{name} is no ViT of a known kind: {error}") from error
+        raise UserError(f"{name} is not a ViT that can be converted: {error}") from error
     kept = {key: array for key, array in renamed.items() if not BESIDE.fullmatch(key)}
     groups = Counter(_group(key, chosen) for key in arrays if key not in own)
     groups += Counter(chosen + key.split(".")[0] for key in renamed if key not in kept)

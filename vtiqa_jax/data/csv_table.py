@@ -168,5 +168,5 @@ def _read_text(path: Path) -> str:
         raise UserError(f"{path}: {where}not {'UTF-16' if wide else 'UTF-8'}; {advice}") from error
     if "\0" in text:
         line = len(re.findall(r"\r\n|\r|\n", text[: text.index("\0")])) + 1
-        raise UserError(f"{path}: line {line}: a NUL character; is it no CSV, or UTF-16 without its mark? {advice}")
+        raise UserError(f"{path}: line {line}: a NUL character, as in a file that is not a CSV; {advice}")
     return text

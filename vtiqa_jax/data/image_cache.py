@@ -323,6 +323,8 @@ def _build(photos: Manifest, folder: Path, config: ModelConfig, *, leave_out_bro
         told = f"{len(rows)} of {count} photos cannot be read{': ' * bool(shown)}{shown}; all in {folder / BROKEN_LIST}"
         if failed.keys() - broken:
             again = "give the same command again when they can be"
-            raise UserError(f"{told}; {again if leave_out_broken else 'mend them, or leave them out with --partial'}")
+            raise UserError(
+                f"{told}; {again if leave_out_broken else 'replace them, or leave them out with --partial'}"
+            )
         print(f"{told}; they are left out")
     return _open_cache(folder, config, tuple(sorted(broken)))

@@ -209,17 +209,17 @@ def _tell_missing(
     """Says which of `count` photos, given with their lines, do not exist, and refuses unless they may be left out."""
     if not missing:
         return
-    shown = [f"line {line}: {images / name.strip()} does not exist" for line, name in missing[:SHOWN]]
+    shown = [f"line {line}: {images / name.strip()}" for line, name in missing[:SHOWN]]
     if len(missing) > SHOWN:
         listed = f", all in {out / MISSING_LIST}" if out else ""
         shown.append(f"and {len(missing) - SHOWN} more{listed}")
     if len(missing) > SHOWN and out and sharding.is_main_process():
         atomic.make_folder(out)
         atomic.write_text(out / MISSING_LIST, "".join(f"{name.strip()}\n" for _, name in missing))
-    told = one_line(f"{scores}: {len(missing)} of {count} photos are not there: {'; '.join(shown)}")
+    told = one_line(f"{scores}: {len(missing)} of {count} photos do not exist: {'; '.join(shown)}")
+    if count - len(missing) < 2:
+        raise UserError(f"{told}; is {images} the folder of the photos?")
     if not partial:
         raise UserError(f"{told}; correct their names, or leave them out with --partial")
-    if count - len(missing) < 2:
-        raise UserError(f"{told}; does --images name the right folder?")
     if sharding.is_main_process():
         print(f"{told}; they are left out")

@@ -139,7 +139,7 @@ def random_split(
         if len(rows) == 1 or (len(rows) == 0 and share > 0):
             raise UserError(
                 f"of {count} photos {len(rows)} would be left to {part} on, and a correlation needs 2;"
-                " change --test-fraction and --val-fraction (0 is allowed)"
+                " add photos, or change --test-fraction and --val-fraction (0 is allowed)"
             )
     return Split(train, val, test, note=note)
 
@@ -198,7 +198,7 @@ def restrict_to(split: Split, all_names: Sequence[str], names: Sequence[str]) ->
 
     train, val, test = restrict(split.train), restrict(split.val), restrict(split.test)
     if min(len(train), len(test)) < 2:
-        raise UserError(f"{split.note}: of its photos {len(train)} to train and {len(test)} to test on are there")
+        raise UserError(f"{split.note}: only {len(train)} of its training and {len(test)} of its test photos are there")
     missing = len(all_names) - len(names)
     note = split.note + (f"; {missing} of its {len(all_names)} photos are not there" if missing else "")
     return dataclasses.replace(split, train=train, val=val, test=test, note=note)

@@ -196,12 +196,12 @@ def check_folder(folder: Path) -> None:
 
 
 def report_id(folder: Path) -> str:
-    """What the marks of the report in a folder are kept under, also when it is made again."""
+    """Returns the key of the marks of the report in a folder, the same when the report is made again."""
     return hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
 
 
 def _link(path: Path, target: Path) -> str:
-    """A photo's address, relative to the page's folder, every character that means something in an address encoded."""
+    """Returns a photo's address, relative to the page's folder, with reserved characters encoded."""
     try:
         relative = Path(os.path.relpath(path.absolute(), target))
     except ValueError:  # on another drive
@@ -210,7 +210,7 @@ def _link(path: Path, target: Path) -> str:
 
 
 def _encode_maps(maps: list[Float[np.ndarray, "rows columns"] | None]) -> dict[str, Any]:
-    """The quality maps as base64 of bytes; 0 is the lowest number of all maps and 255 the highest."""
+    """Encodes the quality maps as base64 of bytes; 0 is the lowest number of all maps and 255 the highest."""
     present = [quality for quality in maps if quality is not None]
     low = min((float(quality.min()) for quality in present), default=0.0)
     high = max((float(quality.max()) for quality in present), default=0.0)
@@ -224,7 +224,7 @@ def _encode_maps(maps: list[Float[np.ndarray, "rows columns"] | None]) -> dict[s
 
 
 def _encode_detail_map(found: DetailMap) -> dict[str, Any]:
-    """A map of detail as JSON: where it lies in the photo, and octaves as base64 of bytes, 255 for none."""
+    """Encodes a map of detail as JSON: where it lies in the photo, and octaves as base64 of bytes, 255 for none."""
     levels = np.rint((found.octaves - OCTAVES["low"]) / OCTAVES["step"])
     none = OCTAVES["none"]
     levels = np.where(np.isnan(levels), none, np.clip(levels, 0, none - 1)).astype(np.uint8)
@@ -251,7 +251,7 @@ def _encode_zoomed_map(detail: ZoomedMap) -> dict[str, Any]:
 
 
 def _render(header: GalleryHeader, data: dict[str, Any], maps: dict[str, Any]) -> str:
-    """The page's text. Style and script are allowed by their hashes, so that no other can run."""
+    """Renders the page's text. Style and script are allowed by their hashes, so that no other can run."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -277,5 +277,5 @@ def _render(header: GalleryHeader, data: dict[str, Any], maps: dict[str, Any]) -
 
 
 def _source_hash(source: str) -> str:
-    """Of an inline style or script, for the Content-Security-Policy."""
+    """Returns the hash of an inline style or script, for the Content-Security-Policy."""
     return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()

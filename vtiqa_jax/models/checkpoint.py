@@ -159,7 +159,11 @@ def load(path: Path, kind: type[ModelConfig] = ModelConfig) -> Checkpoint:
     path = path.absolute()
     if not _is_checkpoint(path):
         inside = _is_checkpoint(path / "checkpoint")
-        hint = f"; is it {path / 'checkpoint'}?" if inside else "; `vtiqa train` and `vtiqa convert` write them"
+        hint = (
+            f"; is it {path / 'checkpoint'}?"
+            if inside
+            else "; `vtiqa train` makes one, and `vtiqa convert` from .pt files"
+        )
         raise UserError(f"{path} is not a checkpoint{hint}")
     from orbax.checkpoint import v1 as ocp
 

@@ -22,7 +22,7 @@ def choose_thresholds(thresholds: Float[np.ndarray, "rates faults"], false_alarm
     """
     if not FALSE_ALARMS[0] <= false_alarms <= FALSE_ALARMS[-1]:
         raise UserError(
-            f"a rate of false alarms of {false_alarms:g} is not known;"
+            f"the model has no thresholds for a rate of false alarms of {false_alarms:g};"
             f" choose one from {FALSE_ALARMS[0]:g} to {FALSE_ALARMS[-1]:g}"
         )
     known = np.log(FALSE_ALARMS)

@@ -102,4 +102,4 @@ def load(path: Path) -> Checkpoint:
         return from_metadata(metadata, params)
     # What NumPy raises for a file that is no .npz, is cut off, or holds other arrays.
     except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path} is not a quantized model of this project, or damaged: {error}") from error
+        raise UserError(f"{path} is damaged, or not a quantized model of this project: {error}") from error

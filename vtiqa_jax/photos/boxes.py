@@ -32,7 +32,7 @@ def _boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def read_canon(data: bytes) -> dict[bytes, bytes]:
-    """The directories of a CR3, by the names of their boxes: CMT1 is the main one, CMT2 that of EXIF."""
+    """Reads the directories of a CR3, by the names of their boxes: CMT1 is the main one, CMT2 that of EXIF."""
     for name, content in _boxes(dict(_boxes(data)).get(b"moov", b"")):
         if name == b"uuid" and content.startswith(CANON):
             return dict(_boxes(content[len(CANON) :]))
@@ -62,7 +62,7 @@ def read_avif_coding(data: bytes) -> Coding:
 
 
 def _associations(content: bytes, item: int) -> Iterator[int]:
-    """The numbers of an item's properties, from 1."""
+    """Returns the numbers of an item's properties, from 1."""
     if len(content) < 8:
         return
     item_size = 2 if content[0] == 0 else 4

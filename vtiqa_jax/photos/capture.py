@@ -77,11 +77,11 @@ def read_capture(data: bytes, kind: Format | None, *, is_raw: bool = False) -> C
         is_raw: whether it is a camera's RAW, see `raw.is_raw`.
     """
     main, exif = _find_directories(data, kind)
-    found = _read_directories(main, exif)
+    capture = _read_directories(main, exif)
     adobe = FOCUS_DISTANCE.search(data, 0, XMP_BYTES)
-    if found.focus_distance is None and adobe:
-        found = dataclasses.replace(found, focus_distance=_within(_divide(int(adobe[1]), int(adobe[2])), 1e-3, 1e5))
-    return dataclasses.replace(found, is_raw=is_raw)
+    if capture.focus_distance is None and adobe:
+        capture = dataclasses.replace(capture, focus_distance=_within(_divide(int(adobe[1]), int(adobe[2])), 1e-3, 1e5))
+    return dataclasses.replace(capture, is_raw=is_raw)
 
 
 def read_exif(exif: bytes) -> Capture:
@@ -90,7 +90,7 @@ def read_exif(exif: bytes) -> Capture:
 
 
 def _split(exif: bytes) -> tuple[tiff.Page | None, tiff.Page | None]:
-    """The main directory of a block, or of a file that is made like a TIFF, and that of EXIF."""
+    """Returns the main directory of a block, or of a file that is made like a TIFF, and that of EXIF."""
     pages = tiff.list_pages(exif.removeprefix(b"Exif\0\0"), most=1)
     return (pages[0], pages[0].directory(tiff.EXIF)) if pages else (None, None)
 
@@ -137,9 +137,9 @@ def _read_directories(main: tiff.Page | None, exif: tiff.Page | None) -> Capture
 
 def _read_time(text: str) -> float | None:
     """Seconds since 1970; None of a clock that was evidently never set: 2000, first of January, midnight."""
-    found = DATE.match(text)
+    match = DATE.match(text)
     try:
-        moment = datetime.datetime(*map(int, found.groups()), tzinfo=datetime.UTC) if found else None
+        moment = datetime.datetime(*map(int, match.groups()), tzinfo=datetime.UTC) if match else None
     except ValueError:  # the thirteenth month
         return None
     if moment is None or moment.year < FIRST_YEAR:
@@ -149,10 +149,10 @@ def _read_time(text: str) -> float | None:
 
 
 def _read_zone(text: str) -> float | None:
-    found = ZONE.match(text)
-    if not found or int(found[2]) > 14 or int(found[3]) > 59:
+    match = ZONE.match(text)
+    if not match or int(match[2]) > 14 or int(match[3]) > 59:
         return None
-    return (1 if found[1] == "+" else -1) * (3600.0 * int(found[2]) + 60.0 * int(found[3]))
+    return (1 if match[1] == "+" else -1) * (3600.0 * int(match[2]) + 60.0 * int(match[3]))
 
 
 def _divide(numerator: int, denominator: int) -> float | None:
@@ -160,5 +160,5 @@ def _divide(numerator: int, denominator: int) -> float | None:
 
 
 def _within(value: float | None, low: float, high: float) -> float | None:
-    """The value, where it makes sense."""
+    """Returns the value if it lies between the limits, else None."""
     return value if value is not None and low <= value <= high else None

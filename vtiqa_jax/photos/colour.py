@@ -17,12 +17,12 @@ ROWS = 1024
 
 
 def space(profile: bytes) -> str | None:
-    """The Pillow mode of the pixels that a profile is for."""
+    """Returns the Pillow mode of the pixels that a profile is for."""
     return SPACES.get(profile[16:20])
 
 
 def is_of_press(profile: bytes) -> bool:
-    """Whether a profile converts CMYK."""
+    """Returns whether a profile converts CMYK."""
     return space(profile) == "CMYK" and _transform(profile) is not None
 
 
@@ -55,13 +55,13 @@ def image_to_srgb(image: Image.Image, profile: bytes) -> Image.Image | None:
 
 @functools.lru_cache(1)
 def lab_profile() -> bytes:
-    """The profile of Pillow's mode LAB."""
+    """Returns the profile of Pillow's mode LAB."""
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
 
 
 @functools.lru_cache(32)
 def _transform(profile: bytes) -> ImageCms.ImageCmsTransform | None:
-    """From a profile's space to sRGB; None for a damaged one, and for one that is sRGB itself."""
+    """Makes the transform of a profile's space to sRGB; None for a damaged one, and for one that is sRGB itself."""
     mode = space(profile)
     if mode is None:
         return None
@@ -74,10 +74,10 @@ def _transform(profile: bytes) -> ImageCms.ImageCmsTransform | None:
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Whether all greys, and colours from all of the space, stay as they are."""
+    """Returns whether all greys, and colours from all of the space, stay as they are."""
     greys = np.arange(256, dtype=np.uint8)
     levels = np.arange(0, 256, 15, dtype=np.uint8)
     colours = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(-1, 3)
     probe = greys[None] if mode == "L" else np.concatenate([np.stack([greys] * 3, -1), colours])[None]
-    found = np.asarray(ImageCms.applyTransform(Image.fromarray(probe), transform)).astype(int)
-    return int(np.abs(found - (probe[..., None] if mode == "L" else probe)).max()) <= SAME
+    converted = np.asarray(ImageCms.applyTransform(Image.fromarray(probe), transform)).astype(int)
+    return int(np.abs(converted - (probe[..., None] if mode == "L" else probe)).max()) <= SAME

@@ -37,7 +37,7 @@ def mend_jpeg(data: bytes) -> bytes:
 
 
 def _has_all_bits(data: bytes) -> bool:
-    """Whether the scans of a JPEG bring all of its numbers: progressive ones do so little by little."""
+    """Returns whether the scans of a JPEG bring all of its numbers: progressive ones do so little by little."""
     missing: dict[int, set[int]] = {}  # frequencies whose last bit has not come, by component
     for marker, start, end in jpeg_segments(data, all_scans=True):
         if marker in (0xC0, 0xC1, 0xC2):  # with Huffman's codes: in arithmetic ones libjpeg sees no end
@@ -50,7 +50,7 @@ def _has_all_bits(data: bytes) -> bool:
 
 
 def find_damage(data: bytes, kind: Format) -> str | None:
-    """What a person should know of a photo that can be decoded: that the decoder has to repair it, or None.
+    """Finds damage that the decoder has to repair, as a warning to people; None without any.
 
     JPEG and TIFF are looked at: decoders refuse other damaged files, or cannot tell.
     """
@@ -59,12 +59,12 @@ def find_damage(data: bytes, kind: Format) -> str | None:
 
 
 def _is_repaired_jpeg(data: bytes) -> bool:
-    """Whether libjpeg warns, which OpenCV lets it do unheard. Neither: a kind of JPEG that only OpenCV reads."""
+    """Returns whether libjpeg warns, which OpenCV hides; a JPEG that only OpenCV reads decodes neither way."""
     return not _decodes(data, strict=True) and _decodes(data, strict=False)
 
 
 def _decodes(data: bytes, strict: bool) -> bool:
-    """Whether libjpeg decodes a file, strictly without a warning. An eighth of the size: all of it is still read."""
+    """Returns whether libjpeg decodes all of a file, at an eighth of its size; strictly, without a warning."""
     try:
         _, _, space, _ = simplejpeg.decode_jpeg_header(data, strict=False)
         simplejpeg.decode_jpeg(data, "CMYK" if space in ("CMYK", "YCCK") else "GRAY", min_factor=8, strict=strict)
@@ -74,7 +74,7 @@ def _decodes(data: bytes, strict: bool) -> bool:
 
 
 def _is_repaired_tiff(data: bytes) -> bool:
-    """Whether Pillow, which goes on after no error, cannot decode what OpenCV could."""
+    """Returns whether Pillow, which goes on after no error, cannot decode what OpenCV could."""
     try:
         image = TiffImageFile(io.BytesIO(data))
     except Exception:  # a kind of TIFF that only OpenCV reads

@@ -61,7 +61,7 @@ def decode(name: str | os.PathLike[str], data: bytes, *, max_pixels: int = MAX_P
     if raw.is_raw(name, data, kind):
         return Photo(raw.develop(data, max_pixels), capture=read_capture(data, kind, is_raw=True))
     if kind is None:
-        raise ImageError("not an image, or of a format that is not read")
+        raise ImageError("not an image, or in a format that cannot be read")
     if kind == "HEIC":
         formats.HEIF.require()
     taken, turned = read_capture(data, kind), 1
@@ -78,21 +78,21 @@ def decode(name: str | os.PathLike[str], data: bytes, *, max_pixels: int = MAX_P
             return Photo(turn(pixels, turned), warning, taken)
     if width * height > 1 << 28:
         raise ImageError(f"the {kind} has {width} x {height} pixels, which may be more than its decoder takes")
-    raise ImageError(f"the {kind} is damaged or cut off, or of a kind that is not read")
+    raise ImageError(f"the {kind} is damaged or cut off, or of a kind that cannot be read")
 
 
 def _photo_of_tiff(data: bytes) -> tuple[bytes, int]:
-    """The file with its photo as the first page, and the orientation that the page does not name itself."""
+    """Returns the file with its photo as the first page, and the orientation that the page does not name itself."""
     page = tiff.find_photo(tiff.list_pages(data))
     if page is None:
         raise ImageError("the TIFF is damaged: its header cannot be read")
     if any(kind not in (1, 4) for kind in page.numbers(tiff.SAMPLE_FORMAT)):
-        raise ImageError("the TIFF's numbers are signed or have fractions, which does not say which of them is white")
+        raise ImageError("the TIFF holds signed or fractional numbers, so white is unknown; save it with 8 or 16 bits")
     return tiff.put_first(page), page.inherited_orientation
 
 
 def _decode(data: bytes, kind: headers.Format) -> Rgb | None:
-    """All but AVIF and HEIC."""
+    """Decodes all formats but AVIF and HEIC."""
     known = metadata.read(data, kind)
     if known.is_for_pillow and (pixels := pillow.decode(data, kind)) is not None:
         return pixels
@@ -118,7 +118,7 @@ def read(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Photo
     """
     try:
         if stat.S_ISCHR(os.stat(path).st_mode):  # /dev/zero never ends
-            raise ImageError("a device and no file")
+            raise ImageError("it is a device, not a file")
         return decode(path, Path(path).read_bytes(), max_pixels=max_pixels)
     except OSError as error:
         raise ImageError(error.strerror or str(error)) from error
@@ -127,7 +127,7 @@ def read(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Photo
 
 
 def open_photo(image: Any, *, max_pixels: int = MAX_PIXELS) -> Photo:
-    """A photo given in any form.
+    """Opens a photo given in any form.
 
     Args:
         image: a path, a `PhotoFile`, a uint8 array [h, w], [h, w, 1], [h, w, 3] or [h, w, 4] (RGB order), or a Pillow

@@ -55,7 +55,7 @@ class LeftOut:
             names.append(name)
 
     def __str__(self) -> str:
-        """One line; empty when nothing was left out."""
+        """Returns one line; empty when nothing was left out."""
 
         def tell(reason: str, count: int) -> str:
             names = self._names[reason]
@@ -72,7 +72,7 @@ def judge_endings() -> dict[str, str | None]:
         missing = f"{extra.photos} that needs {DISTRIBUTION}[{extra.name}]"
         reasons |= dict.fromkeys(extra.suffixes, None if extra.is_installed else missing)
     reasons |= dict.fromkeys(formats.VIDEOS, "videos") | dict.fromkeys(formats.ARCHIVES, "archives")
-    reasons |= {ending: f"{ending} that is not read" for ending in formats.UNREAD}
+    reasons |= {ending: f"{ending} that cannot be read" for ending in formats.UNREAD}
     return reasons
 
 
@@ -166,10 +166,10 @@ def find_matching(pattern: str, left_out: LeftOut, *, containers: tuple[str, ...
 
 def _identify(folder: str) -> _Folder | None:
     try:
-        found = os.stat(folder)
+        status = os.stat(folder)
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _place(file: str) -> _Place:
@@ -211,7 +211,7 @@ class _Search:
             root: the folder.
             pattern: what the names of folders below it, and last of the files, must match; empty for all at any depth.
         """
-        found: list[str] = []
+        photos: list[str] = []
         waiting, linked = [(root, 0)], collections.deque[tuple[str, int]]()
         while waiting or linked:
             # Links come last: a folder that is there under its own name, too, is found under that.
@@ -235,8 +235,8 @@ class _Search:
                 elif is_folder:
                     (linked if entry.is_symlink() else waiting).append((entry.path, depth + 1))
                 else:
-                    found.append(entry.path)
-        return sorted(found, key=lambda path: path.replace(os.sep, "\0"))  # a folder's photos stay together
+                    photos.append(entry.path)
+        return sorted(photos, key=lambda path: path.replace(os.sep, "\0"))  # a folder's photos stay together
 
     def _list(self, folder: str, identity: _Folder | None) -> list[os.DirEntry[str]]:
         """Returns what is in a folder, by name, but for what the product made."""

@@ -57,7 +57,9 @@ class Extra:
             ImageError: it is missing; names the extra.
         """
         if not self.is_installed:
-            raise ImageError(f"{self.photos} needs a package that is not there: install {DISTRIBUTION}[{self.name}]")
+            raise ImageError(
+                f'{self.photos} needs a package that is not installed: pip install "{DISTRIBUTION}[{self.name}]"'
+            )
         try:
             return import_module(self.module)
         except ImportError as error:

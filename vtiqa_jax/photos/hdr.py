@@ -77,13 +77,13 @@ def _shoulder(light: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 
 def _encode(linear: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """The curve of sRGB."""
+    """Applies the curve of sRGB."""
     return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-6) ** (1 / 2.4) - 0.055)
 
 
 @functools.lru_cache(8)
 def _curve(transfer: int, largest: int) -> Float[Array, " n"]:
-    """The light of each number from 0 to `largest`: 1 is white, for HLG the camera's 1."""
+    """Returns the light of each number from 0 to `largest`: 1 is white, for HLG the camera's 1."""
     signal = np.linspace(0, 1, largest + 1)
     if transfer == PQ:  # SMPTE ST 2084
         powered = signal ** (32 / 2523)

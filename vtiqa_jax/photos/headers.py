@@ -32,7 +32,7 @@ HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"
 
 
 def find_format(data: bytes) -> Format | None:
-    """The format that a file's first bytes stand for; None for one that is not read."""
+    """Finds the format that the first bytes of a file stand for; None for one that cannot be read."""
     for prefix, name in PREFIXES.items():
         if data.startswith(prefix):
             return name
@@ -72,6 +72,6 @@ def read_size(data: bytes, kind: Format) -> tuple[int, int]:
 
 
 def _largest_box(data: bytes) -> tuple[int, int]:
-    """Of all pictures in a container: what is shown may be a small part cut out of a large one."""
+    """Finds the largest picture in a container: the one that is shown may be a small part cut out of it."""
     sizes = [struct.unpack(">LL", found[1]) for found in re.finditer(rb"ispe\0{4}(.{8})", data, re.DOTALL)]
     return max(sizes, key=math.prod, default=(0, 0))

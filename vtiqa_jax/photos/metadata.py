@@ -52,7 +52,7 @@ def read(data: bytes, kind: Format) -> Metadata:
 
 
 def read_orientation(exif: bytes) -> int:
-    """The orientation that EXIF data name, else 1."""
+    """Reads the orientation that EXIF data name, else 1."""
     pages = tiff.list_pages(exif.removeprefix(b"Exif\0\0"), most=1)
     orientation = pages[0].number(tiff.ORIENTATION, 1) if pages else 1
     return orientation if 1 <= orientation <= 8 else 1
@@ -74,14 +74,14 @@ def is_as_taken(data: bytes, shape: tuple[int, ...]) -> bool:
 
 
 def jpeg_segments(data: bytes, all_scans: bool = False) -> Iterator[tuple[int, int, int]]:
-    """The segments of a JPEG: marker, start and end of the content; the last is that of the first scan, or of all.
+    """Yields the segments of a JPEG: marker, start and end of the content; last that of the first scan, or of all.
 
     Stops where the data stop. What lies between two segments is passed over, as by libjpeg; so is a scan's picture.
     """
     position = 2
-    while found := SEGMENT.search(data, position):
-        marker, start = data[found.start() + 1], found.end() + 2
-        end = found.end() + int.from_bytes(data[found.end() : start], "big")
+    while match := SEGMENT.search(data, position):
+        marker, start = data[match.start() + 1], match.end() + 2
+        end = match.end() + int.from_bytes(data[match.end() : start], "big")
         if not start <= end <= len(data):
             return
         yield marker, start, end
@@ -151,15 +151,15 @@ def _unpack_raw_profile(name: bytes, content: bytes) -> bytes:
     """EXIF data as ImageMagick wrote them before PNG had a place for them: a length and hexadecimal digits."""
     text = content.partition(b"\0")[2]
     text = _inflate(text[1:]) if name == b"zTXt" else text
-    found = re.fullmatch(rb"\s*exif\s+\d+\s+([0-9a-fA-F\s]*)", text)
+    match = re.fullmatch(rb"\s*exif\s+\d+\s+([0-9a-fA-F\s]*)", text)
     try:
-        return bytes.fromhex(found[1].decode("ascii")) if found else b""
+        return bytes.fromhex(match[1].decode("ascii")) if match else b""
     except ValueError:  # half a byte
         return b""
 
 
 def _read_tiff(data: bytes) -> Metadata:
-    """Of the first page; OpenCV itself turns it by the page's own orientation."""
+    """Reads the metadata of the first page; OpenCV itself turns it by the page's own orientation."""
     pages = tiff.list_pages(data, most=1)
     if not pages:
         return Metadata()

@@ -33,7 +33,7 @@ class NativeViews:
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Of what `make` returns."""
+        """The shapes of what `make` returns."""
         size = self.grid * self.patch
         return (len(self.factors), size, size, 3), (len(self.factors), self.grid**2)
 

@@ -22,19 +22,19 @@ class Preparation:
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
-        """Of the arrays."""
+        """The shapes of the arrays."""
         cuts = [(len(cut.rows), len(cut.columns), 3) for cut in self.cuts]
         return [*cuts, *self.native.shapes] if self.native else cuts
 
     @property
     def dtypes(self) -> list[type[np.generic]]:
-        """Of the arrays."""
+        """The types of the arrays."""
         cuts: list[type[np.generic]] = [np.uint8] * len(self.cuts)
         return [*cuts, np.uint8, np.float32] if self.native else cuts
 
     @property
     def bytes(self) -> int:
-        """Of the arrays of one photo."""
+        """The bytes of the arrays of one photo."""
         sizes = zip(self.shapes, self.dtypes, strict=True)
         return sum(math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in sizes)
 

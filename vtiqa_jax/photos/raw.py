@@ -26,7 +26,7 @@ SAMPLES = 500
 
 
 def is_raw(name: str | os.PathLike[str], data: bytes, kind: headers.Format | None) -> bool:
-    """Whether a file is a camera's RAW, whatever its name.
+    """Returns whether a file is a camera's RAW, whatever its name.
 
     Most are TIFFs, in which a mosaic of colours, unprocessed light or DNG's version shows it. Some show nothing of the
     kind; of a file that names a camera, or is of no format, a RAW ending decides.
@@ -77,13 +77,13 @@ def develop(data: bytes, max_pixels: int) -> Rgb:
 
 
 def _light(pixels: Integer[Array, "height width 3"]) -> Float64[Array, " quantiles"]:
-    """The distribution of the brightest of each pixel's colours."""
+    """Returns the distribution of the brightest of each pixel's colours."""
     step = max(1, len(pixels) // SAMPLES)
     return np.quantile(pixels[::step, ::step].max(-1), QUANTILES)
 
 
 def _give_light(deep: UInt16[Array, "height width 3"], wanted: Float64[Array, " quantiles"]) -> Rgb:
     """Gives pixels of 16 bits this distribution of light in 8, by one curve for all colours."""
-    found, kept = np.unique(_light(deep), return_index=True)
-    curve = np.interp(np.arange(65536), np.r_[0, found, 65535], np.r_[0, wanted[kept], 255])
+    values, kept = np.unique(_light(deep), return_index=True)
+    curve = np.interp(np.arange(65536), np.r_[0, values, 65535], np.r_[0, wanted[kept], 255])
     return np.rint(curve).astype(np.uint8)[deep]

@@ -66,13 +66,13 @@ class Page:
     """The page that lists this one among its sub-directories."""
 
     def content(self, tag: int) -> bytes:
-        """A tag's values as they stand; empty without the tag."""
+        """Returns a tag's values as they stand; empty without the tag."""
         if (entry := self.entries.get(tag)) is None:
             return b""
         return self.data[entry.position : entry.position + entry.length * _SIZES.get(entry.kind, 0)]
 
     def numbers(self, tag: int) -> tuple[int, ...]:
-        """A tag's values where they are whole numbers, else none."""
+        """Returns a tag's values where they are whole numbers, else none."""
         entry = self.entries.get(tag)
         if entry is None or entry.kind not in _UNSIGNED:
             return ()
@@ -81,11 +81,11 @@ class Page:
         return struct.unpack_from(f"{self.order}{count}{_UNSIGNED[entry.kind]}", content)
 
     def number(self, tag: int, default: int) -> int:
-        """A tag's first value."""
+        """Returns a tag's first value."""
         return next(iter(self.numbers(tag)), default)
 
     def text(self, tag: int) -> str:
-        """A tag's text, up to the byte that ends it; empty where it has another type."""
+        """Returns a tag's text, up to the byte that ends it; empty where it has another type."""
         entry = self.entries.get(tag)
         if entry is None or entry.kind != 2:
             return ""
@@ -93,7 +93,7 @@ class Page:
         return content.partition(b"\0")[0].decode("utf-8", "replace").strip()
 
     def ratio(self, tag: int) -> float | None:
-        """A tag's first value where it is a fraction; None where that divides by zero, or is of another type."""
+        """Returns a tag's first value if it is a fraction; None if it divides by zero, or is of another type."""
         entry = self.entries.get(tag)
         if entry is None or entry.kind not in _FRACTIONS or not 0 <= entry.position <= len(self.data) - 8:
             return None
@@ -101,11 +101,11 @@ class Page:
         return numerator / denominator if denominator else None
 
     def directory(self, tag: int) -> "Page | None":
-        """The directory that a tag points to, which has no picture of its own."""
+        """Returns the directory that a tag points to, which has no picture of its own."""
         is_big = struct.unpack_from(self.order + "H", self.data, 2)[0] == 43
         offset = self.number(tag, 0)
-        found = _read_directory(self.data, self.order, is_big, offset)
-        return None if found is None else Page(self.data, self.order, offset, found[0], self)
+        directory = _read_directory(self.data, self.order, is_big, offset)
+        return None if directory is None else Page(self.data, self.order, offset, directory[0], self)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -147,10 +147,10 @@ def list_pages(data: bytes, most: int = MAX_PAGES) -> list[Page]:
         if offset in seen:
             continue
         seen.add(offset)
-        found = _read_directory(data, order, is_big, offset)
-        if found is None:
+        directory = _read_directory(data, order, is_big, offset)
+        if directory is None:
             continue
-        entries, following = found
+        entries, following = directory
         page = Page(data, order, offset, entries, parent)
         pages.append(page)
         waiting.append((following, parent))
@@ -159,7 +159,7 @@ def list_pages(data: bytes, most: int = MAX_PAGES) -> list[Page]:
 
 
 def _read_directory(data: bytes, order: str, is_big: bool, offset: int) -> tuple[dict[int, Entry], int] | None:
-    """A directory's entries and the offset of the next one, 0 after the last."""
+    """Reads a directory's entries and the offset of the next one, 0 after the last."""
     count_form, entry_form, offset_form = ("Q", "HHQ8s", "Q") if is_big else ("H", "HHL4s", "L")
     start = offset + struct.calcsize(order + count_form)
     if offset < 8 or start > len(data):
@@ -181,7 +181,7 @@ def _read_directory(data: bytes, order: str, is_big: bool, offset: int) -> tuple
 
 
 def find_photo(pages: list[Page]) -> Page | None:
-    """The page that is the photo: the first that is no preview, or one later that has at least twice its sides.
+    """Finds the page that is the photo: the first that is no preview, or one later that has at least twice its sides.
 
     Writers do not always mark previews. Pages of about the same size are a document's, of which the first counts.
     """
@@ -195,7 +195,7 @@ def find_photo(pages: list[Page]) -> Page | None:
 
 
 def put_first(page: Page) -> bytes:
-    """The file with this page as its first one, which is the one that decoders read."""
+    """Returns the file with this page as its first one, which is the one that decoders read."""
     is_big = struct.unpack_from(page.order + "H", page.data, 2)[0] == 43
     start, offset = (
         (8, struct.pack(page.order + "Q", page.offset)) if is_big else (4, struct.pack(page.order + "L", page.offset))

@@ -20,7 +20,7 @@ DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def plan_targets(paths: Sequence[Path], photos: Sequence[Path], folder: Path) -> dict[Path, Path]:
-    """Where each photo goes: its name is kept relative to the given folder in which it was found.
+    """Plans where each photo goes: its name is kept relative to the given folder in which it was found.
 
     Args:
         paths: photos and folders, as given.
@@ -32,11 +32,11 @@ def plan_targets(paths: Sequence[Path], photos: Sequence[Path], folder: Path) ->
     """
     roots = [path for path in paths if path.is_dir()]
     targets: dict[Path, Path] = {}
-    taken: dict[Path, Path] = {}
+    photo_of: dict[Path, Path] = {}
     for photo in photos:
         root = next((root for root in roots if photo.is_relative_to(root)), photo.parent)
         target = folder / photo.relative_to(root)
-        other = taken.setdefault(target, photo)
+        other = photo_of.setdefault(target, photo)
         if other != photo:
             raise UserError(f"{other} and {photo} would both become {target}; score their common folder instead")
         targets[photo] = target

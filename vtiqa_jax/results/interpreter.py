@@ -61,7 +61,7 @@ class Interpreter:
             UserError: the model does not say how training photos score.
         """
         if self.percentiles is None:
-            raise UserError("this model does not say how the photos it was trained on score")
+            raise UserError("this model does not hold the scores of its training photos")
         below = np.interp(scores, self.percentiles, np.arange(101.0))
         return below if self.scale.higher_is_better else 100 - below
 

@@ -90,5 +90,5 @@ def find_fault(text: str) -> str:
     by_words = {plain.replace(" ", "_"): name for name, (_, plain, _) in WORDS.items()}
     found = asked if asked in WORDS else (by_words | ALIASES).get(asked)
     if found is None:
-        raise UserError(f"{text!r} is no fault; there are {', '.join(WORDS)}")
+        raise UserError(f"{text!r} is not a fault; choose from {', '.join(WORDS)}")
     return found

@@ -141,8 +141,8 @@ class ScoreCache:
         stored = [json.loads(text) for (text,) in self._database.execute("SELECT content FROM settings")]
         if alone and (differ := sorted({name for other in stored for name in differences(other, current)})):
             raise UserError(
-                f"{self.path} is of an interrupted run with other settings ({', '.join(differ)});"
-                " give its command again, or remove it"
+                f"{self.path} belongs to an interrupted run with other settings ({', '.join(differ)});"
+                " give that run's command again, or remove the file"
             )
         with self._database:
             self._database.execute("INSERT OR IGNORE INTO settings (content) VALUES (?)", (content,))
@@ -250,9 +250,9 @@ def open_part(output: Path, settings: Mapping[str, Any]) -> Iterator[ScoreCache]
         with contextlib.closing(ScoreCache(path, settings, alone=True)) as part:
             yield part
     except NotOurs as error:
-        raise UserError(f"{path} is in the way and not of an interrupted run; move it") from error
+        raise UserError(f"{path} exists and does not belong to an interrupted run; move it away") from error
     except sqlite3.Error as error:
         if _code(error) == sqlite3.SQLITE_BUSY:
-            raise UserError(f"another run is writing {output}") from error
+            raise UserError(f"another run is writing {output}; wait for it or end it") from error
         raise UserError(f"{path} cannot be used: {error}; make room for it, or remove it") from error
     path.unlink(missing_ok=True)

@@ -77,7 +77,7 @@ def check_writable(path: Path) -> str:
     except OSError as error:
         raise _cannot_be_written(path, error) from error
     if ending not in WRITERS:
-        raise UserError(f"{path}: scores are written to files that end in {', '.join(WRITERS)}")
+        raise UserError(f"{path}: the name of a file of scores must end in one of {', '.join(WRITERS)}")
     if ending == ".parquet" and importlib.util.find_spec("pyarrow") is None:
         raise UserError(f'{path}: Parquet needs the extra "parquet": pip install "{DISTRIBUTION}[parquet]"')
     try:

@@ -136,7 +136,7 @@ def check_point(at: tuple[float, float]) -> None:
         UserError: it does not.
     """
     if not all(0 <= share <= 1 for share in at):
-        raise UserError(f"a point is told by shares of the photo's height and width, 0 to 1, not {at[0]:g} {at[1]:g}")
+        raise UserError(f"a point is two shares of the photo's height and width, from 0 to 1, not {at[0]:g} {at[1]:g}")
 
 
 def choose_factor(height: int, width: int, view_size: int) -> int:

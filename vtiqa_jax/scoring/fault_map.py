@@ -119,9 +119,9 @@ def check_fault(config: ModelConfig, fault: str) -> None:
         UserError: it names no reasons, or the fault is of the whole photo.
     """
     if not config.reasons:
-        raise UserError("this model names no reasons: there is no map of them")
+        raise UserError("this model names no faults, so it has no maps of them")
     if fault not in (*NATIVE_FAULTS, CLIPPED):
-        raise UserError(f'"{WORDS[fault][1]}" is said of the whole photo: there is no map of it')
+        raise UserError(f'"{WORDS[fault][1]}" is a fault of the whole photo, so it has no map')
 
 
 def make_fault_map(

@@ -39,32 +39,32 @@ class FinetuneRecipe(Recipe):
     epochs: int = 8
     """Passes over the training photos."""
     batch_size: int = 32
-    """Photos a step, over all devices together."""
+    """Photos in a step, over all devices together."""
     peak_lr: float = 1e-4
     """Peak learning rate of the backbone's last block."""
     head_lr: float = 1e-3
     """Peak learning rate of the head."""
     layer_decay: float = 0.8
-    """Each block learns this much slower than the one after it."""
+    """Learning rate of each block, as a share of that of the block after it."""
     freeze_blocks: int = 0
-    """Freeze the embedding and the first N blocks; their backward pass is not computed."""
+    """Number of first blocks that are frozen, with the embedding. Their backward pass is not computed."""
     freeze_backbone: bool = False
-    """Train the head alone, on features that are computed once: minutes, not hours. For --checkpoint and --keep-head
-    of a second training."""
+    """Train only the head, on features that are computed once: minutes, not hours. For a second training,
+    with --checkpoint and --keep-head."""
     weight_decay: float = 0.05
-    """AdamW's, on matrices only."""
+    """Weight decay of AdamW, on matrices only."""
     warmup: float = 0.1
-    """Share of the steps in which the learning rate rises; it falls along a cosine afterwards."""
+    """Share of the steps in which the learning rate rises. Afterwards it falls along a cosine."""
     plcc_weight: float = 1.0
-    """Weight of 1 - PLCC of the batch beside the L1 loss on standardised labels."""
+    """Weight of 1 - PLCC of the batch, beside the L1 loss on standardised labels."""
     drop_path: float = 0.0
-    """Rate at which a photo skips a branch of the last block; it falls in even steps to 0 at the first."""
+    """Rate at which a photo skips a branch of the last block. It falls in even steps to 0 at the first block."""
     ema: float = 0.0
-    """Decay of the average of the weights that is evaluated and kept; 0 keeps the weights themselves."""
+    """Decay of the average of the weights that is evaluated and kept. 0 keeps the weights themselves."""
     head_dropout: float = HEAD_DROPOUT
-    """Rate at which the head's inputs are dropped; 0.5 as released."""
+    """Rate at which the head's inputs are dropped. The release has 0.5."""
     ladders: int = 0
-    """Make so many distortion ladders of training photos; their order is learned beside the labels."""
+    """Number of distortion ladders made of training photos. The model learns their order beside the labels."""
     leave_out: tuple[str, ...] = ()
     """Distortions that no ladder shows, to see whether the model notices what it was not taught."""
     ladders_per_batch: int = 4
@@ -72,13 +72,13 @@ class FinetuneRecipe(Recipe):
     ranking_weight: float = 0.5
     """Weight of the hinge loss on neighbouring levels of a ladder."""
     ranking_margin: float = 1.4
-    """What the score has to fall from the pristine photo to a gross distortion, in standard deviations of the training
-    labels; each level has its share."""
+    """Least fall of the score from a pristine photo to its grossest distortion, in standard deviations of the training
+    labels. Each level has its share."""
     compute_dtype: DtypeChoice = "auto"
-    """What the transformer multiplies in; parameters and sums are float32. auto: bfloat16 where the hardware has
-    products of it. A run keeps the type that it began with."""
+    """Type of the transformer's products; parameters and sums are float32. auto takes bfloat16 on hardware that
+    multiplies it. A run keeps the type that it began with."""
     seed: int = 0
-    """Of the head's initialisation, the order of the photos, the augmentation and the dropout."""
+    """Seed of the head's initialisation, the order of the photos, the augmentation and the dropout."""
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 2:
@@ -89,7 +89,7 @@ class FinetuneRecipe(Recipe):
             raise UserError("--recipe.drop-path, --recipe.head-dropout and --recipe.ema must be at least 0 and below 1")
         if unknown := set(self.leave_out) - set(self.distortions):
             raise UserError(
-                f"--recipe.leave-out: no distortion {sorted(unknown)[0]}; they are {', '.join(self.distortions)}"
+                f"--recipe.leave-out: unknown distortion {min(unknown)}; choose from {', '.join(self.distortions)}"
             )
         if set(self.leave_out) >= set(self.distortions):
             raise UserError("--recipe.leave-out leaves no distortion; leave out --recipe.ladders instead")
@@ -98,7 +98,9 @@ class FinetuneRecipe(Recipe):
         if min(self.ranking_weight, self.ranking_margin) < 0:
             raise UserError("--recipe.ranking-weight and --recipe.ranking-margin must be at least 0")
         if self.freeze_backbone and (self.freeze_blocks or self.drop_path):
-            raise UserError("--recipe.freeze-backbone is for neither --recipe.freeze-blocks nor --recipe.drop-path")
+            raise UserError(
+                "--recipe.freeze-backbone excludes --recipe.freeze-blocks and --recipe.drop-path; leave them out"
+            )
         if self.ladders < 0 or self.ladders_per_batch < 1:
             raise UserError("--recipe.ladders must be at least 0 and --recipe.ladders-per-batch at least 1")
 

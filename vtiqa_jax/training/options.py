@@ -15,67 +15,67 @@ Pair = Parameter(negative_bool="no-")
 
 @dataclasses.dataclass(frozen=True)
 class SplitOptions:
-    """How photos are divided."""
+    """Options for dividing the photos."""
 
     test_fraction: float = 0.2
-    """Share of the photos that is tested on once, at the end."""
+    """Share of the photos for the test, once, at the end."""
     val_fraction: float = 0.1
-    """Share of the other photos that selects the best epoch; 0 keeps the last one."""
+    """Share of the other photos that selects the best epoch. 0 keeps the last epoch."""
     split_seed: int = 0
-    """Shuffles the photos before they are divided."""
+    """Seed of the shuffle before the photos are divided."""
     splits: int = 1
-    """Train on so many splits, one after the other, and report the median and the interquartile range."""
+    """Number of splits to train on, one after the other. The median and the interquartile range are reported."""
     split_file: Path | None = None
-    """Take the split from a file: split.json of an earlier run, pyiqa's .csv or .pkl, or a folder of LIQE's lists."""
+    """File with the split: split.json of an earlier run, pyiqa's .csv or .pkl, or a folder of LIQE's lists."""
     split_column: str = "official_split"
-    """In pyiqa's .csv the column with the part; of its .pkl the number of the split."""
+    """Column of pyiqa's .csv that names the part, or the number of the split in its .pkl."""
     split_names: Path | None = None
-    """pyiqa's .csv that the row numbers in its .pkl refer to."""
+    """Table of pyiqa, .csv, that the row numbers in its .pkl refer to."""
 
 
 @dataclasses.dataclass(frozen=True)
 class MachineOptions:
-    """Memory, saving, logs, several machines."""
+    """Options for memory, saving, logs and several machines."""
 
     image_cache: Path | None = None
-    """Where decoded photos, and their features, are kept; share it among runs on the same photos."""
+    """Folder for decoded photos and their features. Runs on the same photos can share it."""
     photos_on_device: Annotated[bool | None, Pair] = None
-    """Keep all photos in the devices' memory; when not given, if they take at most half of what is free."""
+    """Keep all photos in the devices' memory. When not given, if they take at most half of what is free."""
     save_every: int = 500
-    """Steps after which the state of the run is saved, besides after each epoch."""
+    """Steps between two saves of the run's state, besides one after each epoch."""
     log_every: int = 50
-    """Steps after which the loss is logged within an epoch."""
+    """Steps between two logs of the loss within an epoch."""
     plots: Annotated[bool, Pair] = True
-    """Whether the curve, the scatter plot and TensorBoard's events are made after an epoch, besides metrics.jsonl."""
+    """Draw the curve and the scatter plot and write TensorBoard's events after each epoch, besides metrics.jsonl."""
     coordinator: str | None = None
-    """Train with other processes: "auto" finds SLURM, Kubernetes or MPI, HOST:PORT is process 0's address."""
+    """Address of process 0, HOST:PORT, to train with other processes. "auto" asks SLURM, Kubernetes or MPI."""
     processes: int | None = None
-    """How many there are, with HOST:PORT."""
+    """Number of processes, with HOST:PORT."""
     process_id: int | None = None
-    """Which of them this is, from 0, with HOST:PORT."""
+    """Number of this process, from 0, with HOST:PORT."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainOptions:
-    """What every training has."""
+    """Options that every training has."""
 
     workdir: Path = Path("runs/train")
-    """Where the results go. The same command again resumes a run that was stopped."""
+    """Folder for the results. The same command again resumes a run that was stopped."""
     checkpoint: str = "default"
-    """The checkpoint to start from, or "default" for the model that comes with the package."""
+    """Model to start from: the folder of a checkpoint, an .npz file, or "default" for the packaged model."""
     keep_head: bool = False
-    """Start from the checkpoint's head, too, mapped to the new label scale; otherwise a new one is initialised."""
+    """Start from the checkpoint's head too, mapped to the new label scale. Otherwise a new one is initialised."""
     readout_blocks: tuple[int, ...] = ()
-    """The blocks, counted from 1, whose class tokens the head sees; those after the last are dropped. The checkpoint's
-    own, or its last block, when not given."""
+    """Blocks, counted from 1, whose class tokens the head sees; blocks after the last are dropped. When not given,
+    those of the checkpoint, or its last block."""
     eval_mosaics: int = 3
-    """Mosaics that the trained model scores a photo by, their class tokens averaged; the release has 1."""
+    """Number of mosaics that the trained model scores a photo by, their class tokens averaged. The release has 1."""
     view_size: int | None = None
-    """Side of both views, pixels, a multiple of the patch; positions are interpolated. The checkpoint's by default."""
+    """Side of both views in pixels, a multiple of the patch. The checkpoint's when not given."""
     screen_side: int | None = None
-    """Shrink photos whose longer side has more pixels to this many, with antialiasing. The checkpoint's when not given:
-    512 for the packaged model, never for converted weights."""
+    """Longer side, in pixels, to which larger photos are shrunk with antialiasing. The checkpoint's when not given:
+    512 for the packaged model, none for converted weights."""
     recipe: FinetuneRecipe | PublishedRecipe = FinetuneRecipe()
-    """How to train."""
+    """Settings of the recipe."""
     split: Annotated[SplitOptions, Parameter(name="*", group="Split")] = SplitOptions()
     machine: Annotated[MachineOptions, Parameter(name="*", group="Machine")] = MachineOptions()

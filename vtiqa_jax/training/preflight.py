@@ -63,7 +63,7 @@ def check_left_out(saved: SavedState | None, left_out: list[str]) -> None:
         return
     if different := set(left_out) ^ set(saved.metadata.get("left out", [])):
         raise UserError(
-            f"the run that is to go on began with other photos: {min(different)}"
+            f"the run in this folder began with other photos: {min(different)}"
             f" {'can no longer' if min(different) in left_out else 'could not then, and can now'} be read; name another"
             " --workdir"
         )

@@ -39,15 +39,16 @@ class PublishedRecipe(Recipe):
     must_select: ClassVar[bool] = True
 
     max_epochs: int = 2000
-    """Stop here when the learning rate has not run out before (the authors' runs took 255 to 265)."""
+    """Most passes over the training photos; mostly the learning rate runs out before (the authors': after 255 to
+    265)."""
     batch_size: int = 192
-    """Photos a step, over all devices together (the authors: 48 on each of 4 GPUs)."""
+    """Photos in a step, over all devices together. The authors had 48 on each of 4 GPUs."""
     weight_decay: float = 1e-3
-    """Added to the gradient of every parameter, biases included."""
+    """Weight decay, added to the gradient of every parameter, biases included."""
     compute_dtype: DtypeChoice = "float32"
-    """What the transformer multiplies in; the authors' is float32."""
+    """Type of the transformer's products. The authors' is float32."""
     seed: int = 0
-    """Of the head's initialisation, the order of the photos, the augmentation and the dropout."""
+    """Seed of the head's initialisation, the order of the photos, the augmentation and the dropout."""
 
     def __post_init__(self) -> None:
         if self.max_epochs < 1 or self.batch_size < 2:

@@ -33,9 +33,9 @@ class ScheduleState:
     best: float = -2.0
     """The best selection metric so far; below any correlation at first."""
     epochs_since_best: int = 0
-    """Epochs since then, as the recipe counts them."""
+    """Number of epochs since then, as the recipe counts them."""
     note: str = ""
-    """What the last epoch led to, for people."""
+    """Message for people about what the last epoch led to."""
     improved: bool = False
     """Whether the last epoch's weights are the best so far."""
     restore_best: bool = False
@@ -51,17 +51,17 @@ class Recipe(abc.ABC):
     """How a model is trained. A recipe is a frozen dataclass whose fields are its settings."""
 
     selection_metric: ClassVar[str] = "srcc"
-    """The one of `metrics.METRICS` by which the best epoch is selected, the highest value."""
+    """Name of the metric of `metrics.METRICS` that selects the best epoch, the one with the highest value."""
     must_select: ClassVar[bool] = False
-    """Whether the recipe's course depends on that metric: it then takes however few photos there are to select on."""
+    """Whether the recipe's course depends on that metric. It then accepts any number of photos to select on."""
     batch_size: int
-    """Photos a step, over all devices together."""
+    """Photos in a step, over all devices together."""
     seed: int
-    """Of the head's initialisation, the order of the photos, the augmentation and the dropout."""
+    """Seed of the head's initialisation, the order of the photos, the augmentation and the dropout."""
     compute_dtype: DtypeChoice
-    """What the transformer multiplies in."""
+    """Type of the transformer's products."""
     ema: float = 0.0
-    """Decay of the average of the weights that is evaluated and kept; 0 for the weights themselves."""
+    """Decay of the average of the weights that is evaluated and kept. 0 keeps the weights themselves."""
     drop_path: float = 0.0
     """Rate at which the last block's branches are skipped."""
     head_dropout: float = HEAD_DROPOUT

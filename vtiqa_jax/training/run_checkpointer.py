@@ -204,8 +204,8 @@ class RunCheckpointer:
         if saved != expected:
             key = min(key for key in saved.keys() | expected if saved.get(key) != expected.get(key))
             raise UserError(
-                f"{self._path(step)} is not a state of this run: {key} is {saved.get(key, 'missing')},"
-                f" expected is {expected.get(key, 'nothing')}; remove {self.folder}"
+                f"{self._path(step)} is not a state of this run: {key} is {saved.get(key, 'missing')}, not"
+                f" {expected.get(key, 'nothing')}; remove {self.folder}"
             )
         abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), like)
         return self._checkpointer.load(step, abstract)

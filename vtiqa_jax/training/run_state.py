@@ -104,7 +104,7 @@ def finished_result(workdir: Path, identity: dict[str, Any]) -> dict[str, Any] |
         result = json.loads(file.read_text())
         before = result["identity"]
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{file} is damaged, or not of a training; remove it and start again") from error
+        raise UserError(f"{file} is damaged, or was not written by a training; remove it and start again") from error
     identity = begun_as(identity, before)
     if before != identity:
         raise UserError(

@@ -88,13 +88,15 @@ def tune(model: Checkpoint, marks: Marks, seen: Mapping[Path, SeenPhoto], seed: 
     rng, photos = np.random.default_rng(seed), marks.photos
     opinions = Opinions.collect(marks, {photo: number for number, photo in enumerate(photos)})
     if marks.count >= LEAST and not len(opinions):
-        raise UserError("all marks are alike, which tells no photo from another; mark some that you like less, too")
+        raise UserError("all marks are alike, so there is nothing to learn; mark photos that you like less, too")
     if len(opinions) < LEAST:
-        raise UserError(f"a taste needs at least {LEAST} marks that differ, not {len(opinions)}; 100 are worth it")
+        raise UserError(
+            f"tuning needs at least {LEAST} marks that differ, not {len(opinions)}; mark 100 photos or more"
+        )
     scenes = find_scenes(np.stack([seen[photo].fingerprint for photo in photos]))
     if scenes.max() + 1 < MIN_SCENES:
         raise UserError(
-            f"the marked photos are of {scenes.max() + 1} scenes, too few to hold some out;"
+            f"the marked photos show only {scenes.max() + 1} scenes, too few to hold some out;"
             f" mark photos of at least {MIN_SCENES}"
         )
     features = np.stack([seen[photo].features for photo in photos])
@@ -148,11 +150,12 @@ def describe(taste: Float[np.ndarray, " photos"], looks: Float[np.ndarray, "phot
     if not taste.std():
         return {}
     varied = [(name, column) for name, column in zip(LOOKS, looks.T, strict=True) if column.std()]
-    found = {name: float(np.corrcoef(taste, column)[0, 1]) for name, column in varied}
+    correlations = {name: float(np.corrcoef(taste, column)[0, 1]) for name, column in varied}
     notable = sorted(
-        (name for name, value in found.items() if abs(value) >= NOTABLE), key=lambda name: -abs(found[name])
+        (name for name, value in correlations.items() if abs(value) >= NOTABLE),
+        key=lambda name: -abs(correlations[name]),
     )
-    return {name: found[name] for name in notable}
+    return {name: correlations[name] for name in notable}
 
 
 def with_taste(model: Checkpoint, tuned: Tuned) -> Checkpoint:

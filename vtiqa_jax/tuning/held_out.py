@@ -104,12 +104,12 @@ def cut_into_parts(
 
 def _compare(opinions: Opinions, predicted: Float[np.ndarray, " opinions"]) -> Comparisons:
     """Compares what was predicted with what was said."""
-    said = np.triu(np.sign(opinions.targets[:, None] - opinions.targets))
-    said[(opinions.kinds[:, None] != opinions.kinds) | opinions.is_pair] = 0
-    found = np.sign(predicted[:, None] - predicted)
-    np.fill_diagonal(said, opinions.is_pair)
-    np.fill_diagonal(found, np.sign(predicted))
-    return said * found
+    order = np.triu(np.sign(opinions.targets[:, None] - opinions.targets))
+    order[(opinions.kinds[:, None] != opinions.kinds) | opinions.is_pair] = 0
+    predicted_order = np.sign(predicted[:, None] - predicted)
+    np.fill_diagonal(order, opinions.is_pair)
+    np.fill_diagonal(predicted_order, np.sign(predicted))
+    return order * predicted_order
 
 
 def _agree(

@@ -80,11 +80,11 @@ class KeptPhotos:
         for number, photo in enumerate(bar, start=1):
             try:
                 file = self._file(photo)
-                found = read_kept(file, SeenPhoto)
-                if found is None:
+                kept = read_kept(file, SeenPhoto)
+                if kept is None:
                     waiting[photo] = file, decode.open_photo(photo).pixels
                 else:
-                    seen[photo] = found
+                    seen[photo] = kept
             except ImageError as error:
                 left_out.append(f"{photo}: {error}")
             if len(waiting) == CPU_BATCH or number == len(photos):
@@ -93,7 +93,7 @@ class KeptPhotos:
         return seen, left_out
 
     def _file(self, photo: Path) -> Path:
-        """Where a photo's file is. Errors: ImageError when the photo cannot be read."""
+        """Returns the path of a photo's file. Errors: ImageError when the photo cannot be read."""
         try:
             data = photo.read_bytes()
         except OSError as error:

@@ -35,7 +35,7 @@ class Marks:
 
     @property
     def count(self) -> int:
-        """How many opinions there are."""
+        """The number of opinions."""
         return sum(map(len, self.ratings.values())) + len(self.pairs)
 
     def draw(self, most: int, rng: np.random.Generator) -> "Marks":

@@ -54,14 +54,14 @@ class Opinions:
 
     @property
     def is_pair(self) -> np.ndarray:
-        """Which rows are of two photos."""
+        """The mask of the rows that compare two photos."""
         return self.second != NO_OTHER
 
     def apply(self, values: PerPhoto) -> PerOpinion:
         """Makes what is known of photos what is known of opinions: itself, or the difference of two photos."""
-        made = values[self.first]
-        made[self.is_pair] -= values[self.second[self.is_pair]]
-        return made
+        per_opinion = values[self.first]
+        per_opinion[self.is_pair] -= values[self.second[self.is_pair]]
+        return per_opinion
 
     def columns(self, scores: Float[np.ndarray, " photos"]) -> Float[np.ndarray, "opinions columns"]:
         """Makes what is not shrunk: the score, and an intercept for each kind of ratings."""

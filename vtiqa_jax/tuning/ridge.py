@@ -64,9 +64,9 @@ def fit_ridge(kernel: Float[np.ndarray, "opinions opinions"], columns: Columns, 
         scaled = left / variance[:, None]
         noise = np.maximum((left * scaled).sum(0), np.finfo(float).tiny) / free
         _, uncertainty = np.linalg.slogdet(information + PRECISION * np.eye(len(information)))
-        found = -0.5 * (free * np.log(noise) + np.log(variance).sum() + uncertainty)
-        better = found > likelihood
-        likelihood[better] = found[better]
+        new_likelihood = -0.5 * (free * np.log(noise) + np.log(variance).sum() + uncertainty)
+        better = new_likelihood > likelihood
+        likelihood[better] = new_likelihood[better]
         fixed[:, better], dual[:, better] = estimate[:, better], strength * scaled[:, better]
     return Ridge(fixed, basis @ dual)
 

@@ -42,10 +42,10 @@ class Contents:
         """
         self.document: Document = rdf.read(data)
         root = self.document.root
-        found = [root] if root.name == RDF_ROOT else root.named(RDF_ROOT)
-        if len(found) != 1:
-            raise Refused("it is no XMP" if not found else "it has two rdf:RDF")
-        self.rdf = found[0]
+        roots = [root] if root.name == RDF_ROOT else root.named(RDF_ROOT)
+        if len(roots) != 1:
+            raise Refused("it is not XMP" if not roots else "it has two rdf:RDF")
+        self.rdf = roots[0]
         self.descriptions = self.rdf.named(DESCRIPTION)
 
     def properties(self) -> Iterator[Property]:
@@ -60,25 +60,25 @@ class Contents:
     @property
     def rating(self) -> Property | None:
         """XMP's own rating. Raises `Refused` where there are two."""
-        found = [each for each in self.properties() if each.name == RATING]
-        if len(found) > 1:
+        ratings = [each for each in self.properties() if each.name == RATING]
+        if len(ratings) > 1:
             raise Refused("it has two ratings")
-        return found[0] if found else None
+        return ratings[0] if ratings else None
 
     @property
     def about(self) -> str:
-        """Which photo it is, the same in all descriptions, usually empty."""
+        """The identity of the photo, the same in all descriptions, usually empty."""
         attributes = (each for description in self.descriptions for each in description.attributes)
         return next((each.value for each in attributes if each.name in (ABOUT, "about")), "")
 
     def array(self) -> Element | None:
         """Returns the list of keywords, None without one. Raises `Refused` for one that is no plain list."""
-        found = [each for each in self.properties() if each.name == SUBJECT]
-        if not found:
+        subjects = [each for each in self.properties() if each.name == SUBJECT]
+        if not subjects:
             return None
-        array = array_of(found[0])
-        if len(found) > 1 or array is None:
-            raise Refused("its keywords are written in a way that is not changed here")
+        array = array_of(subjects[0])
+        if len(subjects) > 1 or array is None:
+            raise Refused("its keywords are written in a way that vtiqa cannot change")
         return array
 
     def keywords(self) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ def _is_rated_jpeg(photo: jpeg.Jpeg) -> bool:
 
 
 def _is_rated_tiff(content: mmap.mmap) -> bool:
-    """Of a TIFF, and of the RAW files that are TIFFs."""
+    """Returns whether a TIFF, or a RAW file that is a TIFF, has a rating."""
     if content[:2] not in (b"II", b"MM"):
         return False
     pages = tiff.list_pages(content[:], most=1)

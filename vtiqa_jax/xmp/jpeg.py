@@ -53,14 +53,14 @@ class Jpeg:
     @property
     def packet(self) -> bytes | None:
         """Its XMP packet, None without one. Raises `Refused` when it has several."""
-        found = self.starting(SIGNATURE)
-        if len(found) > 1:
+        packets = self.starting(SIGNATURE)
+        if len(packets) > 1:
             raise Refused("it has two XMP packets")
-        return self.data[found[0].content + len(SIGNATURE) : found[0].end] if found else None
+        return self.data[packets[0].content + len(SIGNATURE) : packets[0].end] if packets else None
 
     @property
     def extension(self) -> bytes:
-        """What of its XMP did not fit into the packet: an XMP document, empty without one."""
+        """The rest of its XMP, which did not fit into the packet: an XMP document, empty without one."""
         pieces = dict[int, bytes]()
         for each in self.starting(EXTENSION):
             content = self.data[each.content : each.end]
@@ -86,7 +86,7 @@ class Jpeg:
                 the photo is signed.
         """
         if any(each.marker == APP11 and b"c2pa" in self.data[each.content : each.end] for each in self.segments):
-            raise Refused("it is signed (Content Credentials), and would be no more")
+            raise Refused("it is signed (Content Credentials), and a change would break the signature")
         old = self.packet
         if old is None:
             if packet is None:
@@ -103,7 +103,7 @@ class Jpeg:
         return self.data[:start] + new + self.data[end:]
 
     def _after_exif(self) -> int:
-        """Where a packet belongs: after EXIF, which readers want first."""
+        """Returns the place of a packet: after EXIF, which readers want first."""
         position = 2
         for each in self.segments:
             if each.marker != APP0 and each not in self.starting(EXIF):
@@ -118,11 +118,11 @@ class Jpeg:
             Refused: there are more pictures than one, or something after the picture.
         """
         if self.starting(MULTI_PICTURE):
-            raise Refused("it holds several pictures, and would tell wrongly where they are")
+            raise Refused("it holds several pictures, and a change would move them")
         rest = self.data[self.segments[-1].end :].partition(END_OF_IMAGE)[2].strip(b"\0")
         # Films of moving photos and Samsung's notes are found from the file's end.
         if rest and b"ftyp" not in rest[:8] and not rest.endswith(b"SEFT"):
-            raise Refused("something follows after its picture, which might not be found in another place")
+            raise Refused("other data follow its picture, and a change would move them")
 
 
 def read(data: bytes) -> Jpeg:
@@ -132,11 +132,11 @@ def read(data: bytes) -> Jpeg:
         Refused: it is none, or is cut off before its picture.
     """
     if not data.startswith(b"\xff\xd8"):
-        raise Refused("it is no JPEG")
-    found = [Segment(marker, start - 4, start, end) for marker, start, end in jpeg_segments(data)]
-    if not found or found[-1].marker != SCAN:
+        raise Refused("it is not a JPEG")
+    segments = [Segment(marker, start - 4, start, end) for marker, start, end in jpeg_segments(data)]
+    if not segments or segments[-1].marker != SCAN:
         raise Refused("it is a damaged JPEG")
-    return Jpeg(data, tuple(found))
+    return Jpeg(data, tuple(segments))
 
 
 def require_same_picture(before: bytes, after: bytes) -> None:
@@ -150,7 +150,7 @@ def require_same_picture(before: bytes, after: bytes) -> None:
 
 
 def _hash_rest(data: bytes) -> str:
-    """The SHA-256 of a JPEG without its packet."""
+    """Returns the SHA-256 of a JPEG without its packet."""
     jpeg = read(data)
     rest, position = hashlib.sha256(), 0
     for each in jpeg.starting(SIGNATURE):
@@ -168,11 +168,11 @@ def _segment(content: bytes) -> bytes:
 
 def _fit(packet: bytes, size: int) -> bytes:
     """Makes a packet as long as it was, by its padding, if it has enough."""
-    found = PACKET_END.search(packet)
+    match = PACKET_END.search(packet)
     surplus = len(packet) - size
-    if found is None:
+    if match is None:
         return packet
-    end = found.start()
+    end = match.start()
     start = len(packet[:end].rstrip(b" \t\r\n"))
     if surplus > end - start:
         return packet

@@ -42,7 +42,7 @@ class Packet:
         return any(rating != 0 for rating in (self.rating or 0, *self.other_ratings))
 
     def holds(self, stars: Stars) -> bool:
-        """Whether the packet says this, and marks the rating as ours."""
+        """Returns whether the packet says this, and marks the rating as ours."""
         is_ours = self.ours is not None and self.ours.rating == stars.rating == self.rating
         return is_ours and set(stars.keywords) <= set(self.keywords)
 

@@ -49,7 +49,7 @@ class Place:
         except FileNotFoundError:
             return State(None, "", NOTHING, None, is_as_written=True)
         if not stat.S_ISREG(mode):
-            raise Refused("it is a link" if stat.S_ISLNK(mode) else "it is no file")
+            raise Refused("it is a link" if stat.S_ISLNK(mode) else "it is not a file")
         stamp, data = file_stamp(self.path), self.path.read_bytes()
         inner = self._packet(data)
         found = NOTHING if inner is None else packet.read(inner)
@@ -97,7 +97,7 @@ class Place:
     def _without_stars(self, data: bytes, inner: bytes) -> bytes:
         rest = splice.take_out(inner)
         if packet.read(rest).ours is not None:
-            raise Refused("our stars cannot be told from what another program made of them")
+            raise Refused("another program has changed the stars that vtiqa wrote")
         return jpeg.read(data).with_packet(rest) if self.is_photo else rest
 
 

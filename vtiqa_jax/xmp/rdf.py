@@ -140,7 +140,7 @@ class _Reader:
             self._parser.Parse(self._body, True)
         except expat.ExpatError as error:
             reason = expat.ErrorString(error.code)
-            raise Refused(f"it is no XML: {reason}, line {error.lineno}") from error
+            raise Refused(f"it is not XML: {reason}, line {error.lineno}") from error
         assert self._root is not None
         return self._root
 
@@ -149,22 +149,22 @@ class _Reader:
             raise Refused(f"its encoding is {encoding}; only UTF-8 and UTF-16 are changed")
 
     def _refuse_doctype(self, *_: object) -> None:
-        raise Refused("it has a document type, which XMP has not")
+        raise Refused("it has a document type, which XMP never has")
 
     def _start(self, name: str, attributes: list[str]) -> None:
         self._count += 1
         if self._count > MAX_ELEMENTS:
             raise Refused(f"it has more than {MAX_ELEMENTS:,} elements")
         start = self._parser.CurrentByteIndex
-        found = START_TAG.match(self._body, start)
-        assert found is not None
+        match = START_TAG.match(self._body, start)
+        assert match is not None
         values = iter(zip(attributes[::2], attributes[1::2], strict=True))
         listed: list[Attribute] = []
-        for each in ATTRIBUTE.finditer(self._body, found.start(2), found.end(2)):
+        for each in ATTRIBUTE.finditer(self._body, match.start(2), match.end(2)):
             is_namespace = each[2] == b"xmlns" or each[2].startswith(b"xmlns:")
             its_name, value = ("", each[3][1:-1].decode()) if is_namespace else next(values)
             listed.append(Attribute(its_name, value, each.start(), each.start(3) + 1, each.end(3) - 1, each.end()))
-        element = Element(name, found[1], listed, start, found.end(), found.end(), found.end())
+        element = Element(name, match[1], listed, start, match.end(), match.end(), match.end())
         if self._open:
             self._open[-1].children.append(element)
         else:
@@ -174,9 +174,9 @@ class _Reader:
     def _end(self, name: str) -> None:
         element = self._open.pop()
         if self._body[element.content_start - 2 : element.content_start] != b"/>":
-            found = END_TAG.match(self._body, self._parser.CurrentByteIndex)
-            assert found is not None
-            element.content_end, element.end = found.span()
+            match = END_TAG.match(self._body, self._parser.CurrentByteIndex)
+            assert match is not None
+            element.content_end, element.end = match.span()
 
     def _add_text(self, text: str) -> None:
         if self._open:

@@ -52,7 +52,7 @@ class Sidecars:
         return self._list(folder).get((base + ENDING).casefold(), [])
 
     def _claimants(self, folder: Path, base: str, asked: str) -> list[str]:
-        """The files to which the sidecar `base.xmp` may belong."""
+        """Lists the files to which the sidecar `base.xmp` may belong."""
         names = self._list(folder)
         stem = base.casefold()
         direct = [each for each in names.get(stem, []) if each == asked or formats.suffix(each) in CLAIMING]
@@ -74,7 +74,7 @@ class Sidecars:
 
 
 def _bases(photo: Path) -> list[str]:
-    """What the names of its sidecars have before `.xmp`."""
+    """Lists the beginnings of its sidecars' names, before `.xmp`."""
     return list(dict.fromkeys((photo.name, photo.stem)))
 
 

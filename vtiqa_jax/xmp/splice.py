@@ -96,14 +96,14 @@ def take_out(data: bytes) -> bytes:
     edits, removed = _find_ours(contents, packet.ours, is_rating_ours=packet.rating == packet.ours.rating)
     for description in contents.descriptions:
         properties = list(properties_of(description))
-        taken = [each for each in properties if id(each) in removed]
-        if taken and len(taken) == len(properties):
+        removable = [each for each in properties if id(each) in removed]
+        if removable and len(removable) == len(properties):
             edits = [edit for edit in edits if not description.start <= edit[0] < description.end]
             edits.append(_removal(body, description))
             continue
-        if any(each.name.startswith(VTIQA) for each in taken):  # our namespace is not used there any more
-            taken += [each for each in description.attributes if not each.name and each.value == VTIQA]
-        edits += [_removal(body, each) for each in taken]
+        if any(each.name.startswith(VTIQA) for each in removable):  # our namespace is not used there any more
+            removable += [each for each in description.attributes if not each.name and each.value == VTIQA]
+        edits += [_removal(body, each) for each in removable]
     return contents.document.edit(edits)
 
 
@@ -131,7 +131,7 @@ def _find_ours(contents: Contents, ours: Stars, *, is_rating_ours: bool) -> tupl
 
 
 def _value_span(body: bytes, its: Property) -> tuple[int, int]:
-    """Where the text of a property stands, without white space around it. Raises `Refused` unless it is plain."""
+    """Finds the text of a property, without white space around it. Raises `Refused` unless it is plain."""
     start, end = (
         (its.value_start, its.value_end) if isinstance(its, Attribute) else (its.content_start, its.content_end)
     )
@@ -139,13 +139,13 @@ def _value_span(body: bytes, its: Property) -> tuple[int, int]:
     text = inside.strip()
     value = value_of(its)
     if not text or value is None or text != value.strip().encode():
-        raise Refused("its rating is written in a way that is not changed here")
+        raise Refused("its rating is written in a way that vtiqa cannot change")
     start += inside.index(text)
     return start, start + len(text)
 
 
 def _insert(body: bytes, parent: Element, texts: list[str]) -> Edit:
-    """An edit that adds elements at the end of another, indented like the last one there."""
+    """Makes an edit that adds elements at the end of another, indented like the last one there."""
     if parent.children:
         last = parent.children[-1]
         gap = body[_gap(body, last.start) : last.start]
@@ -157,12 +157,12 @@ def _insert(body: bytes, parent: Element, texts: list[str]) -> Edit:
 
 
 def _removal(body: bytes, its: Property) -> Edit:
-    """An edit that removes an attribute or an element, with the white space before it."""
+    """Makes an edit that removes an attribute or an element, with the white space before it."""
     return (its.start if isinstance(its, Attribute) else _gap(body, its.start)), its.end, b""
 
 
 def _gap(body: bytes, position: int) -> int:
-    """Where the white space before a place begins."""
+    """Finds where the white space before a place begins."""
     return len(body[:position].rstrip(b" \t\r\n"))
 
 

@@ -37,41 +37,48 @@ class _Version(argparse.Action):
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser = _Parser("vtiqa-onnx", description="Scores the quality of photos by ONNX Runtime.", allow_abbrev=False)
-    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    parser.add_argument("--version", action=_Version, nargs=0, help="Show the version and exit.")
     commands = parser.add_subparsers(required=True, metavar="score", dest="command")
     score = commands.add_parser(
         "score",
-        help="photos and folders to scores",
-        description="Scores photos. Exit status: 0 all done, 1 some could not be read, 2 bad arguments.",
+        help="Score photos.",
+        description="Scores photos. Exit status: 0 all done, 1 some could not be read, 2 bad arguments."
+        " What a score means: docs/meaning.md of vtiqa-jax.",
         allow_abbrev=False,
     )
-    score.add_argument("paths", nargs="*", type=Path, metavar="PATHS", help="photos, and folders that are searched")
+    score.add_argument(
+        "paths", nargs="*", type=Path, metavar="PATHS", help="Photos, and folders that are searched for photos."
+    )
     score.add_argument(
         "--out",
         type=Path,
         metavar="FILE",
-        help='write the scores to a file that ends in .csv, .jsonl, .json or .parquet; "-" is standard output, as CSV',
+        help='File for the scores: .csv, .jsonl, .json or .parquet; "-" (standard output) gets CSV.',
     )
-    score.add_argument("--reasons", action="store_true", help="write how probable each fault is, too, to --out")
+    score.add_argument("--reasons", action="store_true", help="Add the probability of each fault, as columns of --out.")
     score.add_argument(
         "--false-alarms",
         type=float,
         default=DEFAULT_RATE,
         metavar="RATE",
-        help="share of good photos of which any reason is named, 0.005 to 0.1 (default: %(default)s)",
+        help="Rate of false alarms: the share of good photos that get any reason, 0.005 to 0.1. (default: %(default)s)",
     )
-    score.add_argument("--model", type=Path, metavar="FILE", help="written by `vtiqa export ... --inputs prepared`")
-    score.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: %(default)s)")
-    score.add_argument("--threads", type=int, metavar="N", help="that compute (default: one for each CPU)")
-    score.add_argument("--batch-size", type=int, metavar="N", help="photos computed together")
+    score.add_argument(
+        "--model", type=Path, metavar="FILE", help="Model that `vtiqa export ... --inputs prepared` wrote."
+    )
+    score.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="Device. (default: %(default)s)"
+    )
+    score.add_argument("--threads", type=int, metavar="N", help="Threads that compute. (default: one for each CPU)")
+    score.add_argument("--batch-size", type=int, metavar="N", help="Photos computed together.")
     score.add_argument(
         "--max-pixels",
         type=int,
         default=decode.MAX_PIXELS,
         metavar="N",
-        help="a photo with more of them is not decoded and counts as one that failed (default: %(default)s)",
+        help="Most pixels of a photo. A larger one is not decoded and counts as failed. (default: %(default)s)",
     )
-    score.add_argument("--quiet", action="store_true", help="print nothing but mistakes")
+    score.add_argument("--quiet", action="store_true", help="Print nothing but mistakes.")
     return parser.parse_args(words)
 
 
@@ -94,7 +101,7 @@ def _score(asked: argparse.Namespace) -> int:
     if out is not None and out.is_file() and any(photo.exists() and out.samefile(photo) for photo in photos):
         raise UserError(f"{out} is one of the photos; write the scores to another file")
     if asked.reasons and out is None:
-        raise UserError("--reasons are columns of a file: add --out FILE")
+        raise UserError("--reasons adds columns to a file; name the file with --out FILE")
     from vtiqa_onnx import scorer  # not before the mistakes are told: it takes most of the start
 
     model = scorer.load(asked.model, threads=asked.threads, device=asked.device, false_alarms=asked.false_alarms)
@@ -116,7 +123,7 @@ def _score(asked: argparse.Namespace) -> int:
     if out is not None and failed < len(results):
         score_files.write_scores(out, ending, results, score_columns(mosaics=False, reasons=asked.reasons), model.scale)
     elif out is not None:
-        print(f"nothing was scored: {out} is not written", file=sys.stderr)
+        print(f"no photo was scored, so {out} is not written", file=sys.stderr)
     if failed:
         print(f"{failed} of {len(photos)} photos could not be read", file=sys.stderr)
     return 1 if failed else 0

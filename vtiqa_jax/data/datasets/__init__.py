@@ -47,7 +47,9 @@ def _reader(name: str) -> Any:
         raise UserError(f"{name!r} is not a data set; {hint}")
     module = load_module(name)
     if not isinstance(getattr(module, "INFO", None), DatasetInfo) or not callable(getattr(module, "read", None)):
-        raise UserError(f"{name} is no data set: it needs INFO, a DatasetInfo, and read(folder, *, partial)")
+        raise UserError(
+            f"{name} is not a reader of a data set: it needs INFO, a DatasetInfo, and read(folder, *, partial)"
+        )
     return module
 
 

@@ -30,7 +30,7 @@ def _place(table: Path, source: str) -> str:
     """Returns where the photo `IS_II_C03_D04` is: IS2/co3/IS_II_C03_D04.jpg."""
     match = re.fullmatch(r"IS_([IV]+)_C0?(\d+)_D\d+", source)
     if match is None or match[1] not in SETS:
-        raise UserError(f"{table}: {source!r} is no Source_ID like IS_II_C03_D04")
+        raise UserError(f"{table}: {source!r} is not a Source_ID like IS_II_C03_D04")
     return f"IS{SETS[match[1]]}/co{int(match[2])}/{source}.jpg"
 
 

@@ -116,7 +116,7 @@ def find_file(folder: Path, names: Sequence[str], what: str) -> Path:
                     match_names([name], [path.name for path in matches if path.parent == parent], str(parent))
                     return matches[0]
     present = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
-    raise UserError(f"{folder} holds no {' or '.join(names)} ({what}); found {present}")
+    raise UserError(f"{folder} holds no {' or '.join(names)} ({what}); it holds {present}")
 
 
 def _check_scores(info: DatasetInfo, table: Path, mos: np.ndarray, partial: bool, hint: str) -> None:

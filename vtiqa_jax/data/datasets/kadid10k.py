@@ -37,7 +37,7 @@ def read(folder: Path, *, partial: bool = False) -> Dataset:
     names = [row["dist_img"] for row in rows]
     parts = [re.fullmatch(r"(I\d\d)_(\d\d)_(\d\d)\.png", name) for name in names]
     if None in parts:
-        raise UserError(f"{table}: {names[parts.index(None)]!r} is no picture like I01_01_01.png")
+        raise UserError(f"{table}: {names[parts.index(None)]!r} is not a picture like I01_01_01.png")
     scenes, kinds, levels = zip(*(part.groups() for part in parts if part), strict=True)
     mos = [tables.number(table, row["dist_img"], row["dmos"]) for row in rows]
     check_direction(INFO, table, [int(level) for level in levels], mos)

@@ -37,7 +37,7 @@ def read(folder: Path, *, partial: bool = False) -> Dataset:
     table = find_file(folder, (SCORES, SETS), "the table of scores")
     photos = find_file(folder, ("1024x768", "512x384"), "the photos, from koniq10k_1024x768.zip")
     if photos.name.casefold() != "1024x768":
-        raise UserError(f"{photos} holds shrunken copies; the photos wanted are those of koniq10k_1024x768.zip")
+        raise UserError(f"{photos} holds shrunken copies; unpack koniq10k_1024x768.zip instead")
     has_scores = table.name.casefold() == SCORES
     sets = None if has_scores else table
     if deep := sorted(path for path in folder.rglob("*") if path.name.casefold() == SETS):

@@ -39,7 +39,9 @@ def read(folder: Path, *, partial: bool = False) -> Dataset:
         for row, value in enumerate(tables.read_mat(scored, "AllMOS_release"))
     ]
     if len(names) != len(mos):
-        raise UserError(f"{listed} lists {len(names)} photos, {scored} {len(mos)} scores: not of one release")
+        raise UserError(
+            f"{listed} lists {len(names)} photos, {scored} {len(mos)} scores: they are not from one release"
+        )
     practice = sum(name in PRACTICE for name in names[:7])
     placed = [f"trainingImages/{name}" if name in PRACTICE else name for name in names]
     return validate(INFO, listed, images, placed, mos, partial=partial, practice=practice)

@@ -38,7 +38,7 @@ def read(folder: Path, *, partial: bool = False) -> Dataset:
     names = [name for _, name in rows]
     parts = [re.fullmatch(r"(i\d\d)_(\d\d)_(\d)\.bmp", name, re.IGNORECASE) for name in names]
     if None in parts:
-        raise UserError(f"{table}: {names[parts.index(None)]!r} is no picture like i01_01_1.bmp")
+        raise UserError(f"{table}: {names[parts.index(None)]!r} is not a picture like i01_01_1.bmp")
     scenes, kinds, levels = zip(*(part.groups() for part in parts if part), strict=True)
     mos = [tables.number(table, name, score) for score, name in rows]
     check_direction(INFO, table, [int(level) for level in levels], mos)

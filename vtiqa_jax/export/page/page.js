@@ -69,7 +69,7 @@ function showScore(number, { score, low, high, detail, holds, strengths, novelty
   }
   if (novelty > 0) row.append(element("span", "warning", NO_PHOTOGRAPH));
   else if (strengths) row.append(element("span", "reasons", sayReasons(strengths, reasons)));
-  const button = Object.assign(element("button", "", "Where is it good, where bad?"), { type: "button" });
+  const button = Object.assign(element("button", "", "Show where it is good and where bad"), { type: "button" });
   button.onclick = () => {
     button.disabled = true;
     worker.postMessage({ number, file, offsets: regions.offsets });
@@ -95,7 +95,7 @@ function showMap(number, scores) {
   const legend = element("figcaption");
   legend.append(toggle, element("span", "", span[0].toFixed(2)), element("i"), element("span", "", span[1].toFixed(2)));
   const figure = document.createElement("figure");
-  figure.append(frame, legend, element("p", "", "The score that the photo would get if its details all came from there."));
+  figure.append(frame, legend, element("p", "", "Each place shows the score that the photo would get if all its detail came from there."));
   row.append(figure);
   button.remove();
 }
@@ -104,7 +104,7 @@ worker.onmessage = ({ data }) => {
   if (data.status !== undefined) say(data.status);
   if (data.number !== undefined) show(data);
 };
-worker.onerror = (event) => say(`Something is wrong: ${event.message}`);
+worker.onerror = (event) => say(`The page failed: ${event.message}`);
 
 for (const type of ["dragenter", "dragover", "dragleave", "drop"]) {
   document.addEventListener(type, (event) => {

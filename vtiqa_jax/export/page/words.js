@@ -35,7 +35,7 @@ export const NO_PHOTOGRAPH = "It does not look like a photograph: its score mean
 
 /** What a photo shows at 100 %: "at 100 %: 3.21; holds up to 45 %, about 4.9 of 24 megapixels". */
 export function sayDetail(detail, holds, pixels) {
-  if (Number.isNaN(detail)) return "Nothing in it has structure: it cannot be judged at 100 %.";
+  if (Number.isNaN(detail)) return "Nothing in the photo has structure, so it cannot be judged at 100 %.";
   return `at 100 %: ${detail.toFixed(2)}; ${sayHolds(holds, pixels)}`;
 }
 

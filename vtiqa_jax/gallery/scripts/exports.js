@@ -18,6 +18,6 @@ export async function copyMarked(mark) {
     await navigator.clipboard.writeText(paths.join("\n") + "\n");
     say(`${plural(paths.length, "path")} copied`);
   } catch {
-    say("The browser forbids copying; download the CSV instead");
+    say("The browser does not allow copying. Download the CSV instead");
   }
 }

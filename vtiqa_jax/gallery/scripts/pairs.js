@@ -60,7 +60,7 @@ function undo() {
 }
 
 function keep() {
-  if (!store("pairs", answers)) byId("pairs-note").textContent = "The browser keeps nothing: download the answers before you leave.";
+  if (!store("pairs", answers)) byId("pairs-note").textContent = "This browser cannot keep answers. Download them before you leave.";
 }
 
 const downloadPairs = () => saveCsv("pairs.csv", [["better", "worse"], ...toldAnswers().map((told) => told.map(pathOf))]);

@@ -1,4 +1,4 @@
-// Which faults of the open photo are named, and how probable each is.
+// The named faults of the open photo, and the probability of each fault.
 
 import { byId, element } from "../../web/dom.js";
 import { data } from "./data.js";
@@ -19,7 +19,7 @@ export function showReasons(photo) {
   if (!photo.named) return;
   const said = photo.reasons ? photo.reasons.split("; ") : [];
   const others = Object.keys(data.faults).filter((name) => !photo.named.includes(name)).sort((a, b) => photo[`p_${b}`] - photo[`p_${a}`]);
-  byId("reasons-title").textContent = said.length ? "Reasons, and how probably a judge calls each plain" : "No reason is named";
+  byId("reasons-title").textContent = said.length ? "Faults, with the probability that a judge calls them plain" : "No fault is named";
   byId("named").replaceChildren(...photo.named.map((name, at) => makeLine(photo, name, said[at])));
   byId("not-named").replaceChildren(...others.map((name) => makeLine(photo, name, data.faults[name])));
 }
