@@ -247,7 +247,7 @@ def test_where_nothing_is_scored_nothing_is_written(photos: Path, tmp_path: Path
     out = tmp_path / "scores.csv"
     status, _, error = command(program.main, "score", photos / "broken.jpg", "--out", out)
     assert status == 1 and not out.exists()
-    assert error == f"nothing was scored: {out} is not written\n1 of 1 photos could not be read\n"
+    assert error == f"no photo was scored, so {out} is not written\n1 of 1 photos could not be read\n"
 
 
 # ---- what is built ----
