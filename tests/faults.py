@@ -150,8 +150,8 @@ FAULTS = (
     Fault(
         "a score is compared with what people said, not with scores",
         "vtiqa_jax/results/interpreter.py",
-        'np.array(percentiles["scores"])',
-        'np.array(percentiles["labels"])',
+        'np.array(percentiles["scores"], np.float64)',
+        'np.array(percentiles["labels"], np.float64)',
         "tests/test_run.py::test_the_best_epochs_model_is_kept",
     ),
     Fault(

@@ -42,7 +42,7 @@ from vtiqa_jax.models.params import Params
 from vtiqa_jax.photos import files, formats
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.preparation import Preparation
-from vtiqa_jax.results import columns
+from vtiqa_jax.results import columns, interpreter
 from vtiqa_jax.results.results import ScoreResult
 from vtiqa_jax.scoring import scorer
 
@@ -328,7 +328,7 @@ def test_an_actor_s_rows_are_those_of_the_table_of_columns(
 
     later = columns.Column("is_sharp", bool, "whether edges are steep")
     monkeypatch.setattr(columns, "COLUMNS", (*columns.COLUMNS, later))
-    for module in (scorer, pipeline):
+    for module in (interpreter, scorer, pipeline):
         monkeypatch.setattr(module, "ScoreResult", LaterResult)
     monkeypatch.setattr(ray, "get", lambda shared: shared)
     monkeypatch.setattr(ray, "get_gpu_ids", lambda: [0])

@@ -37,7 +37,7 @@ class Interpreter:
     ) -> "Interpreter":
         """Takes the percentiles from what the model was made from, where that says them."""
         percentiles = provenance.get("trained", {}).get("percentiles")
-        return cls(config, scale, np.array(percentiles["scores"]) if percentiles else None, thresholds)
+        return cls(config, scale, np.array(percentiles["scores"], np.float64) if percentiles else None, thresholds)
 
     @property
     def unknown(self) -> frozenset[str]:
