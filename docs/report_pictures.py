@@ -53,7 +53,7 @@ def write_photos(folder: Path) -> None:
 def write_report(photos: Path, report: Path) -> None:
     """The page of the photos."""
     sys.argv = ["vtiqa", "score", f"{photos.name}/", "--report", f"{report.name}/", "--maps"]  # what the page shows
-    score.score((photos,), report=report, maps=True, quiet=True)
+    score.score(photos, report=report, maps=True, quiet=True)
 
 
 def draw_map() -> None:
