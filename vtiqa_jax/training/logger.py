@@ -36,7 +36,7 @@ def format_duration(seconds: float) -> str:
 def format_header() -> str:
     """Returns the line above those of `format_epoch`."""
     names = "".join(metric.show_name() for metric in metrics.logged_metrics())
-    return f"{'epoch':>6}{'loss':>9}{names}{'lr':>10}{'photos/s':>10}{'left':>9}"
+    return f"{'epoch':>6}{'loss':>9}{names}{'lr':>10}{'photos/s':>10}{'left':>11}"
 
 
 def format_epoch(entry: dict[str, Any], seconds_left: float | None) -> str:
@@ -44,7 +44,7 @@ def format_epoch(entry: dict[str, Any], seconds_left: float | None) -> str:
     left = "-" if seconds_left is None else format_duration(seconds_left)
     values = "".join(metric.show(entry[metric.name]) for metric in metrics.logged_metrics())
     columns = f"{entry['epoch']:>6}{entry['loss']:>9.4f}{values}{entry['lr']:>10.2e}"
-    return f"{columns}{entry['photos_per_second']:>10.1f}{left:>9}  {entry['note']}".rstrip()
+    return f"{columns}{entry['photos_per_second']:>10.1f}{left:>11}  {entry['note']}".rstrip()
 
 
 def epochs_of(history: History) -> History:
