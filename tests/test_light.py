@@ -277,7 +277,7 @@ import sys
 
 class Refuse:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"cv2", "flax", "jax", "matplotlib", "scipy", "tqdm", "tyro", "vtiqa_jax"}:
+        if name.partition(".")[0] in {"cv2", "flax", "jax", "matplotlib", "scipy", "tqdm", "cyclopts", "vtiqa_jax"}:
             raise ImportError(f"{name} is not a part of vtiqa-onnx")
 
 sys.meta_path.insert(0, Refuse())

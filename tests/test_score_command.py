@@ -341,6 +341,8 @@ def test_the_best_few_are_chosen(folder: Path, model: Path, scores: dict[Path, f
     arguments = ("score", folder, "--checkpoint", model, "--list")
     for top in (1, 3, len(scores) + 5):
         assert command(vtiqa.main, *arguments, "--top", top)[1].splitlines() == list(map(str, ordered[:top]))
+    worst_first = command(vtiqa.main, *arguments, "--top", 3, "--sort", "worst")[1].splitlines()
+    assert worst_first == list(map(str, reversed(ordered[:3]))), "the best three, in the order that is asked for"
     below = command(vtiqa.main, *arguments, "--top", 2, "--max-score", scores[ordered[1]] + 1e-5)[1].splitlines()
     assert below == list(map(str, ordered[1:3])), "of those that the other options choose"
     status, _, error = command(vtiqa.main, *arguments, "--top", 0)
@@ -362,9 +364,9 @@ def test_a_bracket_counts_as_one_among_the_best() -> None:
     ]
     others = [ScoreResult(Path(name), score, best=True) for name, score in (("good", 5.0), ("fair", 3.0))]
     chosen = Selection(top=2, best_of_stacks=True, paths_only=True).choose([others[1], *bracket, others[0]])
-    assert [result.image.name for result in chosen] == ["good", "bracket0", "bracket1", "bracket2"]
+    assert [result.image.name for result in chosen] == ["bracket0", "bracket1", "bracket2", "good"]
     split = Selection(top=2, paths_only=True).choose([others[1], *bracket, others[0]])
-    assert [result.image.name for result in split] == ["good", "bracket1"], "without --best-of-stacks photos count"
+    assert [result.image.name for result in split] == ["bracket1", "good"], "without --best-of-stacks photos count"
 
 
 def test_compare_says_which_and_how_sure(

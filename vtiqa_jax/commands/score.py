@@ -175,7 +175,8 @@ def score(
             raise
         is_scored = any(result.score is not None for result in results)
         stacks = find_stacks(results, higher_is_better=model.scale.higher_is_better)
-        results = sort_results(mark_stacks(results, stacks), sort or "given", model.scale)
+        order = sort or ("given" if selection.top is None else "best")
+        results = sort_results(mark_stacks(results, stacks), order, model.scale)
         if out is not None and is_scored:
             columns = score_columns(mosaics=sampling is not None, reasons=reasons)
             score_files.write_scores(out, ending, results, columns, model.scale)

@@ -94,7 +94,7 @@ class Selection:
         return plan_targets(paths, photos, self.folder)
 
     def choose(self, results: Iterable[ScoreResult], *, higher_is_better: bool = True) -> list[ScoreResult]:
-        """Returns the results that were asked for, with `top` the best first.
+        """Returns the results that were asked for, in their order.
 
         A stack that is kept whole is chosen whole if one of its photos is.
         """
@@ -109,7 +109,7 @@ class Selection:
         if self.top is not None:
             sign = -1 if higher_is_better else 1
             chosen.sort(key=lambda group: min(sign * result.rank for result in group if result.rank is not None))
-            return [result for group in chosen[: self.top] for result in group]
+            chosen = chosen[: self.top]
         kept = {id(result) for group in chosen for result in group}
         return [result for result in candidates if id(result) in kept]
 
