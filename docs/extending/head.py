@@ -1,6 +1,6 @@
 """A head of your own on the features of photos. It predicts a score and the spread of opinions around it.
 
-python head.py PHOTOS WORKDIR
+python head.py --photos PHOTOS --workdir WORKDIR
 """
 
 import csv
