@@ -205,7 +205,7 @@ def test_a_killed_run_goes_on_with_nothing_missing_or_double(
     assert status == 0, error
     assert said.splitlines()[-1].endswith("1,501 photos, 0 of them could not be read")
     monkeypatch.setattr(bulk_command, "_ray", None)  # nothing is left to do: Ray need not start
-    assert bulk_command.bulk(str(source), str(out), str(model), rows_per_file=50) == 0
+    assert bulk_command.bulk(str(source), str(out), checkpoint=str(model), rows_per_file=50) == 0
     assert table(out).keys() == {str(path) for path in source.iterdir()}
     of_kept = {name: stamp for name, stamp in stamps.items() if f"{name.rpartition('-')[0]}.parquet" in kept}
     assert of_kept  # what was done was not done again

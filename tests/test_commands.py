@@ -505,7 +505,7 @@ def test_programs_tell_how_they_are_used() -> None:
         shown = subprocess.run(
             [sys.executable, *program, "--help"], cwd=REPOSITORY, capture_output=True, text=True, check=True
         )
-        assert "usage: " in shown.stdout
+        assert shown.stdout.startswith("Usage: ")
 
 
 def test_score_says_what_is_wrong_with_photos(model: Path, tmp_path: Path, command: Command) -> None:

@@ -31,6 +31,7 @@ from vtiqa_jax.evaluation import metrics
 from vtiqa_jax.models import checkpoint, compute_dtype, params
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.config import LabelScale, ModelConfig, tiny_config
+from vtiqa_jax.results.interpreter import Interpreter
 from vtiqa_jax.scoring.scorer import Scorer
 from vtiqa_jax.train import train
 from vtiqa_jax.training import features, run_checkpointer
@@ -197,11 +198,10 @@ def test_the_best_epochs_model_is_kept(bench: Bench) -> None:
     np.testing.assert_allclose(scorer.percentiles, np.percentile(known, range(101)), atol=1e-4)
     shares = scorer.percentile(np.array([known.min() - 1, np.median(known), known.max() + 1]))
     np.testing.assert_allclose(shares, [0, 50, 100], atol=0.1)
-    scorer.scale = replace(scorer.scale, higher_is_better=False)
-    np.testing.assert_allclose(scorer.percentile(known[:1]), 100 - np.interp(known[:1], scorer.percentiles, range(101)))
-    scorer.percentiles = None
+    lower = Interpreter(scorer.config, replace(scorer.scale, higher_is_better=False), scorer.percentiles, {})
+    np.testing.assert_allclose(lower.percentile(known[:1]), 100 - np.interp(known[:1], scorer.percentiles, range(101)))
     with pytest.raises(UserError, match="does not hold the scores of its training photos"):
-        scorer.percentile(known)
+        replace(lower, percentiles=None).percentile(known)
 
 
 @pytest.mark.slow

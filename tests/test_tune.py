@@ -422,7 +422,7 @@ def test_photos_that_are_gone_or_broken_are_left_out_and_told(
         ([], "at least 10 marks, not 0"),
         ([(f"{number:02}.png", number % 5 + 1) for number in range(LEAST - 1)], "at least 10 marks, not 9"),
         ([(f"{number:02}.png", 5) for number in range(20)], "all marks are alike"),
-        ([("00.png", 1)] + [(f"copy{number}.png", number % 5 + 1) for number in range(12)], "of 2 scenes"),
+        ([("00.png", 1)] + [(f"copy{number}.png", number % 5 + 1) for number in range(12)], "only 2 scenes"),
     ],
 )
 def test_marks_that_teach_nothing_are_told_in_one_line(
