@@ -34,7 +34,7 @@ def compare(
     /,
     *,
     checkpoint: Annotated[str, Parameter(metavar="DIR")] = "default",
-    mosaic_samples: int | None = None,
+    mosaic_samples: Annotated[int | None, Parameter(name=("--mosaic-samples", "--spread"))] = None,
     seed: int = 0,
     compute_dtype: ComputeDtype = "float32",
 ) -> None:

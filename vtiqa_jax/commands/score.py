@@ -48,7 +48,7 @@ def score(
     out: Annotated[Path | None, Parameter(allow_leading_hyphen=True)] = None,
     report: Path | None = None,
     maps: bool = False,
-    mosaic_samples: int = 0,
+    mosaic_samples: Annotated[int, Parameter(name=("--mosaic-samples", "--spread"))] = 0,
     seed: int = 0,
     reasons: bool = False,
     false_alarms: float = DEFAULT_RATE,
