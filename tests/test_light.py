@@ -320,7 +320,7 @@ def test_interrupted_it_leaves_nothing_half_written(made: Path, photos: Path, tm
     assert process.stdout is not None and process.stdout.readline().startswith("score")
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=300)
     assert (process.returncode, error) == (130, "vtiqa-onnx: interrupted\n")
     assert not [path for path in tmp_path.iterdir() if path.suffix != ".jpg"]
 
