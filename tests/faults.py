@@ -1008,9 +1008,9 @@ FAULTS = (
     ),
     Fault(
         "a photo is written over by its score",
-        "vtiqa_jax/commands/score.py",
-        "photo.exists() and out.samefile(photo)",
-        "out == photo",
+        "vtiqa_jax/results/score_files.py",
+        "photo.exists() and path.samefile(photo)",
+        "path == photo",
         "tests/test_score_command.py::test_a_photo_is_not_written_over_by_its_score",
     ),
     Fault(

@@ -106,9 +106,7 @@ def score(
         return 0 if take_all_back(photos) else 1
     stars.check(photos, moves=selection.move_to is not None)
     targets = selection.plan(paths, photos)
-    ending = "" if out is None else score_files.check_writable(out)
-    if out is not None and out.is_file() and any(photo.exists() and out.samefile(photo) for photo in photos):
-        raise UserError(f"{out} is one of the photos; write the scores to another file")
+    ending = "" if out is None else score_files.check_writable(out, photos)
     _refuse_collisions(out, cache, report)
     has_stdout = out is not None and atomic.is_standard_output(out)
     if has_stdout and selection.prints_paths:

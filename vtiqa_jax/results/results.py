@@ -1,8 +1,14 @@
 """The result of scoring a photo."""
 
 import dataclasses
+import os
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float
+
+from vtiqa_jax.errors import ImageError
 from vtiqa_jax.photos.capture import Capture
 from vtiqa_jax.results.rank import rank_photo
 from vtiqa_jax.results.reasons import Fault
@@ -80,3 +86,22 @@ class ScoreResult:
     def remarks(self) -> str:
         """What there is to say of the photo beside its numbers."""
         return self.error or "; ".join(filter(None, [OUT_OF_RANGE.get(self.out_of_range or ""), self.warning]))
+
+
+def name_photo(photo: Any, position: int) -> str:
+    """Returns what a photo is called in messages."""
+    return str(photo) if isinstance(photo, str | os.PathLike) else f"photo {position}"
+
+
+def collect_scores(results: Iterable[ScoreResult]) -> Float[np.ndarray, " n"]:
+    """Returns the scores of photos, float32.
+
+    Raises:
+        ImageError: names the first photo that has none.
+    """
+    scores = []
+    for position, result in enumerate(results):
+        if result.score is None:
+            raise ImageError(f"{name_photo(result.image, position)}: {result.error}")
+        scores.append(result.score)
+    return np.array(scores, np.float32)

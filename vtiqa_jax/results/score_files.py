@@ -58,11 +58,12 @@ WRITERS: dict[str, Writer] = {
 """By the file's ending."""
 
 
-def check_writable(path: Path) -> str:
+def check_writable(path: Path, photos: Sequence[Path] = ()) -> str:
     """Checks, before hours of scoring, that scores can be written to a file.
 
     Args:
         path: the file, a device or a pipe; "-" is standard output.
+        photos: what is scored, none of which may be that file.
 
     Returns:
         The ending that says what it is written as; devices and pipes without one get CSV.
@@ -84,6 +85,8 @@ def check_writable(path: Path) -> str:
         atomic.check_output(path)
     except OSError as error:
         raise _cannot_be_written(path, error) from error
+    if path.is_file() and any(photo.exists() and path.samefile(photo) for photo in photos):
+        raise UserError(f"{path} is one of the photos; write the scores to another file")
     return ending
 
 

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import math
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -36,7 +35,7 @@ from vtiqa_jax.photos.resize import Resized, Rgb, prepare, shrink
 from vtiqa_jax.photos.sketch import make_sketch
 from vtiqa_jax.results.interpreter import Interpreter
 from vtiqa_jax.results.reasons import find_fault, name_faults
-from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.results.results import ScoreResult, collect_scores, name_photo
 from vtiqa_jax.results.score_table import ScoreTable, thumbnail
 from vtiqa_jax.scoring.detail_map import ZOOM_TILES, DetailMap, check_point, make_detail_map
 from vtiqa_jax.scoring.fault_map import FaultMap, make_fault_map
@@ -204,11 +203,6 @@ class _Loaded:
     inspected: Any = None
     capture: Capture | None = None
     sketch: bytes | None = None
-
-
-def _name(photo: Any, position: int) -> str:
-    """Returns what a photo is called in messages."""
-    return str(photo) if isinstance(photo, str | os.PathLike) else f"photo {position}"
 
 
 class Scorer:
@@ -440,12 +434,7 @@ class Scorer:
             ImageError: names the first photo that cannot be read; `stream` goes on instead.
             ImageError: what is given is neither a photo nor a list of photos.
         """
-        scores = []
-        for position, result in enumerate(self.stream(photos, batch_size=batch_size)):
-            if result.score is None:
-                raise ImageError(f"{_name(result.image, position)}: {result.error}")
-            scores.append(result.score)
-        return np.array(scores, np.float32)
+        return collect_scores(self.stream(photos, batch_size=batch_size))
 
     def embed(self, photos: Any, *, batch_size: int | None = None) -> Float[np.ndarray, "photos features"]:
         """Computes what the head sees of photos, for heads, searches and selections of one's own.
@@ -493,7 +482,7 @@ class Scorer:
             try:
                 pixels = decode.open_photo(listed[position]).pixels
             except ImageError as error:
-                raise ImageError(f"{_name(listed[position], position)}: {error}") from error
+                raise ImageError(f"{name_photo(listed[position], position)}: {error}") from error
             return preparation.make(pixels, shrink(pixels, self.config.screen_side))
 
         with ThreadPoolExecutor(available_cpus()) as pool:

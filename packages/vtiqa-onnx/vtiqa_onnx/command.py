@@ -97,9 +97,7 @@ def run(words: Sequence[str]) -> int:
 def _score(asked: argparse.Namespace) -> int:
     photos = find_photos(asked.paths, what_to_do=WHAT_TO_DO)
     out: Path | None = asked.out
-    ending = "" if out is None else score_files.check_writable(out)
-    if out is not None and out.is_file() and any(photo.exists() and out.samefile(photo) for photo in photos):
-        raise UserError(f"{out} is one of the photos; write the scores to another file")
+    ending = "" if out is None else score_files.check_writable(out, photos)
     if asked.reasons and out is None:
         raise UserError("--reasons adds columns to a file; name the file with --out FILE")
     from vtiqa_onnx import scorer  # not before the mistakes are told: it takes most of the start

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.false_alarms import DEFAULT_RATE, choose_thresholds
 from vtiqa_jax.photos import decode
 from vtiqa_jax.results.interpreter import Interpreter
-from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.results.results import ScoreResult, collect_scores
 
 PACKAGED = Path(__file__).with_name("model.onnx")
 BATCH = 4
@@ -132,13 +131,7 @@ class Scorer:
             ImageError: names the first photo that cannot be read; `stream` goes on instead.
             ImageError: what is given is neither a photo nor a list of photos.
         """
-        scores = []
-        for position, result in enumerate(self.stream(photos, batch_size=batch_size)):
-            if result.score is None:
-                name = result.image if isinstance(result.image, str | os.PathLike) else f"photo {position}"
-                raise ImageError(f"{name}: {result.error}")
-            scores.append(result.score)
-        return np.array(scores, np.float32)
+        return collect_scores(self.stream(photos, batch_size=batch_size))
 
     def stream(
         self, photos: Any, *, batch_size: int = BATCH, max_pixels: int = decode.MAX_PIXELS
