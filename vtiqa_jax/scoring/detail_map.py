@@ -65,9 +65,7 @@ class DetailMap(PhotoMap):
 
     def middle(self, row: int, column: int) -> tuple[float, float]:
         """Returns the middle of a place, as shares of the photo's height and width."""
-        side = self.region.height / self.octaves.shape[0]
-        down, across = self.region.top + (row + 0.5) * side, self.region.left + (column + 0.5) * side
-        return down / self.height, across / self.width
+        return find_middle(self.region, self.octaves.shape[0], (row, column), (self.height, self.width))
 
     @property
     def center(self) -> tuple[float, float]:
@@ -97,10 +95,37 @@ class DetailMap(PhotoMap):
         from vtiqa_jax.scoring.map_pictures import paint_places
 
         assert self.photo is not None
-        whole = self.region.height * self.region.width > 0.5 * self.height * self.width
-        title = f"at 1:{self.factor}{'' if whole else f', {say_place(*self.center)}'}"
+        title = say_region(self.region, self.factor, (self.height, self.width))
         label = f"octaves lost at 1:{self.factor}"
         paint_places(axes, self.region.cut(self.photo), self.octaves, MAX_OCTAVES, title, label)
+
+
+def find_middle(region: Region, rows: int, place: tuple[int, int], size: tuple[int, int]) -> tuple[float, float]:
+    """Finds the middle of a place, as shares of a photo's height and width.
+
+    Args:
+        region: that the places fill.
+        rows: of places.
+        place: its row and column.
+        size: height and width of the photo, pixels.
+    """
+    side = region.height / rows
+    down, across = region.top + (place[0] + 0.5) * side, region.left + (place[1] + 0.5) * side
+    return down / size[0], across / size[1]
+
+
+def say_region(region: Region, factor: int, size: tuple[int, int]) -> str:
+    """Says at which scale a region is seen and, if it is less than half of the photo, where it lies.
+
+    Args:
+        region: what is seen.
+        factor: by which the photo was shrunk.
+        size: height and width of the photo, pixels.
+    """
+    height, width = size
+    whole = region.height * region.width > 0.5 * height * width
+    middle = (region.top + region.height / 2) / height, (region.left + region.width / 2) / width
+    return f"at 1:{factor}{'' if whole else f', {say_place(*middle)}'}"
 
 
 def find_area(

@@ -20,8 +20,15 @@ from vtiqa_jax.models.vit import select_implementation
 from vtiqa_jax.photos.place_grid import PlaceGrid, Region, arrange_tiles
 from vtiqa_jax.photos.resize import Resized, Rgb
 from vtiqa_jax.results.reasons import SEVERE, WORDS
-from vtiqa_jax.results.words import say_place
-from vtiqa_jax.scoring.detail_map import MIN_STRUCTURE, choose_factor, cut_grid, find_area, judge_grid
+from vtiqa_jax.scoring.detail_map import (
+    MIN_STRUCTURE,
+    choose_factor,
+    cut_grid,
+    find_area,
+    find_middle,
+    judge_grid,
+    say_region,
+)
 from vtiqa_jax.scoring.photo_map import PhotoMap
 
 if TYPE_CHECKING:
@@ -63,10 +70,7 @@ class FaultMap(PhotoMap):
         place = find_area(self.values, np.argmax)
         if place is None:
             return None
-        side = self.region.height / self.values.shape[0]
-        row, column = place
-        down, across = self.region.top + (row + 0.5) * side, self.region.left + (column + 0.5) * side
-        return down / self.height, across / self.width
+        return find_middle(self.region, self.values.shape[0], place, (self.height, self.width))
 
     def paint(self, axes: "Axes") -> None:
         """Draws the region under the map on a part of a picture, with the map's scale beside it.
@@ -78,10 +82,7 @@ class FaultMap(PhotoMap):
         assert self.photo is not None
         plain = WORDS[self.fault][1]
         most, label = (MAX_CLIPPED, "share of pixels") if self.fault == CLIPPED else (SEVERE, "strength at each place")
-        region = self.region
-        whole = region.height * region.width > 0.5 * self.height * self.width
-        middle = (region.top + region.height / 2) / self.height, (region.left + region.width / 2) / self.width
-        title = f"{plain}, at 1:{self.factor}{'' if whole else f', {say_place(*middle)}'}"
+        title = f"{plain}, {say_region(self.region, self.factor, (self.height, self.width))}"
         paint_places(axes, self.region.cut(self.photo), self.values, most, title, label)
 
 
