@@ -1510,6 +1510,13 @@ FAULTS = (
         "tests/test_named_faults.py::test_the_terminal_is_told_what_is_plain",
     ),
     Fault(
+        "explain keeps its reasons to itself",
+        "vtiqa_jax/commands/explain.py",
+        "            say_plain_reasons(result),\n",
+        "",
+        "tests/test_named_faults.py::test_explain_says_them_as_score_does",
+    ),
+    Fault(
         "a photo is worse in what is hardly apart",
         "vtiqa_jax/commands/compare.py",
         ">= LEVELS_APART]",
@@ -1621,6 +1628,13 @@ FAULTS = (
         "sign = -1 if higher_is_better else 1",
         "sign = 1 if higher_is_better else -1",
         "tests/test_score_command.py::test_the_best_few_are_chosen",
+    ),
+    Fault(
+        "photos that are not copied are printed too",
+        "vtiqa_jax/commands/score.py",
+        "display.finish(chosen if only_chosen else results, stacks)",
+        "display.finish(results, stacks)",
+        "tests/test_score_command.py::test_chosen_photos_are_printed_and_no_others",
     ),
     Fault(
         "a bracket is torn apart by a least score",
@@ -1821,6 +1835,20 @@ FAULTS = (
         "        config=_refuse_fractions,\n",
         "",
         "tests/test_cli.py::test_a_mistake_is_one_line",
+    ),
+    Fault(
+        "an option that an alias gives cannot be given again",
+        "vtiqa_jax/command_line.py",
+        "allow_repeating=True, ",
+        "",
+        "tests/test_cli.py::test_of_a_repeated_option_the_last_value_is_taken",
+    ),
+    Fault(
+        "a training that is to stop says nothing until it has saved",
+        "vtiqa_jax/training/signals.py",
+        "if said := SAID.get(number[0]):",
+        'if said := "":',
+        "tests/test_signals.py::test_after_sigterm_a_run_is_to_stop",
     ),
     Fault(
         "an empty argument is the present folder",

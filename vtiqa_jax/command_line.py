@@ -107,7 +107,10 @@ def _make_app(asked: Command | Group, program: str) -> App:
         group_parameters=OPTIONS,
         version=lambda: f"vtiqa-jax {importlib.metadata.version('vtiqa-jax')}",
         config=_refuse_fractions,
-        default_parameter=Parameter(consume_multiple=(1, None), negative_bool=(), negative_iterable=()),
+        # A repeated option has its last value, as where a shell's alias gives another one before.
+        default_parameter=Parameter(
+            allow_repeating=True, consume_multiple=(1, None), negative_bool=(), negative_iterable=()
+        ),
     )
 
     def print_completion(shell: Literal["bash", "zsh", "fish", "powershell"], /) -> None:

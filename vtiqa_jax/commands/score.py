@@ -149,7 +149,9 @@ def score(
         gallery = None if report is None else stack.enter_context(open_gallery(report))
 
         silent = quiet or selection.prints_paths or has_stdout
-        display = Display(model, len(photos), sampling, order=sort, silent=silent)
+        order = sort or (None if selection.top is None else "best")
+        only_chosen = selection.chooses and selection.folder is not None
+        display = Display(model, sampling, order=order, chosen=only_chosen, silent=silent)
         inspect = None if gallery is None else preview
         cached = None if memory is None else memory.get
         stream = model.stream(
@@ -173,8 +175,7 @@ def score(
             raise
         is_scored = any(result.score is not None for result in results)
         stacks = find_stacks(results, higher_is_better=model.scale.higher_is_better)
-        order = sort or ("given" if selection.top is None else "best")
-        results = sort_results(mark_stacks(results, stacks), order, model.scale)
+        results = sort_results(mark_stacks(results, stacks), order or "given", model.scale)
         if out is not None and is_scored:
             columns = score_columns(mosaics=sampling is not None, reasons=reasons)
             score_files.write_scores(out, ending, results, columns, model.scale)
@@ -192,7 +193,8 @@ def score(
                 ),
                 stacks,
             )
-    display.finish(results, stacks)
+    chosen = selection.choose(results, higher_is_better=model.scale.higher_is_better)
+    display.finish(chosen if only_chosen else results, stacks)
     if not is_scored and (unwritten := [str(path) for path in (out, report) if path is not None]):
         print(
             f"no photo was scored, so {' and '.join(unwritten)} {'are' if len(unwritten) > 1 else 'is'} not written",
@@ -201,7 +203,7 @@ def score(
     if report is not None and is_scored and not silent:
         print(f"report: {report / 'index.html'}")
     failed = sum(result.error is not None for result in results)
-    if silent:  # no line has said it
+    if silent or only_chosen:  # no line has said it
         for result in results:
             if result.error is not None:
                 print(f"{result.image}: {result.error}", file=sys.stderr)
@@ -210,7 +212,7 @@ def score(
     has_stars = not stars.xmp or stars.apply(
         results, model.scale, quiet=quiet
     )  # first: what is copied then has them inside
-    is_done = selection.apply(results, targets, paths, higher_is_better=model.scale.higher_is_better)
+    is_done = selection.apply(chosen, len(set(photos)), targets, paths)
     return 1 if failed or not (is_done and has_stars) else 0
 
 
