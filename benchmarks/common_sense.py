@@ -1,12 +1,14 @@
-"""Does a model notice what everybody notices? Good photos, made worse in known ways, and pictures that are no photo.
+"""Tests whether a model notices what everybody notices: damage to good photos, and pictures that are no photos.
+
+For example:
 
     python benchmarks/common_sense.py --photos DIR [--checkpoint default] [--count 40] [--out table.json]
 
-For each way to make a photo worse: the share of photos whose version at the weak, the middle and the strong level is
-scored below the untouched photo, and the share whose score falls from each level to the next. The first six ways are
-written here, independently of `vtiqa_jax/data/distortions.py`, whose own, which training may have shown to the model,
-follow. Then come ways of kinds that no training shows. Last, the share of the photos that score higher than each
-picture that is no photo.
+Each photo is damaged in many ways, each at a weak, a middle and a strong level. The table shows, for each way, the
+share of photos whose damaged version scores below the pristine photo, and the share whose score falls from each level
+to the next. The first six ways are written here, independently of `vtiqa_jax/data/distortions.py`. Then follow the ways
+of that module, which training may have shown to the model, and then kinds that no training shows. The last lines show,
+for each picture that is no photo, the share of photos that score higher.
 """
 
 import dataclasses
@@ -204,15 +206,16 @@ def examine(scorer: Scorer, photos: dict[str, Photo], ways: tuple[str, ...]) -> 
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """What to measure."""
+    """Options."""
 
     photos: Path
-    """A folder of good photos that the model was not trained on."""
+    """Folder of good photos that the model was not trained on."""
     checkpoint: str = "default"
+    """Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model."""
     count: int = 40
-    """Photos to take, evenly over the folder."""
+    """Number of photos, taken evenly over the folder."""
     out: Path | None = None
-    """Also writes the table as JSON."""
+    """JSON file for the table."""
 
 
 def main(arguments: Arguments) -> None:

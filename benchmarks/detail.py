@@ -1,12 +1,14 @@
-"""Does a model's detail notice what is wrong at 100 %, and does its holding scale fall as it must?
+"""Tests whether `detail` falls with damage at 100 %, and whether `holds` follows an enlargement.
+
+For example:
 
     python benchmarks/detail.py --photos DIR [--pairs pairs.csv] [--checkpoint default] [--count 100] [--out table.json]
 
-The middle of each photo is made worse at its own pixels, in ways that are written here, apart from those of training
-(`vtiqa_jax/data/native_ladders.py`): kinds that training shows, kinds that it never shows, enlargement by filters that
-it shows and that it does not, and noise of a camera whose demosaicing it does not know. With `--pairs` (columns noisy,
-clean, scene; paths relative to the file) real photos are compared with the means of many of the same scene; both are
-compressed alike first.
+The middle of each photo is damaged at its own pixels, by code that is written here, apart from that of training
+(`vtiqa_jax/data/native_ladders.py`). There are kinds that training shows and kinds that it never shows, enlargement by
+filters of both sorts, and camera noise with another demosaicing. With `--pairs` (columns noisy, clean, scene; paths
+relative to the file) real noisy photos are compared with the means of many photos of the same scene; both are first
+compressed alike.
 """
 
 import csv
@@ -42,17 +44,18 @@ SMALL = 480, 640
 @Parameter(name="*")
 @dataclasses.dataclass
 class Arguments:
-    """What to measure."""
+    """Options."""
 
     photos: Path
-    """A folder of photos as cameras made them, none of which trained the model."""
+    """Folder of photos as cameras made them, none of which trained the model."""
     pairs: Path | None = None
-    """A CSV of real noisy photos and clean ones of the same scenes."""
+    """CSV of real noisy photos and clean ones of the same scenes."""
     checkpoint: str = "default"
+    """Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model."""
     count: int = 100
-    """Photos that are made worse."""
+    """Number of photos to damage."""
     out: Path | None = None
-    """A JSON file for all numbers."""
+    """JSON file for all numbers."""
 
 
 def _pillow(photo: Photo, how: ImageFilter.Filter) -> Photo:

@@ -1,11 +1,13 @@
-"""What does each tuned kernel earn? Whole training steps and scoring with all of them, and with one of them replaced
-by its textbook version; a kernel that earns less than 5 % of either goes.
+"""Measures what each tuned kernel gains in whole training steps and in scoring.
+
+For example:
 
     python benchmarks/layers.py                         # on a CPU: `implementation="cpu"`, kernel by kernel
     python benchmarks/layers.py                         # on a GPU: cuDNN's attention beside XLA's
 
-Each figure is the median over the rounds of a version's time over the tuned one's in the same round; the versions take
-turns, in an order that is drawn anew for each round. All are compiled beforehand and share one state and one batch.
+One kernel at a time is replaced by its textbook version. A kernel that gains less than 5 % in both is to be removed.
+Each figure is the median over the rounds of a version's time divided by the tuned one's in the same round. The versions
+take turns, in an order drawn anew for each round. All are compiled beforehand and share one state and one batch.
 """
 
 import contextlib
@@ -188,14 +190,14 @@ def main(
     dtypes: tuple[ComputeDtype, ...] = ("bfloat16", "float32"),
     only: tuple[str, ...] = (),
 ) -> None:
-    """How much longer training and scoring take without each kernel.
+    """Prints how much longer training and scoring take without each kernel.
 
     Args:
-        batch: photos of a training step; 0 takes 192 on a GPU and 8 on a CPU.
-        rounds: of which the median is taken, the versions taking turns.
-        checkpoint: the model.
-        dtypes: what its transformer multiplies in.
-        only: kernels to look at; all when not given.
+        batch: Photos of a training step; 0 means 192 on a GPU and 8 on a CPU.
+        rounds: Number of turns of each version; the median is taken.
+        checkpoint: Model: a checkpoint, or "default" for the packaged model.
+        dtypes: Types of the transformer's products.
+        only: Kernels to look at. All when not given.
     """
     model, size = catalog.load(checkpoint), batch or (192 if on_gpu() else 8)
     versions_of = ON_GPU if on_gpu() else ON_CPU

@@ -1,7 +1,10 @@
-"""Why the kernels of `cpu_kernels.py` are written as they are: each choice beside what was not taken, on the present
-device; `layers.py` measures whole training steps.
+"""Compares each choice in the kernels of `cpu_kernels.py` with its alternatives, on the present device.
 
-python benchmarks/pieces.py
+For example:
+
+    python benchmarks/pieces.py
+
+`layers.py` measures whole training steps.
 """
 
 import statistics
@@ -81,11 +84,11 @@ def textbook_norm(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
 
 
 def main(views: int = 16, rounds: int = 15) -> None:
-    """Milliseconds of each, the median; those of one group take turns.
+    """Prints the median milliseconds of each; those of one group take turns.
 
     Args:
-        views: computed together.
-        rounds: of which the median is taken.
+        views: Number of views that are computed together.
+        rounds: Number of turns; the median is taken.
     """
 
     def drawn(*shape: int, dtype: str = "float32") -> jax.Array:

@@ -1,4 +1,4 @@
-"""What the speed benchmarks share: the device's name, made-up photos, a model in training, seconds."""
+"""Holds what the speed benchmarks share: the device's name, made-up photos, a model in training, seconds."""
 
 import platform
 import time

@@ -1,7 +1,7 @@
-"""The released model in PyTorch, for timing: as the authors run it, and as fast as PyTorch can.
+"""Builds the released model in PyTorch for timing: as the authors run it, and as fast as PyTorch can.
 
-Weights are random: speed does not depend on them. `sdpa` computes attention by PyTorch's fused kernel instead of the
-explicit products of the authors' timm.
+Weights are random, because speed does not depend on them. `sdpa` computes attention by PyTorch's fused kernel instead
+of the explicit products of the authors' timm.
 """
 
 import torch

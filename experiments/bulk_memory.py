@@ -1,10 +1,12 @@
-"""Does the memory of `vtiqa bulk` stay flat? Many tiny photos by a tiny model, and what its processes hold meanwhile.
+"""Measures whether the memory of `vtiqa bulk` stays constant with many tiny photos and a tiny model.
+
+For example:
 
     python experiments/bulk_memory.py --photos 100000
 
-A process's memory is its proportional set size (Linux): what it shares with others is divided among them, so that the
-sum over the driver and everything below it, Ray's object store too, counts nothing twice. The model is too small to
-judge anything; its stored sizes are 34 and 96 px.
+The memory of a process is its proportional set size (Linux): shared memory is divided among the processes that share
+it. So the sum over the driver and all processes below it, with Ray's object store, counts nothing twice. The model is
+too small to judge anything; its stored sizes are 34 and 96 px.
 """
 
 import dataclasses
@@ -69,11 +71,11 @@ def make_model(path: Path) -> None:
 
 
 def main(photos: int = 100_000, rows_per_file: int = 1000) -> None:
-    """Prints the memory by tenth of the run. Exit status 1 if a photo is missing or there twice.
+    """Prints the memory in each tenth of the run. Exit status 1 if a photo is missing or there twice.
 
     Args:
-        photos: how many.
-        rows_per_file: as of `vtiqa bulk`.
+        photos: Number of photos.
+        rows_per_file: Same as of `vtiqa bulk`.
     """
     samples: list[Sample] = []
     with tempfile.TemporaryDirectory() as name:

@@ -1,10 +1,12 @@
-"""A folder of damaged photos, bombs among them, scored by `vtiqa score`: what it must bear from untrusted files.
+"""Scores a folder of damaged photos and decompression bombs, and tests that `vtiqa score` survives untrusted files.
+
+For example:
 
     python experiments/fuzz_images.py --count 2000 --seed 0 --also tests/photos [--keep FOLDER]
 
-Whole photos of every format lie among mutated ones: bits turned, cut off, blocks repeated, zeroed, removed or filled
-with noise, headers with extreme numbers, one format's header before another's data, headers that claim to be huge, and
-whole pictures that are. Exit status 1 where something is not borne.
+Whole photos of every format lie among mutated ones. Mutations flip bits, cut off the end, and repeat, zero, remove or
+overwrite blocks. They put extreme numbers into headers, or one format's header before another's data. Some headers
+claim a huge picture, and some pictures are huge. The exit status is 1 if anything goes wrong.
 """
 
 import collections
@@ -285,16 +287,18 @@ def find_faults(outcome: Outcome, expected: dict[str, str], bad: list[Path]) -> 
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """How much."""
+    """Options."""
 
     count: int = 2000
-    """Mutated files."""
+    """Number of mutated files."""
     seed: int = 0
+    """Seed of the mutations."""
     also: Path | None = None
-    """Damage the files of this folder too, of formats that Pillow does not write."""
+    """Folder of further files to mutate, of formats that Pillow does not write."""
     checkpoint: str = "default"
+    """Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model."""
     keep: Path | None = None
-    """Write the files here and leave them there."""
+    """Folder to write the files to and leave them in."""
 
 
 def run(

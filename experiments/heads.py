@@ -1,12 +1,15 @@
-"""How should a head be trained on frozen features, and what does it cost to teach it what distortions do?
+"""Compares ways to train a head on frozen features, and what it costs to teach it distortions.
+
+For example:
 
     python experiments/heads.py --release biq2021 --features runs/head/images/features/NAME --ladders 2100
 
 The features are those that `vtiqa train dataset biq2021 --protocol official --val-fraction 0 --recipe.freeze-backbone
 --recipe.ladders 2100` left. The official test split is not used: near-duplicates among the training photos are grouped,
-and 15 % of the groups validate. The table gives, as mean and spread (largest minus smallest) over seeds, how well the
-scores agree with people, and of the series of distorted photos of the validating groups the share whose gross version
-scores below the untouched photo, and whose scores fall from each level to the next. The training step is train.py's.
+and 15 % of the groups validate. The table shows the mean and the range (largest minus smallest) over seeds: first how
+well the scores agree with people; then, of the distortion ladders of the validating groups, the share whose strongest
+level scores below the pristine photo, and the share whose scores fall from each level to the next. The training step is
+that of train.py.
 """
 
 import dataclasses
@@ -56,19 +59,20 @@ VARIANTS: dict[str, dict[str, Any]] = {
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """What to measure."""
+    """Options."""
 
     release: Path
-    """BIQ2021 as it is distributed."""
+    """Folder of BIQ2021 as it is distributed."""
     features: Path
-    """The folder of .npy files."""
+    """Folder of the .npy files."""
     ladders: int
-    """Series among them."""
+    """Number of distortion ladders among them."""
     blocks: tuple[int, ...] = (4, 6, 8)
-    """The blocks whose class tokens the features are."""
+    """Blocks whose class tokens the features are."""
     seeds: int = 3
+    """Number of seeds."""
     only: tuple[str, ...] = ()
-    """Variants to measure; all when not given."""
+    """Variants to measure. All when not given."""
 
 
 def near_duplicates(tokens: np.ndarray) -> np.ndarray:

@@ -1,9 +1,11 @@
-"""Whether a large photo, its smaller exports and its damaged versions score as they should.
+"""Measures how the scores of a large photo, of its smaller exports and of its damaged versions compare.
+
+For example:
 
     python experiments/large_photos.py --photos DIR
 
 Each photo is exported to smaller sizes by three filters that programs use, blurred and made noisy at its full size, and
-scored. Then made-up photos of 1 to 50 megapixels are scored one at a time: seconds and memory.
+scored. Then made-up photos of 1 to 50 megapixels are scored one at a time; the table has seconds and memory.
 """
 
 import dataclasses
@@ -52,11 +54,12 @@ FILTERS = {"Lanczos": lanczos, "area": area, "bicubic": bicubic}
 @Parameter(name="*")
 @dataclasses.dataclass
 class Arguments:
-    """What to measure."""
+    """Options."""
 
     photos: Path
-    """A folder of large photos."""
+    """Folder of large photos."""
     checkpoint: str = "default"
+    """Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model."""
 
 
 def versions(pixels: Rgb) -> dict[str, Rgb]:

@@ -1,9 +1,11 @@
-"""Makes pictures that are no photographs: `FITTING` kinds help to find the direction of `vtiqa_jax.training.novelty`,
-`CHECKING` kinds only test it.
+"""Makes pictures that are no photographs.
+
+For example:
 
     python experiments/not_photographs.py PICTURES
 
-writes PICTURES/fitting/KIND-NUMBER.png and PICTURES/checking/KIND-NUMBER.png. Seeds are fixed; needs matplotlib,
+`FITTING` kinds help to find the direction of `vtiqa_jax.training.novelty`; `CHECKING` kinds only test it. The pictures
+are PICTURES/fitting/KIND-NUMBER.png and PICTURES/checking/KIND-NUMBER.png. Seeds are fixed. Needs matplotlib,
 Playwright and Chromium.
 """
 
@@ -494,14 +496,14 @@ VIEWPORTS = ((1280, 800), (1920, 1080), (1024, 768), (800, 1100), (412, 860))
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """What to make."""
+    """Options."""
 
     out: Path
-    """Folder of the pictures."""
+    """Folder for the pictures."""
     fitting: int = 30
-    """Pictures of each of the kinds that help to fit."""
+    """Number of pictures of each kind that helps to fit."""
     checking: int = 12
-    """Pictures of each of the kinds that check."""
+    """Number of pictures of each kind that checks."""
 
 
 def show(browser_page: Page, html: str, rng: Rng) -> Image.Image:

@@ -1,15 +1,17 @@
-"""Is the sharp, clean frame of a burst chosen? Bursts made of large photos, in which it is known.
+"""Measures how often the sharp, clean frame of a made-up burst is chosen.
+
+For example:
 
     python experiments/planted_bursts.py --photos photos.txt --out bursts.csv
 
-photos.txt names photos as cameras made them, one a line, none of which trained the model. Of each, five frames are
-made of its middle at its own pixels, each framed anew by up to 1 % in both directions: one as it is, two shaken, one
-slightly out of focus, one of a high ISO. All have a sensor's noise, are demosaiced and compressed. The damage is
-written here, apart from training's: straight shake, a hexagonal aperture, noise before OpenCV's demosaicing.
+photos.txt names photos as cameras made them, one a line, none of which trained the model. Five frames are made of the
+middle of each, at its own pixels. Each is framed anew by up to 1 % in both directions: one as it is, two shaken, one
+slightly out of focus, one at a high ISO. All get a sensor's noise, are demosaiced and compressed. The damage is written
+here, apart from that of training: straight shake, a hexagonal aperture, noise before OpenCV's demosaicing.
 
-The first table gives the share of bursts in which a number is largest for the frame as it is, and which one was taken
-instead; the second the share of bursts in which it beats each of the others; the third the share that is right by the
-score and other weights of detail than `rank` has. Intervals are Wilson's, of 95 %.
+The first table shows, for each number, the share of bursts in which it is largest for the frame as it is, and which
+frame was taken instead. The second shows the share of bursts in which it beats each of the others. The third shows the
+share that is right with other weights of detail than that of `rank`. Intervals are Wilson's, of 95 %.
 """
 
 import csv
@@ -55,12 +57,12 @@ Light = Float[np.ndarray, "height width 3"]
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """What to measure."""
+    """Options."""
 
     photos: Path
-    """Names of photos, one a line."""
+    """Text file with the names of photos, one a line."""
     out: Path
-    """A CSV for the numbers of each frame."""
+    """CSV for the numbers of each frame."""
 
 
 def line(length: float, angle: float) -> Kernel:

@@ -1,12 +1,14 @@
-"""Do maps of quality show where a photo was damaged? Damage planted in one place, and whether the worst place is in it.
+"""Measures how often the worst place of a quality map lies where damage was planted.
+
+For example:
 
     python experiments/quality_maps.py --photos DIR --tries 400 --weaker-tries 100 --out runs/quality-maps.csv
 
-Each photo is damaged in one of four ways in one quarter or one disc (a tenth of the photo), drawn anew for each try.
-A map is right when its worst place lies there. `Scorer.explain` stands beside three other methods: the score of a
-mosaic from a region of a quarter of the photo, of which there are 4 x 4; of a region as large as a view, 5 x 5; and the
-gradient of the score by the mosaic's pixels, summed over each of its cells. By chance the quarter is right in .25, the
-disc in .10. Tries that are in the file are not done again.
+Each photo is damaged in one of four ways, in one quarter or one disc (a tenth of the photo), drawn anew for each try. A
+map is right if its worst place lies there. By chance the quarter is right in .25 of the tries, the disc in .10.
+`Scorer.explain` is compared with three other methods: the score of a mosaic from a region of a quarter of the photo, of
+which there are 4 x 4; from a region as large as a view, 5 x 5; and the gradient of the score by the mosaic's pixels,
+summed over each of its cells. Tries that are in the file are not repeated.
 """
 
 import csv
@@ -74,18 +76,20 @@ Place = tuple[float, float]
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """What to measure."""
+    """Options."""
 
     photos: Path
-    """Good photos that the model has not seen."""
+    """Folder of good photos that the model has not seen."""
     tries: int = 400
-    """Of each damage at its strongest, half of them in a quarter, half in a disc."""
+    """Number of tries of each damage at its strongest, half of them in a quarter, half in a disc."""
     weaker_tries: int = 60
-    """Of each damage at each of its weaker levels."""
+    """Number of tries of each damage at each of its weaker levels."""
     other_tries: int = 40
-    """Of the other methods, of each damage at its strongest."""
+    """Number of tries of each damage at its strongest, by each of the other methods."""
     checkpoint: str = "default"
+    """Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model."""
     out: Path = Path("runs/quality-maps.csv")
+    """CSV for the tries."""
 
 
 def plant(

@@ -1,10 +1,13 @@
-"""Training and scoring killed at random times, and started again until they are through: nothing may be lost.
+"""Kills training and scoring at random times, starts them again, and tests that nothing is lost.
+
+For example:
 
     python experiments/random_kills.py --kills 100 [--seed 0]
 
-Half of the kills (SIGKILL) hit `vtiqa train` on made-up photos with a small model, half `vtiqa score`. A kill comes at
-a time drawn from the whole length of an undisturbed run or, each second one of the training's, right after a state was
-saved. Compared with the undisturbed run, to the bit: weights, predictions, history, the CSV of scores.
+Half of the kills (SIGKILL) hit `vtiqa train` on made-up photos with a small model, the other half `vtiqa score`. The
+time of a kill is drawn from the whole length of an undisturbed run; every second kill of the training comes right after
+a state was saved. Weights, predictions, history and the CSV of scores must equal those of the undisturbed run, bit for
+bit.
 """
 
 import dataclasses
@@ -187,11 +190,12 @@ def kill_again_and_again(folder: Path, job: Job, kills: int, rng: np.random.Gene
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """How much."""
+    """Options."""
 
     kills: int = 100
-    """Half of them of each job."""
+    """Number of kills, half of them of each job."""
     seed: int = 0
+    """Seed of the times."""
 
 
 def main(arguments: Arguments = Arguments()) -> None:

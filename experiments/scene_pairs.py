@@ -1,4 +1,4 @@
-"""Pairs of photos of one scene: what differs between them, and which numbers put them in people's order."""
+"""Compares pairs of photos of one scene: what differs between them, and which numbers agree with people's order."""
 
 import dataclasses
 from pathlib import Path

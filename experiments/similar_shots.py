@@ -1,16 +1,18 @@
-"""What finds the near-identical shots of one scene? A perceptual hash, the model's class tokens, or fingerprints.
+"""Compares ways to find near-identical shots of one scene: a perceptual hash, class tokens and fingerprints.
+
+For example:
 
     pip install imagehash && python experiments/similar_shots.py --images DIR
 
-DIR holds BIQ2021's photos. Those of `ss01_series.py` were sorted by eye. `scene/a` and `scene/b` show one scene in
-different framing; pairs of them count neither way. So do pairs within a set of UNCLEAR, photos of ss02 of one subject;
-all other pairs of different scenes are to be kept apart.
+DIR holds BIQ2021's photos. The photos of `ss01_series.py` were sorted by eye. `scene/a` and `scene/b` show one scene in
+different framing; pairs of them do not count. Pairs within a set of UNCLEAR, photos of ss02 of one subject, do not
+count either. All other pairs of different scenes are to be kept apart.
 
-Photos are grouped by single linkage (pairs at a threshold are linked, and what is linked is one group) and, by the
-class tokens, also by average linkage. The table gives, at several
-thresholds, the share of the pairs within groups that belong together (precision), the share of the pairs that belong
-together that are found (recall), and, among 5,000 photos of ss02 and ss03, which are mostly of different scenes, the
-pairs within groups and the largest group.
+Photos are grouped by single linkage (pairs within a threshold are linked, and what is linked is one group) and, by
+class tokens, also by average linkage. The table shows three things at several thresholds: the share of the pairs within
+groups that belong together (precision); the share of the pairs that belong together that are found (recall); and, among
+5,000 photos of ss02 and ss03, which are mostly of different scenes, the number of pairs within groups and the largest
+group.
 """
 
 import dataclasses
@@ -48,10 +50,12 @@ UNCLEAR = (
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """Where the photos are."""
+    """Options."""
 
     images: Path
+    """Folder of BIQ2021's photos."""
     others: int = 5000
+    """Number of photos of ss02 and ss03."""
 
 
 def labels() -> tuple[list[str], list[str], list[str]]:

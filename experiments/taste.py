@@ -1,10 +1,13 @@
-"""What `vtiqa tune` learns, how often it harms, and whether the page's pairs teach more than pairs drawn at random.
+"""Measures how much `vtiqa tune` learns and how often it harms, and compares the page's pairs with random pairs.
+
+For example:
 
     python experiments/taste.py --release image_quality_test/test_1 --biq2021 BIQ2021 --cache kept [--draws 15]
 
-Raters are the 21 people whose votes on frames of videos are public (github.com/Telecommunication-Telemedia-Assessment/
-image_quality_test), and persons made of BIQ2021's official test photos, which did not train the packaged model:
-people's mean opinion, of some with a liking of one look, and noise. What is held out is never marked.
+There are two kinds of raters. The first are the 21 people whose votes on video frames are public
+(github.com/Telecommunication-Telemedia-Assessment/image_quality_test). The second are simulated on BIQ2021's official
+test photos, which did not train the packaged model: people's mean opinion, plus noise, and for some a liking of one
+look. Held-out photos are never marked.
 """
 
 import csv
@@ -47,21 +50,22 @@ HEIGHT = 1080
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """What to measure."""
+    """Options."""
 
     release: Path
-    """The folder with `ratings.csv` and `images`."""
+    """Folder with `ratings.csv` and `images`."""
     biq2021: Path
-    """The folder with BIQ2021's tables and `Images`."""
+    """Folder with BIQ2021's tables and `Images`."""
     cache: Path
-    """A folder for what the model sees of photos."""
+    """Folder for the features of photos."""
     checkpoint: str = "default"
+    """Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model."""
     draws: int = 15
-    """Of marks, of each rater; of pairs a fifth of them."""
+    """Number of draws of marks for each rater; of pairs a fifth of it."""
     parts: tuple[Literal["marks", "scenes", "pairs"], ...] = ("marks", "scenes", "pairs")
-    """Which tables to print."""
+    """Tables to print."""
     curves: Path | None = None
-    """A picture of the agreement by the number of marks."""
+    """Picture of the agreement by the number of marks."""
 
 
 @dataclasses.dataclass(frozen=True)

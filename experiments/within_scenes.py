@@ -1,22 +1,25 @@
-"""Do scores put photos of one scene in people's order, and without what training saw of the scene?
+"""Measures how well scores order photos of one scene, also by heads that never saw the scene.
+
+For example:
 
     vtiqa convert backbone vit_s16_224.fp16.npz init
     python experiments/within_scenes.py encode --release biq2021 --checkpoint init --out pretrained.npz
     python experiments/within_scenes.py encode --release biq2021 --checkpoint default --out packaged.npz
     vtiqa score biq2021/Images --out scores.csv
-    python experiments/within_scenes.py order --release biq2021 --pretrained pretrained.npz --packaged packaged.npz \
+    python experiments/within_scenes.py order --release biq2021 --pretrained pretrained.npz --packaged packaged.npz \\
         --scores scores.csv --out pairs.csv
 
-Photos of one scene are those of one series of `ss01_series.py` and, of the photos of ss01 that are in none, those that
-`choosing/fingerprints.py` groups. The packaged model has learnt from the other photos of these scenes. So heads are
-fitted without them: ridge regressions on frozen features, in five folds of groups. A group holds what is of one
-scene, in any framing, what fingerprints connect, and what `heads.py` takes for near-duplicates. Only the official
+Photos of one scene are those of one series of `ss01_series.py`; photos of ss01 that are in none are grouped by
+`choosing/fingerprints.py`. The packaged model has learnt from the other photos of these scenes. So heads are fitted
+without them: ridge regressions on frozen features, in five folds of groups. A group holds the photos of one scene, in
+any framing, those that fingerprints connect, and those that `heads.py` takes for near-duplicates. Only the official
 training split trains. The penalty is the one that predicts a second fold best. "With siblings" folds single photos
-instead, and shows what it helps to have seen the scene.
+instead, and so shows how much it helps to have seen the scene.
 
-A pair of photos is told apart by the first that differs: exposure, colour, sharpness, none of them. The tables give
-the share of pairs that a number puts in people's order (a tie is half right) with 95 % intervals by bootstrap over
-scenes. The last three say what other weights of detail than that of `rank` do, on photos of the training split first.
+A pair of photos is filed under the first of these that differs: exposure, colour, sharpness, none of them. The tables
+show the share of pairs that a number puts in people's order (a tie is half right), with 95 % intervals by bootstrap
+over scenes. The last three tables show other weights of detail than that of `rank`, on photos of the training split
+first.
 """
 
 import csv
@@ -142,10 +145,10 @@ def encode(release: Path, checkpoint: str, out: Path, others: int = 10000) -> No
     """Writes the features of the photos of ss01 and of others.
 
     Args:
-        release: BIQ2021 as it is distributed.
-        checkpoint: a model, or a backbone.
-        out: the .npz file.
-        others: photos of ss02 and ss03, drawn.
+        release: Folder of BIQ2021 as it is distributed.
+        checkpoint: Model, or backbone.
+        out: File for the features, .npz.
+        others: Number of photos of ss02 and ss03, drawn at random.
     """
     model = catalog.load(checkpoint)
     if model.config.kind == "backbone":
@@ -197,11 +200,11 @@ def order(release: Path, pretrained: Path, packaged: Path, scores: Path, out: Pa
     """Prints the tables.
 
     Args:
-        release: BIQ2021 as it is distributed.
-        pretrained: features by a backbone that saw no opinions.
-        packaged: features by the packaged model.
-        scores: written by `vtiqa score --out`, of the test photos at least.
-        out: a CSV for the pairs.
+        release: Folder of BIQ2021 as it is distributed.
+        pretrained: Features by a backbone that saw no opinions.
+        packaged: Features by the packaged model.
+        scores: CSV that `vtiqa score --out` wrote, of the test photos at least.
+        out: CSV for the pairs.
     """
     by_pretrained, by_packaged = read_encoded(pretrained), read_encoded(packaged)
     paths, mos, train = read_release(release)
