@@ -140,7 +140,7 @@ class Side:
         return json.loads(line)
 
     def ask(self, job: str, calls: int) -> dict[str, Any]:
-        """What the process answers to one line; it computes meanwhile, and nobody else."""
+        """Returns what the process answers to one line; it computes meanwhile, and no other does."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"job": job, "model": self._model, "calls": calls}) + "\n")
         self._process.stdin.flush()

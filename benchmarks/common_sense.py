@@ -169,7 +169,7 @@ def noticed(clean: Float[np.ndarray, " n"], worse: Float[np.ndarray, "n levels"]
     """The shares of photos of whose versions the scores speak the truth.
 
     Args:
-        clean: scores of the untouched photos; higher is better.
+        clean: scores of the pristine photos; higher is better.
         worse: of their versions, from weak to strong.
     """
     steps = np.diff(np.concatenate([clean[:, None], worse], axis=1), axis=1)

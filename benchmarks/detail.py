@@ -174,7 +174,7 @@ def judge(model: Scorer, versions: Sequence[Photo]) -> Float[np.ndarray, "versio
 def ladders(
     model: Scorer, photos: dict[str, Photo], ways: dict[str, tuple[tuple[float, ...], Damage]]
 ) -> Iterator[dict[str, Any]]:
-    """What detail makes of each way and level."""
+    """Measures detail for each way and level."""
     for name, (levels, damage) in ways.items():
         found = []
         for path, photo in tqdm(photos.items(), desc=name):
@@ -195,7 +195,7 @@ def ladders(
 
 
 def enlargements(model: Scorer, photos: dict[str, Photo]) -> Iterator[dict[str, Any]]:
-    """How the holding scale follows enlargement."""
+    """Measures how `holds` follows enlargement."""
     for name, enlarge in ENLARGERS.items():
         found = []
         for photo in tqdm(photos.values(), desc=name):
@@ -215,7 +215,7 @@ def enlargements(model: Scorer, photos: dict[str, Photo]) -> Iterator[dict[str, 
 
 
 def noise(model: Scorer, photos: dict[str, Photo]) -> dict[str, Any]:
-    """Whether detail falls with the noise of a camera that training has not seen."""
+    """Measures whether detail falls with the noise of a camera that training has not seen."""
     found = []
     for path, photo in tqdm(photos.items(), desc="noise"):
         seed = zlib.crc32(path.encode())
@@ -228,7 +228,7 @@ def noise(model: Scorer, photos: dict[str, Photo]) -> dict[str, Any]:
 
 
 def pairs(model: Scorer, listed: Path) -> Iterator[dict[str, Any]]:
-    """Whether the mean of many photos of a scene has more detail than one of them."""
+    """Measures whether the mean of many photos of a scene has more detail than one of them."""
     with listed.open(newline="") as file:
         rows = list(csv.DictReader(file))
     found: dict[str, list[tuple[bool, bool]]] = {}

@@ -73,7 +73,7 @@ def read(path: Path) -> dict[str, dict[str, str]]:
 
 
 def largest_difference(ours: dict[str, dict[str, str]], theirs: dict[str, dict[str, str]], column: str) -> float:
-    """Of a column; infinite where one has a number and the other none."""
+    """Finds the largest difference in a column; infinite if one has a number and the other none."""
     pairs = [(ours[image][column], row[column]) for image, row in theirs.items()]
     numbers = [[float(text) if text else math.nan for text in pair] for pair in pairs]
     return float(np.max([np.inf if math.isnan(a) != math.isnan(b) else np.nan_to_num(abs(a - b)) for a, b in numbers]))

@@ -21,7 +21,7 @@ from vtiqa_jax.training.step import init_state, make_key, make_train_step
 
 
 def device() -> str:
-    """What everything is measured on."""
+    """Describes the device that everything is measured on."""
     kind = jax.devices()[0].device_kind
     if kind != "cpu":
         return kind
@@ -30,12 +30,12 @@ def device() -> str:
 
 
 def on_gpu() -> bool:
-    """Whether JAX computes on something else than a CPU."""
+    """Returns whether JAX computes on something else than a CPU."""
     return jax.devices()[0].platform != "cpu"
 
 
 def versions() -> dict[str, str]:
-    """What is compared."""
+    """Lists the versions of what is compared."""
     found = {"python": platform.python_version()}
     for package in ("jax", "torch"):
         try:

@@ -28,7 +28,7 @@ SHOTS = (
     ("defocus", 0.15), ("defocus", 0.6), ("motion", 0.5), ("noise", 0.4), ("noise", 0.8), ("jpeg", 0.7),
     ("overexposed", 0.4), ("underexposed", 0.5), ("underexposed", 0.8), ("hazy", 0.5),
 )  # fmt: skip
-"""Of each photograph, beside the untouched one: distortion and level."""
+"""Versions of each photograph, beside the pristine one: distortion and level."""
 LONGER_SIDE = 900
 
 

@@ -261,7 +261,7 @@ def score(folder: Path, csv_file: Path, files: int, model: str) -> Outcome:
 
 
 def find_faults(outcome: Outcome, expected: dict[str, str], bad: list[Path]) -> list[str]:
-    """What the run did not bear; `expected` has the scores of the whole photos alone."""
+    """Lists what went wrong in the run; `expected` has the scores of the whole photos alone."""
     faults = []
     if outcome.status not in (0, 1):
         faults.append(f"exit status {outcome.status}, after {len(outcome.rows)} files: {outcome.error[-500:]}")
@@ -321,7 +321,7 @@ def run(
 
 
 def outcome_of(row: dict[str, str]) -> str:
-    """How a file ended, by its row in the CSV."""
+    """Says how a file ended, by its row in the CSV."""
     return "refused" if row.get("error") else "warned" if row.get("warning") else "scored"
 
 

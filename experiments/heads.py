@@ -115,7 +115,7 @@ class HeldOut:
         return cls(photos, rows[~validating], val, ladders[~held_out], ladders[held_out])
 
     def measure(self, scores: np.ndarray) -> dict[str, float]:
-        """How well the scores of the validating photos, by row, agree with people and with common sense."""
+        """Measures how well the scores of the validating photos, by row, agree with people and with common sense."""
         mos = self.photos.mos[self.val]
         total = metrics.correlations(scores[self.val], mos)
         within = metrics.within_groups(scores[self.val], mos, [self.photos.groups[row] for row in self.val])
@@ -151,7 +151,7 @@ def fit(
 
 
 def training_columns(photos: Manifest, train: np.ndarray, ladders: np.ndarray) -> dict[str, np.ndarray]:
-    """What a batch needs beside photos: labels standardised as those that train, and the levels in the ladders."""
+    """Returns the columns of a batch beside photos: labels, standardised by those that train, and ladder levels."""
     mean, std = photos.mos[train].mean(), photos.mos[train].std()
     columns = {"labels": ((photos.mos - mean) / std).astype(np.float32)}
     return columns | distorted.ladder_columns(ladders, len(photos.names))

@@ -45,7 +45,7 @@ def main(arguments: Arguments) -> None:
     photos = [decode(name, dataset.photos.images.read(name)).pixels for name in names]
 
     def mean_falls(versions: list[np.ndarray]) -> np.ndarray:
-        """Of the score from the first version of each photo, which stand together."""
+        """Computes the mean falls of the score from the first version of each photo; its versions stand together."""
         scores = model.score(versions).reshape(len(photos), -1)
         return (scores[:, :1] - scores).mean(0)
 

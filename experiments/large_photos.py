@@ -30,14 +30,14 @@ MEGAPIXELS = (1, 3, 6, 12, 24, 50)
 
 
 def lanczos(pixels: Rgb, size: tuple[int, int]) -> Rgb:
-    """As Pillow exports, and most photo programs do."""
+    """Shrinks as Pillow exports, and as most photo programs do."""
     from PIL import Image
 
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
 
 
 def area(pixels: Rgb, size: tuple[int, int]) -> Rgb:
-    """As OpenCV's INTER_AREA."""
+    """Shrinks by OpenCV's INTER_AREA."""
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
 
 

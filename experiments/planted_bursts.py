@@ -101,7 +101,7 @@ def expose(light: Light, iso: float, rng: np.random.Generator) -> bytes:
 
 
 def draw_kernel(kind: str, rng: np.random.Generator) -> Kernel | None:
-    """What the lens and the hand make of a point in a frame of this kind."""
+    """Draws what the lens and the hand make of a point in a frame of this kind."""
     angle = rng.uniform(0, np.pi)
     if kind == SHAKEN:
         return line(rng.uniform(5, 9), angle)

@@ -89,7 +89,7 @@ def newest_state(workdir: Path) -> int:
 
 
 def read_training(workdir: Path) -> dict[str, object]:
-    """What must not differ between two runs."""
+    """Reads what must not differ between two runs."""
 
     def lasting(text: str) -> dict[str, object]:
         return {key: value for key, value in json.loads(text).items() if key not in TIMES}

@@ -128,7 +128,7 @@ def grouped(similarity: Float[np.ndarray, "n n"], method: str, threshold: float)
 
 
 def within(groups: np.ndarray) -> Bool[np.ndarray, "n n"]:
-    """Which pairs, each once, are in one group."""
+    """Lists the pairs, each once, that are in one group."""
     return np.triu(groups[:, None] == groups, 1)
 
 

@@ -48,7 +48,7 @@ class Arguments:
 
 
 def kept(file: Path, compute: Callable[[], np.ndarray]) -> np.ndarray:
-    """What the file holds, computed and written if there is none."""
+    """Returns what the file holds; computes and writes it if there is no file."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         np.save(file, compute())

@@ -1,4 +1,4 @@
-"""How every output is written: files and folders are there whole or not at all.
+"""Writing of outputs: files and folders are complete or not there at all.
 
 The usual way is to write beside the target and to rename. Where that would destroy something, or cannot be, it differs:
 
@@ -63,7 +63,7 @@ def _descriptor(path: Path) -> int | None:
 
 
 def is_stream(path: Path) -> bool:
-    """Whether a path is written to as it is, never replaced: a device, a pipe, an open file of this process.
+    """Returns whether a path is written to in place: a device, a pipe, an open file of this process.
 
     Raises:
         OSError: see `resolve`; or it is a disk or a socket, which cannot be written to so.
@@ -81,7 +81,7 @@ def is_stream(path: Path) -> bool:
 
 
 def is_standard_output(path: Path) -> bool:
-    """Whether what is written to a path comes where a command's own lines do."""
+    """Returns whether what is written to a path comes where a command's own lines do."""
     return _descriptor(path) == 1
 
 
@@ -100,7 +100,7 @@ def require_new_files(folder: Path) -> None:
 
 
 def takes_files(folder: Path) -> bool:
-    """Whether new files can be made in a folder."""
+    """Returns whether new files can be made in a folder."""
     try:
         require_new_files(folder)
     except OSError:
@@ -160,7 +160,7 @@ def _hidden_name(path: Path, ending: str) -> str:
 
 
 def temporary_name(path: Path) -> Path:
-    """Where the file or folder `path` is written until it is complete: beside it, all processes of a run agree.
+    """Returns where the file or folder `path` is written until it is complete: all processes of a run agree on it.
 
     A folder that cannot be replaced itself, as it is mounted there or stands where nothing new can be made, holds it.
     """

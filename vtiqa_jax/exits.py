@@ -1,4 +1,4 @@
-"""How every command ends: what it returns, or a mistake in one line and the status that stands for it."""
+"""The end of every command: the status that it returns, or a mistake in one line and the status that stands for it."""
 
 import errno
 import os

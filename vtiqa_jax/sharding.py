@@ -63,13 +63,13 @@ def require_devices() -> None:
 
 
 def is_main_process() -> bool:
-    """Whether this process writes files and prints."""
+    """Returns whether this process writes files and prints."""
     require_devices()
     return jax.process_index() == 0
 
 
 def has_other_processes() -> bool:
-    """Whether this process is one of several of a run."""
+    """Returns whether this process is one of several of a run."""
     return jax.process_count() > 1
 
 

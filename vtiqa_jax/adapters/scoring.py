@@ -1,4 +1,4 @@
-"""What the adapters share: the columns they add, and a model that each process loads once."""
+"""The adapters' common part: the columns that they add, and a model that each process loads once."""
 
 import functools
 import os

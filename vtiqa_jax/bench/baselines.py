@@ -1,4 +1,4 @@
-"""What needs no model: how well a file's size, its pixels, its sharpness or its source alone agree with people."""
+"""Baselines without a model: how well a file's size, pixels, sharpness or source alone agree with people."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What is compared with people: a model, or anybody's command."""
+"""Contenders that are compared with people: a model, or any command that prints scores."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence

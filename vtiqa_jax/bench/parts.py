@@ -1,4 +1,4 @@
-"""Which photos of a data set a model may be tested on: none that it was trained on."""
+"""The photos of a data set that a model may be tested on: none that it was trained on."""
 
 import dataclasses
 import json
@@ -30,7 +30,7 @@ class Training:
 
 
 def list_trainings(provenance: Mapping[str, Any]) -> list[Training]:
-    """What a checkpoint's provenance says of its trainings, the last one first."""
+    """Lists the trainings in a checkpoint's provenance, the last one first."""
     found = []
     trained = provenance.get("trained", {})
     while trained:

@@ -1,4 +1,4 @@
-"""From files to a Parquet data set of scores: decoding in tasks, scoring in actors, writing with checkpoints."""
+"""The pipeline from files to Parquet files of scores: tasks decode, actors score, and checkpoints are written."""
 
 import dataclasses
 import functools

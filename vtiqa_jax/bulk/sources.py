@@ -1,4 +1,4 @@
-"""Where photos lie: folders, lists, WebDataset tars and Parquet files, on disks and in buckets."""
+"""Sources of photos: folders, lists, WebDataset tars and Parquet files, on disks and in buckets."""
 
 import codecs
 import functools

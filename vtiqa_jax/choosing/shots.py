@@ -1,4 +1,4 @@
-"""What is known of each photo when stacks are looked for, and the order in which a camera took them."""
+"""Facts about each photo for finding stacks, and the order in which a camera took them."""
 
 import dataclasses
 import os

@@ -107,11 +107,11 @@ def say_which(a: ScoreResult, b: ScoreResult, scale: LabelScale) -> list[str]:
     apart = f"{abs(difference.mean()):.4f} ± {difference.std(ddof=1):.4f}"
     word = next((word for least, word in WORDS if sure >= least), None)
     if word is None:
-        return [f"They are as good as each other: {apart} apart, and with other mosaics either may be ahead."]
-    percent = "more than 99.9" if sure > 0.999 else f"{100 * sure:.1f}"
+        return [f"They are as good as each other: {apart} apart, and other mosaics may put either of them first."]
+    percent = "More than 99.9" if sure > 0.999 else f"{100 * sure:.1f}"
     return [
         f"{winner.image} is {word} better than {loser.image}, by {apart}.",
-        f"By {percent} % of other mosaics it would be, too. How far people agree is not in this number.",
+        f"{percent} % of other mosaics would give the same order. This number does not say how far people agree.",
     ]
 
 

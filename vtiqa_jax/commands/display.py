@@ -1,4 +1,4 @@
-"""What `vtiqa score` says on standard output: a line for each photo, in an order, or a summary of many."""
+"""Standard output of `vtiqa score`: a line for each photo, in an order, or a summary of many."""
 
 import sys
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What `vtiqa score` does with the photos between two scores: list, copy, move."""
+"""Photos that `vtiqa score` chooses by their scores, to list, copy or move them."""
 
 import contextlib
 import dataclasses

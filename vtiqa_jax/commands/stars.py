@@ -1,4 +1,4 @@
-"""What `vtiqa score --xmp` does: stars and reasons where other programs read them, and back."""
+"""`vtiqa score --xmp`: writes stars and reasons where other programs read them, and takes them back."""
 
 import collections
 import dataclasses

@@ -1,4 +1,4 @@
-"""Which photos are shown together: every training photo once an epoch, and what a recipe shows beside them."""
+"""Plans of batches: every training photo once an epoch, and the photos that a recipe adds."""
 
 import dataclasses
 import math

@@ -1,4 +1,4 @@
-"""Which photos train, which select the best epoch, and which are tested on at the end.
+"""Splits: the photos that train, those that select the best epoch, and those that are tested on at the end.
 
 Protocols: `clean` has train, validation and test; photos of one scene stay in one part. `paper` has the authors' splits
 (release, data_preparation and training scripts), without validation photos: they selected the best epoch on the test

@@ -1,4 +1,4 @@
-"""What an exported file says of itself: what it computes, on which scale, from which parameters."""
+"""The metadata of an exported file: what it computes, on which scale, from which parameters."""
 
 import importlib.metadata
 import json

@@ -1,4 +1,4 @@
-"""What photos show at their own pixels, as nodes of an ONNX graph: the layers of `models/detail.py`."""
+"""Detail and its scale as nodes of an ONNX graph: the layers of `models/detail.py`."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ from vtiqa_jax.models.detail import (
 
 
 def read_places(op: ModelGraph, config: ModelConfig, x: Value) -> Value:
-    """What the tokens of a block say of each place of a view, [views, places, dim]."""
+    """Adds the features of each place of a view, [views, places, dim], from the tokens of a block."""
     grid, side, dim = config.mosaic_grid, config.mosaic_patch // config.patch_size, config.embed_dim
     patches = op.Slice(x, np.array([1]), np.array([config.num_tokens]), np.array([1]))
     tokens = op.Reshape(layer_norm(op, patches, "backbone.norm"), np.array([-1, grid, side, grid, side, dim]))
@@ -62,7 +62,7 @@ def _on_scale(op: ModelGraph, octaves: Value) -> Value:
 
 
 def _precision(op: Graph, octaves: Value) -> Value:
-    """How much a scale's octaves tell, as by `models.detail`."""
+    """Adds the precision of a scale's octaves, as in `models.detail`."""
     beyond = op.Max(op.Sub(octaves, np.float32(EXACT_TO)), np.float32(0))
     error = op.Mul(beyond, np.float32(ERROR_GROWTH))
     return op.Reciprocal(op.Add(op.Mul(error, error), np.float32(ERROR**2)))

@@ -121,7 +121,7 @@ def _join_first(op: ModelGraph, prepared: Value) -> Value:
 
 
 def _normalize(op: Graph, images: Value) -> Value:
-    """As by `views.normalize`."""
+    """Adds `views.normalize`."""
     return op.Div(op.Sub(op.Div(images, np.float32(255)), views.IMAGENET_MEAN), views.IMAGENET_STD)
 
 
@@ -159,7 +159,7 @@ def _vision_transformer(
 
 
 def _soften_ends(op: ModelGraph, scores: Value) -> Value:
-    """As by `models.ends.soften_ends`."""
+    """Adds `models.ends.soften_ends`."""
     low, high, reach = (op.param(f"ends.{name}") for name in ("low", "high", "reach"))
     above = op.Relu(op.Sub(scores, op.Sub(high, reach)))
     below = op.Relu(op.Sub(op.Add(low, reach), scores))
@@ -178,7 +178,7 @@ def _head(op: ModelGraph, config: ModelConfig, features: Value) -> Value:
 
 
 def _novelty(op: ModelGraph, features: Value) -> Value:
-    """As by `models.novelty.Novelty`."""
+    """Adds `models.novelty.Novelty`."""
     along = op.Mul(op.Sub(features, op.param("novelty.mean")), op.param("novelty.direction"))
     return op.Sub(op.ReduceSum(along, np.array([1]), keepdims=0), op.param("novelty.threshold"))
 

@@ -1,4 +1,4 @@
-"""What the head that names faults learns from: faults planted into photos, and photos judged by eye."""
+"""Training data of the head that names faults: faults planted into photos, and photos judged by eye."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""What a model sees of versions of photos with planted faults, kept on disk: the heads learn from it."""
+"""Features of photos with planted faults, kept on disk: the heads learn from them."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""What a photo shows at its own pixels: is it sharp, clean and real at 100 %?
+"""Detail: whether a photo is sharp, clean and real at its own pixels, at 100 %.
 
 The head sees patch tokens of native views alone (`photos.native`), at several scales. Of each place it says how much of
 the resolution is lost there, in octaves: a photo enlarged twice from one that was sharp to the pixel has lost one, and

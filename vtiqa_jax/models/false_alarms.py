@@ -1,4 +1,4 @@
-"""How often a good photo is blamed: the thresholds of faults for a rate of false alarms."""
+"""Thresholds of faults for a rate of false alarms, at which good photos get a reason."""
 
 import numpy as np
 from jaxtyping import Float

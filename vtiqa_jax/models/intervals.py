@@ -1,4 +1,4 @@
-"""How sure a score is: what the mean of thirty people would be, and how far single opinions are apart.
+"""Intervals: where the mean of thirty people lies, and how far single opinions are apart.
 
 People's mean is the score plus an error. How large errors are differs by the score and by the kind of photo: there are
 photos on which people and model agree less. How errors are distributed at that size was measured on photos that had not

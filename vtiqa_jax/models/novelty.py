@@ -1,8 +1,8 @@
-"""Does a picture look like a photograph at all? Screenshots, plots, pages and drawings do not, and their scores mean
-little.
+"""The warning that a picture does not look like a photograph, as screenshots, plots, pages and drawings do not.
 
-A direction in the space of the features that the head sees, from photographs to pictures that are none; the threshold
-lies beyond all photographs that it was fitted to (`training/novelty.py`).
+Scores of such pictures mean little. The warning goes by a direction in the space of the features that the head sees,
+from photographs to pictures that are none. The threshold lies beyond all photographs that it was fitted to
+(`training/novelty.py`).
 """
 
 import jax

@@ -1,4 +1,4 @@
-"""When and how a photo was taken, as its file says: what stacks of photos are found by.
+"""Time and settings of the exposure, as a photo's file tells them: stacks are found by these.
 
 Files are other people's: whatever stands in them, nothing is raised, and what makes no sense counts as not said.
 """

@@ -1,4 +1,4 @@
-"""Which files are photos: in folders, globs, tars and buckets; and what is said of those that are left out."""
+"""Search for photos in folders, globs, tars and buckets, and the reasons why other files are left out."""
 
 import collections
 import fnmatch

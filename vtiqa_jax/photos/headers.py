@@ -1,4 +1,4 @@
-"""What a file says of itself before it is decoded: its format, and its size in pixels."""
+"""Headers of files: the format, and the size in pixels, before anything is decoded."""
 
 import io
 import math

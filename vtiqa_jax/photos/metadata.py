@@ -1,4 +1,4 @@
-"""What a photo's file says beside its pixels: which way is up, and what its numbers mean in colours and light."""
+"""Metadata of a photo's file: its orientation, and the meaning of its numbers as colours and light."""
 
 import dataclasses
 import re

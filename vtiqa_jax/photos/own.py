@@ -1,4 +1,4 @@
-"""What the product itself puts into folders of photos, and how it is known again: it is not to be scored there."""
+"""Marks by which this program knows files of its own in folders of photos: they are not to be scored."""
 
 import os
 from collections.abc import Set

@@ -1,4 +1,4 @@
-"""What a model is fed of a photo."""
+"""Preparation of a photo for a model."""
 
 import dataclasses
 import math

@@ -1,4 +1,4 @@
-"""Whether a file is still what it was, without reading it."""
+"""Stamps that tell, without reading a file, whether it has changed."""
 
 from pathlib import Path
 

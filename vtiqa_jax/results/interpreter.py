@@ -1,4 +1,4 @@
-"""From the numbers that a model computes of photos to results, whatever computed them."""
+"""The way from a model's numbers to results, whatever computed the numbers."""
 
 import dataclasses
 import math

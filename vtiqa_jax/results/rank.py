@@ -1,4 +1,4 @@
-"""Which of two photos comes first: one number of what is seen on a screen and of what is seen at 100 %."""
+"""The rank, by which photos are ordered: one number of the score on a screen and of detail at 100 %."""
 
 DETAIL_WEIGHT = 0.1
 """Of detail beside the score. On BIQ2021's official test split .1 agrees with people as the score alone does (SRCC

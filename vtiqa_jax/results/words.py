@@ -1,4 +1,4 @@
-"""What a photo's numbers mean, in words: the same ones on terminals, pages and in notebooks."""
+"""A photo's numbers in words: the same ones on terminals, pages and in notebooks."""
 
 from typing import TYPE_CHECKING
 

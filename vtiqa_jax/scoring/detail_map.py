@@ -1,4 +1,4 @@
-"""What a photo shows at its own pixels, place by place: where it is sharp, clean and real, and where it is not."""
+"""The map of detail: where a photo is sharp, clean and real at its own pixels, and where it is not."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""Where in a photo a fault is: how strong it is at each place, seen at the photo's own pixels."""
+"""The map of a fault: how strong it is at each place, by the photo's own pixels."""
 
 import dataclasses
 import functools

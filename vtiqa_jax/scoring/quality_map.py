@@ -1,4 +1,4 @@
-"""Where a photo is bad: its score with the local view cut from one region alone, region by region."""
+"""The map of quality: a photo's score with the local view cut from one region alone, region by region."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""From photos to scores: decoding in threads while the devices compute, every batch of one shape."""
+"""Scoring: photos are decoded in threads while the devices compute, every batch in one shape."""
 
 import dataclasses
 import functools

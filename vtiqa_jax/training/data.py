@@ -1,4 +1,4 @@
-"""What one run trains on: every photo decoded and resized once, labels standardised, batches planned."""
+"""The data of one run: every photo decoded and resized once, labels standardised, batches planned."""
 
 import dataclasses
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is refused, and what a person is told, before a run begins."""
+"""Checks before a run begins: refusals, and notes to the person."""
 
 import math
 from collections.abc import Collection, Iterator

@@ -1,4 +1,4 @@
-"""Where a run stands, and which run it is: what is saved beside the arrays, as JSON."""
+"""The position of a run and its identity: what is saved beside the arrays, as JSON."""
 
 import dataclasses
 import hashlib

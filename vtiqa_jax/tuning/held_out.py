@@ -1,4 +1,4 @@
-"""Whether a taste is better than the score alone: on marks that were held out, and beyond what chance does.
+"""The test whether a taste is better than the score alone, on marks that were held out, and beyond chance.
 
 The marks are cut into parts, and each part is predicted by a fit to the others. Shots of one scene are never on both
 sides. Then all is done again with what the score leaves unexplained under random signs, as if there were no taste.

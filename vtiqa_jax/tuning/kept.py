@@ -1,4 +1,4 @@
-"""What a model sees of marked photos, kept on disk: encoding takes the time, and a second fit takes seconds."""
+"""Features of marked photos, kept on disk: encoding takes the time, and a second fit takes seconds."""
 
 import dataclasses
 import hashlib

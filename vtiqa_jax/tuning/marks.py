@@ -1,4 +1,4 @@
-"""What a person said of photos: stars, keep and reject, or which of two is better; read from CSVs."""
+"""A person's marks on photos: stars, keep and reject, or which of two is better; read from CSVs."""
 
 import dataclasses
 import itertools

@@ -1,4 +1,4 @@
-"""Whether a person's rating is in a photo's own file: it counts although stars are written beside the photo."""
+"""Ratings inside a photo's own file: they count although stars are written beside the photo."""
 
 import contextlib
 import mmap

@@ -1,4 +1,4 @@
-"""What an XMP packet says of a photo's stars.
+"""XMP packets: reads the stars of a photo.
 
 What is written here is marked by properties of a namespace of our own, which hold what was written. A rating that is
 not the marked one is a person's.

@@ -1,4 +1,4 @@
-"""Where the elements and attributes of an XML document stand, byte for byte.
+"""Positions of elements and attributes in an XML document, byte for byte.
 
 Documents are other people's: one with a document type, which alone can make entities that grow, is refused, as by
 defusedxml, whose parsers do not tell where things stand.

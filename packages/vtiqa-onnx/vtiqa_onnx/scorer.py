@@ -1,4 +1,4 @@
-"""From photos to scores by ONNX Runtime: the next photos are decoded while the session computes."""
+"""Scoring by ONNX Runtime: the next photos are decoded while the session computes."""
 
 import dataclasses
 import json
