@@ -485,7 +485,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
         said = running.stderr.read()
         assert running.wait() == {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}[number]
     if number != signal.SIGKILL:
-        assert "give the same command again to go on" in said
+        assert "give the same command again to continue" in said
     assert 8 <= count_stored(part) < COUNT and not (tmp_path / "s.csv").exists()
     stopped.unlink()
     stopped.write_bytes(pixels)

@@ -35,7 +35,7 @@ def test_after_sigterm_a_run_is_to_stop(capsys: pytest.CaptureFixture[str]) -> N
 def test_ctrl_c_interrupts(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyboardInterrupt), stop_on_sigterm():
         signal.raise_signal(signal.SIGINT)
-    assert capsys.readouterr().err == "Stopping; the same command goes on from the state saved last.\n"
+    assert capsys.readouterr().err == "Stopping; the same command continues from the state saved last.\n"
     assert signal.set_wakeup_fd(-1) == -1
 
 

@@ -78,7 +78,7 @@ def score_by_command(command: str, photos: Sequence[Path], *, are_left: bool = F
         if status := process.wait():
             raise UserError(
                 f"the command ended with status {status} after {len(done)} of {len(photos)} photos, and its own message"
-                " is above; correct it and give the same command again: it goes on from there"
+                " is above; correct it and give the same command again: it continues from there"
             )
     if not done and not are_left:
         raise UserError(

@@ -59,7 +59,7 @@ def bulk(
 
     Example: vtiqa bulk s3://bucket/photos scores
 
-    After a crash the same command goes on. Exit status: 0 all scored, 1 some could not be read, 2 bad arguments.
+    After a crash the same command continues. Exit status: 0 all scored, 1 some could not be read, 2 bad arguments.
     What a score means: docs/meaning.md
 
     Args:

@@ -60,7 +60,7 @@ def heads(
 
     Example: vtiqa heads model.npz --photos holiday --scored scores.csv --cache cache
 
-    On two cores it takes some minutes for ten photos. After an interruption the same command goes on.
+    On two cores it takes some minutes for ten photos. After an interruption the same command continues.
 
     Args:
         out: New model: a folder, or a file that ends in .npz, quantized like the packaged model.

@@ -72,7 +72,7 @@ def score(
     Args:
         paths: Photos, and folders that are searched for photos at any depth.
         checkpoint: Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model.
-        out: File for the scores: .csv, .jsonl, .json or .parquet; after an interruption the same command goes on. A
+        out: File for the scores: .csv, .jsonl, .json or .parquet; after an interruption the same command continues. A
             pipe, a device or "-" (standard output) gets CSV.
         report: Folder for a page of the photos, `index.html`, to look at, to filter and to mark.
         maps: Show on the page where each photo is bad, and parts of it at 1:1. Takes as long as two dozen scores.
@@ -169,7 +169,7 @@ def score(
             if memory is not None:
                 memory.commit()
                 print(
-                    f"{len(results)} scores are kept in {memory.path}; give the same command again to go on",
+                    f"{len(results)} scores are kept in {memory.path}; give the same command again to continue",
                     file=sys.stderr,
                 )
             raise

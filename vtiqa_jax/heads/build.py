@@ -70,7 +70,7 @@ def build_heads(
         model: a VT-IQA; heads that it has are made anew.
         photos: as cameras made them, or at least large.
         scored: photos with opinions on the model's scale, seen at their own size.
-        cache: a folder for what takes long; the same command goes on there.
+        cache: a folder for what takes long; the same command continues there.
         options: of the fit.
         others: pictures that are no photographs. Without them the model knows of photographs what it knew.
         judged: photos whose faults were judged by eye; without them the model names what was planted alone.

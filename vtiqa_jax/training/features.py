@@ -93,7 +93,7 @@ def compute_features(
             with atomic.atomic_replace(files[number]) as temporary, temporary.open("wb") as file:
                 np.save(file, chunks[-1])
         if number + 1 < len(files) and should_stop(number):
-            raise Terminated("stopped while features were computed; the same command goes on from there")
+            raise Terminated("stopped while features were computed; the same command continues from there")
     return np.concatenate(chunks)
 
 

@@ -14,8 +14,8 @@ from tqdm import tqdm
 from vtiqa_jax.errors import Terminated
 
 SAID: dict[int, str] = {
-    signal.SIGTERM: "Stopping after this step and saving; the same command goes on from there.",
-    signal.SIGINT: "Stopping; the same command goes on from the state saved last.",
+    signal.SIGTERM: "Stopping after this step and saving; the same command continues from there.",
+    signal.SIGINT: "Stopping; the same command continues from the state saved last.",
 }
 """What a person is told at once."""
 
@@ -63,4 +63,4 @@ def _tell_signals() -> Iterator[None]:
 
 def stopped_after(step: int) -> Terminated:
     """Returns the exception to raise when the state of a step is saved and the run is to stop."""
-    return Terminated(f"stopped after step {step} and saved; the same command goes on from there")
+    return Terminated(f"stopped after step {step} and saved; the same command continues from there")
