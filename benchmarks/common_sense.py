@@ -32,7 +32,7 @@ from vtiqa_jax.photos.files import find
 
 LEVELS = 3
 GENERATOR_LEVELS = (0.25, 0.6, 0.95)
-"""Of the distortions that training can show: weak, middle, strong."""
+"""Levels of the distortions that training can show: weak, middle, strong."""
 SIDE = 512
 """Photos are shrunk to this longer side first, pixels: the levels below are meant for it."""
 

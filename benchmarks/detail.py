@@ -36,9 +36,9 @@ from vtiqa_jax.photos import files
 from vtiqa_jax.photos.decode import read
 
 HEIGHT, WIDTH = 1500, 2000
-"""Of the middle of each photo that is made worse, pixels."""
+"""Size of the middle of each photo that is damaged, in pixels."""
 SMALL = 480, 640
-"""Of the part that is enlarged, pixels."""
+"""Side of the part that is enlarged, in pixels."""
 
 
 @Parameter(name="*")

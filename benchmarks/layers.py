@@ -34,7 +34,7 @@ from vtiqa_jax.training import step, whole_model
 from vtiqa_jax.training.finetune import FinetuneRecipe
 
 EARNED = 0.05
-"""What a kernel has to save of a training step or of scoring to stay."""
+"""Share that a kernel has to save of a training step or of scoring to stay."""
 SCORED = 4
 """Photos that are scored together on a CPU."""
 SCORED_ON_GPU = 64

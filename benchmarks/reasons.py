@@ -36,7 +36,7 @@ from vtiqa_jax.photos.decode import read
 Plane = Float[np.ndarray, "height width"]
 Damage = Callable[[Photo, float, np.random.Generator], Photo]
 HEIGHT, WIDTH = 1500, 2000
-"""Of the middle of each photo, pixels."""
+"""Size of the middle of each photo, in pixels."""
 LEVELS = ("slight", "plain", "severe")
 
 

@@ -136,9 +136,9 @@ class Alone:
     """One side in a process of its own."""
 
     first_seconds: float
-    """From the first call to its result: mostly compilation."""
+    """Seconds from the first call to its result: mostly compilation."""
     peak_gb: float
-    """Of the device's memory; on a CPU of the whole process."""
+    """Peak of the device's memory; on a CPU, of the whole process."""
 
 
 def measure_alone(side: str, what: Work, batch: int) -> None:

@@ -29,7 +29,7 @@ from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import prepare, shrink
 
 QUALITY = 90
-"""Of the JPEGs."""
+"""Quality of the JPEGs."""
 
 
 def write_photos(photo: Path, megapixels: tuple[float, ...], folder: Path) -> dict[float, Path]:

@@ -40,9 +40,9 @@ class Sample:
     photos: int
     """Written so far, to the file."""
     driver: float
-    """In megabytes, as are the others."""
+    """Memory of the driver, in megabytes like the others."""
     largest: float
-    """Of the processes below the driver."""
+    """Memory of the largest process below the driver."""
     total: float
 
 

@@ -32,11 +32,11 @@ COURSE = 101
 OUTLIERS = 0.15
 """Photos that have nothing to do with those in their place."""
 CHANGE = 0.01
-"""How probable it is that the shift changes from one photo to the next."""
+"""Probability that the shift changes from one photo to the next."""
 NEARBY = 20
 SURE = 0.99
 SLOPE = 0.8
-"""Of the early scale on the release's, within ss01 and ss03 (.78 and .83; ss02's opinions hardly differ)."""
+"""Slope of the early scale on the release's, within ss01 and ss03 (.78 and .83; ss02's opinions hardly differ)."""
 
 
 @Parameter(name="*")

@@ -53,15 +53,15 @@ import matplotlib.pyplot as plt
 UNSURE = "ss02"
 """The source on whose photos people and models agree least."""
 HELD_OUT_PLCC = 0.8963
-"""Of the packaged model's recipe on 1,507 training photos that were held out."""
+"""PLCC of the packaged model's recipe on 1,507 training photos that were held out."""
 RIDGE = 1000.0
 FOLDS = 10
 MIN_LEFT = 0.45
-"""Of the variance, wherever fine-tuning helped most."""
+"""Least share of the variance that stays, however much fine-tuning helped."""
 NOISE = 0.15
-"""Of the mean of thirty opinions, points: no error is expected to be smaller."""
+"""Noise of the mean of thirty opinions, in points: no error is expected to be smaller."""
 LEVELS = {"50 %": 10, "80 %": 4, "90 %": 2, "95 %": 1}
-"""By the number of quantiles, of forty, below an interval."""
+"""Levels of intervals, by the number of the forty quantiles below them."""
 EDGES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.001)
 
 

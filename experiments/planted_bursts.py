@@ -35,11 +35,11 @@ from vtiqa_jax.photos.decode import decode, read
 from vtiqa_jax.photos.resize import Rgb
 
 HEIGHT, WIDTH = 1800, 2400
-"""Of the middle of each photo, pixels."""
+"""Size of the middle of each photo, in pixels."""
 SHIFT = 0.01
-"""Of a frame's sides, in each direction."""
+"""Largest shift in each direction, as a share of a frame's sides."""
 QUALITY = 92
-"""Of JPEG."""
+"""Quality of the JPEGs."""
 LOW_ISO, HIGH_ISO = 200.0, (3200.0, 6400.0)
 SHOT_NOISE, READ_NOISE = 4e-5, 4e-8
 """Variances at ISO 100 of light 1 and of darkness, as of a sensor of 25,000 electrons a pixel. Shot noise grows with

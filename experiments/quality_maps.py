@@ -38,7 +38,7 @@ from vtiqa_jax.scoring.scorer import make_score_step
 
 Photo = UInt8[np.ndarray, "height width 3"]
 RADIUS = 0.18
-"""Of the disc, in shorter sides of the photo."""
+"""Radius of the disc, in shorter sides of the photo."""
 
 
 def blur(photo: Photo, level: int, _: np.random.Generator) -> Photo:

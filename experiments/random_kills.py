@@ -33,7 +33,7 @@ from vtiqa_jax.models.params import init_params
 
 PHOTOS = 40
 TIMES = {"seconds", "photos_per_second"}
-"""What a run may tell differently each time."""
+"""Entries that may differ in each run."""
 
 
 def make_photos(folder: Path) -> None:

@@ -11,12 +11,12 @@ from vtiqa_jax.data.light import GAMMA, to_light
 from vtiqa_jax.photos.decode import read
 
 DRAWS, FEW = 2000, 10
-"""Of a bootstrap; scenes below which it is none."""
+"""Number of draws of a bootstrap, and number of scenes below which there is none."""
 STOPS, COLOUR, SHARPNESS = 0.5, 3.0, 1.25
-"""From which photos differ: stops of mean light, mean a* and b*, or mean chroma, of CIELAB, and the factor between
-variances of the Laplacian, which noise hides at 1:1 and not at 1:4."""
+"""Differences from which photos count as different: stops of mean light, mean a* and b*, or mean chroma, of CIELAB, and
+the factor between variances of the Laplacian, which noise hides at 1:1 and not at 1:4."""
 KINDS = "exposure", "colour", "sharpness", "none"
-"""What differs, in this order."""
+"""Kinds of differences, in this order."""
 
 Numbers = Float[np.ndarray, " photos"]
 
@@ -35,7 +35,7 @@ class Pixels:
     contrast: float
     brightness: float
     size: float
-    """Of the file, bytes."""
+    """Size of the file, in bytes."""
 
     @classmethod
     def measure(cls, path: Path) -> "Pixels":
@@ -83,11 +83,11 @@ class Pairs:
     first: Int[np.ndarray, " pairs"]
     second: Int[np.ndarray, " pairs"]
     kinds: np.ndarray
-    """What differs."""
+    """Kind of each pair's difference."""
     gaps: Float[np.ndarray, " pairs"]
     """The first's opinion less the second's."""
     scenes: Int[np.ndarray, " pairs"]
-    """Of which photos."""
+    """Scene of each pair."""
 
     def where(self, which: Bool[np.ndarray, " pairs"]) -> "Pairs":
         """Some of the pairs."""

@@ -38,7 +38,7 @@ from vtiqa_jax.photos.resize import prepare
 from vtiqa_jax.photos.sketch import make_sketch
 
 APART = range(1, 161)
-"""Of ss02, different photos but for numbers 146 and 147, two shots of one scene."""
+"""Photos of ss02 that are different but for numbers 146 and 147, two shots of one scene."""
 UNCLEAR = (
     (5, 6), (11, 12), (2, 20, 21, 22, 23, 24, 25), (14, 15, 16, 17, 18), (26, 27), (30, 31, 32), (29, 42),
     (33, 34, 35), (7, 28), (43, 44, 45, 46), (73, 74), (95, 96), (97, 99, 100), (102, 103, 104, 105, 106),

@@ -41,10 +41,10 @@ LIKING = 0.5
 NOISE = 0.5
 """Standard deviation of what a person's stars have of nothing, stars."""
 MUCH = 0.05
-"""Of pairwise agreement: a gain that is seen."""
+"""Gain of pairwise agreement that is noticed."""
 LOOKS = ("brightness", "contrast", "colourfulness", "fine structure", "warmth")
 HEIGHT = 1080
-"""That frames are brought to: their raters saw them on the whole screen."""
+"""Height that frames are resized to: their raters saw them on the whole screen."""
 
 
 @Parameter(name="*")
@@ -76,7 +76,7 @@ class Photos:
     scores: np.ndarray
     scenes: np.ndarray
     looks: np.ndarray
-    """Of `gallery.looks`: what the page chooses pairs by."""
+    """Looks of `gallery.looks`, by which the page chooses pairs."""
 
     def take(self, rows: np.ndarray) -> "Photos":
         """Returns some of them, whose scenes are numbered from 0."""

@@ -61,10 +61,10 @@ CLASSICAL = {
     "contrast": "contrast",
 }
 WEIGHTS = 0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1
-"""Of detail beside a score."""
+"""Weights of detail beside a score."""
 HELD_OUT = "scenes held out"
 OPINIONS = 0.1
-"""Of the scale of 0 to 1: opinions that are so far apart are called different."""
+"""Distance of opinions, on the scale from 0 to 1, from which they count as different."""
 
 
 def connect(labels: list[Int[np.ndarray, " photos"]]) -> Int[np.ndarray, " photos"]:

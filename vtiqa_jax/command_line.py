@@ -24,7 +24,7 @@ from vtiqa_jax.errors import UserError
 from vtiqa_jax.help_page import HelpPage
 
 OPTIONS = Section.create_default_parameters("Options")
-"""What the help puts them under that have no group of their own."""
+"""Group in the help of options that have no other."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Group:
     """The commands behind one word, `vtiqa train` say."""
 
     commands: "Mapping[str, Command | Group]"
-    """By name."""
+    """Commands and groups by name."""
     summary: str
     """Its line in the list of commands."""
     default: str = ""

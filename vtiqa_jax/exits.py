@@ -10,7 +10,7 @@ from vtiqa_jax.errors import Terminated, UserError
 
 DISK = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST,
         errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EBUSY}  # fmt: skip
-"""What is wrong with a person's disk or folder, not with the program."""
+"""Errors of a person's disk or folder, not of the program."""
 
 
 def run(command: Callable[[], int | None], program: str) -> NoReturn:

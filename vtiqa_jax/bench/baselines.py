@@ -24,7 +24,7 @@ class Measures:
     """What is measured of a photo; NaN where it cannot be read."""
 
     bytes: float = np.nan
-    """Of its file."""
+    """Size of its file."""
     pixels: float = np.nan
     sharpness: float = np.nan
     """The variance of its Laplacian, the common measure of blur (J. L. Pech-Pacheco et al., ICPR 2000)."""

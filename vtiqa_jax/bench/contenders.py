@@ -22,7 +22,7 @@ class Contender:
     name: str
     """For people."""
     identity: dict[str, Any]
-    """What it is, as JSON to post."""
+    """Its identity, as JSON to post."""
     settings: dict[str, Any]
     """All that its scores depend on but the photos, as JSON."""
     trainings: list[Training]

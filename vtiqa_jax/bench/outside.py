@@ -14,7 +14,7 @@ from vtiqa_jax.errors import UserError
 from vtiqa_jax.results.results import ScoreResult
 
 LIST = "{list}"
-"""In the command, stands for a file that lists the paths."""
+"""Placeholder in the command for a file that lists the paths."""
 LINE = re.compile(r'"?(.*?)"?[,;\s]\s*([^,;\s]+)\s*')
 SHOWN = 80
 """Characters of a line that a message shows."""

@@ -22,11 +22,11 @@ class Training:
     """One training of a model, or of the model that it began with."""
 
     titles: tuple[str, ...]
-    """Of the data sets."""
+    """Titles of the data sets."""
     protocol: str | None
     """See `splits.Protocol`."""
     split_hash: str | None
-    """Of the split, see `splits.hash_parts`; None where it is not known."""
+    """Hash of the split, see `splits.hash_parts`; None where it is not known."""
 
 
 def list_trainings(provenance: Mapping[str, Any]) -> list[Training]:
@@ -50,7 +50,7 @@ class TestPart:
     dataset: Dataset
     rows: Int[np.ndarray, " n"]
     name: str
-    """What they are, for people: `official test`, say."""
+    """Name for people, such as `official test`."""
     is_trained_on: bool
     """Whether other photos of the set trained the model."""
     has_leak: bool

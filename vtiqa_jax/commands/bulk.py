@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from vtiqa_jax.bulk import pipeline
 
 MIN_CPUS = 2
-"""That Ray is to count on this machine: with fewer, see `pipeline.MIN_FREE_CPUS`, nothing would ever run."""
+"""Least number of CPUs that Ray is to count on this machine: with fewer, see `pipeline.MIN_FREE_CPUS`, nothing would
+ever run."""
 MAX_NAMED = 20
 """Photos that could not be read whose names are printed."""
 

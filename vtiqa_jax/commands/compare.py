@@ -18,11 +18,11 @@ from vtiqa_jax.results.words import say_detail, say_interval
 from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling, probability_above
 
 WORDS = ((0.99, "almost certainly"), (0.9, "very likely"), (0.75, "likely"), (0.6, "perhaps"))
-"""From which probability on a word is said."""
+"""Words, and the least probability of each."""
 MOSAICS = 16
-"""That photos are scored by when nothing else says how sure a score is."""
+"""Number of mosaics that score photos if nothing else says how sure a score is."""
 ALIKE = 0.0125
-"""Of the label scale: two photos whose numbers differ by less are alike in them, .05 on a scale from 1 to 5."""
+"""Share of the label scale: photos whose numbers differ by less are alike, by .05 on a scale from 1 to 5."""
 
 LEVELS_APART = 0.5
 """Between the strengths of a fault that one of two photos has more of."""

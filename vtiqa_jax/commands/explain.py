@@ -28,7 +28,7 @@ from vtiqa_jax.scoring.fault_map import FaultMap, check_fault
 from vtiqa_jax.scoring.map_pictures import draw_maps
 
 MAP_SIDE = 48
-"""Of the map as an array: rows and columns over the whole photo."""
+"""Side of the map as an array: rows and columns over the whole photo."""
 
 
 def explain(

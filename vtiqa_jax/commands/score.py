@@ -39,7 +39,7 @@ from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling
 from vtiqa_jax.scoring.scorer import pass_size
 
 MAP_SIDE = 16
-"""Of the maps on a page: rows and columns over the whole photo."""
+"""Side of the maps on a page: rows and columns over the whole photo."""
 
 
 def score(

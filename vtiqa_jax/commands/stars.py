@@ -22,7 +22,7 @@ from vtiqa_jax.xmp.sidecars import Sidecars
 from vtiqa_jax.xmp.write import Outcome, Taken, take_back, write_stars
 
 PREFIX = "vtiqa: "
-"""Of keywords, by which people find them all."""
+"""Prefix of keywords, by which people find them all."""
 
 
 @dataclasses.dataclass(frozen=True)

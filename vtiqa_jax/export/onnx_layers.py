@@ -11,7 +11,7 @@ from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vit import LAYER_NORM_EPSILON
 
 Storage = Literal["float32", "float16", "int8"]
-"""What parameters are stored as; int8 is what `models/quantized.py` does."""
+"""Type that parameters are stored in; int8 as in `models/quantized.py`."""
 
 
 class ModelGraph(Graph):

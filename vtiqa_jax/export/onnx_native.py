@@ -17,9 +17,9 @@ class Places:
     """One place for each cell of a grid, row by row, in each photo."""
 
     rows: Value
-    """Of the centres, as shares of the photo's height: float64 [photos, places]."""
+    """Rows of the centres, as shares of the photo's height: float64 [photos, places]."""
     columns: Value
-    """Of the centres, as shares of the photo's width."""
+    """Columns of the centres, as shares of the photo's width."""
     structure: Value
     """See `photos.native.Places`: float32 [photos, places]."""
 
@@ -103,7 +103,7 @@ class _Photos:
     height: Value
     width: Value
     first_pixel: Value
-    """Of each photo, [photos, 1, 1, 1]."""
+    """First pixel of each photo, [photos, 1, 1, 1]."""
 
 
 def _cut_places(op: Graph, photos: _Photos, places: Places, native: NativeViews, factor: int) -> Value:

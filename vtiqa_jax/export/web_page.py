@@ -16,7 +16,7 @@ from vtiqa_jax.web.modules import name_beside, read_modules
 
 TEMPLATES = Path(__file__).with_name("page")
 SCRIPTS = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs")
-"""What the page takes from the npm package onnxruntime-web; the second is loaded by the first."""
+"""Files of the npm package onnxruntime-web that the page needs; the second is loaded by the first."""
 WASM = "ort-wasm-simd-threaded.wasm"
 CARD = "card.json"
 STYLE = "style.css"

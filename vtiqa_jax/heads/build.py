@@ -24,7 +24,8 @@ NATIVE_FACTORS = (1, 2, 4, 8)
 LEAST_PHOTOS = 20
 LEAST_SCORED = 200
 REACH = 1 / 16
-"""Of the scale: how far inside its ends scores begin to bend. All but a few photos of a thousand lie further inside."""
+"""Share of the scale: distance from its ends at which scores begin to bend. All but a few photos of a thousand lie
+further inside."""
 
 
 def native_blocks(config: ModelConfig) -> tuple[int, ...]:

@@ -13,15 +13,15 @@ from vtiqa_jax.models.params import Params
 PENALTY = 0.1
 """On the square of the direction that tells kinds, for each photo; features are in standard deviations."""
 LEAST_DEVIATION = 0.05
-"""Of the median: features that hardly vary have no larger weight than this."""
+"""Least deviation, as a share of the median: features that hardly vary have no larger weight than this."""
 LEAST_SIZE = 1e-4
-"""Of an error, as a share of the scale."""
+"""Least size of an error, as a share of the scale."""
 ROUNDNESS = 0.01
 """Penalty on all of a curve but its constant."""
 NEAR = 0.99
 """The share of photos that are near."""
 GROWTH = 6.0
-"""By which the logarithm of errors grows with each usual distance beyond: what no opinion was ever measured on."""
+"""Growth of the logarithm of errors with each usual distance beyond; no opinion was ever measured there."""
 NO_KIND = -20.0
 """A logit; all photos are of the first kind."""
 

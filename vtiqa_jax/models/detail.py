@@ -17,17 +17,17 @@ from jaxtyping import Array, Float
 CAUSES = ("blur", "noise", "artefacts")
 """Too few pixels, focus or motion; a sensor's noise; compression, sharpening and smearing."""
 CAUSE_WEIGHTS = (1.0, 2.5, 1.0)
-"""Of the causes in their sum. Real noise also hides that a photo is soft: counted once, every other photo would beat
-the mean of many of the same scene (docs/detail.md)."""
+"""Weights of the causes in their sum. Real noise also hides that a photo is soft: counted once, every other photo would
+beat the mean of many of the same scene (docs/detail.md)."""
 HARM_WEIGHTS = (1.5, 1.0)
-"""Of noise and artefacts, each the mean over the scales, in what keeps a photo from holding."""
+"""Weights of noise and artefacts, each the mean over the scales, in what keeps a photo from holding."""
 HIDDEN = 64
 NO_STRUCTURE = 0.4
 """Grey levels, see `Places.structure`: a place with less says nothing. Fog, sky and a studio's background have less."""
 OCTAVES_THAT_HOLD = 0.5
 """A photo holds where it has lost no more: what a camera's photo loses that is in focus (docs/detail.md)."""
 ERROR, ERROR_GROWTH, EXACT_TO = 0.15, 0.3, 1.4
-"""Of the octaves found at a scale: their error, and how it grows where more than `EXACT_TO` are lost."""
+"""Error of the octaves found at a scale, and its growth where more than `EXACT_TO` are lost."""
 SOFT_FROM, SOFT_WIDTH = 0.3, 0.15
 """Octaves lost at a scale from which it counts beside larger ones, and over how many that goes."""
 MOST_GROWTH = 9.0

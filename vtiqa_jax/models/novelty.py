@@ -21,7 +21,7 @@ class Novelty(nnx.Module):
             in_features: of both views together.
         """
         self.mean = nnx.Param(jnp.zeros(in_features))
-        """Of photographs."""
+        """Mean features of photographs."""
         self.direction = nnx.Param(jnp.zeros(in_features))
         self.threshold = nnx.Param(jnp.float32(0))
 

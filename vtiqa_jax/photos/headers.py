@@ -26,7 +26,7 @@ PREFIXES: dict[bytes, Format] = {
     b"\0\0\0\x0cjP  \r\n\x87\n": "JPEG 2000",
     **{b"P%d" % kind: "PNM" for kind in range(1, 7)},
 }
-"""What files begin with."""
+"""First bytes of files."""
 AVIF_BRANDS = {b"avif", b"avis"}
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 

@@ -27,9 +27,9 @@ class Interpreter:
     config: ModelConfig
     scale: LabelScale
     percentiles: Float[np.ndarray, " 101"] | None
-    """Of the scores of training photos; None where they are not known."""
+    """Percentiles of the scores of training photos; None where they are not known."""
     thresholds: Mapping[str, float]
-    """From which strength on each fault is named."""
+    """Strength from which each fault is named."""
 
     @classmethod
     def of(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FACTORS = (4, 2, 1)
-"""By which a whole photo is shrunk for its map: the first that leaves MIN_TILES."""
+"""Factors by which a whole photo is shrunk for its map: the first that leaves MIN_TILES."""
 MIN_TILES = 6
 """Views' areas that the map of a whole photo has at least, unless the photo itself has fewer."""
 ZOOM_TILES = 3
@@ -49,13 +49,13 @@ class DetailMap(PhotoMap):
     octaves: Float32[np.ndarray, "rows columns"]
     """Lost in the photo shrunk by `factor`; NaN where a place has no structure, and says nothing."""
     weights: Float32[np.ndarray, "rows columns"]
-    """How much each place counts, shares of 1; 0 where it has no structure."""
+    """Weights of the places, shares of 1; 0 where it has no structure."""
     factor: int
-    """By which the photo was shrunk; 1 for its own pixels."""
+    """Factor by which the photo was shrunk; 1 for its own pixels."""
     region: Region
-    """That the places fill."""
+    """Region that the places fill."""
     height: int
-    """Of the photo, pixels."""
+    """Height of the photo in pixels."""
     width: int
 
     def __repr__(self) -> str:

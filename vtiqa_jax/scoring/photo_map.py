@@ -15,7 +15,7 @@ class PhotoMap(abc.ABC):
     """Numbers of a photo's parts."""
 
     photo: Rgb | None = dataclasses.field(default=None, kw_only=True)
-    """What `draw` draws the map on."""
+    """Photo that `draw` draws the map on."""
 
     @abc.abstractmethod
     def paint(self, axes: "Axes") -> None:

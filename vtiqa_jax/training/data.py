@@ -31,7 +31,7 @@ class TrainingData:
     images: ImageStore
     mean: float
     std: float
-    """What labels are standardised with: the model in training scores (MOS - mean) / std."""
+    """Standard deviation by which labels are standardised: the model in training scores (MOS - mean) / std."""
     plan: BatchPlan
 
     @property

@@ -57,7 +57,7 @@ class SavedState:
     metadata: dict[str, Any]
     """The JSON saved with it."""
     problems: list[str]
-    """What is wrong with newer states, a line for each."""
+    """Defects of newer states, a line for each."""
 
 
 def _leaves(tree: Any) -> dict[str, tuple[tuple[int, ...], str]]:

@@ -17,7 +17,7 @@ SAID: dict[int, str] = {
     signal.SIGTERM: "Stopping after this step and saving; the same command continues from there.",
     signal.SIGINT: "Stopping; the same command continues from the state saved last.",
 }
-"""What a person is told at once."""
+"""Lines that a person is told at once, by signal."""
 
 
 @contextmanager

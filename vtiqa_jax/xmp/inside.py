@@ -10,7 +10,7 @@ from vtiqa_jax.xmp import jpeg, packet
 from vtiqa_jax.xmp.rdf import MAX_BYTES, Refused
 
 BEGIN, END = b"<x:xmpmeta", b"</x:xmpmeta>"
-"""Of a packet, which no format of photos but PNG may compress."""
+"""Begin and end of a packet, which no format of photos but PNG may compress."""
 MAX_PACKETS = 16
 
 

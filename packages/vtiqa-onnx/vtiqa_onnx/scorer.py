@@ -30,7 +30,7 @@ PROVIDERS: dict[str, tuple[str, dict[str, str]]] = {
 """ONNX Runtime's names and options of devices, the preferred one first."""
 
 Prepared = list[np.ndarray]
-"""What the session is fed of a photo: its views; and of a model with detail its native views and their structure."""
+"""Inputs of the session for a photo: its views; and of a model with detail its native views and their structure."""
 
 
 @dataclasses.dataclass(frozen=True)
