@@ -36,7 +36,7 @@ Job = Callable[[], Any]
 
 
 def made_up(count: int, sides: tuple[int, int]) -> list[Any]:
-    """Random stored photos of both sizes."""
+    """Makes random stored photos of both sizes."""
     import numpy as np
 
     rng = np.random.default_rng(0)
@@ -170,7 +170,7 @@ class Row:
 
 
 def measure(job: str, old: Side, new: Side, rounds: int, calls: int) -> Row:
-    """One job on both sides, in turns."""
+    """Measures one job on both sides, in turns."""
     firsts = [side.ask(job, 0)["first"] for side in (old, new)]
     values = [first if isinstance(first, list) else [first] for first in firsts]
     for side in (old, new):

@@ -90,7 +90,7 @@ def _interlaced(photo: Photo, level: int, _: np.random.Generator) -> Photo:
 
 
 def _dithered(photo: Photo, level: int, _: np.random.Generator) -> Photo:
-    """Ordered dithering to 8, 4, 2 values a channel."""
+    """Dithers to 8, 4 or 2 values a channel, by a threshold matrix."""
     bayer = np.array([[0]])
     for _step in range(3):
         bayer = np.block([[4 * bayer, 4 * bayer + 2], [4 * bayer + 3, 4 * bayer + 1]])
@@ -155,7 +155,7 @@ def no_photos() -> Iterator[tuple[str, Photo]]:
 
 
 def versions(photo: Photo, name: str, way: str) -> list[Photo]:
-    """A photo made worse in one way, at the three levels; every level draws the same noise."""
+    """Makes a photo worse in one way, at the three levels; every level draws the same noise."""
 
     def rng() -> np.random.Generator:
         return np.random.default_rng(zlib.crc32(f"{name} {way}".encode()))
@@ -166,7 +166,7 @@ def versions(photo: Photo, name: str, way: str) -> list[Photo]:
 
 
 def noticed(clean: Float[np.ndarray, " n"], worse: Float[np.ndarray, "n levels"]) -> dict[str, Any]:
-    """The shares of photos of whose versions the scores speak the truth.
+    """Returns the shares of photos of whose versions the scores speak the truth.
 
     Args:
         clean: scores of the pristine photos; higher is better.
@@ -181,7 +181,7 @@ def noticed(clean: Float[np.ndarray, " n"], worse: Float[np.ndarray, "n levels"]
 
 
 def examine(scorer: Scorer, photos: dict[str, Photo], ways: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """`noticed` of each way, and of each kind of no photo the share of photos that score higher than all of its kind.
+    """Computes `noticed` of each way, and of each kind of no photo the share of photos that score higher.
 
     Args:
         scorer: the model.

@@ -77,7 +77,7 @@ def _speckle(photo: Photo, strength: float, rng: np.random.Generator) -> Photo:
 
 
 def _zoom_blur(photo: Photo, share: float, _: np.random.Generator) -> Photo:
-    """A lens that was zoomed while the shutter was open: sharp in the middle, smeared towards the edges."""
+    """Blurs as a lens that was zoomed while the shutter was open: sharp in the middle, smeared towards the edges."""
     height, width, _channels = photo.shape
     total = np.zeros(photo.shape, np.float32)
     for scale in np.linspace(1, 1 + share, 9):
@@ -157,7 +157,7 @@ def _malvar(sensor: camera_noise.Sensor) -> camera_noise.Light:
 
 
 def busiest(photo: Photo, height: int, width: int) -> Photo:
-    """The part of a photo with the most edges: of a sky there is nothing to enlarge."""
+    """Returns the part of a photo with the most edges: in a sky there is nothing to enlarge."""
     edges = cv2.blur(np.abs(cv2.Laplacian(photo.mean(2).astype(np.float32), -1)), (width | 1, height | 1))
     inner = edges[height // 2 : -height // 2, width // 2 : -width // 2]
     top, left = np.unravel_index(int(inner.argmax()), inner.shape)
@@ -165,7 +165,7 @@ def busiest(photo: Photo, height: int, width: int) -> Photo:
 
 
 def judge(model: Scorer, versions: Sequence[Photo]) -> Float[np.ndarray, "versions 2"]:
-    """Detail, and octaves by which the holding scale is below 1, of each version."""
+    """Returns detail, and the octaves by which the holding scale is below 1, of each version."""
     results = list(model.stream(list(versions)))
     known = [(result.detail or np.nan, result.holds or np.nan) for result in results]
     return np.array([(detail, -np.log2(holds / 100)) for detail, holds in known])

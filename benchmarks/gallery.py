@@ -65,7 +65,7 @@ class Arguments:
 
 
 def write(folder: Path, count: int) -> None:
-    """A page of made-up photos; prints how long its parts took."""
+    """Writes a page of made-up photos; prints how long its parts took."""
     rng = np.random.default_rng(0)
     config = ModelConfig()
     large = cv2.resize(rng.integers(0, 256, (64, 64, 3), np.uint8), (512, 512), interpolation=cv2.INTER_CUBIC)

@@ -67,7 +67,7 @@ def measure(command: list[str]) -> tuple[float, float]:
 
 
 def read(path: Path) -> dict[str, dict[str, str]]:
-    """A table's rows by photo."""
+    """Reads a table's rows by photo."""
     with path.open(newline="", errors="surrogateescape") as file:
         return {row["image"]: row for row in csv.DictReader(file)}
 

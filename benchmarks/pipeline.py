@@ -45,7 +45,7 @@ def jpeg(path: Path, seed: int) -> Path:
 
 
 def resident() -> float:
-    """Peak memory of this process so far, MB."""
+    """Returns the peak memory of this process so far, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -100,7 +100,7 @@ def files(
 
 
 def made_up(count: int, config: ModelConfig, folder: Path) -> ImageCache:
-    """Stored photos on disk."""
+    """Makes stored photos on disk."""
     arrays = []
     for side in (config.global_resize, config.local_resize):
         array = np.lib.format.open_memmap(folder / f"{side}.npy", "w+", np.uint8, (count, side, side, 3))

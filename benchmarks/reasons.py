@@ -123,7 +123,7 @@ def _zoomed(photo: Photo, _: np.random.Generator) -> Photo:
 
 
 def _distant_haze(photo: Photo, _: np.random.Generator) -> Photo:
-    """Thicker towards the top, as over a landscape."""
+    """Adds haze that is thicker towards the top, as over a landscape."""
     share = np.linspace(0.75, 0.35, len(photo))[:, None, None]
     return clipped((1 - share) * photo + share * np.array([205, 210, 215]))
 
@@ -172,7 +172,7 @@ def _sharpness(photo: Photo) -> float:
 
 
 def _noise_level(plane: Plane) -> float:
-    """J. Immerkaer's estimate, Computer Vision and Image Understanding 64(2), 1996."""
+    """Estimates noise as J. Immerkaer, Computer Vision and Image Understanding 64(2), 1996."""
     mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
     return float(np.sqrt(np.pi / 2) * np.abs(cv2.filter2D(plane, -1, mask)).mean() / 6)
 
@@ -247,7 +247,7 @@ def judge(model: Scorer, photo: Photo, seed: int) -> Iterator[Judged]:
 
 
 def area(worse: list[float], better: list[float]) -> float:
-    """The area under the receiver's curve: how often a worse one has more than a better one."""
+    """Returns the area under the receiver's curve: how often a worse one has more than a better one."""
     statistic = scipy.stats.mannwhitneyu(worse, better).statistic
     return float(statistic / (len(worse) * len(better)))
 

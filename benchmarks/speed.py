@@ -77,8 +77,9 @@ def jax_round(what: Work, dtype: Any, batch: int, steps: int) -> Round:
 
 
 def torch_round(what: Work, strong: bool, batch: int, steps: int) -> Round:
-    """PyTorch as the authors run it, or the strongest: compiled, bfloat16 autocast, fused attention, both views in one
-    pass; on a GPU also CUDA graphs, channels last, a fused optimiser, and scoring in bfloat16 altogether."""
+    """Builds PyTorch's round: as the authors run it, or the strongest, which is compiled, with bfloat16 autocast, fused
+    attention, and both views in one pass; on a GPU also with CUDA graphs, channels last, a fused optimiser, and scoring
+    in bfloat16 altogether."""
     import torch
     import torch_model
 
@@ -125,7 +126,7 @@ def torch_round(what: Work, strong: bool, batch: int, steps: int) -> Round:
 
 
 def built(side: str, what: Work, batch: int, steps: int) -> Round:
-    """A side, ready to work."""
+    """Builds a side, ready to work."""
     if side.startswith("PyTorch"):
         return torch_round(what, side.endswith("bfloat16"), batch, steps)
     return jax_round(what, side.split()[1], batch, steps)
@@ -157,7 +158,7 @@ def measure_alone(side: str, what: Work, batch: int) -> None:
 
 
 def alone(side: str, what: Work, batch: int) -> Alone | None:
-    """`measure_alone` in a new process without any compilation cache; None when it fails."""
+    """Runs `measure_alone` in a new process without any compilation cache; None when it fails."""
     with tempfile.TemporaryDirectory() as empty:
         environment = os.environ | {
             "TORCHINDUCTOR_CACHE_DIR": empty, "JAX_ENABLE_COMPILATION_CACHE": "false",
@@ -190,7 +191,7 @@ def in_turns(sides: tuple[str, ...], what: Work, batch: int, rounds: int) -> dic
 
 
 def peak(dtype: str, rounds: int = 5) -> float:
-    """FLOP/s of the fastest large matrix product that either framework does: what the device can do."""
+    """Measures FLOP/s of the fastest large matrix product that either framework does: what the device can do."""
     found = 0.0
     for size in (4096, 8192, 16384) if on_gpu() else (1024, 2048, 4096):
         a = jax.random.normal(jax.random.key(0), (size, size), dtype)

@@ -46,7 +46,7 @@ def versions() -> dict[str, str]:
 
 
 def photos(count: int, config: ModelConfig, seed: int) -> ImageCache:
-    """Random stored photos."""
+    """Makes random stored photos."""
     rng = np.random.default_rng(seed)
     sides = (config.global_resize, config.local_resize)
     return ImageCache(*(rng.integers(0, 256, (count, side, side, 3), np.uint8) for side in sides))

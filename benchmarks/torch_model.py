@@ -67,7 +67,7 @@ class Model(nn.Module):
 
 
 def views(small: torch.Tensor, large: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The centre crop and the centre mosaic of uint8 photos [n, 3, h, w], normalised, on their device."""
+    """Returns the centre crop and the centre mosaic of uint8 photos [n, 3, h, w], normalised, on their device."""
     pitch = large.shape[-1] // GRID
     steps = torch.arange(GRID, device=large.device) * pitch + (pitch - CELL) // 2
     rows = (steps[:, None] + torch.arange(CELL, device=large.device)).flatten()

@@ -25,7 +25,7 @@ from vtiqa_jax import cli
 
 
 def children(pid: int) -> list[int]:
-    """The processes below a process, at any depth."""
+    """Returns the processes below a process, at any depth."""
     try:
         tasks = list(Path(f"/proc/{pid}/task").iterdir())
         found = [int(child) for task in tasks for child in (task / "children").read_text().split()]
@@ -35,7 +35,7 @@ def children(pid: int) -> list[int]:
 
 
 def workers(driver: int) -> dict[int, str]:
-    """A driver's Ray workers and what they call themselves."""
+    """Finds a driver's Ray workers and what they call themselves."""
     names = {}
     for pid in children(driver):
         try:

@@ -47,7 +47,7 @@ class Sample:
 
 
 def memory(pid: int) -> float:
-    """Proportional set size in megabytes; 0 when the process has ended."""
+    """Returns the proportional set size in megabytes; 0 when the process has ended."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
@@ -56,7 +56,7 @@ def memory(pid: int) -> float:
 
 
 def make_photos(folder: Path, count: int) -> None:
-    """PNGs of 40 x 30 px, no two alike."""
+    """Makes PNGs of 40 x 30 px, no two alike."""
     rng = np.random.default_rng(0)
     for number in range(count):
         part = folder / f"{number // IN_A_FOLDER:04}"
@@ -65,7 +65,7 @@ def make_photos(folder: Path, count: int) -> None:
 
 
 def make_model(path: Path) -> None:
-    """Random parameters."""
+    """Makes a model of random parameters."""
     config = tiny_config()
     checkpoint.save(path, Checkpoint(config, init_params(config, seed=0), LabelScale("made up", 1, 5), {}))
 

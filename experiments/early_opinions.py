@@ -53,7 +53,7 @@ class Arguments:
 
 
 def take_course_out(opinions: np.ndarray) -> np.ndarray:
-    """Normal scores of ranks, less their moving mean."""
+    """Returns normal scores of ranks, less their moving mean."""
     normal = scipy.stats.norm.ppf((scipy.stats.rankdata(opinions) - 0.5) / len(opinions))
     padded = np.pad(normal, COURSE // 2, mode="reflect")
     rest = normal - np.convolve(padded, np.full(COURSE, 1 / COURSE), "valid")
@@ -61,7 +61,7 @@ def take_course_out(opinions: np.ndarray) -> np.ndarray:
 
 
 def align(early: np.ndarray, late: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The most probable place in `late` of each row of `early`, by the `used` rows alone; and how probable it is."""
+    """Finds the most probable place in `late` of each row of `early`, by the `used` rows alone, and its probability."""
     count = len(early)
     padded = np.concatenate([np.full(-SHIFTS[0], np.nan), late, np.full(SHIFTS[-1], np.nan)])
     likely = np.empty((count, len(SHIFTS)), np.float32)

@@ -113,12 +113,12 @@ class Experiment:
         print(f"features, {time.perf_counter() - began:.0f} s", flush=True)
 
     def initial(self, seed: int) -> Params:
-        """The backbone and a fresh head."""
+        """Returns the backbone and a fresh head."""
         fresh = HEAD_RECIPE.init_head(parameters.init_params(self.config, seed))
         return fresh | {k: v for k, v in self.start.params.items() if parameters.param_group(k)[0] != "head"}
 
     def with_head(self, rows: np.ndarray, ladders: np.ndarray, seed: int) -> Params:
-        """The backbone with a head that learned on its features."""
+        """Returns the backbone with a head that learned on its features."""
         columns = training_columns(self.longer, rows, self.ladders)
         params = self.initial(seed)
         head = {k: v for k, v in params.items() if parameters.param_group(k)[0] == "head"}
@@ -127,7 +127,7 @@ class Experiment:
     def fine_tune(
         self, recipe: FinetuneRecipe, params: Params, rows: np.ndarray, ladders: np.ndarray, seed: int
     ) -> Params:
-        """Everything trained from there, on the host."""
+        """Trains everything from there; returns it on the host."""
         columns = training_columns(self.longer, rows, self.ladders)
         return jax.device_get(fit(recipe, self.config, self.store, columns, params, rows, ladders, seed))
 

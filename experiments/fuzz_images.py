@@ -52,7 +52,7 @@ TIME_LIMIT = 0.5
 
 
 def encode(pixels: np.ndarray, ending: str) -> bytes:
-    """A photo in one of the formats."""
+    """Encodes a photo in one of the formats."""
     buffer = io.BytesIO()
     kind, options = ENDINGS[ending]
     Image.fromarray(pixels).save(buffer, kind, **options)
@@ -63,7 +63,7 @@ def encode(pixels: np.ndarray, ending: str) -> bytes:
 
 
 def claim_size(data: bytes, width: int, height: int) -> bytes:
-    """The same file with another size in its header."""
+    """Returns the same file with another size in its header."""
 
     def put(offset: int, value: bytes) -> bytes:
         return data[:offset] + value + data[offset + len(value) :]
@@ -101,7 +101,7 @@ def claim_size(data: bytes, width: int, height: int) -> bytes:
 
 
 def real_bomb(side: int) -> bytes:
-    """A whole black PNG of `side` x `side` pixels, a bit each: 100 KB for 30,000."""
+    """Makes a whole black PNG of `side` x `side` pixels, a bit each: 100 KB for 30,000."""
     rows = zlib.compressobj(9)
     line = bytes(1 + (side + 7) // 8)
     packed = b"".join(rows.compress(line) for _ in range(side)) + rows.flush()
@@ -116,7 +116,7 @@ def real_bomb(side: int) -> bytes:
 
 
 def mutate(data: bytes, others: list[bytes], rng: np.random.Generator) -> bytes:
-    """One file damaged in one way, drawn at random."""
+    """Damages one file in one way, drawn at random."""
     content, length = bytearray(data), len(data)
 
     def place(limit: int = length) -> tuple[int, int]:
@@ -226,7 +226,7 @@ class Outcome:
 
 
 def peak_memory(pid: int) -> int:
-    """The largest resident size so far of a process, bytes; 0 for one that has ended.
+    """Returns the largest resident size so far of a process, bytes; 0 for one that has ended.
 
     What `os.wait4` returns counts the process that started it, too.
     """

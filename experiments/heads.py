@@ -76,7 +76,7 @@ class Arguments:
 
 
 def near_duplicates(tokens: np.ndarray) -> np.ndarray:
-    """The number of the group of each photo: connected by pairs that are more alike than `SIMILAR`."""
+    """Numbers the group of each photo: connected by pairs that are more alike than `SIMILAR`."""
     tokens = tokens - tokens.mean(0)
     tokens /= np.linalg.norm(tokens, axis=1, keepdims=True)
     pairs = [

@@ -84,7 +84,7 @@ class Arguments:
 
 
 def see(model: Checkpoint, photos: Manifest, rows: np.ndarray) -> np.ndarray:
-    """The features of photos."""
+    """Computes the features of photos."""
     names = tqdm([photos.names[row] for row in rows], "features")
     return read_features(model, (decode(name, photos.images.read(name)).pixels for name in names))
 

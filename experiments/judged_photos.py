@@ -48,13 +48,13 @@ class Arguments:
 
 
 def agreement(first: Bool[np.ndarray, " photos"], second: Bool[np.ndarray, " photos"]) -> float:
-    """Cohen's kappa."""
+    """Computes Cohen's kappa."""
     expected = first.mean() * second.mean() + (1 - first.mean()) * (1 - second.mean())
     return float(((first == second).mean() - expected) / (1 - expected)) if expected < 1 else 1.0
 
 
 def share(found: Bool[np.ndarray, " photos"], weights: Float[np.ndarray, " photos"]) -> str:
-    """A share with its 95 % interval, by the number of photos that the weights are worth."""
+    """Says a share with its 95 % interval, by the number of photos that the weights are worth."""
     if not len(found):
         return "none"
     size = weights.sum() ** 2 / (weights**2).sum()

@@ -42,7 +42,7 @@ def area(pixels: Rgb, size: tuple[int, int]) -> Rgb:
 
 
 def bicubic(pixels: Rgb, size: tuple[int, int]) -> Rgb:
-    """Antialiased, as Pillow's and Photoshop's."""
+    """Shrinks with antialiasing, as Pillow and Photoshop do."""
     from PIL import Image
 
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))

@@ -66,7 +66,7 @@ class Arguments:
 
 
 def line(length: float, angle: float) -> Kernel:
-    """A straight path of `length` pixels."""
+    """Draws a straight path of `length` pixels."""
     side = 8 * (2 * int(np.ceil(length / 2)) + 3)
     large = np.zeros((side, side), np.uint8)
     reach = 4 * length * np.array([np.cos(angle), np.sin(angle)])
@@ -76,7 +76,7 @@ def line(length: float, angle: float) -> Kernel:
 
 
 def hexagon(radius: float, angle: float) -> Kernel:
-    """An aperture of six blades, `radius` pixels to its corners."""
+    """Draws an aperture of six blades, `radius` pixels to its corners."""
     side = 8 * (2 * int(np.ceil(radius)) + 1)
     corners = angle + np.arange(6) * np.pi / 3
     points = side / 2 + 8 * radius * np.stack([np.cos(corners), np.sin(corners)], 1)
@@ -84,7 +84,7 @@ def hexagon(radius: float, angle: float) -> Kernel:
 
 
 def normalised(large: np.ndarray) -> Kernel:
-    """A kernel, drawn eight times as large, at its size; its sum is 1."""
+    """Shrinks a kernel, drawn eight times as large, to its size; its sum is 1."""
     small = cv2.resize(large, None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_AREA).astype(np.float32)
     return small / small.sum()
 
@@ -125,7 +125,7 @@ def make_frames(photo: Rgb, rng: np.random.Generator) -> Iterator[bytes]:
 
 
 def measure(model: vtiqa_jax.Scorer, files: list[bytes]) -> Float[np.ndarray, "frames numbers"]:
-    """`NUMBERS` of each frame."""
+    """Computes `NUMBERS` of each frame."""
     photos = [decode(".jpg", file).pixels for file in files]
     found = []
     for result, photo, file in zip(model.stream(photos), photos, files, strict=True):
@@ -136,7 +136,7 @@ def measure(model: vtiqa_jax.Scorer, files: list[bytes]) -> Float[np.ndarray, "f
 
 
 def share(right: np.ndarray) -> str:
-    """A share and its interval."""
+    """Says a share and its interval."""
     ends = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
     return f"{right.mean():.2f} [{ends.low:.2f}, {ends.high:.2f}]"
 

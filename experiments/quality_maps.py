@@ -42,24 +42,24 @@ RADIUS = 0.18
 
 
 def blur(photo: Photo, level: int, _: np.random.Generator) -> Photo:
-    """Gaussian, in pixels of the photo."""
+    """Blurs by a Gaussian, in pixels of the photo."""
     return cv2.GaussianBlur(photo, (0, 0), (1.5, 3, 6)[level])
 
 
 def noise(photo: Photo, level: int, rng: np.random.Generator) -> Photo:
-    """White, in grey levels."""
+    """Adds white noise, in grey levels."""
     noisy = photo + (15, 30, 60)[level] * rng.standard_normal(photo.shape)
     return np.clip(noisy, 0, 255).astype(np.uint8)
 
 
 def blocks(photo: Photo, level: int, _: np.random.Generator) -> Photo:
-    """JPEG's, by quality."""
+    """Adds JPEG's blocks, by quality."""
     quality = [cv2.IMWRITE_JPEG_QUALITY, (25, 12, 5)[level]]
     return decode("", cv2.imencode(".jpg", photo[:, :, ::-1], quality)[1].tobytes()).pixels
 
 
 def light(photo: Photo, level: int, _: np.random.Generator) -> Photo:
-    """Too much of it, clipped."""
+    """Adds too much light, clipped."""
     return np.clip(photo * (1.6, 2.5, 5.0)[level], 0, 255).astype(np.uint8)
 
 
@@ -95,7 +95,7 @@ class Arguments:
 def plant(
     photo: Photo, damage: str, level: int, shape: str, rng: np.random.Generator
 ) -> tuple[Photo, Bool[np.ndarray, "h w"]]:
-    """The photo with damage in one place, and the place."""
+    """Damages the photo in one place; returns it and the place."""
     height, width = photo.shape[:2]
     rows, columns = np.mgrid[:height, :width]
     if shape == "quarter":
@@ -109,7 +109,7 @@ def plant(
 
 
 def region_mosaics(checkpoint: str, side: int, count: int) -> Callable[[Photo], Place]:
-    """The worst of count x count overlapping regions, by a mosaic from each; `side` pixels of the large stored size."""
+    """Finds the worst of count x count regions, by a mosaic from each; `side` pixels of the large stored size."""
     loaded = catalog.load(checkpoint)
     config = loaded.config
     step = make_score_step(config.replace(local_resize=side), "bfloat16", sharding.data_mesh())
@@ -127,7 +127,7 @@ def region_mosaics(checkpoint: str, side: int, count: int) -> Callable[[Photo], 
 
 
 def gradients(checkpoint: str) -> Callable[[Photo], Place]:
-    """The cell of the mosaic by whose pixels the score changes the most."""
+    """Finds the cell of the mosaic by whose pixels the score changes the most."""
     loaded = catalog.load(checkpoint)
     config = loaded.config
     graphdef, _ = params.abstract_model(config, "bfloat16", select_implementation(jax.devices()[0], "bfloat16"))
@@ -152,7 +152,7 @@ def gradients(checkpoint: str) -> Callable[[Photo], Place]:
 
 
 def explained(scorer: Scorer) -> Callable[[Photo], Place]:
-    """`Scorer.explain`."""
+    """Finds the worst place by `Scorer.explain`."""
     return lambda photo: scorer.explain(photo).worst
 
 

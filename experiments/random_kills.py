@@ -51,14 +51,14 @@ def make_photos(folder: Path) -> None:
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
-    """`vtiqa` in a process of its own, on the CPU."""
+    """Starts `vtiqa` in a process of its own, on the CPU."""
     program = [sys.executable, "-m", "vtiqa_jax", *map(str, arguments)]
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "COLUMNS": "1000"}
     return subprocess.Popen(program, text=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def start_training(folder: Path, workdir: Path) -> subprocess.Popen[str]:
-    """A run of 8 epochs that saves a state after each step."""
+    """Starts a run of 8 epochs that saves a state after each step."""
     return start(
         *("train", "manifest", "--scores", folder / "scores.csv", "--images", folder / "photos"),
         *(
@@ -76,14 +76,14 @@ def start_training(folder: Path, workdir: Path) -> subprocess.Popen[str]:
 
 
 def start_scoring(folder: Path, workdir: Path) -> subprocess.Popen[str]:
-    """Ten times the photos, to a CSV."""
+    """Starts to score ten times the photos, to a CSV."""
     workdir.mkdir(exist_ok=True)
     photos = [folder / "photos"] * 10
     return start("score", *photos, "--checkpoint", folder / "model", "--out", workdir / "s.csv")
 
 
 def newest_state(workdir: Path) -> int:
-    """The step of the newest whole state; 0 without one."""
+    """Returns the step of the newest whole state; 0 without one."""
     steps = [int(path.name) for path in (workdir / "states").glob("[0-9]*") if path.name.isdigit()]
     return max(steps, default=0)
 
@@ -103,7 +103,7 @@ def read_training(workdir: Path) -> dict[str, object]:
 
 
 def read_scoring(workdir: Path) -> dict[str, object]:
-    """Likewise."""
+    """Reads the CSV of scores."""
     return {"scores": (workdir / "s.csv").read_bytes()}
 
 

@@ -90,17 +90,17 @@ class Pairs:
     """Scene of each pair."""
 
     def where(self, which: Bool[np.ndarray, " pairs"]) -> "Pairs":
-        """Some of the pairs."""
+        """Returns some of the pairs."""
         return Pairs(*(getattr(self, field.name)[which] for field in dataclasses.fields(self)))
 
     def right(self, numbers: Numbers) -> Float[np.ndarray, " pairs"]:
-        """1 where the numbers put a pair in people's order, 0 where not, a half where they are equal or unknown."""
+        """Returns 1 where the numbers put a pair in people's order, else 0; a half where equal or unknown."""
         order = np.sign(numbers[self.first] - numbers[self.second]) * np.sign(self.gaps)
         return (np.nan_to_num(order) + 1) / 2
 
 
 def summary(values: Float[np.ndarray, " pairs"], scenes: Int[np.ndarray, " pairs"], sign: str = "") -> str:
-    """The mean and its interval of 95 %, by bootstrap over scenes; no interval of fewer than `FEW`."""
+    """Returns the mean and its interval of 95 %, by bootstrap over scenes; no interval of fewer than `FEW`."""
     _, places = np.unique(scenes, return_inverse=True)
     counts, sums = np.bincount(places), np.bincount(places, values)
     if len(counts) < FEW:

@@ -59,7 +59,7 @@ class Arguments:
 
 
 def labels() -> tuple[list[str], list[str], list[str]]:
-    """The names of the sorted photos, the series of each and its scene."""
+    """Returns the names of the sorted photos, the series of each and its scene."""
     unclear = {number: f"unclear {group[0]}" for group in UNCLEAR for number in group} | {146: "pair", 147: "pair"}
     rows = [(name, series, series.split("/")[0]) for name, series in read_series().items()]
     for number in APART:
@@ -70,7 +70,7 @@ def labels() -> tuple[list[str], list[str], list[str]]:
 
 
 def hashed(paths: list[Path]) -> Float[np.ndarray, "photos photos"]:
-    """1 less the share of the 64 bits of imagehash's `phash` that differ."""
+    """Returns 1 less the share of the 64 bits of imagehash's `phash` that differ."""
     with ThreadPoolExecutor() as pool:
         bits = np.stack([*pool.map(lambda path: imagehash.phash(Image.open(path)).hash.reshape(-1), paths)])
     signs = np.where(bits, 1, -1).astype(np.float32)
@@ -78,7 +78,7 @@ def hashed(paths: list[Path]) -> Float[np.ndarray, "photos photos"]:
 
 
 def class_tokens(paths: list[Path]) -> Float[np.ndarray, "photos photos"]:
-    """Cosine of the packaged model's class tokens of the last block, of the whole photo, less their mean."""
+    """Computes the cosine of the packaged model's last class tokens of the whole photo, less their mean."""
     model = vtiqa_jax.load_model()
     encode = jax.jit(model.encode)
     found = []
@@ -97,7 +97,7 @@ def class_tokens(paths: list[Path]) -> Float[np.ndarray, "photos photos"]:
 
 
 def fingerprinted(paths: list[Path]) -> Float[np.ndarray, "photos photos"]:
-    """The best correlation of shifted fingerprints, as `fingerprints.group_similar` compares them."""
+    """Returns the best correlation of shifted fingerprints, as `fingerprints.group_similar` compares them."""
 
     def of(path: Path) -> fingerprints.Fingerprint:
         return fingerprints.fingerprint(make_sketch(read(path).pixels).grey)
@@ -122,7 +122,7 @@ METHODS: dict[str, tuple[Callable, str, tuple[float, ...]]] = {
 
 
 def grouped(similarity: Float[np.ndarray, "n n"], method: str, threshold: float) -> Int[np.ndarray, " n"]:
-    """The groups of photos, cut where their similarity falls below the threshold."""
+    """Returns the groups of photos, cut where their similarity falls below the threshold."""
     distances = np.maximum(1 - similarity[np.triu_indices(len(similarity), 1)], 0)
     return fcluster(linkage(distances, method), 1 - threshold, "distance")
 

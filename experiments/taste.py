@@ -173,7 +173,7 @@ def made_raters(
 
 
 def agreement(predicted: np.ndarray, marks: np.ndarray) -> float:
-    """The share of pairs of photos with different marks that are in the right order; ties count half."""
+    """Returns the share of pairs of photos with different marks that are in the right order; ties count half."""
     said, found = (np.sign(values[:, None] - values) for values in (marks, predicted))
     return float(0.5 + (said * found).sum() / np.abs(said).sum() / 2)
 
@@ -227,7 +227,7 @@ def try_marks(rater: Rater, count: int, rng: np.random.Generator) -> Outcome | N
 
 
 def interval(values: list[float]) -> str:
-    """A mean, and between what it is nine times in ten."""
+    """Returns a mean, and between what it is nine times in ten."""
     error = 1.645 * np.std(values) / np.sqrt(len(values))
     return f"{np.mean(values):+.3f} ± {error:.3f}"
 

@@ -129,7 +129,7 @@ def read_encoded(path: Path) -> dict[str, Float[np.ndarray, " features"]]:
 
 
 def pairs_of(scene: Int[np.ndarray, " photos"]) -> Iterator[tuple[int, int]]:
-    """The pairs of photos of one scene."""
+    """Returns the pairs of photos of one scene."""
     for number in range(scene.max() + 1):
         yield from itertools.combinations(np.nonzero(scene == number)[0].tolist(), 2)
 
@@ -164,12 +164,12 @@ def encode(release: Path, checkpoint: str, out: Path, others: int = 10000) -> No
 
 
 def head(features: str, how: str = HELD_OUT) -> str:
-    """The name of a fitted head."""
+    """Returns the name of a fitted head."""
     return f"head on {features} features, {how}"
 
 
 def take_fingerprint(path: Path) -> fingerprints.Fingerprint:
-    """The fingerprint of a photo."""
+    """Returns the fingerprint of a photo."""
     return fingerprints.fingerprint(make_sketch(read(path).pixels).grey)
 
 

@@ -47,7 +47,7 @@ def resolve(path: Path) -> Path:
 
 
 def _descriptor(path: Path) -> int | None:
-    """The number of this process's open file that a path names: 1 for `-` and /dev/stdout, 3 for /dev/fd/3."""
+    """Returns the number of this process's open file that a path names: 1 for `-` and /dev/stdout, 3 for /dev/fd/3."""
     if path == STANDARD_OUTPUT:
         return 1
     folders = {os.path.realpath(folder) for folder in ("/dev/fd", "/proc/self/fd", "/proc/thread-self/fd")}
@@ -155,7 +155,7 @@ def remove(path: Path) -> None:
 
 
 def _hidden_name(path: Path, ending: str) -> str:
-    """Short, however long the name of `path` is."""
+    """Returns a hidden name, short however long the name of `path` is."""
     return f".vtiqa-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.{ending}"
 
 
@@ -170,7 +170,7 @@ def temporary_name(path: Path) -> Path:
 
 
 def entries(path: Path) -> set[str]:
-    """The names in a folder, if it is there, without what a killed `atomic_replace` left in it."""
+    """Returns the names in a folder, if it is there, without what a killed `atomic_replace` left in it."""
     return {entry.name for entry in path.iterdir()} - {temporary_name(path).name} if path.exists() else set()
 
 

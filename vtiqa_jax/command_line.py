@@ -85,7 +85,7 @@ def parse(asked: Command | Group, program: str, arguments: Sequence[str]) -> fun
 
 
 def _find(asked: Command | Group, names: Sequence[str]) -> tuple[Command | Group, int]:
-    """The command or group that words name, and how many words; the others are --help and the like."""
+    """Finds the command or group that words name, and how many words; the others are --help and the like."""
     found = asked
     for depth, name in enumerate(names):
         if not isinstance(found, Group) or name not in found.commands:
@@ -98,7 +98,7 @@ def _find(asked: Command | Group, names: Sequence[str]) -> tuple[Command | Group
 
 
 def _make_app(asked: Command | Group, program: str) -> App:
-    """A program of Cyclopts."""
+    """Makes a program of Cyclopts."""
     app = App(
         program,
         help=asked.summary,

@@ -47,7 +47,7 @@ def measure_all(photos: Sequence[Path]) -> Iterator[Measures]:
 
 
 def subset_means(groups: Sequence[str], mos: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """The mean of each photo's subset: all that whoever knows the subset alone can say."""
+    """Returns the mean of each photo's subset: all that whoever knows the subset alone can say."""
     labels = np.asarray(groups)
     means = {group: mos[labels == group].mean() for group in np.unique(labels)}
     return np.array([means[group] for group in labels], np.float64)

@@ -34,7 +34,7 @@ class Contender:
 
 
 def model_contender(checkpoint: str, batch_size: int | None = None) -> Contender:
-    """A model of this package.
+    """Makes a contender of a model of this package.
 
     Args:
         checkpoint: its folder, or "default".
@@ -60,7 +60,7 @@ def model_contender(checkpoint: str, batch_size: int | None = None) -> Contender
 
 
 def command_contender(command: str, trained_on: Sequence[str] = (), *, lower_is_better: bool = False) -> Contender:
-    """Anybody's command.
+    """Makes a contender of any command.
 
     Args:
         command: see `score_by_command`.

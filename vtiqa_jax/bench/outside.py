@@ -89,7 +89,7 @@ def score_by_command(command: str, photos: Sequence[Path], *, are_left: bool = F
 
 
 def _parse(line: str, number: int) -> tuple[str, float]:
-    """The path and the score in a line."""
+    """Parses a line into the path and the score."""
     if match := LINE.fullmatch(line.rstrip("\r\n")):
         with contextlib.suppress(ValueError):
             return match[1], float(match[2])

@@ -121,5 +121,5 @@ def choose_test_part(
 
 
 def _read_hash(split_file: Path) -> str | None:
-    """The hash of a split of ours; None for those of others."""
+    """Reads the hash of a split of ours; None for those of others."""
     return json.loads(split_file.read_text(encoding="utf-8")).get("sha256") if split_file.suffix == ".json" else None

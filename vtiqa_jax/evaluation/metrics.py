@@ -195,7 +195,7 @@ def bootstrap_ci(
 def _resample_scenes(
     scores: Scores, mos: Scores, scenes: Sequence[str], statistic: Callable[..., np.ndarray], resamples: int, seed: int
 ) -> Float[np.ndarray, " resamples"]:
-    """A metric of as many scenes as there are, drawn with repetition, again and again."""
+    """Computes a metric of as many scenes as there are, drawn with repetition, again and again."""
     rng, (names, scene) = np.random.default_rng(seed), np.unique(scenes, return_inverse=True)
     members = np.split(np.argsort(scene, kind="stable"), np.cumsum(np.bincount(scene))[:-1])
     values = []
@@ -206,7 +206,7 @@ def _resample_scenes(
 
 
 def compare(scores: Scores, mos: Scores, scenes: Sequence[str] = ()) -> dict[str, int | float | None]:
-    """All figures of scores beside MOS, as JSON.
+    """Computes all figures of scores beside MOS, as JSON.
 
     Args:
         scores: on any scale, higher ones better.

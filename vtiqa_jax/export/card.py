@@ -43,7 +43,7 @@ def describe_reasons(params: Params) -> dict[str, Any]:
 
 
 def make_card(name: str, checkpoint: Checkpoint, scale: LabelScale, inputs: str) -> dict[str, str]:
-    """The entries of an exported model's metadata.
+    """Makes the entries of an exported model's metadata.
 
     Args:
         name: what the model is called, "default" or a path.

@@ -41,12 +41,12 @@ def _find_octaves(op: ModelGraph, places: Value, structure: Value) -> Value:
 
 
 def _add_causes(op: Graph, octaves: Value) -> Value:
-    """The sum over causes, [..., causes] to [...], as by `models.detail.add_causes`."""
+    """Adds the sum over causes, [..., causes] to [...], as in `models.detail.add_causes`."""
     return op.Squeeze(op.MatMul(octaves, np.array(CAUSE_WEIGHTS, np.float32)[:, None]), np.array([-1]))
 
 
 def _mean_harm(op: Graph, octaves: Value) -> Value:
-    """Noise and artefacts, the mean over the scales that are known, [scales, photos, causes] to [photos]."""
+    """Adds the mean of noise and artefacts over the scales that are known, [scales, photos, causes] to [photos]."""
     others = op.Slice(octaves, np.array([1]), np.array([len(CAUSE_WEIGHTS)]), np.array([2]))
     is_missing = op.IsNaN(others)
     found = op.Where(is_missing, np.float32(0), op.Max(others, np.float32(0)))
@@ -69,7 +69,7 @@ def _precision(op: Graph, octaves: Value) -> Value:
 
 
 def _combine_scales(op: Graph, octaves: Sequence[Value], factors: Sequence[int]) -> Value:
-    """The octaves that photos have lost by blur at the first scale, as by `models.detail.combine_scales`.
+    """Adds the octaves that photos have lost by blur at the first scale, as in `models.detail.combine_scales`.
 
     Args:
         op: the graph.

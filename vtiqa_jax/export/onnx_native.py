@@ -25,17 +25,17 @@ class Places:
 
 
 def _range(op: Graph, length: Value) -> Value:
-    """The whole numbers below a length, which has the shape [1]."""
+    """Adds the whole numbers below a length, which has the shape [1]."""
     return op.Range(np.int64(0), op.Squeeze(length, np.array([0])), np.int64(1))
 
 
 def _side(op: Graph, photos: Value, axis: int) -> Value:
-    """Length of an axis, [1]."""
+    """Adds the length of an axis, [1]."""
     return op.Shape(photos, start=axis, end=axis + 1)
 
 
 def _differences(op: Graph, luma: Value, axis: int) -> Value:
-    """Absolute differences between both neighbours of each pixel along an axis; 0 at the edges."""
+    """Adds absolute differences between both neighbours of each pixel along an axis; 0 at the edges."""
     length = _side(op, luma, axis)
     here = _range(op, length)
     step = op.Min(here, op.Sub(op.Sub(length, np.int64(1)), here), np.int64(1))

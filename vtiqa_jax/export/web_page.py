@@ -23,7 +23,7 @@ STYLE = "style.css"
 
 
 def describe_regions(config: ModelConfig) -> dict[str, Any]:
-    """The regions of the page's maps, squares of `size` pixels of the photo when it is `side` pixels wide and high."""
+    """Describes the regions of the page's maps, squares of `size` pixels of the photo at `side` x `side` pixels."""
     side, half = config.local_resize, config.view_size // 2
     return {"offsets": views.region_offsets(side, half, REGIONS), "size": half, "side": side}
 

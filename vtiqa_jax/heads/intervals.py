@@ -79,7 +79,7 @@ def _weigh_kinds(kinds: Params, features: Features) -> Float[np.ndarray, "photos
 
 
 def _by_score(scores: Vector, scale: LabelScale) -> Float[np.ndarray, "photos 3"]:
-    """The powers of scores, -1 and 1 at the ends of the scale, that `Intervals.curves` weigh."""
+    """Returns the powers of scores, -1 and 1 at the ends of the scale, that `Intervals.curves` weigh."""
     place = 2 * (scores - scale.low) / (scale.high - scale.low) - 1
     return np.stack([np.ones_like(place), place, place**2], axis=1)
 

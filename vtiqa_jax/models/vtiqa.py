@@ -35,7 +35,7 @@ HEAD_DROPOUT = 0.5
 
 
 def balanced_lecun_normal() -> Initializer:
-    """LeCun's normal initialiser with rows of alternating sign.
+    """Returns LeCun's normal initialiser with rows of alternating sign.
 
     Units behind a ReLU that can only add to the score leave bad photos no room; a draw of mostly one sign cost .1 of
     SRCC among them.

@@ -49,7 +49,7 @@ def find_format(data: bytes) -> Format | None:
 
 
 def read_size(data: bytes, kind: Format) -> tuple[int, int]:
-    """Width and height in pixels from the header, before any EXIF orientation.
+    """Reads width and height in pixels from the header, before any EXIF orientation.
 
     They are what OpenCV goes by: it refuses a JPEG 2000 whose box and codestream differ, for one.
 

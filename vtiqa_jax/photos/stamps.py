@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def file_stamp(path: Path) -> str:
-    """Size, times of change and place of a file: whoever writes to it or replaces it changes one of them.
+    """Returns size, times of change and place of a file: whoever writes to it or replaces it changes one of them.
 
     The time of the last change (ctime) cannot be set, so a copy with the old time of modification is noticed, too.
 

@@ -55,7 +55,7 @@ class Interpreter:
         return frozenset(name for name, is_missing in missing.items() if is_missing)
 
     def percentile(self, scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        """The share of training photos that a photo of this score is better than, in percent.
+        """Returns the share of training photos that a photo of this score is better than, in percent.
 
         Raises:
             UserError: the model does not say how training photos score.

@@ -60,7 +60,7 @@ class NotOurs(Exception):
 
 
 def _code(error: sqlite3.Error) -> int:
-    """SQLite's primary code of an error; 0 for one of Python's module."""
+    """Returns SQLite's primary code of an error; 0 for one of Python's module."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 

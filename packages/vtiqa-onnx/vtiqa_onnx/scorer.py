@@ -203,5 +203,5 @@ def load(
     device: str = "auto",
     false_alarms: float = DEFAULT_RATE,
 ) -> Scorer:
-    """A model ready to score photos: the packaged one, or a file. See `Scorer` for the arguments and what it raises."""
+    """Loads a model: the packaged one, or a file. See `Scorer` for the arguments and what it raises."""
     return Scorer(PACKAGED if model is None else Path(model), threads=threads, device=device, false_alarms=false_alarms)

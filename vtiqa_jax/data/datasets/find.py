@@ -65,7 +65,7 @@ def find_releases(folder: Path) -> Found:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """The files in a folder and below it, each real folder once. What cannot be listed holds nothing."""
+    """Walks the files in a folder and below it, each real folder once. What cannot be listed holds nothing."""
     seen: set[str] = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
