@@ -667,6 +667,9 @@ def test_pictures_that_are_no_photographs_get_a_warning_and_photographs_none(
     scored = read_csv(scored_photos(tmp_path / "scored", 12), tmp_path / "scored")
     photos = [*sorted(folder.iterdir()), tmp_path / "gone.jpg"]
     others = sorted(striped(tmp_path / "striped", 8).iterdir())
+    # A photograph that looks much like them, of which no other part is shown.
+    fence = Image.blend(Image.open(others[3]), Image.open(tmp_path / "scored" / "1.png"), 0.4)
+    fence.save(tmp_path / "scored" / "1.png")
     learnt = learn_photographs(model, photos, scored, [*others, tmp_path / "gone.png"])
     assert learnt.scale is not None
     scorer = Scorer(learnt.config, learnt.params, learnt.scale)
