@@ -256,13 +256,13 @@ def test_octaves_of_all_scales_are_those_of_each(seeing: ModelConfig, drawn: Par
     assert isinstance(model, VTIQA) and model.detail is not None
     views = jnp.asarray(rng.integers(0, 256, (3, 4, 28, 28, 3), np.uint8))
     structure = jnp.asarray(rng.uniform(0, 3, (3, 4, 49)).astype(np.float32)).at[1, 2].set(0)
-    found = np.asarray(model.read_native(views, structure)[0])
+    found = np.asarray(model.read_native(views, structure, None)[0])
     for photo, scale in np.ndindex(3, 4):
         tokens = model.backbone.read_places(normalize(views[photo, scale][None]), (1,), 4)
         (expected,) = np.asarray(model.detail(tokens, structure[photo, scale][None]))
         np.testing.assert_allclose(found[photo, scale], expected, atol=1e-5)
     assert np.isnan(found).all(2).sum() == 1
-    detail, scales = model.judge_detail(model.read_native(views, structure)[0])
+    detail, scales = model.judge_detail(model.read_native(views, structure, None)[0])
     np.testing.assert_allclose(detail, model.detail.on_scale(add_causes(jnp.asarray(found[:, 0]))), atol=1e-5)
     np.testing.assert_allclose(scales, find_holding_scale(jnp.asarray(found), FACTORS), rtol=1e-4)
 

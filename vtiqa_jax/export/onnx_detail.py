@@ -18,6 +18,7 @@ from vtiqa_jax.models.detail import (
     OCTAVES_THAT_HOLD,
     SOFT_FROM,
     SOFT_WIDTH,
+    SUBJECT_GAIN,
 )
 
 
@@ -29,10 +30,18 @@ def read_places(op: ModelGraph, config: ModelConfig, x: Value) -> Value:
     return op.Reshape(op.ReduceMean(tokens, np.array([2, 4]), keepdims=0), np.array([-1, grid**2, dim]))
 
 
-def _find_octaves(op: ModelGraph, places: Value, structure: Value) -> Value:
+def find_subject(op: ModelGraph, places: Value) -> Value:
+    """The log probability that each place of global views shows the subject, [photos, places]; `models/subject.py`."""
+    logits = op.Squeeze(linear(op, places, "subject.linear"), np.array([2]))
+    return op.Neg(op.Softplus(op.Neg(logits)))
+
+
+def _find_octaves(op: ModelGraph, places: Value, structure: Value, subject: Value | None) -> Value:
     """Octaves of resolution lost in each view by each cause, [views, causes]; NaN without structure."""
     hidden = op.Gelu(linear(op, places, "detail.fc1"), approximate="none")
     octaves, logits = (linear(op, hidden, f"detail.{layer}") for layer in ("octaves", "weight"))
+    if subject:
+        logits = op.Add(logits, op.Unsqueeze(op.Mul(subject, np.float32(SUBJECT_GAIN)), np.array([2])))
     counts = op.Unsqueeze(op.Greater(structure, np.float32(NO_STRUCTURE)), np.array([2]))
     weights = op.Softmax(op.Where(counts, logits, np.float32(-np.inf)), axis=1)
     mean = op.ReduceSum(op.Where(counts, op.Mul(weights, octaves), np.float32(0)), np.array([1]), keepdims=0)
@@ -94,7 +103,9 @@ def _combine_scales(op: Graph, octaves: Sequence[Value], factors: Sequence[int])
     return mean
 
 
-def judge(op: ModelGraph, factors: Sequence[int], places: Value, structure: Value) -> tuple[Value, Value]:
+def judge(
+    op: ModelGraph, factors: Sequence[int], places: Value, structure: Value, subject: Value | None
+) -> tuple[Value, Value]:
     """Judges photos by their native views.
 
     Args:
@@ -102,11 +113,14 @@ def judge(op: ModelGraph, factors: Sequence[int], places: Value, structure: Valu
         factors: of the scales.
         places: what is read of each place, of all photos at one scale and then at the next, [views, places, features].
         structure: of each place, see `onnx_native.make_views`.
+        subject: of `find_subject`, where the model finds it.
 
     Returns:
         `detail`, on the score's scale; and `holds`, percent of a photo's width. Both [photos].
     """
-    octaves = op.Reshape(_find_octaves(op, places, structure), np.array([len(factors), -1, len(CAUSE_WEIGHTS)]))
+    at_each = op.Concat(*[subject] * len(factors), axis=0) if subject else None
+    found = _find_octaves(op, places, structure, at_each)
+    octaves = op.Reshape(found, np.array([len(factors), -1, len(CAUSE_WEIGHTS)]))
     scales = [op.Gather(octaves, np.int64(number), axis=0) for number in range(len(factors))]
     blur = _combine_scales(op, [op.Gather(scale, np.int64(0), axis=1) for scale in scales], factors)
     beyond = op.Sub(np.float32(OCTAVES_THAT_HOLD), op.Add(blur, _mean_harm(op, octaves)))

@@ -21,6 +21,9 @@ CAUSE_WEIGHTS = (1.0, 2.5, 1.0)
 the mean of many of the same scene (docs/detail.md)."""
 HARM_WEIGHTS = (1.5, 1.0)
 """Of noise and artefacts, each the mean over the scales, in what keeps a photo from holding."""
+SUBJECT_GAIN = 2.0
+"""By how much a place counts more where the photo's subject probably is, see `SubjectHead`: the weight has the
+probability to this power as a factor."""
 HIDDEN = 64
 NO_STRUCTURE = 0.4
 """Grey levels, see `Places.structure`: a place with less says nothing. Fog, sky and a studio's background have less."""
@@ -67,26 +70,33 @@ class DetailHead(nnx.Module):
         return self.octaves(hidden), self.weight(hidden)
 
     def __call__(
-        self, tokens: Float[Array, "*batch places features"], structure: Float[Array, "*batch places"]
+        self,
+        tokens: Float[Array, "*batch places features"],
+        structure: Float[Array, "*batch places"],
+        subject: Float[Array, "*batch places"] | None = None,
     ) -> Float[Array, "*batch causes"]:
         """Octaves lost in views by each cause.
 
         Args:
             tokens: of each place of a view.
             structure: of each place, see `photos.native.Places`; 0 where there is no place.
+            subject: log probability that a place shows the subject; all places count alike when not given.
 
         Returns:
             NaN for a view without structure.
         """
-        return self.summarize(*self.places(tokens), structure)
+        return self.summarize(*self.places(tokens), structure, subject)
 
     def summarize(
         self,
         octaves: Float[Array, "*batch places causes"],
         logits: Float[Array, "*batch places causes"],
         structure: Float[Array, "*batch places"],
+        subject: Float[Array, "*batch places"] | None = None,
     ) -> Float[Array, "*batch causes"]:
         """Octaves lost in views, by what `places` says of each place and its structure; see `__call__`."""
+        if subject is not None:
+            logits = logits + SUBJECT_GAIN * subject[..., None]
         counts = (structure > NO_STRUCTURE)[..., None]
         weights = jax.nn.softmax(logits, axis=-2, where=counts)
         mean = jnp.sum(jnp.where(counts, weights * octaves, 0), axis=-2)
