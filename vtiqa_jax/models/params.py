@@ -112,8 +112,8 @@ def param_group(name: str) -> tuple[str, int]:
 
     Returns:
         ("embed", 0), ("block", i) counted from 0, ("norm", 0) for the backbone's last norm, or ("head", 0),
-        ("ends", 0), ("detail", 0), ("novelty", 0), ("reasons", 0), ("subject", 0), ("intervals", 0) and ("taste", 0) for
-        what computes scores and what else there is to say.
+        ("ends", 0), ("detail", 0), ("novelty", 0), ("reasons", 0), ("subject", 0), ("intervals", 0) and ("taste", 0)
+        for what computes scores and what else there is to say.
     """
     parts = name.removeprefix("backbone.").split(".")
     if parts[0] == "blocks":
