@@ -475,7 +475,7 @@ def test_places_are_computed_once_for_each_photo_and_backbone(
     for name in ("octaves", "factor", "is_sharp"):
         assert getattr(first, name).tolist() == pytest.approx([getattr(version, name) for version in made])
     assert [CAUSES[number] for number in first.cause] == [version.cause for version in made]
-    config = model.config.replace(soft_ends=True, novelty=True)
+    config = model.config.replace(subject=True, soft_ends=True, novelty=True)
     ending = Checkpoint(config, init_params(config, 0) | model.params, model.scale, {})
     changed = model.params | {"detail.fc1.bias": np.ones_like(model.params["detail.fc1.bias"])}
     copied = photo.rename(folder / "renamed.jpg")
@@ -599,6 +599,8 @@ def test_what_cannot_be_made_is_told_in_one_line_before_anything_is_computed(
     assert "at least 100 held-out photos with opinions, not 20" in mistake(command, out, **given, held_out=unseen)
     assert "no column `defocus`" in mistake(command, out, **given, judged=unseen)
     assert "0 tables" in mistake(command, out, **given, judged_images=tmp_path)
+    assert "no column `subject`" in mistake(command, out, **given, subjects=unseen)
+    assert "0 tables" in mistake(command, out, **given, subject_images=tmp_path)
     assert "exists" in mistake(command, bare, **given)
     (tmp_path / "out.npz").write_bytes(b"something")
     assert "exists" in mistake(command, tmp_path / "out.npz", **given)
@@ -624,9 +626,12 @@ def test_heads_are_made_on_a_model_and_change_no_score(
     (folder / "broken.jpg").write_bytes(b"no photo")
     scored, out = scored_photos(tmp_path / "scored", 8), tmp_path / "out"
     given = {"photos": folder, "checkpoint": bare, "scored": scored, "cache": tmp_path / "cache"}
-    status, said = run(command, out, **given)
-    assert status == 0 and "broken.jpg: not an image" in said and "detail of" in said
+    subjects = tmp_path / "subjects.csv"
+    subjects.write_text("image,subject\n0.jpg,-/-/CDE/CDE/-/-/-\n1.jpg,all\nbroken.jpg,all\n")
+    status, said = run(command, out, **given, subjects=subjects, subject_images=folder)
+    assert status == 0 and said.count("broken.jpg: not an image") == 2 and "detail of" in said
     before, after = checkpoint.load(bare), checkpoint.load(out)
+    assert after.config.subject and after.params["subject.linear.kernel"].any()
     assert before.config == without_detail(after).config
     assert all(np.array_equal(after.params[name], array) for name, array in before.params.items())
     assert (after.scale, after.provenance["made"]) == (before.scale, "by a test")
@@ -643,7 +648,7 @@ def test_heads_are_made_on_a_model_and_change_no_score(
     given |= {"checkpoint": tmp_path / "less", "not_photographs": striped(tmp_path / "striped", 8)}
     status, said = run(command, tmp_path / "again", **given)
     assert status == 0 and "it warns of no picture" not in said
-    again = checkpoint.load(tmp_path / "again")
+    again = checkpoint.load(tmp_path / "again")  # what it is not told anew of subjects, it keeps
     known = {name: array for name, array in after.params.items() if name.split(".")[0] not in ("ends", "novelty")}
     assert all(np.array_equal(again.params[name], array) for name, array in known.items())
     assert again.scale is not None
