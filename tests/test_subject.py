@@ -59,6 +59,13 @@ def scorer(params: Params) -> Scorer:
 
 
 @pytest.fixture(scope="module")
+def plain(params: Params) -> Scorer:
+    """Of the same model without a subject."""
+    others = {name: array for name, array in params.items() if not name.startswith("subject.")}
+    return Scorer(WITHOUT.replace(eval_mosaics=2), others, SCALE, devices=jax.devices()[:1])
+
+
+@pytest.fixture(scope="module")
 def photos() -> list[Rgb]:
     return [noisy(60, 80), blurred(90, 60, 1), noisy(100, 40, flat_from=20)]
 
@@ -114,12 +121,8 @@ def test_the_pass_that_scores_the_whole_finds_its_subject(model: VTIQA, rng: np.
 
 
 def test_detail_is_weighed_by_the_subject_and_the_score_is_not(
-    scorer: Scorer, model: VTIQA, params: Params, photos: list[Rgb]
+    scorer: Scorer, plain: Scorer, model: VTIQA, photos: list[Rgb]
 ) -> None:
-    plain = Scorer(
-        CONFIG.replace(subject=False), {name: a for name, a in params.items() if not name.startswith("subject.")},
-        SCALE, devices=jax.devices()[:1],
-    )  # fmt: skip
     found, without = ([(r.score, r.detail) for r in one.stream(photos)] for one in (scorer, plain))
     for photo, (score, detail), other in zip(photos, found, without, strict=True):
         whole, *_, native, structure = (jnp.asarray(array[None]) for array in CONFIG.preparation.make(photo))
@@ -151,11 +154,8 @@ def test_a_quantized_model_keeps_the_head(tmp_path: Path) -> None:
         np.testing.assert_array_equal(loaded.params[name], np.asarray(drawn[name], np.float16).astype(np.float32))
 
 
-def test_a_map_of_the_whole_photo_counts_places_by_the_subject(scorer: Scorer, model: VTIQA, params: Params) -> None:
+def test_a_map_of_the_whole_photo_counts_places_by_the_subject(scorer: Scorer, plain: Scorer, model: VTIQA) -> None:
     photo = noisy(8 * 28, 12 * 28)
-    plain = Scorer(
-        CONFIG.replace(subject=False), {n: a for n, a in params.items() if not n.startswith("subject.")}, SCALE
-    )
     found, without = (one.explain_detail(photo) for one in (scorer, plain))
     np.testing.assert_array_equal(found.octaves, without.octaves)
     (whole,) = prepare(photo, None, CONFIG.view_cuts[:1])
@@ -353,4 +353,5 @@ def test_the_tables_of_this_project_are_read(name: str, tmp_path: Path) -> None:
     found = read_subjects(table, tmp_path)
     assert len(set(found.paths)) == len(lines) == len(found.shows)
     assert found.shows.any(1).all()
-    assert found.shows.all(1).tolist() == [line.endswith(",all") for line in lines]
+    marked = [line.rpartition(",")[2] for line in lines]
+    assert found.shows.sum(1).tolist() == [49 if text == "all" else len(re.findall("[A-G]", text)) for text in marked]

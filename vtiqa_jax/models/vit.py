@@ -281,13 +281,13 @@ class VisionTransformer(nnx.Module):
         return jnp.concatenate(places, axis=2)
 
     def read_both(
-        self, images: Float[Array, "batch size size 3"], count: int, blocks: Sequence[int], patch: int
-    ) -> tuple[Float[Array, "batch features"], Float[Array, "count places features"]]:
-        """Returns in one pass the features of images and the places of the first ones.
+        self, images: Float[Array, "images size size 3"], views: int, blocks: Sequence[int], patch: int
+    ) -> tuple[Float[Array, "images features"], Float[Array, "batch places features"]]:
+        """Reads in one pass the features of all views of photos, and the places of their first view.
 
         Args:
-            images: normalised.
-            count: of the images whose places are read.
+            images: normalised; the first view of all photos, then the second and so on.
+            views: of each photo.
             blocks: see `read_places`.
             patch: see `read_places`.
         """
@@ -296,7 +296,7 @@ class VisionTransformer(nnx.Module):
             if number in self.readout_blocks:
                 features.append(self.norm(x[:, 0]))
             if number in blocks:
-                places.append(self._average_places(x[:count], patch))
+                places.append(self._average_places(x[: x.shape[0] // views], patch))
         return jnp.concatenate(features, axis=1), jnp.concatenate(places, axis=2)
 
     def _average_places(self, x: Float[Array, "batch tokens dim"], patch: int) -> Float[Array, "batch places dim"]:

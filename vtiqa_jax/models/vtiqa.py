@@ -164,9 +164,8 @@ class VTIQA(nnx.Module):
         """Returns what `encode_views` does and, of the same pass, what `find_subject` says; None without a subject."""
         if self.subject is None:
             return self.encode_views(images), None
-        batch = images[0].shape[0]  # not `len`: `vtiqa export` leaves the batch open
         joined, config = views.normalize(jnp.concatenate(images)), self.config
-        features, whole = self.backbone.read_both(joined, batch, config.native_blocks, config.mosaic_patch)
+        features, whole = self.backbone.read_both(joined, len(images), config.native_blocks, config.mosaic_patch)
         return features.reshape(len(images), -1, config.feature_dim), self.subject(whole)
 
     def cut_views(

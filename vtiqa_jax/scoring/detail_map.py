@@ -205,7 +205,7 @@ def _make_subject_step(config: ModelConfig, dtype: ComputeDtype, device: jax.Dev
 
 def _find_subject(
     screen: Resized, cut: PlaceGrid, size: tuple[int, int], find: Callable[[Array], Array], config: ModelConfig
-) -> Float32[np.ndarray, "rows columns"]:
+) -> Float32[np.ndarray, "places_down places_across"]:
     """Finds the log probability that each place shows the subject: that of the photo's cell which its middle lies in.
 
     Args:
