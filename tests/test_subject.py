@@ -123,7 +123,7 @@ def test_the_pass_that_scores_the_whole_finds_its_subject(model: VTIQA, rng: np.
 def test_detail_is_weighed_by_the_subject_and_the_score_is_not(
     scorer: Scorer, plain: Scorer, model: VTIQA, photos: list[Rgb]
 ) -> None:
-    found, without = ([(r.score, r.detail) for r in one.stream(photos)] for one in (scorer, plain))
+    found, without = ([(r.score, r.detail or 0) for r in one.stream(photos)] for one in (scorer, plain))
     for photo, (score, detail), other in zip(photos, found, without, strict=True):
         whole, *_, native, structure = (jnp.asarray(array[None]) for array in CONFIG.preparation.make(photo))
         octaves, _ = model.read_native(native, structure, model.find_subject(whole))

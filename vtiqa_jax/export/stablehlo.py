@@ -41,7 +41,8 @@ def build(config: ModelConfig, params: Params) -> bytes:
         both = features[0], features[1:].mean(0)
         said = {"score": model.score_features(*both)}
         if native:
-            octaves, summaries = model.read_native(*native, subject)
+            native_views, structure = native
+            octaves, summaries = model.read_native(native_views, structure, subject)
             said["detail"], holds = model.judge_detail(octaves)
             said["holds"] = 100 * holds
             if config.reasons:

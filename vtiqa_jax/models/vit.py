@@ -246,10 +246,7 @@ class VisionTransformer(nnx.Module):
     def __call__(
         self, images: Float[Array, "batch size size 3"], *, rngs: nnx.Rngs | None = None
     ) -> Float[Array, "batch features"]:
-        features = []
-        for number, x in self._run(images, rngs):
-            if number in self.readout_blocks:
-                features.append(self.norm(x[:, 0]))
+        features = [self.norm(x[:, 0]) for number, x in self._run(images, rngs) if number in self.readout_blocks]
         return jnp.concatenate(features, axis=1)
 
     def _run(
