@@ -66,8 +66,8 @@ FAULTS = (
     Fault(
         "of several mosaics the last one counts alone",
         "vtiqa_jax/models/vtiqa.py",
-        "local_images))\n        return self.score_features(features[0], features[1:]",
-        "local_images))\n        return self.score_features(features[0], features[-1:]",
+        "local_images)\n        return self.score_features(features[0], features[1:]",
+        "local_images)\n        return self.score_features(features[0], features[-1:]",
         "tests/test_model.py::test_several_blocks_are_read_out_in_their_order_and_several_mosaics_averaged",
     ),
     Fault(

@@ -53,7 +53,7 @@ def compute(packaged: Checkpoint, dtype: ComputeDtype, implementation: Implement
     @jax.jit
     def both(state: Any, *stored: jax.Array) -> tuple[jax.Array, jax.Array]:
         model = nnx.merge(graphdef, state)
-        return model.encode_views(model.cut_views(*stored)), model.score(*stored)
+        return model.encode(*stored), model.score(*stored)
 
     features, scores = both(state, *stored)
     return np.asarray(features), np.asarray(scores)

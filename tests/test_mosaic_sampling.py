@@ -36,7 +36,7 @@ def test_a_draw_of_the_released_mosaics_is_the_score(
     places = [((0.5 + number * R2_SEQUENCE) % 1 * room).astype(np.int32) for number in range(mosaics)]
     rows, cols = (np.array([[[place[axis]] * config.mosaic_grid for place in places]], np.int32) for axis in (0, 1))
     elsewhere = np.concatenate([rows, np.zeros_like(rows)])
-    whole = model.encode_views(model.cut_views(small, large))[0]
+    whole = model.encode(small, large)[0]
     found = np.asarray(score_samples(model, whole, large, jnp.asarray(elsewhere), jnp.asarray(np.repeat(cols, 2, 0))))
     assert found.shape == (3, 2)
     expected = np.asarray(model.score(small, large))

@@ -177,6 +177,14 @@ class VTIQA(nnx.Module):
         first, *others = self.config.eval_cuts
         return [views.keep(global_images, first), *(views.keep(local_images, cut) for cut in others)]
 
+    def encode(
+        self,
+        global_images: UInt8[Array, "batch small small 3"],
+        local_images: UInt8[Array, "batch large large 3"],
+    ) -> Float[Array, "views batch features"]:
+        """Features of stored photos, as `score` sees them: of the global view, then of each mosaic."""
+        return self.encode_views(self.cut_views(global_images, local_images))
+
     def score_features(
         self, global_features: Float[Array, "batch features"], local_features: Float[Array, "batch features"]
     ) -> Float[Array, " batch"]:
@@ -297,7 +305,7 @@ class VTIQA(nnx.Module):
             global_images: the photos at `config.global_resize`, uint8 RGB.
             local_images: the photos at `config.local_resize`, uint8 RGB.
         """
-        features = self.encode_views(self.cut_views(global_images, local_images))
+        features = self.encode(global_images, local_images)
         return self.score_features(features[0], features[1:].mean(0))
 
     def explain(
