@@ -1,12 +1,14 @@
-"""Two checkouts of this project against each other, in one run on one machine.
+"""Compares the speed of two checkouts of this project, in one run on one machine.
+
+For example:
 
     git worktree add before COMMIT
     python benchmarks/before_after.py before . --rounds 5 --model before/vtiqa_jax/default.npz
 
-Each checkout has a process of its own, and they take turns: one computes while the other waits, so that both see the
-same machine in the same mood. Timed are scoring and a fine-tuning step of one model on made-up photos, in
-float32 and bfloat16; compilation, decoding and moving the photos are not. The order within a round changes from round
-to round. The table has the median over rounds of each side, and of the ratio within a round.
+Each checkout runs in a process of its own. The two take turns, in an order that changes from round to round, so that
+both see the machine equally busy. The benchmark times scoring and a fine-tuning step of one model on made-up photos, in
+float32 and bfloat16. It does not time compilation, decoding and moving the photos. The table shows the median over the
+rounds for each side, and the median of the ratio within a round.
 """
 
 import dataclasses
@@ -34,7 +36,7 @@ Job = Callable[[], Any]
 
 
 def made_up(count: int, sides: tuple[int, int]) -> list[Any]:
-    """Random stored photos of both sizes."""
+    """Makes random stored photos of both sizes."""
     import numpy as np
 
     rng = np.random.default_rng(0)
@@ -138,7 +140,7 @@ class Side:
         return json.loads(line)
 
     def ask(self, job: str, calls: int) -> dict[str, Any]:
-        """What the process answers to one line; it computes meanwhile, and nobody else."""
+        """Returns what the process answers to one line; it computes meanwhile, and no other does."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"job": job, "model": self._model, "calls": calls}) + "\n")
         self._process.stdin.flush()
@@ -168,7 +170,7 @@ class Row:
 
 
 def measure(job: str, old: Side, new: Side, rounds: int, calls: int) -> Row:
-    """One job on both sides, in turns."""
+    """Measures one job on both sides, in turns."""
     firsts = [side.ask(job, 0)["first"] for side in (old, new)]
     values = [first if isinstance(first, list) else [first] for first in firsts]
     for side in (old, new):
@@ -183,15 +185,15 @@ def measure(job: str, old: Side, new: Side, rounds: int, calls: int) -> Row:
 def main(
     old: Path, new: Path, /, rounds: int = 5, calls: int = 3, model: Path | None = None, only: tuple[str, ...] = ()
 ) -> None:
-    """Prints a Markdown table, row by row: milliseconds of both checkouts, and the new ones over the old ones.
+    """Prints a Markdown table, row by row: milliseconds of both checkouts, and the ratio of the new one to the old one.
 
     Args:
-        old: a checkout.
-        new: another one.
-        rounds: turns of each side.
-        calls: in a turn, of which the median is taken.
-        model: a checkpoint or a quantized file that both can read; each side's own packaged model when not given.
-        only: the jobs, "scoring, float32" say; all when not given.
+        old: Checkout.
+        new: Another checkout.
+        rounds: Number of turns of each side.
+        calls: Number of calls in a turn; their median is taken.
+        model: Checkpoint or quantized file that both can read. Each side's own packaged model when not given.
+        only: Jobs to time, such as "scoring, float32". All when not given.
     """
     path = str(model.resolve()) if model else "default"
     sides = Side(old, path), Side(new, path)

@@ -1,9 +1,11 @@
-"""What does Ray Data cost? `vtiqa bulk` beside `vtiqa score` on the same photos, in turns, and a photo by stage.
+"""Measures how much longer `vtiqa bulk` takes than `vtiqa score` on the same photos, and the time of each stage.
+
+For example:
 
     python benchmarks/bulk.py --photos DIR --rounds 2
 
-Both are whole commands in processes of their own, from the shell and back, with what they compile in a cache that is
-filled beforehand. The stages are timed in this process, one after the other, on the first photos.
+The two commands take turns. Each is timed as a whole, as a process of its own, and finds its compiled programs in a
+cache. The stages are timed in this process, one after the other, on the first photos.
 """
 
 import csv
@@ -65,9 +67,9 @@ def main(photos: Path, rounds: int = 1, staged: int = 64) -> None:
     """Prints seconds, photos a second, the share that bulk takes longer, and the largest difference of two scores.
 
     Args:
-        photos: a folder.
-        rounds: of both commands in turns; the medians are compared.
-        staged: photos of which the stages are timed.
+        photos: Folder of photos.
+        rounds: Number of turns of each command; the medians are compared.
+        staged: Number of photos whose stages are timed.
     """
     files = [Path(file) for file in find([photos])]
     print(f"{device()}; {versions()}; {len(files)} photos")

@@ -1,12 +1,14 @@
-"""Does a model notice what everybody notices? Good photos, made worse in known ways, and pictures that are no photo.
+"""Tests whether a model notices what everybody notices: damage to good photos, and pictures that are no photos.
+
+For example:
 
     python benchmarks/common_sense.py --photos DIR [--checkpoint default] [--count 40] [--out table.json]
 
-For each way to make a photo worse: the share of photos whose version at the weak, the middle and the strong level is
-scored below the untouched photo, and the share whose score falls from each level to the next. The first six ways are
-written here, independently of `vtiqa_jax/data/distortions.py`, whose own, which training may have shown to the model,
-follow. Then come ways of kinds that no training shows. Last, the share of the photos that score higher than each
-picture that is no photo.
+Each photo is damaged in many ways, each at a weak, a middle and a strong level. The table shows, for each way, the
+share of photos whose damaged version scores below the pristine photo, and the share whose score falls from each level
+to the next. The first six ways are written here, independently of `vtiqa_jax/data/distortions.py`. Then follow the ways
+of that module, which training may have shown to the model, and then kinds that no training shows. The last lines show,
+for each picture that is no photo, the share of photos that score higher.
 """
 
 import dataclasses
@@ -30,7 +32,7 @@ from vtiqa_jax.photos.files import find
 
 LEVELS = 3
 GENERATOR_LEVELS = (0.25, 0.6, 0.95)
-"""Of the distortions that training can show: weak, middle, strong."""
+"""Levels of the distortions that training can show: weak, middle, strong."""
 SIDE = 512
 """Photos are shrunk to this longer side first, pixels: the levels below are meant for it."""
 
@@ -88,7 +90,7 @@ def _interlaced(photo: Photo, level: int, _: np.random.Generator) -> Photo:
 
 
 def _dithered(photo: Photo, level: int, _: np.random.Generator) -> Photo:
-    """Ordered dithering to 8, 4, 2 values a channel."""
+    """Dithers to 8, 4 or 2 values a channel, by a threshold matrix."""
     bayer = np.array([[0]])
     for _step in range(3):
         bayer = np.block([[4 * bayer, 4 * bayer + 2], [4 * bayer + 3, 4 * bayer + 1]])
@@ -153,7 +155,7 @@ def no_photos() -> Iterator[tuple[str, Photo]]:
 
 
 def versions(photo: Photo, name: str, way: str) -> list[Photo]:
-    """A photo made worse in one way, at the three levels; every level draws the same noise."""
+    """Makes a photo worse in one way, at the three levels; every level draws the same noise."""
 
     def rng() -> np.random.Generator:
         return np.random.default_rng(zlib.crc32(f"{name} {way}".encode()))
@@ -164,10 +166,10 @@ def versions(photo: Photo, name: str, way: str) -> list[Photo]:
 
 
 def noticed(clean: Float[np.ndarray, " n"], worse: Float[np.ndarray, "n levels"]) -> dict[str, Any]:
-    """The shares of photos of whose versions the scores speak the truth.
+    """Returns the shares of photos of whose versions the scores speak the truth.
 
     Args:
-        clean: scores of the untouched photos; higher is better.
+        clean: scores of the pristine photos; higher is better.
         worse: of their versions, from weak to strong.
     """
     steps = np.diff(np.concatenate([clean[:, None], worse], axis=1), axis=1)
@@ -179,7 +181,7 @@ def noticed(clean: Float[np.ndarray, " n"], worse: Float[np.ndarray, "n levels"]
 
 
 def examine(scorer: Scorer, photos: dict[str, Photo], ways: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """`noticed` of each way, and of each kind of no photo the share of photos that score higher than all of its kind.
+    """Computes `noticed` of each way, and of each kind of no photo the share of photos that score higher.
 
     Args:
         scorer: the model.
@@ -204,15 +206,16 @@ def examine(scorer: Scorer, photos: dict[str, Photo], ways: tuple[str, ...]) -> 
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """What to measure."""
+    """Options."""
 
     photos: Path
-    """A folder of good photos that the model was not trained on."""
+    """Folder of good photos that the model was not trained on."""
     checkpoint: str = "default"
+    """Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model."""
     count: int = 40
-    """Photos to take, evenly over the folder."""
+    """Number of photos, taken evenly over the folder."""
     out: Path | None = None
-    """Also writes the table as JSON."""
+    """JSON file for the table."""
 
 
 def main(arguments: Arguments) -> None:

@@ -1,4 +1,4 @@
-"""Damage that the benchmarks do to photos, written apart from what the package plants to train its heads."""
+"""Damages photos for the benchmarks, with code of its own: not that which plants faults to train heads."""
 
 import io
 

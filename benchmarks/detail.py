@@ -1,12 +1,14 @@
-"""Does a model's detail notice what is wrong at 100 %, and does its holding scale fall as it must?
+"""Tests whether `detail` falls with damage at 100 %, and whether `holds` follows an enlargement.
+
+For example:
 
     python benchmarks/detail.py --photos DIR [--pairs pairs.csv] [--checkpoint default] [--count 100] [--out table.json]
 
-The middle of each photo is made worse at its own pixels, in ways that are written here, apart from those of training
-(`vtiqa_jax/data/native_ladders.py`): kinds that training shows, kinds that it never shows, enlargement by filters that
-it shows and that it does not, and noise of a camera whose demosaicing it does not know. With `--pairs` (columns noisy,
-clean, scene; paths relative to the file) real photos are compared with the means of many of the same scene; both are
-compressed alike first.
+The middle of each photo is damaged at its own pixels, by code that is written here, apart from that of training
+(`vtiqa_jax/data/native_ladders.py`). There are kinds that training shows and kinds that it never shows, enlargement by
+filters of both sorts, and camera noise with another demosaicing. With `--pairs` (columns noisy, clean, scene; paths
+relative to the file) real noisy photos are compared with the means of many photos of the same scene; both are first
+compressed alike.
 """
 
 import csv
@@ -34,25 +36,26 @@ from vtiqa_jax.photos import files
 from vtiqa_jax.photos.decode import read
 
 HEIGHT, WIDTH = 1500, 2000
-"""Of the middle of each photo that is made worse, pixels."""
+"""Size of the middle of each photo that is damaged, in pixels."""
 SMALL = 480, 640
-"""Of the part that is enlarged, pixels."""
+"""Side of the part that is enlarged, in pixels."""
 
 
 @Parameter(name="*")
 @dataclasses.dataclass
 class Arguments:
-    """What to measure."""
+    """Options."""
 
     photos: Path
-    """A folder of photos as cameras made them, none of which trained the model."""
+    """Folder of photos as cameras made them, none of which trained the model."""
     pairs: Path | None = None
-    """A CSV of real noisy photos and clean ones of the same scenes."""
+    """CSV of real noisy photos and clean ones of the same scenes."""
     checkpoint: str = "default"
+    """Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model."""
     count: int = 100
-    """Photos that are made worse."""
+    """Number of photos to damage."""
     out: Path | None = None
-    """A JSON file for all numbers."""
+    """JSON file for all numbers."""
 
 
 def _pillow(photo: Photo, how: ImageFilter.Filter) -> Photo:
@@ -74,7 +77,7 @@ def _speckle(photo: Photo, strength: float, rng: np.random.Generator) -> Photo:
 
 
 def _zoom_blur(photo: Photo, share: float, _: np.random.Generator) -> Photo:
-    """A lens that was zoomed while the shutter was open: sharp in the middle, smeared towards the edges."""
+    """Blurs as a lens that was zoomed while the shutter was open: sharp in the middle, smeared towards the edges."""
     height, width, _channels = photo.shape
     total = np.zeros(photo.shape, np.float32)
     for scale in np.linspace(1, 1 + share, 9):
@@ -154,7 +157,7 @@ def _malvar(sensor: camera_noise.Sensor) -> camera_noise.Light:
 
 
 def busiest(photo: Photo, height: int, width: int) -> Photo:
-    """The part of a photo with the most edges: of a sky there is nothing to enlarge."""
+    """Returns the part of a photo with the most edges: in a sky there is nothing to enlarge."""
     edges = cv2.blur(np.abs(cv2.Laplacian(photo.mean(2).astype(np.float32), -1)), (width | 1, height | 1))
     inner = edges[height // 2 : -height // 2, width // 2 : -width // 2]
     top, left = np.unravel_index(int(inner.argmax()), inner.shape)
@@ -162,7 +165,7 @@ def busiest(photo: Photo, height: int, width: int) -> Photo:
 
 
 def judge(model: Scorer, versions: Sequence[Photo]) -> Float[np.ndarray, "versions 2"]:
-    """Detail, and octaves by which the holding scale is below 1, of each version."""
+    """Returns detail, and the octaves by which the holding scale is below 1, of each version."""
     results = list(model.stream(list(versions)))
     known = [(result.detail or np.nan, result.holds or np.nan) for result in results]
     return np.array([(detail, -np.log2(holds / 100)) for detail, holds in known])
@@ -171,7 +174,7 @@ def judge(model: Scorer, versions: Sequence[Photo]) -> Float[np.ndarray, "versio
 def ladders(
     model: Scorer, photos: dict[str, Photo], ways: dict[str, tuple[tuple[float, ...], Damage]]
 ) -> Iterator[dict[str, Any]]:
-    """What detail makes of each way and level."""
+    """Measures detail for each way and level."""
     for name, (levels, damage) in ways.items():
         found = []
         for path, photo in tqdm(photos.items(), desc=name):
@@ -192,7 +195,7 @@ def ladders(
 
 
 def enlargements(model: Scorer, photos: dict[str, Photo]) -> Iterator[dict[str, Any]]:
-    """How the holding scale follows enlargement."""
+    """Measures how `holds` follows enlargement."""
     for name, enlarge in ENLARGERS.items():
         found = []
         for photo in tqdm(photos.values(), desc=name):
@@ -212,7 +215,7 @@ def enlargements(model: Scorer, photos: dict[str, Photo]) -> Iterator[dict[str, 
 
 
 def noise(model: Scorer, photos: dict[str, Photo]) -> dict[str, Any]:
-    """Whether detail falls with the noise of a camera that training has not seen."""
+    """Measures whether detail falls with the noise of a camera that training has not seen."""
     found = []
     for path, photo in tqdm(photos.items(), desc="noise"):
         seed = zlib.crc32(path.encode())
@@ -225,7 +228,7 @@ def noise(model: Scorer, photos: dict[str, Photo]) -> dict[str, Any]:
 
 
 def pairs(model: Scorer, listed: Path) -> Iterator[dict[str, Any]]:
-    """Whether the mean of many photos of a scene has more detail than one of them."""
+    """Measures whether the mean of many photos of a scene has more detail than one of them."""
     with listed.open(newline="") as file:
         rows = list(csv.DictReader(file))
     found: dict[str, list[tuple[bool, bool]]] = {}

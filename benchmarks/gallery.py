@@ -1,10 +1,12 @@
-"""How fast is the page of `vtiqa score --report` with many photos? Written, and opened in Chromium.
+"""Measures how fast Chromium opens the page of `vtiqa score --report` with many photos, and how fast it reacts.
+
+For example:
 
     python benchmarks/gallery.py [--photos 10000] [--repeats 5]
-    python benchmarks/gallery.py --report DIR           # a page that is there
+    python benchmarks/gallery.py --report DIR           # an existing page
 
-Each made-up photo has a thumbnail of its own, a quality map of 7 x 7 and a name of 30 characters; a tenth are shots of
-one scene with another. Needs Playwright and Chromium on the path.
+Each made-up photo has a thumbnail of its own, a quality map of 7 x 7 and a name of 30 characters. A tenth of them
+belong to stacks. Needs Playwright and Chromium on the path.
 """
 
 import dataclasses
@@ -52,16 +54,18 @@ ACTIONS = {
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """What to measure."""
+    """Options."""
 
     photos: int = 10_000
+    """Number of made-up photos."""
     report: Path | None = None
-    """A page that `vtiqa score --report` has written; one of made-up photos when not given."""
+    """Folder that `vtiqa score --report` wrote. A page of made-up photos when not given."""
     repeats: int = 5
+    """Number of times that each action is timed."""
 
 
 def write(folder: Path, count: int) -> None:
-    """A page of made-up photos; prints how long its parts took."""
+    """Writes a page of made-up photos; prints how long its parts took."""
     rng = np.random.default_rng(0)
     config = ModelConfig()
     large = cv2.resize(rng.integers(0, 256, (64, 64, 3), np.uint8), (512, 512), interpolation=cv2.INTER_CUBIC)
@@ -91,7 +95,7 @@ def write(folder: Path, count: int) -> None:
 
 
 def main(arguments: Arguments = Arguments()) -> None:
-    """Prints medians: the first paint of a freshly opened page, and each action, its script and up to its frame."""
+    """Prints medians: the first paint of a new page, and for each action its script and the time to its frame."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     print(device())
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:

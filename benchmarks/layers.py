@@ -1,11 +1,13 @@
-"""What does each tuned kernel earn? Whole training steps and scoring with all of them, and with one of them replaced
-by its textbook version; a kernel that earns less than 5 % of either goes.
+"""Measures what each tuned kernel gains in whole training steps and in scoring.
+
+For example:
 
     python benchmarks/layers.py                         # on a CPU: `implementation="cpu"`, kernel by kernel
     python benchmarks/layers.py                         # on a GPU: cuDNN's attention beside XLA's
 
-Each figure is the median over the rounds of a version's time over the tuned one's in the same round; the versions take
-turns, in an order that is drawn anew for each round. All are compiled beforehand and share one state and one batch.
+One kernel at a time is replaced by its textbook version. A kernel that gains less than 5 % in both is to be removed.
+Each figure is the median over the rounds of a version's time divided by the tuned one's in the same round. The versions
+take turns, in an order drawn anew for each round. All are compiled beforehand and share one state and one batch.
 """
 
 import contextlib
@@ -32,7 +34,7 @@ from vtiqa_jax.training import step, whole_model
 from vtiqa_jax.training.finetune import FinetuneRecipe
 
 EARNED = 0.05
-"""What a kernel has to save of a training step or of scoring to stay."""
+"""Share that a kernel has to save of a training step or of scoring to stay."""
 SCORED = 4
 """Photos that are scored together on a CPU."""
 SCORED_ON_GPU = 64
@@ -47,14 +49,14 @@ class Linear(nnx.Linear):
     """`nnx.Linear` with its own product, whose result becomes float32: what the other kernels take."""
 
     def __call__(self, *arguments: Any, **options: Any) -> jax.Array:
-        """The product and the bias."""
+        """Returns the product plus the bias."""
         return super().__call__(*arguments, **options).astype(jnp.float32)
 
 
 def textbook_linear(
     in_features: int, out_features: int, dtype: ComputeDtype, implementation: Implementation, **options: Any
 ) -> nnx.Linear:
-    """`vit.linear` of the textbook for what the tuned kernel would multiply."""
+    """Returns the textbook's `vit.linear` for what the tuned kernel would multiply."""
     if implementation != "cpu":  # the head's
         return LINEAR(in_features, out_features, dtype, implementation, **options)
     precision = jax.lax.Precision.HIGHEST if dtype == "float32" else None
@@ -62,17 +64,17 @@ def textbook_linear(
 
 
 def textbook_layer_norm(features: int, _: Implementation, *, rngs: nnx.Rngs) -> nnx.LayerNorm:
-    """`nnx.LayerNorm` with the derivative that JAX finds."""
+    """Returns `nnx.LayerNorm`, with the derivative that JAX finds."""
     return LAYER_NORM(features, "xla", rngs=rngs)
 
 
 def textbook_gelu(x: jax.Array, _: Implementation) -> jax.Array:
-    """`jax.nn.gelu`, by erfc."""
+    """Computes `jax.nn.gelu`, by erfc."""
     return GELU(x, "xla")
 
 
 def textbook_attention(self: vit.Attention, x: jax.Array, *, cls_only: bool = False) -> jax.Array:
-    """`vit.Attention` by `jax.nn.dot_product_attention`, whatever computes the products around it."""
+    """Computes `vit.Attention` by `jax.nn.dot_product_attention`, whatever computes the products around it."""
     batch, tokens, dim = x.shape
     qkv = self.qkv(x).astype(self.dtype).reshape(batch, tokens, 3, self.num_heads, dim // self.num_heads)
     q, k, v = qkv[:, : 1 if cls_only else tokens, 0], qkv[:, :, 1], qkv[:, :, 2]
@@ -82,7 +84,7 @@ def textbook_attention(self: vit.Attention, x: jax.Array, *, cls_only: bool = Fa
 
 
 def computed_by(implementation: Implementation) -> list[Patch]:
-    """Every block computed so, whatever the device."""
+    """Returns patches by which every block is computed so, whatever the device."""
 
     def selected(*_: Any) -> Implementation:
         return implementation
@@ -106,7 +108,7 @@ ON_GPU: Mapping[str, list[Patch]] = {TUNED: computed_by("cudnn"), "cuDNN's atten
 
 @contextlib.contextmanager
 def patched(patches: list[Patch]) -> Iterator[None]:
-    """The patches, and nothing left in a cache that was traced without them, or, afterwards, with them."""
+    """Applies the patches; no cache keeps what was traced without them or, afterwards, with them."""
 
     def forget() -> None:
         params.abstract_model.cache_clear()
@@ -147,18 +149,18 @@ class Work:
             self.passes[name] = lowered.compile()
 
     def train(self, name: str) -> None:
-        """One training step. Its learning rate is 0: no version finds other weights than the one before."""
+        """Takes one training step. Its learning rate is 0: no version finds other weights than the one before."""
         self.state, logged = self.steps[name](self.state, self.frozen, self.key, np.float32(0), self.batch)
         jax.block_until_ready((self.state, logged))
 
     def score(self, name: str) -> None:
-        """One pass of the scorer."""
+        """Takes one pass of the scorer."""
         images = self.scored["global_images"], self.scored["local_images"]
         jax.block_until_ready(self.passes[name](self.weights, *images))
 
 
 def prepare(model: Checkpoint, recipe: FinetuneRecipe, scored: int) -> Work:
-    """Made-up photos and the model on the device; nothing is compiled yet."""
+    """Puts made-up photos and the model on the device; nothing is compiled yet."""
     mesh, size = sharding.data_mesh(), recipe.batch_size
     store = ImageStore(photos(max(size, scored), model.config, 0), mesh)
     state, frozen = step.init_state(recipe, model.config, model.params, mesh)
@@ -188,14 +190,14 @@ def main(
     dtypes: tuple[ComputeDtype, ...] = ("bfloat16", "float32"),
     only: tuple[str, ...] = (),
 ) -> None:
-    """How much longer training and scoring take without each kernel.
+    """Prints how much longer training and scoring take without each kernel.
 
     Args:
-        batch: photos of a training step; 0 takes 192 on a GPU and 8 on a CPU.
-        rounds: of which the median is taken, the versions taking turns.
-        checkpoint: the model.
-        dtypes: what its transformer multiplies in.
-        only: kernels to look at; all when not given.
+        batch: Photos of a training step; 0 means 192 on a GPU and 8 on a CPU.
+        rounds: Number of turns of each version; the median is taken.
+        checkpoint: Model: a checkpoint, or "default" for the packaged model.
+        dtypes: Types of the transformer's products.
+        only: Kernels to look at. All when not given.
     """
     model, size = catalog.load(checkpoint), batch or (192 if on_gpu() else 8)
     versions_of = ON_GPU if on_gpu() else ON_CPU

@@ -1,11 +1,13 @@
-"""vtiqa-onnx beside `vtiqa score` and the plain ONNX file: what is installed, the start, the speed, the numbers.
+"""Compares vtiqa-onnx with `vtiqa score` and the plain ONNX file: installed size, start, speed and scores.
+
+For example:
 
     python -m venv light && light/bin/pip install dist/vtiqa_onnx-*.whl
     vtiqa export default plain.onnx
     python benchmarks/light.py light plain.onnx photos/ --rounds 5
 
-Each side is a process of its own, on files; the sides take turns. On a shared machine its CPU seconds say more than the
-clock.
+Each side is a process of its own that reads files. The sides take turns. On a shared machine the CPU seconds say more
+than the clock.
 """
 
 import csv
@@ -65,13 +67,13 @@ def measure(command: list[str]) -> tuple[float, float]:
 
 
 def read(path: Path) -> dict[str, dict[str, str]]:
-    """A table's rows by photo."""
+    """Reads a table's rows by photo."""
     with path.open(newline="", errors="surrogateescape") as file:
         return {row["image"]: row for row in csv.DictReader(file)}
 
 
 def largest_difference(ours: dict[str, dict[str, str]], theirs: dict[str, dict[str, str]], column: str) -> float:
-    """Of a column; infinite where one has a number and the other none."""
+    """Finds the largest difference in a column; infinite if one has a number and the other none."""
     pairs = [(ours[image][column], row[column]) for image, row in theirs.items()]
     numbers = [[float(text) if text else math.nan for text in pair] for pair in pairs]
     return float(np.max([np.inf if math.isnan(a) != math.isnan(b) else np.nan_to_num(abs(a - b)) for a, b in numbers]))
@@ -81,10 +83,10 @@ def main(light: Path, plain: Path, photos: Path, /, *, rounds: int = 5) -> None:
     """Prints the tables.
 
     Args:
-        light: a virtual environment with vtiqa-onnx and nothing else.
-        plain: written by `vtiqa export default plain.onnx`.
-        photos: a folder of them.
-        rounds: of which the least and the median are told.
+        light: Virtual environment with vtiqa-onnx and nothing else.
+        plain: File written by `vtiqa export default plain.onnx`.
+        photos: Folder of photos.
+        rounds: Number of turns of each side; the minimum and the median are printed.
     """
     found = files.find([photos])
     folder = Path(tempfile.mkdtemp())

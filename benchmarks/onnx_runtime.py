@@ -1,9 +1,11 @@
-"""The packaged model from pixels to scores: this package beside its ONNX files in onnxruntime, on the CPU.
+"""Compares the speed of this package and of its ONNX file in onnxruntime, from pixels to scores, on the CPU.
+
+For example:
 
     python benchmarks/onnx_runtime.py
 
-Made-up photos in memory; resizing, cutting the views and the model are timed, decoding is not. The sides take turns
-within a round, in an order that changes from round to round; the table has each side's median after a warm-up.
+The photos are made up and in memory. The benchmark times resizing, cutting the views and the model, but not decoding.
+The sides take turns, in an order that changes from round to round. The table shows each side's median after a warm-up.
 """
 
 import os
@@ -26,14 +28,14 @@ from vtiqa_jax.models import catalog
 def main(
     batches: tuple[int, ...] = (1, 4, 32), width: int = 1024, height: int = 768, photos: int = 32, rounds: int = 7
 ) -> None:
-    """Photos a second.
+    """Prints photos a second.
 
     Args:
-        batches: photos scored together.
-        width: of the photos, pixels.
-        height: of the photos, pixels.
-        photos: of each batch size, in a round.
-        rounds: of which the median is taken.
+        batches: Numbers of photos that are scored together.
+        width: Width of the photos in pixels.
+        height: Height of the photos in pixels.
+        photos: Number of photos of each batch size in a round.
+        rounds: Number of turns of each side; the median is taken.
     """
     made = catalog.load()
     pixels = np.random.default_rng(0).integers(0, 256, (photos, height, width, 3), np.uint8)

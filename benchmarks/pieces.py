@@ -1,7 +1,10 @@
-"""Why the kernels of `cpu_kernels.py` are written as they are: each choice beside what was not taken, on the present
-device; `layers.py` measures whole training steps.
+"""Compares each choice in the kernels of `cpu_kernels.py` with its alternatives, on the present device.
 
-python benchmarks/pieces.py
+For example:
+
+    python benchmarks/pieces.py
+
+`layers.py` measures whole training steps.
 """
 
 import statistics
@@ -22,12 +25,12 @@ Function = Callable[..., jax.Array]
 
 
 def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Summed in float32, whatever is multiplied."""
+    """Multiplies, with float32 sums whatever is multiplied."""
     return jax.lax.dot(x, kernel, preferred_element_type=jnp.float32)
 
 
 def both_ways(function: Function) -> Function:
-    """The function and its derivative."""
+    """Returns the function and its derivative."""
 
     def run(*arguments: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
         value, pull = jax.vjp(function, *arguments)
@@ -37,7 +40,7 @@ def both_ways(function: Function) -> Function:
 
 
 def textbook(qkv: jax.Array) -> jax.Array:
-    """Softmax attention without barriers, divided before the second product."""
+    """Computes softmax attention without barriers, divided before the second product."""
     q, k, v = (qkv[:, :, which].astype(jnp.bfloat16) for which in range(3))
     logits = jnp.einsum("bqhd,bkhd->bhqk", q, k, preferred_element_type=jnp.float32) * SIZE**-0.5
     weights = jax.nn.softmax(logits).astype(jnp.bfloat16)
@@ -45,18 +48,18 @@ def textbook(qkv: jax.Array) -> jax.Array:
 
 
 def of_jax(qkv: jax.Array) -> jax.Array:
-    """JAX's own."""
+    """Computes JAX's own attention."""
     q, k, v = (qkv[:, :, which].astype(jnp.bfloat16) for which in range(3))
     return jax.nn.dot_product_attention(q, k, v, implementation="xla").astype(jnp.float32)
 
 
 def ours(qkv: jax.Array) -> jax.Array:
-    """The project's, in bfloat16."""
+    """Computes the project's attention, in bfloat16."""
     return attention(qkv, "bfloat16")
 
 
 def in_pieces(size: int) -> Function:
-    """The project's, of `size` views at a time, so that logits stay in the cache."""
+    """Returns the project's attention for `size` views at a time, so that logits stay in the cache."""
 
     def run(qkv: jax.Array) -> jax.Array:
         return jax.lax.map(ours, qkv.reshape(-1, size, *qkv.shape[1:])).reshape(*qkv.shape[:2], HEADS, SIZE)
@@ -65,27 +68,27 @@ def in_pieces(size: int) -> Function:
 
 
 def padded(length: int) -> Function:
-    """The project's on more tokens, a rounder number of them (what they would need of masks is left out)."""
+    """Returns the project's attention on a rounder number of tokens (without the masks that they would need)."""
     return lambda qkv: ours(jnp.pad(qkv, ((0, 0), (0, length - TOKENS), (0, 0), (0, 0), (0, 0))))
 
 
 def tuned_norm(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
-    """The project's LayerNorm."""
+    """Computes the project's LayerNorm."""
     return layer_norm(x, scale, bias, LAYER_NORM_EPSILON)
 
 
 def textbook_norm(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
-    """LayerNorm with the derivative that JAX finds."""
+    """Computes LayerNorm, with the derivative that JAX finds."""
     centred = x - x.mean(-1, keepdims=True)
     return centred * jax.lax.rsqrt((centred * centred).mean(-1, keepdims=True) + LAYER_NORM_EPSILON) * scale + bias
 
 
 def main(views: int = 16, rounds: int = 15) -> None:
-    """Milliseconds of each, the median; those of one group take turns.
+    """Prints the median milliseconds of each; those of one group take turns.
 
     Args:
-        views: computed together.
-        rounds: of which the median is taken.
+        views: Number of views that are computed together.
+        rounds: Number of turns; the median is taken.
     """
 
     def drawn(*shape: int, dtype: str = "float32") -> jax.Array:

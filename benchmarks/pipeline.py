@@ -1,9 +1,11 @@
-"""The ways in and out of the model: does anything hold it back?
+"""Measures whether anything holds the model back on the way in and out.
 
-python benchmarks/pipeline.py files --count 1000     # from JPEG files to scores, and where the time goes
-python benchmarks/pipeline.py feeding                # from stored pixels to training steps
-python benchmarks/pipeline.py epoch                  # a whole epoch of KonIQ-10k's size; needs 20 GB of disk
-python benchmarks/pipeline.py start                  # `vtiqa score` on one photo, from the shell and back
+For example:
+
+    python benchmarks/pipeline.py files --count 1000     # from JPEG files to scores, and where the time goes
+    python benchmarks/pipeline.py feeding                # from stored pixels to training steps
+    python benchmarks/pipeline.py epoch                  # a whole epoch of KonIQ-10k's size; needs 20 GB of disk
+    python benchmarks/pipeline.py start                  # `vtiqa score` on one photo, start included
 """
 
 import os
@@ -43,7 +45,7 @@ def jpeg(path: Path, seed: int) -> Path:
 
 
 def resident() -> float:
-    """Peak memory of this process so far, MB."""
+    """Returns the peak memory of this process so far, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -54,14 +56,14 @@ def files(
     batch_size: int = 4,
     rounds: int = 3,
 ) -> None:
-    """From JPEG files of 1024 x 768 to scores.
+    """Measures from JPEG files of 1024 x 768 to scores.
 
     Args:
-        count: photos.
-        checkpoint: the model.
-        compute_dtype: of its products.
-        batch_size: photos computed together.
-        rounds: the model alone and the whole way in turns; medians are shown.
+        count: Number of photos.
+        checkpoint: Model: a checkpoint, or "default" for the packaged model.
+        compute_dtype: Type of the model's products.
+        batch_size: Photos computed together.
+        rounds: Number of turns of the model alone and of the whole; medians are shown.
     """
     scorer = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype)
     with tempfile.TemporaryDirectory() as folder:
@@ -98,7 +100,7 @@ def files(
 
 
 def made_up(count: int, config: ModelConfig, folder: Path) -> ImageCache:
-    """Stored photos on disk."""
+    """Makes stored photos on disk."""
     arrays = []
     for side in (config.global_resize, config.local_resize):
         array = np.lib.format.open_memmap(folder / f"{side}.npy", "w+", np.uint8, (count, side, side, 3))
@@ -109,13 +111,13 @@ def made_up(count: int, config: ModelConfig, folder: Path) -> ImageCache:
 
 
 def feeding(batch_size: int = 0, steps: int = 20, blocks: int = 12, rounds: int = 3) -> None:
-    """The time of a training step from stored pixels on disk over that from one batch in memory; 1.00 is perfect.
+    """Divides the time of a training step that reads from disk by that of one with its batch in memory; 1.00 is best.
 
     Args:
-        batch_size: photos a step; 0 takes 192 on a GPU and 8 on a CPU.
-        steps: in an epoch.
-        blocks: of the transformer; fewer make a faster model, which is harder to feed.
-        rounds: epochs of each, in turns; medians are shown.
+        batch_size: Photos of a step; 0 means 192 on a GPU and 8 on a CPU.
+        steps: Number of steps in an epoch.
+        blocks: Number of the transformer's blocks; a model of fewer is faster, and harder to feed.
+        rounds: Number of epochs of each, in turns; medians are shown.
     """
     config = deit_small(depth=blocks)
     size = batch_size or (192 if on_gpu() else 8)
@@ -156,14 +158,14 @@ def feeding(batch_size: int = 0, steps: int = 20, blocks: int = 12, rounds: int 
 def epoch(
     train: int = 8058, test: int = 2015, batch_size: int = 192, on_device: bool | None = None, rounds: int = 2
 ) -> None:
-    """A whole epoch of KonIQ-10k's size (made-up pixels), training and scoring, over its computation alone.
+    """Divides the time of a whole epoch of KonIQ-10k's size, training and scoring, by that of its computation alone.
 
     Args:
-        train: photos to train on.
-        test: photos scored after the epoch.
-        batch_size: photos a step.
-        on_device: keep the photos in the device's memory; when not given, if they fit.
-        rounds: epochs, of which the median is taken.
+        train: Number of training photos, with made-up pixels.
+        test: Number of photos that are scored after the epoch.
+        batch_size: Photos of a step.
+        on_device: Keep the photos in the device's memory. If they fit, when not given.
+        rounds: Number of epochs; the median is taken.
     """
     config, count = deit_small(), train + test
     labels = np.random.default_rng(0).standard_normal(count)
@@ -207,11 +209,11 @@ def epoch(
 
 
 def start(compute_dtype: Literal["float32", "bfloat16"] = "float32", rounds: int = 5) -> None:
-    """`vtiqa score` on one photo: seconds from the shell and back, with the compiled program in the cache.
+    """Measures `vtiqa score` on one photo, start included, with the compiled program in the cache.
 
     Args:
-        compute_dtype: of the model's products.
-        rounds: of which the median is shown.
+        compute_dtype: Type of the model's products.
+        rounds: Number of runs; the median is shown.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = jpeg(Path(folder) / "photo.jpg", 0)

@@ -1,11 +1,13 @@
-"""Which faults does a model name in photos into which they were planted, and which in photos that have none?
+"""Measures which planted faults a model names, and which faults it names in photos that have none.
+
+For example:
 
     python benchmarks/reasons.py --photos DIR [--good DIR] [--checkpoint default] [--count 40] [--out table.json]
 
-Faults are planted by code that is written here, apart from that of training (`vtiqa_jax/data/planted_faults.py`), at
-three levels; and by kinds that training never shows. Each is compared with the photos as they were: the area under the
-curve, and how often the fault is named. Beside it stands a classical measure. Photos are looked at in their middle, at
-their own pixels; those of 512 px whole.
+Faults are planted at three levels by code that is written here, apart from that of training
+(`vtiqa_jax/data/planted_faults.py`), and by kinds that training never shows. Damaged photos are compared with the
+photos as they were: the table shows the area under the ROC curve and how often the fault is named, beside a classical
+measure. The middle of each photo is judged at its own pixels; photos of 512 px are judged whole.
 """
 
 import dataclasses
@@ -34,24 +36,25 @@ from vtiqa_jax.photos.decode import read
 Plane = Float[np.ndarray, "height width"]
 Damage = Callable[[Photo, float, np.random.Generator], Photo]
 HEIGHT, WIDTH = 1500, 2000
-"""Of the middle of each photo, pixels."""
+"""Size of the middle of each photo, in pixels."""
 LEVELS = ("slight", "plain", "severe")
 
 
 @Parameter(name="*")
 @dataclasses.dataclass
 class Arguments:
-    """What to measure."""
+    """Options."""
 
     photos: Path
-    """A folder of photos, none of which trained the model."""
+    """Folder of photos, none of which trained the model."""
     good: Path | None = None
-    """A folder of photos without faults, of which none should be named; when not given the photos themselves."""
+    """Folder of photos without faults, in which no fault should be named. The photos themselves when not given."""
     checkpoint: str = "default"
+    """Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model."""
     count: int = 40
-    """Photos into which faults are planted."""
+    """Number of photos into which faults are planted."""
     out: Path | None = None
-    """A JSON file for all numbers."""
+    """JSON file for all numbers."""
 
 
 def _expose(photo: Photo, stops: float) -> Photo:
@@ -120,7 +123,7 @@ def _zoomed(photo: Photo, _: np.random.Generator) -> Photo:
 
 
 def _distant_haze(photo: Photo, _: np.random.Generator) -> Photo:
-    """Thicker towards the top, as over a landscape."""
+    """Adds haze that is thicker towards the top, as over a landscape."""
     share = np.linspace(0.75, 0.35, len(photo))[:, None, None]
     return clipped((1 - share) * photo + share * np.array([205, 210, 215]))
 
@@ -169,7 +172,7 @@ def _sharpness(photo: Photo) -> float:
 
 
 def _noise_level(plane: Plane) -> float:
-    """J. Immerkaer's estimate, Computer Vision and Image Understanding 64(2), 1996."""
+    """Estimates noise as J. Immerkaer, Computer Vision and Image Understanding 64(2), 1996."""
     mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
     return float(np.sqrt(np.pi / 2) * np.abs(cv2.filter2D(plane, -1, mask)).mean() / 6)
 
@@ -244,7 +247,7 @@ def judge(model: Scorer, photo: Photo, seed: int) -> Iterator[Judged]:
 
 
 def area(worse: list[float], better: list[float]) -> float:
-    """The area under the receiver's curve: how often a worse one has more than a better one."""
+    """Returns the area under the receiver's curve: how often a worse one has more than a better one."""
     statistic = scipy.stats.mannwhitneyu(worse, better).statistic
     return float(statistic / (len(worse) * len(better)))
 

@@ -1,11 +1,13 @@
-"""How fast: this project and PyTorch, the same model, the same number of photos, in turns in one run on one device.
+"""Compares the speed of this project and of PyTorch with the same model, in one run on one device.
 
-    python benchmarks/speed.py                           # training and scoring, photos a second, against PyTorch
+For example:
 
-Stored photos (uint8) lie on the device; cutting the views, normalising and the model are timed. Each figure is the
-median of several rounds after a warm-up; the sides take turns within a round; every output is read. A side that is not
-installed, or fails, is left out and said so. The time to the first result and the peak memory are measured beforehand,
-of each side in a process of its own, with empty compilation caches.
+    python benchmarks/speed.py
+
+Stored photos (uint8) lie on the device. The benchmark times cutting the views, normalising and the model. Each figure
+is the median of several rounds after a warm-up. The sides take turns within a round, and every output is read. A side
+that is not installed, or fails, is left out with a line that says so. The time to the first result and the peak memory
+are measured beforehand, for each side in a process of its own, with empty compilation caches.
 """
 
 import contextlib
@@ -75,8 +77,9 @@ def jax_round(what: Work, dtype: Any, batch: int, steps: int) -> Round:
 
 
 def torch_round(what: Work, strong: bool, batch: int, steps: int) -> Round:
-    """PyTorch as the authors run it, or the strongest: compiled, bfloat16 autocast, fused attention, both views in one
-    pass; on a GPU also CUDA graphs, channels last, a fused optimiser, and scoring in bfloat16 altogether."""
+    """Builds PyTorch's round: as the authors run it, or the strongest, which is compiled, with bfloat16 autocast, fused
+    attention, and both views in one pass; on a GPU also with CUDA graphs, channels last, a fused optimiser, and scoring
+    in bfloat16 altogether."""
     import torch
     import torch_model
 
@@ -123,7 +126,7 @@ def torch_round(what: Work, strong: bool, batch: int, steps: int) -> Round:
 
 
 def built(side: str, what: Work, batch: int, steps: int) -> Round:
-    """A side, ready to work."""
+    """Builds a side, ready to work."""
     if side.startswith("PyTorch"):
         return torch_round(what, side.endswith("bfloat16"), batch, steps)
     return jax_round(what, side.split()[1], batch, steps)
@@ -134,9 +137,9 @@ class Alone:
     """One side in a process of its own."""
 
     first_seconds: float
-    """From the first call to its result: mostly compilation."""
+    """Seconds from the first call to its result: mostly compilation."""
     peak_gb: float
-    """Of the device's memory; on a CPU of the whole process."""
+    """Peak of the device's memory; on a CPU, of the whole process."""
 
 
 def measure_alone(side: str, what: Work, batch: int) -> None:
@@ -155,7 +158,7 @@ def measure_alone(side: str, what: Work, batch: int) -> None:
 
 
 def alone(side: str, what: Work, batch: int) -> Alone | None:
-    """`measure_alone` in a new process without any compilation cache; None when it fails."""
+    """Runs `measure_alone` in a new process without any compilation cache; None when it fails."""
     with tempfile.TemporaryDirectory() as empty:
         environment = os.environ | {
             "TORCHINDUCTOR_CACHE_DIR": empty, "JAX_ENABLE_COMPILATION_CACHE": "false",
@@ -188,7 +191,7 @@ def in_turns(sides: tuple[str, ...], what: Work, batch: int, rounds: int) -> dic
 
 
 def peak(dtype: str, rounds: int = 5) -> float:
-    """FLOP/s of the fastest large matrix product that either framework does: what the device can do."""
+    """Measures FLOP/s of the fastest large matrix product that either framework does: what the device can do."""
     found = 0.0
     for size in (4096, 8192, 16384) if on_gpu() else (1024, 2048, 4096):
         a = jax.random.normal(jax.random.key(0), (size, size), dtype)
@@ -227,17 +230,17 @@ def main(
     alone_too: Annotated[bool, Parameter(negative_bool="no-")] = True,
     out: Path = Path("runs/speed.json"),
 ) -> None:
-    """Training and scoring of the released model.
+    """Prints photos a second in training and scoring, by the released model.
 
     Args:
-        batches: photos scored together.
-        train_batch: photos a step; 0 takes 192 on a GPU and 8 on a CPU.
-        rounds: of which the median is taken.
-        sides: who takes part; when not given all but, on a CPU that has no products of bfloat16, those that need them,
-            which are slower than float32 there.
-        only: a part of the work.
-        alone_too: measure first results and peak memory, for training and the largest batch.
-        out: the results as JSON.
+        batches: Numbers of photos that are scored together.
+        train_batch: Photos of a training step; 0 means 192 on a GPU and 8 on a CPU.
+        rounds: Number of turns of each side; the median is taken.
+        sides: Sides to measure. All when not given, except those in bfloat16 on a CPU without such products, where they
+            are slower than float32.
+        only: Part of the work to measure.
+        alone_too: First measure first results and peak memory, for training and the largest batch.
+        out: JSON file for the results.
     """
     if not sides and fastest_dtype(jax.devices()[0].platform) == "float32":
         sides = tuple(side for side in SIDES if side.endswith("float32"))

@@ -1,11 +1,13 @@
-"""Where the time of one photo goes, by its size, and what memory the command takes.
+"""Measures where the time of one photo goes, by its size, and how much memory the command needs.
+
+For example:
 
     python benchmarks/stages.py --photo PHOTO.jpg
 
-The photo is brought to each size and written as a JPEG. Its stages are timed one by one, the fastest of some rounds in
-which the sizes take turns: what else runs on the machine only adds to it. The command decodes some photos while it
-computes others, so that the whole is less than their sum. Memory is that of `vtiqa score` on one photo of each size,
-and that by the same model without what it says of a photo's own pixels.
+The photo is resized to each size and written as a JPEG. Its stages are timed one by one. The sizes take turns, and the
+fastest round counts, because other programs on the machine can only add time. The command decodes some photos while it
+computes others, so the whole takes less than the sum of the stages. Memory is measured for `vtiqa score` on one photo
+of each size, with the model as it is and with a model without detail and reasons.
 """
 
 import subprocess
@@ -27,7 +29,7 @@ from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import prepare, shrink
 
 QUALITY = 90
-"""Of the JPEGs."""
+"""Quality of the JPEGs."""
 
 
 def write_photos(photo: Path, megapixels: tuple[float, ...], folder: Path) -> dict[float, Path]:
@@ -88,10 +90,10 @@ def main(
     """Prints two tables.
 
     Args:
-        photo: a large one; what is in it says how long a JPEG is to read.
-        megapixels: of the photos that are made of it.
-        checkpoint: the model.
-        rounds: of which the fastest is taken.
+        photo: Large photo; its content decides how long a JPEG takes to decode.
+        megapixels: Sizes of the photos that are made from it.
+        checkpoint: Model: a checkpoint, or "default" for the packaged model.
+        rounds: Number of turns of each size; the fastest is taken.
     """
     model = catalog.load(checkpoint)
     bare = without_detail(model)

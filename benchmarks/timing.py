@@ -1,4 +1,4 @@
-"""What the speed benchmarks share: the device's name, made-up photos, a model in training, seconds."""
+"""Holds what the speed benchmarks share: the device's name, made-up photos, a model in training, seconds."""
 
 import platform
 import time
@@ -21,7 +21,7 @@ from vtiqa_jax.training.step import init_state, make_key, make_train_step
 
 
 def device() -> str:
-    """What everything is measured on."""
+    """Describes the device that everything is measured on."""
     kind = jax.devices()[0].device_kind
     if kind != "cpu":
         return kind
@@ -30,12 +30,12 @@ def device() -> str:
 
 
 def on_gpu() -> bool:
-    """Whether JAX computes on something else than a CPU."""
+    """Returns whether JAX computes on something else than a CPU."""
     return jax.devices()[0].platform != "cpu"
 
 
 def versions() -> dict[str, str]:
-    """What is compared."""
+    """Lists the versions of what is compared."""
     found = {"python": platform.python_version()}
     for package in ("jax", "torch"):
         try:
@@ -46,7 +46,7 @@ def versions() -> dict[str, str]:
 
 
 def photos(count: int, config: ModelConfig, seed: int) -> ImageCache:
-    """Random stored photos."""
+    """Makes random stored photos."""
     rng = np.random.default_rng(seed)
     sides = (config.global_resize, config.local_resize)
     return ImageCache(*(rng.integers(0, 256, (count, side, side, 3), np.uint8) for side in sides))

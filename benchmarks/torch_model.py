@@ -1,7 +1,7 @@
-"""The released model in PyTorch, for timing: as the authors run it, and as fast as PyTorch can.
+"""Builds the released model in PyTorch for timing: as the authors run it, and as fast as PyTorch can.
 
-Weights are random: speed does not depend on them. `sdpa` computes attention by PyTorch's fused kernel instead of the
-explicit products of the authors' timm.
+Weights are random, because speed does not depend on them. `sdpa` computes attention by PyTorch's fused kernel instead
+of the explicit products of the authors' timm.
 """
 
 import torch
@@ -67,7 +67,7 @@ class Model(nn.Module):
 
 
 def views(small: torch.Tensor, large: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The centre crop and the centre mosaic of uint8 photos [n, 3, h, w], normalised, on their device."""
+    """Returns the centre crop and the centre mosaic of uint8 photos [n, 3, h, w], normalised, on their device."""
     pitch = large.shape[-1] // GRID
     steps = torch.arange(GRID, device=large.device) * pitch + (pitch - CELL) // 2
     rows = (steps[:, None] + torch.arange(CELL, device=large.device)).flatten()

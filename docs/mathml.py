@@ -6,11 +6,11 @@ from latex2mathml.converter import convert
 
 
 def formula(source: str, *_: Any, **__: Any) -> str:
-    """LaTeX to MathML, which browsers draw without a script."""
+    """Turns LaTeX into MathML, which browsers draw without a script."""
     return f'<p style="overflow-x: auto">{convert(source, display="block")}</p>'
 
 
 def on_config(config: Any) -> None:
-    """Called by MkDocs: hands the fence to the extension that reads fences."""
+    """Hands the fence to the extension that reads fences; MkDocs calls it."""
     fences = config.mdx_configs.setdefault("pymdownx.superfences", {}).setdefault("custom_fences", [])
     fences.append({"name": "math", "class": "formula", "format": formula})

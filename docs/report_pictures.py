@@ -28,12 +28,12 @@ SHOTS = (
     ("defocus", 0.15), ("defocus", 0.6), ("motion", 0.5), ("noise", 0.4), ("noise", 0.8), ("jpeg", 0.7),
     ("overexposed", 0.4), ("underexposed", 0.5), ("underexposed", 0.8), ("hazy", 0.5),
 )  # fmt: skip
-"""Of each photograph, beside the untouched one: distortion and level."""
+"""Versions of each photograph, beside the pristine one: distortion and level."""
 LONGER_SIDE = 900
 
 
 def write_photos(folder: Path) -> None:
-    """A folder for each photograph, with its shots."""
+    """Writes a folder for each photograph, with its shots."""
     rng = np.random.default_rng(0)
     for name, original in demo.originals().items():
         if name == "motorcycle_left.png":  # its licence does not say that it may be shown
@@ -51,13 +51,13 @@ def write_photos(folder: Path) -> None:
 
 
 def write_report(photos: Path, report: Path) -> None:
-    """The page of the photos."""
+    """Writes the page of the photos."""
     sys.argv = ["vtiqa", "score", f"{photos.name}/", "--report", f"{report.name}/", "--maps"]  # what the page shows
     score.score(photos, report=report, maps=True, quiet=True)
 
 
 def draw_map() -> None:
-    """explain.png: the map of a photograph with noise in a disc."""
+    """Draws explain.png: the map of a photograph with noise in a disc."""
     photo = cv2.resize(demo.originals()["coffee.png"], None, fx=0.8, fy=0.8, interpolation=cv2.INTER_AREA)
     rows, columns = np.mgrid[: photo.shape[0], : photo.shape[1]]
     noisy = photo + np.random.default_rng(0).normal(0, 30, photo.shape)

@@ -1,10 +1,12 @@
-"""Is every photo scored once, whatever is killed? `vtiqa bulk` under SIGKILL at random moments.
+"""Tests that every photo is scored exactly once while `vtiqa bulk` is killed at random moments (SIGKILL).
+
+For example:
 
     python experiments/bulk_kills.py --photos DIR --kills 20
 
-A driver, or one of its Ray workers (that reads, decodes, scores, filters or writes), is killed after a random time; a
-driver that ended without a result is started again at once. When a result is complete, it is compared with the folder
-and with `vtiqa score`, and the next one is begun, until there were as many kills as asked for.
+After a random time the driver is killed, or one of its Ray workers (which read, decode, score, filter or write). A
+driver that ended without a result is started again at once. A complete result is compared with the folder and with
+`vtiqa score`; then the next run begins, until the number of kills is reached.
 """
 
 import csv
@@ -23,7 +25,7 @@ from vtiqa_jax import cli
 
 
 def children(pid: int) -> list[int]:
-    """The processes below a process, at any depth."""
+    """Returns the processes below a process, at any depth."""
     try:
         tasks = list(Path(f"/proc/{pid}/task").iterdir())
         found = [int(child) for task in tasks for child in (task / "children").read_text().split()]
@@ -33,7 +35,7 @@ def children(pid: int) -> list[int]:
 
 
 def workers(driver: int) -> dict[int, str]:
-    """A driver's Ray workers and what they call themselves."""
+    """Finds a driver's Ray workers and what they call themselves."""
     names = {}
     for pid in children(driver):
         try:
@@ -75,14 +77,14 @@ def main(
     """Prints every kill, and what was missing, double or different in the end. Exit status 1 if anything was.
 
     Args:
-        photos: a folder of photos that can be read.
-        kills: how many.
-        drivers: the share of them that hits drivers.
-        shortest: seconds from one to the next, at least.
-        longest: at most.
-        rows_per_file: as of `vtiqa bulk`.
-        seed: of the moments and the victims.
-        checkpoint: the model; with a tiny one more is read and written between two kills.
+        photos: Folder of photos that can be read.
+        kills: Number of kills.
+        drivers: Share of the kills that hit drivers.
+        shortest: Shortest time between two kills, in seconds.
+        longest: Longest time between two kills, in seconds.
+        rows_per_file: Same as of `vtiqa bulk`.
+        seed: Seed of the moments and the victims.
+        checkpoint: Model; a tiny one reads and writes more between two kills.
     """
     rng, killed, results, starts, wrong = random.Random(seed), Counter[str](), 0, 0, 0
     with tempfile.TemporaryDirectory() as folder:

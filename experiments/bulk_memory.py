@@ -1,10 +1,12 @@
-"""Does the memory of `vtiqa bulk` stay flat? Many tiny photos by a tiny model, and what its processes hold meanwhile.
+"""Measures whether the memory of `vtiqa bulk` stays constant with many tiny photos and a tiny model.
+
+For example:
 
     python experiments/bulk_memory.py --photos 100000
 
-A process's memory is its proportional set size (Linux): what it shares with others is divided among them, so that the
-sum over the driver and everything below it, Ray's object store too, counts nothing twice. The model is too small to
-judge anything; its stored sizes are 34 and 96 px.
+The memory of a process is its proportional set size (Linux): shared memory is divided among the processes that share
+it. So the sum over the driver and all processes below it, with Ray's object store, counts nothing twice. The model is
+too small to judge anything; its stored sizes are 34 and 96 px.
 """
 
 import dataclasses
@@ -38,14 +40,14 @@ class Sample:
     photos: int
     """Written so far, to the file."""
     driver: float
-    """In megabytes, as are the others."""
+    """Memory of the driver, in megabytes like the others."""
     largest: float
-    """Of the processes below the driver."""
+    """Memory of the largest process below the driver."""
     total: float
 
 
 def memory(pid: int) -> float:
-    """Proportional set size in megabytes; 0 when the process has ended."""
+    """Returns the proportional set size in megabytes; 0 when the process has ended."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
@@ -54,7 +56,7 @@ def memory(pid: int) -> float:
 
 
 def make_photos(folder: Path, count: int) -> None:
-    """PNGs of 40 x 30 px, no two alike."""
+    """Makes PNGs of 40 x 30 px, no two alike."""
     rng = np.random.default_rng(0)
     for number in range(count):
         part = folder / f"{number // IN_A_FOLDER:04}"
@@ -63,17 +65,17 @@ def make_photos(folder: Path, count: int) -> None:
 
 
 def make_model(path: Path) -> None:
-    """Random parameters."""
+    """Makes a model of random parameters."""
     config = tiny_config()
     checkpoint.save(path, Checkpoint(config, init_params(config, seed=0), LabelScale("made up", 1, 5), {}))
 
 
 def main(photos: int = 100_000, rows_per_file: int = 1000) -> None:
-    """Prints the memory by tenth of the run. Exit status 1 if a photo is missing or there twice.
+    """Prints the memory in each tenth of the run. Exit status 1 if a photo is missing or there twice.
 
     Args:
-        photos: how many.
-        rows_per_file: as of `vtiqa bulk`.
+        photos: Number of photos.
+        rows_per_file: Same as of `vtiqa bulk`.
     """
     samples: list[Sample] = []
     with tempfile.TemporaryDirectory() as name:

@@ -1,12 +1,15 @@
-"""How far single opinions are apart: BIQ2021's first table, whose photos have other names, matched with its release.
+"""Finds how far single opinions are apart, by matching BIQ2021's first table with its release.
+
+For example:
 
     git -C BIQ2021 show f356f1a:BIQ2021.xlsx > early.xlsx
     python experiments/early_opinions.py --release biq2021 --table early.xlsx --out early.csv
 
-That table is of an earlier rating and on another scale: opinions are no key. But its photos are in the order of the
-release, from which some are missing in places, and some were put in. A hidden Markov model over the shift between both
-finds it (forward and backward); what it is sure of is written. The proof: aligned by the even rows alone, the odd rows'
-opinions correlate, and those of the photos beside them do not.
+The first table has other names, an earlier rating and another scale, so opinions cannot match the photos. But its
+photos stand in the order of the release, from which some are missing and into which some were put. A hidden Markov
+model over the shift between the two orders finds the match (forward-backward); certain matches are written. As a proof,
+the tables are aligned by the even rows alone: the opinions of the odd rows then correlate, and those of neighbouring
+photos do not.
 """
 
 import csv
@@ -29,26 +32,28 @@ COURSE = 101
 OUTLIERS = 0.15
 """Photos that have nothing to do with those in their place."""
 CHANGE = 0.01
-"""How probable it is that the shift changes from one photo to the next."""
+"""Probability that the shift changes from one photo to the next."""
 NEARBY = 20
 SURE = 0.99
 SLOPE = 0.8
-"""Of the early scale on the release's, within ss01 and ss03 (.78 and .83; ss02's opinions hardly differ)."""
+"""Slope of the early scale on the release's, within ss01 and ss03 (.78 and .83; ss02's opinions hardly differ)."""
 
 
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """Where everything is."""
+    """Options."""
 
     release: Path
+    """Folder of BIQ2021 as it is distributed."""
     table: Path
-    """BIQ2021.xlsx."""
+    """First table, BIQ2021.xlsx."""
     out: Path
+    """CSV for the photos with their deviations."""
 
 
 def take_course_out(opinions: np.ndarray) -> np.ndarray:
-    """Normal scores of ranks, less their moving mean."""
+    """Returns normal scores of ranks, less their moving mean."""
     normal = scipy.stats.norm.ppf((scipy.stats.rankdata(opinions) - 0.5) / len(opinions))
     padded = np.pad(normal, COURSE // 2, mode="reflect")
     rest = normal - np.convolve(padded, np.full(COURSE, 1 / COURSE), "valid")
@@ -56,7 +61,7 @@ def take_course_out(opinions: np.ndarray) -> np.ndarray:
 
 
 def align(early: np.ndarray, late: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The most probable place in `late` of each row of `early`, by the `used` rows alone; and how probable it is."""
+    """Finds the most probable place in `late` of each row of `early`, by the `used` rows alone, and its probability."""
     count = len(early)
     padded = np.concatenate([np.full(-SHIFTS[0], np.nan), late, np.full(SHIFTS[-1], np.nan)])
     likely = np.empty((count, len(SHIFTS)), np.float32)

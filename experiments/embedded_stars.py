@@ -1,8 +1,11 @@
-"""Puts stars into JPEGs, in memory, and counts those that keep all else, those whose bytes move, and those refused.
+"""Puts stars into JPEGs, in memory, and counts the results.
+
+For example:
 
     python experiments/embedded_stars.py FOLDER [FOLDER ...]
 
-Nothing is written. A packet of which white space gives way moves nothing in its file.
+It counts the JPEGs that keep everything else, those whose bytes move, and those that are refused. Nothing is written.
+If the white space of a packet has room, nothing in its file moves.
 """
 
 import collections
@@ -36,7 +39,7 @@ def main(*folders: Path) -> None:
     """Prints a table.
 
     Args:
-        folders: of JPEGs, at any depth.
+        folders: Folders of JPEGs, searched at any depth.
     """
     files = [file for folder in folders for file in folder.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg")]
     counts = collections.Counter(embed(file.read_bytes()) for file in files)

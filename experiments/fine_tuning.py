@@ -1,12 +1,15 @@
-"""What does fine-tuning all layers bring, and which choices matter? And the models of the choice, with several seeds.
+"""Measures what fine-tuning all layers gains and which choices matter, and trains the chosen model with several seeds.
+
+For example:
 
     python experiments/fine_tuning.py search --release biq2021 --checkpoint init --out runs/fine-tuning
     python experiments/fine_tuning.py final --release biq2021 --checkpoint init --out runs/tuned --variant "10 epochs"
 
-`search` trains a head on frozen features, then everything from there, once for each variant, and measures as
-`experiments/heads.py` does: near-duplicates are kept together, 15 % of their groups validate, the official test split
-is not used. `final` trains one variant on all of the official training split, once for each seed, and writes each model
-and the average of their weights as `vtiqa convert quantize` would. Meant for a GPU, where all photos stay: 1.8 MB each.
+`search` trains a head on frozen features, and then all layers from there, once for each variant. It measures as
+`experiments/heads.py` does: near-duplicates are kept together, 15 % of their groups validate, and the official test
+split is not used. `final` trains one variant on the whole official training split, once for each seed. It writes each
+model, and the average of their weights, in the format of `vtiqa convert quantize`. Both are meant for a GPU, which
+keeps all photos in memory: 1.8 MB each.
 """
 
 import dataclasses
@@ -68,17 +71,18 @@ VARIANTS: dict[str, dict[str, Any]] = {
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """Where everything is."""
+    """Options of both commands."""
 
     release: Path
-    """BIQ2021 as it is distributed; the photos of the test split need not be there."""
+    """Folder of BIQ2021 as it is distributed; it may lack the photos of the test split."""
     checkpoint: Path
-    """A backbone of at least 8 blocks, see `vtiqa convert backbone`."""
+    """Backbone of at least 8 blocks, see `vtiqa convert backbone`."""
     out: Path
+    """Folder for the results."""
     images: Path | None = None
-    """Where decoded photos are kept; below `out` when not given."""
+    """Folder for decoded photos. Below `out` when not given."""
     ladders: int = 2100
-    """Series of distorted photos."""
+    """Number of distortion ladders."""
 
 
 class Experiment:
@@ -109,12 +113,12 @@ class Experiment:
         print(f"features, {time.perf_counter() - began:.0f} s", flush=True)
 
     def initial(self, seed: int) -> Params:
-        """The backbone and a fresh head."""
+        """Returns the backbone and a fresh head."""
         fresh = HEAD_RECIPE.init_head(parameters.init_params(self.config, seed))
         return fresh | {k: v for k, v in self.start.params.items() if parameters.param_group(k)[0] != "head"}
 
     def with_head(self, rows: np.ndarray, ladders: np.ndarray, seed: int) -> Params:
-        """The backbone with a head that learned on its features."""
+        """Returns the backbone with a head that learned on its features."""
         columns = training_columns(self.longer, rows, self.ladders)
         params = self.initial(seed)
         head = {k: v for k, v in params.items() if parameters.param_group(k)[0] == "head"}
@@ -123,7 +127,7 @@ class Experiment:
     def fine_tune(
         self, recipe: FinetuneRecipe, params: Params, rows: np.ndarray, ladders: np.ndarray, seed: int
     ) -> Params:
-        """Everything trained from there, on the host."""
+        """Trains everything from there; returns it on the host."""
         columns = training_columns(self.longer, rows, self.ladders)
         return jax.device_get(fit(recipe, self.config, self.store, columns, params, rows, ladders, seed))
 
@@ -139,9 +143,9 @@ def search(arguments: Arguments, minutes: float = 60, only: tuple[str, ...] = ()
     """Prints the table of the variants, row by row; those in `results.json` already are not trained again.
 
     Args:
-        arguments: where everything is.
-        minutes: after which no other variant is begun.
-        only: variants to train; all when not given.
+        arguments: Options of both commands.
+        minutes: Time after which no other variant is begun.
+        only: Variants to train. All when not given.
     """
     began = time.monotonic()
     file = arguments.out / "results.json"
@@ -181,9 +185,9 @@ def final(arguments: Arguments, variant: str, seeds: int = 3) -> None:
     """Writes `seed-0.npz`, ... and `average.npz`.
 
     Args:
-        arguments: where everything is.
-        variant: of the table.
-        seeds: models to train.
+        arguments: Options of both commands.
+        variant: Variant of the table.
+        seeds: Number of models to train.
     """
     lab = Experiment(arguments)
     recipe = dataclasses.replace(BASE, **VARIANTS[variant])

@@ -1,10 +1,12 @@
-"""A folder of damaged photos, bombs among them, scored by `vtiqa score`: what it must bear from untrusted files.
+"""Scores a folder of damaged photos and decompression bombs, and tests that `vtiqa score` survives untrusted files.
+
+For example:
 
     python experiments/fuzz_images.py --count 2000 --seed 0 --also tests/photos [--keep FOLDER]
 
-Whole photos of every format lie among mutated ones: bits turned, cut off, blocks repeated, zeroed, removed or filled
-with noise, headers with extreme numbers, one format's header before another's data, headers that claim to be huge, and
-whole pictures that are. Exit status 1 where something is not borne.
+Whole photos of every format lie among mutated ones. Mutations flip bits, cut off the end, and repeat, zero, remove or
+overwrite blocks. They put extreme numbers into headers, or one format's header before another's data. Some headers
+claim a huge picture, and some pictures are huge. The exit status is 1 if anything goes wrong.
 """
 
 import collections
@@ -50,7 +52,7 @@ TIME_LIMIT = 0.5
 
 
 def encode(pixels: np.ndarray, ending: str) -> bytes:
-    """A photo in one of the formats."""
+    """Encodes a photo in one of the formats."""
     buffer = io.BytesIO()
     kind, options = ENDINGS[ending]
     Image.fromarray(pixels).save(buffer, kind, **options)
@@ -61,7 +63,7 @@ def encode(pixels: np.ndarray, ending: str) -> bytes:
 
 
 def claim_size(data: bytes, width: int, height: int) -> bytes:
-    """The same file with another size in its header."""
+    """Returns the same file with another size in its header."""
 
     def put(offset: int, value: bytes) -> bytes:
         return data[:offset] + value + data[offset + len(value) :]
@@ -99,7 +101,7 @@ def claim_size(data: bytes, width: int, height: int) -> bytes:
 
 
 def real_bomb(side: int) -> bytes:
-    """A whole black PNG of `side` x `side` pixels, a bit each: 100 KB for 30,000."""
+    """Makes a whole black PNG of `side` x `side` pixels, a bit each: 100 KB for 30,000."""
     rows = zlib.compressobj(9)
     line = bytes(1 + (side + 7) // 8)
     packed = b"".join(rows.compress(line) for _ in range(side)) + rows.flush()
@@ -114,7 +116,7 @@ def real_bomb(side: int) -> bytes:
 
 
 def mutate(data: bytes, others: list[bytes], rng: np.random.Generator) -> bytes:
-    """One file damaged in one way, drawn at random."""
+    """Damages one file in one way, drawn at random."""
     content, length = bytearray(data), len(data)
 
     def place(limit: int = length) -> tuple[int, int]:
@@ -224,7 +226,7 @@ class Outcome:
 
 
 def peak_memory(pid: int) -> int:
-    """The largest resident size so far of a process, bytes; 0 for one that has ended.
+    """Returns the largest resident size so far of a process, bytes; 0 for one that has ended.
 
     What `os.wait4` returns counts the process that started it, too.
     """
@@ -259,7 +261,7 @@ def score(folder: Path, csv_file: Path, files: int, model: str) -> Outcome:
 
 
 def find_faults(outcome: Outcome, expected: dict[str, str], bad: list[Path]) -> list[str]:
-    """What the run did not bear; `expected` has the scores of the whole photos alone."""
+    """Lists what went wrong in the run; `expected` has the scores of the whole photos alone."""
     faults = []
     if outcome.status not in (0, 1):
         faults.append(f"exit status {outcome.status}, after {len(outcome.rows)} files: {outcome.error[-500:]}")
@@ -285,16 +287,18 @@ def find_faults(outcome: Outcome, expected: dict[str, str], bad: list[Path]) -> 
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """How much."""
+    """Options."""
 
     count: int = 2000
-    """Mutated files."""
+    """Number of mutated files."""
     seed: int = 0
+    """Seed of the mutations."""
     also: Path | None = None
-    """Damage the files of this folder too, of formats that Pillow does not write."""
+    """Folder of further files to mutate, of formats that Pillow does not write."""
     checkpoint: str = "default"
+    """Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model."""
     keep: Path | None = None
-    """Write the files here and leave them there."""
+    """Folder to write the files to and leave them in."""
 
 
 def run(
@@ -317,7 +321,7 @@ def run(
 
 
 def outcome_of(row: dict[str, str]) -> str:
-    """How a file ended, by its row in the CSV."""
+    """Says how a file ended, by its row in the CSV."""
     return "refused" if row.get("error") else "warned" if row.get("warning") else "scored"
 
 

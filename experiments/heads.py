@@ -1,12 +1,15 @@
-"""How should a head be trained on frozen features, and what does it cost to teach it what distortions do?
+"""Compares ways to train a head on frozen features, and what it costs to teach it distortions.
+
+For example:
 
     python experiments/heads.py --release biq2021 --features runs/head/images/features/NAME --ladders 2100
 
 The features are those that `vtiqa train dataset biq2021 --protocol official --val-fraction 0 --recipe.freeze-backbone
 --recipe.ladders 2100` left. The official test split is not used: near-duplicates among the training photos are grouped,
-and 15 % of the groups validate. The table gives, as mean and spread (largest minus smallest) over seeds, how well the
-scores agree with people, and of the series of distorted photos of the validating groups the share whose gross version
-scores below the untouched photo, and whose scores fall from each level to the next. The training step is train.py's.
+and 15 % of the groups validate. The table shows the mean and the range (largest minus smallest) over seeds: first how
+well the scores agree with people; then, of the distortion ladders of the validating groups, the share whose strongest
+level scores below the pristine photo, and the share whose scores fall from each level to the next. The training step is
+that of train.py.
 """
 
 import dataclasses
@@ -56,23 +59,24 @@ VARIANTS: dict[str, dict[str, Any]] = {
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """What to measure."""
+    """Options."""
 
     release: Path
-    """BIQ2021 as it is distributed."""
+    """Folder of BIQ2021 as it is distributed."""
     features: Path
-    """The folder of .npy files."""
+    """Folder of the .npy files."""
     ladders: int
-    """Series among them."""
+    """Number of distortion ladders among them."""
     blocks: tuple[int, ...] = (4, 6, 8)
-    """The blocks whose class tokens the features are."""
+    """Blocks whose class tokens the features are."""
     seeds: int = 3
+    """Number of seeds."""
     only: tuple[str, ...] = ()
-    """Variants to measure; all when not given."""
+    """Variants to measure. All when not given."""
 
 
 def near_duplicates(tokens: np.ndarray) -> np.ndarray:
-    """The number of the group of each photo: connected by pairs that are more alike than `SIMILAR`."""
+    """Numbers the group of each photo: connected by pairs that are more alike than `SIMILAR`."""
     tokens = tokens - tokens.mean(0)
     tokens /= np.linalg.norm(tokens, axis=1, keepdims=True)
     pairs = [
@@ -111,7 +115,7 @@ class HeldOut:
         return cls(photos, rows[~validating], val, ladders[~held_out], ladders[held_out])
 
     def measure(self, scores: np.ndarray) -> dict[str, float]:
-        """How well the scores of the validating photos, by row, agree with people and with common sense."""
+        """Measures how well the scores of the validating photos, by row, agree with people and with common sense."""
         mos = self.photos.mos[self.val]
         total = metrics.correlations(scores[self.val], mos)
         within = metrics.within_groups(scores[self.val], mos, [self.photos.groups[row] for row in self.val])
@@ -147,7 +151,7 @@ def fit(
 
 
 def training_columns(photos: Manifest, train: np.ndarray, ladders: np.ndarray) -> dict[str, np.ndarray]:
-    """What a batch needs beside photos: labels standardised as those that train, and the levels in the ladders."""
+    """Returns the columns of a batch beside photos: labels, standardised by those that train, and ladder levels."""
     mean, std = photos.mos[train].mean(), photos.mos[train].std()
     columns = {"labels": ((photos.mos - mean) / std).astype(np.float32)}
     return columns | distorted.ladder_columns(ladders, len(photos.names))

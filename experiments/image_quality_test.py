@@ -1,9 +1,11 @@
-"""Pictures of another kind with human scores: frames of videos, compressed and shrunk, rated in a laboratory.
+"""Compares scores with people's on pictures of another kind: video frames, compressed and shrunk.
+
+For example:
 
     python experiments/image_quality_test.py --release image_quality_test/test_1 [--checkpoint default]
 
-The release is github.com/Telecommunication-Telemedia-Assessment/image_quality_test. Its raters saw every frame on the
-whole screen, so all are brought to one height first; their own height alone would predict the MOS.
+The release is github.com/Telecommunication-Telemedia-Assessment/image_quality_test. People in a laboratory saw every
+frame on the whole screen. So all frames are first resized to one height; their own height alone would predict the MOS.
 """
 
 import csv
@@ -28,13 +30,14 @@ from vtiqa_jax.results.results import ScoreResult
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """What to measure."""
+    """Options."""
 
     release: Path
-    """The folder with `mos_ci.csv` and `images`."""
+    """Folder with `mos_ci.csv` and `images`."""
     checkpoint: str = "default"
+    """Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model."""
     height: int = 1080
-    """That all are brought to, pixels."""
+    """Height that all frames are resized to, in pixels."""
 
 
 def print_sureness(rows: Sequence[dict[str, str]], results: Sequence[ScoreResult], votes: Path) -> None:
@@ -72,7 +75,7 @@ def print_sureness(rows: Sequence[dict[str, str]], results: Sequence[ScoreResult
 
 
 def main(arguments: Arguments) -> None:
-    """Prints the correlations, of the model and of the height alone; and how sure it was, if it says that."""
+    """Prints the correlations of the model and of the height alone, and how often its intervals hold, if it has any."""
     with (arguments.release / "mos_ci.csv").open(newline="") as file:
         rows = [
             row for row in csv.DictReader(file) if (arguments.release / "images" / f"{row['image_name']}.png").is_file()

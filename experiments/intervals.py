@@ -1,17 +1,22 @@
-"""How sure the packaged model is: fits `Intervals`, and checks them on BIQ2021's official test split.
+"""Fits the intervals of the packaged model, and checks them on BIQ2021's official test split.
+
+For example:
 
     python experiments/intervals.py --release biq2021 --untuned init --out runs/intervals [--early early.csv]
 
-No photo that trained a model tells how large its errors are: on its training photos the packaged model is half as far
-from people as on others, and so are heads that are cross-fitted on its features, since the backbone learnt from these
-opinions. So sizes come from cross-fitted ridge regressions on the features of the backbone that it started from,
-`--untuned`, near-duplicates kept together. Fine-tuning made them smaller: on training photos that were held out, the
-error's variance fell from that of the ridge to 1 - PLCC^2 of opinions' (docs/experiments.md, "3e-5, 20 epochs"). What
-fell is what people agree on, and is taken off everywhere alike. How errors are distributed at their size is the mean of
-two tables of quantiles, of the ridge's and of the packaged model's own on its training photos.
+Photos that trained a model cannot tell how large its errors are: on its training photos the packaged model is half as
+far from people as on others. So are heads that are cross-fitted on its features, because the backbone learnt from these
+opinions. Therefore the sizes of errors come from cross-fitted ridge regressions on the features of `--untuned`, the
+backbone that it started from; near-duplicates are kept together.
 
-`half` beside it is the textbook's way: sizes and quantiles by a half of the test split, checked on the other, and the
-other way round. `--early` is what `experiments/early_opinions.py` wrote, for the spread of single opinions.
+Fine-tuning made errors smaller: on held-out training photos their variance fell from that of the ridge regression to 1
+- PLCC^2 of that of the opinions (docs/experiments.md, "3e-5, 20 epochs"). The difference is taken off everywhere alike.
+The shape of the errors' distribution is the mean of two tables of quantiles: those of the ridge regression, and those
+of the packaged model on its own training photos.
+
+`half` is the textbook's way for comparison: sizes and quantiles are fitted to one half of the test split and checked on
+the other, and the other way round. `--early` is the output of `experiments/early_opinions.py`; it gives the spread of
+single opinions.
 """
 
 import dataclasses
@@ -48,35 +53,38 @@ import matplotlib.pyplot as plt
 UNSURE = "ss02"
 """The source on whose photos people and models agree least."""
 HELD_OUT_PLCC = 0.8963
-"""Of the packaged model's recipe on 1,507 training photos that were held out."""
+"""PLCC of the packaged model's recipe on 1,507 training photos that were held out."""
 RIDGE = 1000.0
 FOLDS = 10
 MIN_LEFT = 0.45
-"""Of the variance, wherever fine-tuning helped most."""
+"""Least share of the variance that stays, however much fine-tuning helped."""
 NOISE = 0.15
-"""Of the mean of thirty opinions, points: no error is expected to be smaller."""
+"""Noise of the mean of thirty opinions, in points: no error is expected to be smaller."""
 LEVELS = {"50 %": 10, "80 %": 4, "90 %": 2, "95 %": 1}
-"""By the number of quantiles, of forty, below an interval."""
+"""Levels of intervals, by the number of the forty quantiles below them."""
 EDGES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.001)
 
 
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """Where everything is."""
+    """Options."""
 
     release: Path
-    """BIQ2021 as it is distributed."""
+    """Folder of BIQ2021 as it is distributed."""
     untuned: Path
-    """The backbone that the packaged model started from, see `vtiqa convert backbone`."""
+    """Backbone that the packaged model started from, see `vtiqa convert backbone`."""
     out: Path = Path("runs/intervals")
+    """Folder for the results."""
     early: Path | None = None
+    """CSV of `experiments/early_opinions.py`."""
     photos: int = 4800
-    """Of the data set, drawn at random; the training photos among them are seen by the untuned backbone."""
+    """Number of photos of the data set, drawn at random; the training photos among them are seen by the untuned
+    backbone."""
 
 
 def see(model: Checkpoint, photos: Manifest, rows: np.ndarray) -> np.ndarray:
-    """The features of photos."""
+    """Computes the features of photos."""
     names = tqdm([photos.names[row] for row in rows], "features")
     return read_features(model, (decode(name, photos.images.read(name)).pixels for name in names))
 

@@ -1,11 +1,14 @@
-"""What a score does not see, and what moves it though nobody would say that the photo became better or worse.
+"""Measures which changes of a photo move its score.
+
+For example:
 
     python experiments/invariance.py --release biq2021 [--checkpoint default]
 
-Photos of BIQ2021's official test split, drawn by a seed. First each of `--count` photos is mirrored, turned, resized,
-and harmed where only a large print shows it: mean change of the score and mean absolute change, beside the standard
-deviation of the scores. Then, on `--compared` photos: do averages over the mirrored photo and over drawn mosaics agree
-better with people, and how often do people agree with the order of two scores?
+The photos are drawn by a seed from BIQ2021's official test split. First, each of `--count` photos is mirrored, turned,
+resized, and damaged in ways that show only in a large print. The table has the mean change of the score and the mean
+absolute change, beside the standard deviation of the scores. Then, on `--compared` photos, it shows whether averages
+over the mirrored photo and over sampled mosaics agree better with people, and how often people agree with the order of
+two scores.
 """
 
 import dataclasses
@@ -35,16 +38,20 @@ LARGE = 4096
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """What to measure."""
+    """Options."""
 
     release: Path
-    """BIQ2021's folder."""
+    """Folder of BIQ2021 as it is distributed."""
     checkpoint: str = "default"
+    """Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model."""
     count: int = 100
+    """Number of photos to change."""
     compared: int = 500
+    """Number of photos for the averages."""
     mosaics: int = 8
-    """Sampled mosaics."""
+    """Number of sampled mosaics."""
     seed: int = 0
+    """Seed of all draws."""
 
 
 def _resized(scale: float) -> Callable[[Rgb], Rgb]:

@@ -1,10 +1,12 @@
-"""Are the reasons of a model those that people see? Photos judged by eye, twice, none of which taught the model.
+"""Compares a model's reasons with the faults that two judges saw, in photos that did not teach the model.
+
+For example:
 
     python experiments/judged_photos.py a.csv b.csv --images DIR [--opinions opinions.csv] [--checkpoint default]
 
-Both tables have the columns image and, of each fault, a strength of 0 to 3 (`vtiqa_jax/data/judged.py`), of the same
-photos by two judges. A fault is plain where their mean is at least 1.5, and seen where one of them saw it. With
-`--opinions` (columns image and mos) it tells what people think of photos with each reason and without.
+Both tables are of the same photos, each by one judge. They have the column image and a column of strengths from 0 to 3
+for each fault (`vtiqa_jax/data/judged.py`). A fault is plain if the mean of both is at least 1.5, and seen if one of
+them saw it. With `--opinions` (columns image and mos) the opinions of photos with and without each reason are printed.
 """
 
 import dataclasses
@@ -31,24 +33,28 @@ BINS = (0, 0.02, 0.1, 0.3, 0.6, 1.0)
 @Parameter(name="*")
 @dataclasses.dataclass
 class Arguments:
-    """What to compare."""
+    """Options."""
 
     first: Path
+    """CSV of the first judge."""
     second: Path
+    """CSV of the second judge."""
     images: Path
-    """The folder of the photos."""
+    """Folder of the photos."""
     opinions: Path | None = None
+    """CSV with the columns image and mos."""
     checkpoint: str = "default"
+    """Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model."""
 
 
 def agreement(first: Bool[np.ndarray, " photos"], second: Bool[np.ndarray, " photos"]) -> float:
-    """Cohen's kappa."""
+    """Computes Cohen's kappa."""
     expected = first.mean() * second.mean() + (1 - first.mean()) * (1 - second.mean())
     return float(((first == second).mean() - expected) / (1 - expected)) if expected < 1 else 1.0
 
 
 def share(found: Bool[np.ndarray, " photos"], weights: Float[np.ndarray, " photos"]) -> str:
-    """A share with its 95 % interval, by the number of photos that the weights are worth."""
+    """Says a share with its 95 % interval, by the number of photos that the weights are worth."""
     if not len(found):
         return "none"
     size = weights.sum() ** 2 / (weights**2).sum()

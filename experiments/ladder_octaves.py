@@ -1,10 +1,12 @@
-"""How many octaves the steps of native ladders cost: the enlargement that lowers a model's score as much.
+"""Measures how many octaves each step of the native ladders costs.
+
+For example:
 
     python experiments/ladder_octaves.py --release biq2021 [--count 40]
 
-Photos of BIQ2021's training split with high opinions are made worse at their own 512 px by every step of
-`data/native_ladders.py`, and enlarged. A step's octaves are those of the enlargement with the same mean fall of the
-score. The numbers in the module are rounded from this, and not below what shows at 100 %.
+Photos of BIQ2021's training split with high opinions are damaged at their own 512 px by every step of
+`data/native_ladders.py`, and enlarged. The octaves of a step are those of the enlargement that lowers the mean score as
+much. The numbers in the module are rounded from these, and are not below what shows at 100 %.
 """
 
 import dataclasses
@@ -23,13 +25,14 @@ from vtiqa_jax.photos.decode import decode
 @Parameter(name="*")
 @dataclasses.dataclass
 class Arguments:
-    """What to measure."""
+    """Options."""
 
     release: Path
-    """BIQ2021 as it is distributed."""
+    """Folder of BIQ2021 as it is distributed."""
     count: int = 40
-    """Photos."""
+    """Number of photos."""
     checkpoint: str = "default"
+    """Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model."""
 
 
 def main(arguments: Arguments) -> None:
@@ -42,7 +45,7 @@ def main(arguments: Arguments) -> None:
     photos = [decode(name, dataset.photos.images.read(name)).pixels for name in names]
 
     def mean_falls(versions: list[np.ndarray]) -> np.ndarray:
-        """Of the score from the first version of each photo, which stand together."""
+        """Computes the mean falls of the score from the first version of each photo; its versions stand together."""
         scores = model.score(versions).reshape(len(photos), -1)
         return (scores[:, :1] - scores).mean(0)
 

@@ -1,9 +1,11 @@
-"""Whether a large photo, its smaller exports and its damaged versions score as they should.
+"""Measures how the scores of a large photo, of its smaller exports and of its damaged versions compare.
+
+For example:
 
     python experiments/large_photos.py --photos DIR
 
 Each photo is exported to smaller sizes by three filters that programs use, blurred and made noisy at its full size, and
-scored. Then made-up photos of 1 to 50 megapixels are scored one at a time: seconds and memory.
+scored. Then made-up photos of 1 to 50 megapixels are scored one at a time; the table has seconds and memory.
 """
 
 import dataclasses
@@ -28,19 +30,19 @@ MEGAPIXELS = (1, 3, 6, 12, 24, 50)
 
 
 def lanczos(pixels: Rgb, size: tuple[int, int]) -> Rgb:
-    """As Pillow exports, and most photo programs do."""
+    """Shrinks as Pillow exports, and as most photo programs do."""
     from PIL import Image
 
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
 
 
 def area(pixels: Rgb, size: tuple[int, int]) -> Rgb:
-    """As OpenCV's INTER_AREA."""
+    """Shrinks by OpenCV's INTER_AREA."""
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
 
 
 def bicubic(pixels: Rgb, size: tuple[int, int]) -> Rgb:
-    """Antialiased, as Pillow's and Photoshop's."""
+    """Shrinks with antialiasing, as Pillow and Photoshop do."""
     from PIL import Image
 
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
@@ -52,11 +54,12 @@ FILTERS = {"Lanczos": lanczos, "area": area, "bicubic": bicubic}
 @Parameter(name="*")
 @dataclasses.dataclass
 class Arguments:
-    """What to measure."""
+    """Options."""
 
     photos: Path
-    """A folder of large photos."""
+    """Folder of large photos."""
     checkpoint: str = "default"
+    """Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model."""
 
 
 def versions(pixels: Rgb) -> dict[str, Rgb]:

@@ -1,9 +1,11 @@
-"""Makes pictures that are no photographs: `FITTING` kinds help to find the direction of `vtiqa_jax.training.novelty`,
-`CHECKING` kinds only test it.
+"""Makes pictures that are no photographs.
+
+For example:
 
     python experiments/not_photographs.py PICTURES
 
-writes PICTURES/fitting/KIND-NUMBER.png and PICTURES/checking/KIND-NUMBER.png. Seeds are fixed; needs matplotlib,
+`FITTING` kinds help to find the direction of `vtiqa_jax.training.novelty`; `CHECKING` kinds only test it. The pictures
+are PICTURES/fitting/KIND-NUMBER.png and PICTURES/checking/KIND-NUMBER.png. Seeds are fixed. Needs matplotlib,
 Playwright and Chromium.
 """
 
@@ -99,7 +101,7 @@ def scatter_plot(rng: Rng) -> Image.Image:
 
 
 def heat_map(rng: Rng) -> Image.Image:
-    """A matrix in colours, or contours."""
+    """Draws a matrix in colours, or contours."""
     fig, axes = figure(rng)
     values = rng.normal(size=(rng.integers(4, 30), rng.integers(4, 30))).cumsum(0).cumsum(1)
     if rng.random() < 0.5:
@@ -110,7 +112,7 @@ def heat_map(rng: Rng) -> Image.Image:
 
 
 def surface_plot(rng: Rng) -> Image.Image:
-    """A surface in perspective."""
+    """Draws a surface in perspective."""
     fig = plt.figure(figsize=(7, 5), dpi=int(rng.integers(70, 160)))
     x, y = np.meshgrid(np.linspace(-3, 3, 40), np.linspace(-3, 3, 40))
     height = np.sin(x * rng.uniform(0.5, 2)) * np.cos(y * rng.uniform(0.5, 2))
@@ -122,7 +124,7 @@ def surface_plot(rng: Rng) -> Image.Image:
 
 
 def text_page(rng: Rng) -> Image.Image:
-    """A page of text."""
+    """Draws a page of text."""
     width, height = rng.integers(500, 1600, 2)
     page, size = Image.new("RGB", (width, height), colour(rng, 235)), int(rng.integers(12, 30))
     draw, letters = ImageDraw.Draw(page), font(rng, size)
@@ -134,7 +136,7 @@ def text_page(rng: Rng) -> Image.Image:
 
 
 def scanned_page(rng: Rng) -> Image.Image:
-    """A page of text as a flat scanner leaves it: grey, a little turned, blurred and noisy."""
+    """Draws a page of text as a flat scanner leaves it: grey, a little turned, blurred and noisy."""
     page = text_page(rng).convert("L").rotate(rng.normal() * 2, Image.Resampling.BICUBIC, fillcolor=225)
     pixels = np.asarray(page.filter(ImageFilter.GaussianBlur(rng.uniform(0.4, 1.2))), np.float32)
     shade = np.linspace(rng.uniform(0.8, 1), 1, page.width)
@@ -143,7 +145,7 @@ def scanned_page(rng: Rng) -> Image.Image:
 
 
 def noise(rng: Rng) -> Image.Image:
-    """White or coloured noise, fine or coarse."""
+    """Draws white or coloured noise, fine or coarse."""
     height, width = rng.integers(200, 900, 2)
     block = int(rng.integers(1, 5))
     pixels = rng.integers(0, 256, (height // block, width // block, int(rng.choice([1, 3]))), np.uint8)
@@ -164,7 +166,7 @@ def pattern(rng: Rng) -> Image.Image:
 
 
 def gradient(rng: Rng) -> Image.Image:
-    """One colour running into another, or a single one."""
+    """Draws one colour running into another, or a single one."""
     rows, columns = np.mgrid[: rng.integers(300, 1000), : rng.integers(300, 1000)]
     share = (rows * rng.random() / rows.max() + columns * rng.random() / columns.max()) / 2 * rng.integers(0, 2)
     first, second = rng.integers(0, 256, (2, 3))
@@ -184,7 +186,7 @@ def matrix_code(rng: Rng) -> Image.Image:
 
 
 def bar_code(rng: Rng) -> Image.Image:
-    """A bar code with its number on a label."""
+    """Draws a bar code with its number on a label."""
     bars = np.repeat(rng.integers(0, 2, 95), int(rng.integers(3, 7)))
     label = Image.new("RGB", (len(bars) + 80, int(rng.integers(220, 420))), "white")
     code = np.broadcast_to((1 - bars) * 255, (label.height - 120, len(bars))).astype(np.uint8)
@@ -194,7 +196,7 @@ def bar_code(rng: Rng) -> Image.Image:
 
 
 def fractal(rng: Rng) -> Image.Image:
-    """A part of the Mandelbrot set."""
+    """Draws a part of the Mandelbrot set."""
     centre, width = complex(rng.uniform(-0.8, -0.6), rng.uniform(0, 0.3)), rng.uniform(0.1, 3)
     across, down = np.meshgrid(np.linspace(-1, 1, 800), np.linspace(-0.75, 0.75, 600))
     point = centre + width / 2 * (across + 1j * down)
@@ -207,7 +209,7 @@ def fractal(rng: Rng) -> Image.Image:
 
 
 def strokes(rng: Rng) -> Image.Image:
-    """A drawing of lines on white, as with a pen."""
+    """Draws a drawing of lines on white, as with a pen."""
     sheet = Image.new("RGB", tuple(rng.integers(500, 1200, 2)), "white")
     draw = ImageDraw.Draw(sheet)
     for _ in range(rng.integers(5, 40)):
@@ -217,7 +219,7 @@ def strokes(rng: Rng) -> Image.Image:
 
 
 def silhouette(rng: Rng) -> Image.Image:
-    """A shape of one colour on a ground of one colour, as a logo or a stencil."""
+    """Draws a shape of one colour on a ground of one colour, as a logo or a stencil."""
     turn = np.linspace(0, 2 * np.pi, 200)
     waves = sum(rng.normal(0, 0.3) * np.cos(k * turn + rng.uniform(0, 7)) / k for k in range(1, 9))
     width, height = (int(side) for side in rng.integers(250, 900, 2))
@@ -248,7 +250,7 @@ def article(rng: Rng) -> str:
 
 
 def spreadsheet(rng: Rng) -> str:
-    """A table of numbers under a ribbon of buttons."""
+    """Draws a table of numbers under a ribbon of buttons."""
     columns = int(rng.integers(4, 12))
     rows = "".join(
         f"<tr><th>{row}" + "".join(f"<td>{value:.2f}" for value in rng.normal(0, 900, columns)) for row in range(40)
@@ -268,7 +270,7 @@ def terminal(rng: Rng) -> str:
 
 
 def shapes(rng: Rng) -> str:
-    """A flat drawing of circles, rectangles and polygons."""
+    """Draws a flat drawing of circles, rectangles and polygons."""
     parts = []
     for _ in range(rng.integers(5, 60)):
         x, y, size = rng.uniform(0, 1000), rng.uniform(0, 700), rng.uniform(10, 250)
@@ -312,7 +314,7 @@ def clouds(rng: Rng) -> str:
 
 
 def gallery(rng: Rng) -> str:
-    """A page of pictures with captions and buttons."""
+    """Draws a page of pictures with captions and buttons."""
     tiles = "".join(
         f"<figure><img src='{clouds(rng)}'><figcaption>{words(rng, 3)} {rng.integers(100)} %</figcaption></figure>"
         for _ in range(rng.integers(4, 18))
@@ -326,7 +328,7 @@ def gallery(rng: Rng) -> str:
 
 
 def form(rng: Rng) -> str:
-    """A dialogue of settings."""
+    """Draws a dialogue of settings."""
     fields = "".join(
         f"<p><label>{words(rng, 2)} <input value='{words(rng, 1)}'></label> <input type=checkbox checked> "
         f"<select><option>{words(rng, 1)}</select> <input type=range> <button>{words(rng, 1)}</button>"
@@ -361,7 +363,7 @@ def dashboard(rng: Rng) -> str:
 
 
 def code_editor(rng: Rng) -> str:
-    """Source code in colours beside a tree of files."""
+    """Draws source code in colours beside a tree of files."""
     lines = "".join(
         f"<div>{'&nbsp;' * int(4 * rng.integers(0, 5))}"
         + " ".join(f"<span style='color:{colour(rng, 90)}'>{word}</span>" for word in words(rng, 7).split())
@@ -407,7 +409,7 @@ def diagram(rng: Rng) -> str:
 
 
 def slide(rng: Rng) -> str:
-    """A slide of a talk: a title and points."""
+    """Draws a slide of a talk: a title and points."""
     points = "".join(f"<li>{words(rng, int(rng.integers(3, 9)))}" for _ in range(rng.integers(3, 7)))
     style = f"body{{height:100vh;background:linear-gradient({colour(rng, 160)},{colour(rng, 200)});"
     style += f"color:{colour(rng, 0, 80)};"
@@ -441,7 +443,7 @@ def sheet_music(rng: Rng) -> str:
 
 
 def crossword(rng: Rng) -> str:
-    """A grid of letters and black squares."""
+    """Draws a grid of letters and black squares."""
     size = int(rng.integers(8, 18))
     cells = "".join(
         "<tr>"
@@ -494,14 +496,14 @@ VIEWPORTS = ((1280, 800), (1920, 1080), (1024, 768), (800, 1100), (412, 860))
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """What to make."""
+    """Options."""
 
     out: Path
-    """Folder of the pictures."""
+    """Folder for the pictures."""
     fitting: int = 30
-    """Pictures of each of the kinds that help to fit."""
+    """Number of pictures of each kind that helps to fit."""
     checking: int = 12
-    """Pictures of each of the kinds that check."""
+    """Number of pictures of each kind that checks."""
 
 
 def show(browser_page: Page, html: str, rng: Rng) -> Image.Image:

@@ -1,12 +1,14 @@
-"""Fits what tells photographs from other pictures, and says how often it is wrong.
+"""Fits the warning that a picture is no photograph, and measures how often it is wrong.
+
+For example:
 
     python experiments/not_photographs.py PICTURES
     python experiments/novelty.py --release biq2021 --pictures PICTURES --photographs DIR --out runs/novelty
 
-Fitted to 4,000 photos of BIQ2021's official training split, to parts of every second of them (`training.novelty.vary`),
-to `--photographs` and to PICTURES/fitting. Checked on BIQ2021's official test split, on parts of its photos, on
-`--check` and on PICTURES/checking. OUT keeps all features, which are not computed again, and the parameters,
-novelty.npz.
+It is fitted to 4,000 photos of BIQ2021's official training split, to parts of every second of them
+(`training.novelty.vary`), to `--photographs` and to PICTURES/fitting. It is checked on BIQ2021's official test split,
+on parts of its photos, on `--check` and on PICTURES/checking. OUT keeps the parameters, novelty.npz, and all features,
+which are not computed again.
 """
 
 import dataclasses
@@ -39,20 +41,22 @@ Features = Float[np.ndarray, "photos both"]
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """What to fit and to check."""
+    """Options."""
 
     release: Path
-    """BIQ2021 as it is distributed."""
+    """Folder of BIQ2021 as it is distributed."""
     pictures: Path
-    """What `not_photographs.py` has made."""
+    """Folder that `not_photographs.py` wrote."""
     photographs: tuple[Path, ...] = ()
     """Folders of further photographs to fit to."""
     check: tuple[Path, ...] = ()
-    """Folders or files of further pictures to check on, each told by itself."""
+    """Folders or files of further pictures to check on, each with a line of its own."""
     checkpoint: str = "default"
+    """Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model."""
     model: Path | None = None
-    """Written: the model with what was found, and with soft ends; a quantized file."""
+    """Quantized file for the model with these parameters and with soft ends."""
     out: Path = Path("runs/novelty")
+    """Folder for the results."""
 
 
 def files_in(folder: Path) -> list[Path]:

@@ -1,15 +1,17 @@
-"""Is the sharp, clean frame of a burst chosen? Bursts made of large photos, in which it is known.
+"""Measures how often the sharp, clean frame of a made-up burst is chosen.
+
+For example:
 
     python experiments/planted_bursts.py --photos photos.txt --out bursts.csv
 
-photos.txt names photos as cameras made them, one a line, none of which trained the model. Of each, five frames are
-made of its middle at its own pixels, each framed anew by up to 1 % in both directions: one as it is, two shaken, one
-slightly out of focus, one of a high ISO. All have a sensor's noise, are demosaiced and compressed. The damage is
-written here, apart from training's: straight shake, a hexagonal aperture, noise before OpenCV's demosaicing.
+photos.txt names photos as cameras made them, one a line, none of which trained the model. Five frames are made of the
+middle of each, at its own pixels. Each is framed anew by up to 1 % in both directions: one as it is, two shaken, one
+slightly out of focus, one at a high ISO. All get a sensor's noise, are demosaiced and compressed. The damage is written
+here, apart from that of training: straight shake, a hexagonal aperture, noise before OpenCV's demosaicing.
 
-The first table gives the share of bursts in which a number is largest for the frame as it is, and which one was taken
-instead; the second the share of bursts in which it beats each of the others; the third the share that is right by the
-score and other weights of detail than `rank` has. Intervals are Wilson's, of 95 %.
+The first table shows, for each number, the share of bursts in which it is largest for the frame as it is, and which
+frame was taken instead. The second shows the share of bursts in which it beats each of the others. The third shows the
+share that is right with other weights of detail than that of `rank`. Intervals are Wilson's, of 95 %.
 """
 
 import csv
@@ -33,11 +35,11 @@ from vtiqa_jax.photos.decode import decode, read
 from vtiqa_jax.photos.resize import Rgb
 
 HEIGHT, WIDTH = 1800, 2400
-"""Of the middle of each photo, pixels."""
+"""Size of the middle of each photo, in pixels."""
 SHIFT = 0.01
-"""Of a frame's sides, in each direction."""
+"""Largest shift in each direction, as a share of a frame's sides."""
 QUALITY = 92
-"""Of JPEG."""
+"""Quality of the JPEGs."""
 LOW_ISO, HIGH_ISO = 200.0, (3200.0, 6400.0)
 SHOT_NOISE, READ_NOISE = 4e-5, 4e-8
 """Variances at ISO 100 of light 1 and of darkness, as of a sensor of 25,000 electrons a pixel. Shot noise grows with
@@ -55,16 +57,16 @@ Light = Float[np.ndarray, "height width 3"]
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """What to measure."""
+    """Options."""
 
     photos: Path
-    """Names of photos, one a line."""
+    """Text file with the names of photos, one a line."""
     out: Path
-    """A CSV for the numbers of each frame."""
+    """CSV for the numbers of each frame."""
 
 
 def line(length: float, angle: float) -> Kernel:
-    """A straight path of `length` pixels."""
+    """Draws a straight path of `length` pixels."""
     side = 8 * (2 * int(np.ceil(length / 2)) + 3)
     large = np.zeros((side, side), np.uint8)
     reach = 4 * length * np.array([np.cos(angle), np.sin(angle)])
@@ -74,7 +76,7 @@ def line(length: float, angle: float) -> Kernel:
 
 
 def hexagon(radius: float, angle: float) -> Kernel:
-    """An aperture of six blades, `radius` pixels to its corners."""
+    """Draws an aperture of six blades, `radius` pixels to its corners."""
     side = 8 * (2 * int(np.ceil(radius)) + 1)
     corners = angle + np.arange(6) * np.pi / 3
     points = side / 2 + 8 * radius * np.stack([np.cos(corners), np.sin(corners)], 1)
@@ -82,7 +84,7 @@ def hexagon(radius: float, angle: float) -> Kernel:
 
 
 def normalised(large: np.ndarray) -> Kernel:
-    """A kernel, drawn eight times as large, at its size; its sum is 1."""
+    """Shrinks a kernel, drawn eight times as large, to its size; its sum is 1."""
     small = cv2.resize(large, None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_AREA).astype(np.float32)
     return small / small.sum()
 
@@ -99,7 +101,7 @@ def expose(light: Light, iso: float, rng: np.random.Generator) -> bytes:
 
 
 def draw_kernel(kind: str, rng: np.random.Generator) -> Kernel | None:
-    """What the lens and the hand make of a point in a frame of this kind."""
+    """Draws what the lens and the hand make of a point in a frame of this kind."""
     angle = rng.uniform(0, np.pi)
     if kind == SHAKEN:
         return line(rng.uniform(5, 9), angle)
@@ -123,7 +125,7 @@ def make_frames(photo: Rgb, rng: np.random.Generator) -> Iterator[bytes]:
 
 
 def measure(model: vtiqa_jax.Scorer, files: list[bytes]) -> Float[np.ndarray, "frames numbers"]:
-    """`NUMBERS` of each frame."""
+    """Computes `NUMBERS` of each frame."""
     photos = [decode(".jpg", file).pixels for file in files]
     found = []
     for result, photo, file in zip(model.stream(photos), photos, files, strict=True):
@@ -134,7 +136,7 @@ def measure(model: vtiqa_jax.Scorer, files: list[bytes]) -> Float[np.ndarray, "f
 
 
 def share(right: np.ndarray) -> str:
-    """A share and its interval."""
+    """Says a share and its interval."""
     ends = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
     return f"{right.mean():.2f} [{ends.low:.2f}, {ends.high:.2f}]"
 

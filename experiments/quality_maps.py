@@ -1,12 +1,14 @@
-"""Do maps of quality show where a photo was damaged? Damage planted in one place, and whether the worst place is in it.
+"""Measures how often the worst place of a quality map lies where damage was planted.
+
+For example:
 
     python experiments/quality_maps.py --photos DIR --tries 400 --weaker-tries 100 --out runs/quality-maps.csv
 
-Each photo is damaged in one of four ways in one quarter or one disc (a tenth of the photo), drawn anew for each try.
-A map is right when its worst place lies there. `Scorer.explain` stands beside three other methods: the score of a
-mosaic from a region of a quarter of the photo, of which there are 4 x 4; of a region as large as a view, 5 x 5; and the
-gradient of the score by the mosaic's pixels, summed over each of its cells. By chance the quarter is right in .25, the
-disc in .10. Tries that are in the file are not done again.
+Each photo is damaged in one of four ways, in one quarter or one disc (a tenth of the photo), drawn anew for each try. A
+map is right if its worst place lies there. By chance the quarter is right in .25 of the tries, the disc in .10.
+`Scorer.explain` is compared with three other methods: the score of a mosaic from a region of a quarter of the photo, of
+which there are 4 x 4; from a region as large as a view, 5 x 5; and the gradient of the score by the mosaic's pixels,
+summed over each of its cells. Tries that are in the file are not repeated.
 """
 
 import csv
@@ -36,28 +38,28 @@ from vtiqa_jax.scoring.scorer import make_score_step
 
 Photo = UInt8[np.ndarray, "height width 3"]
 RADIUS = 0.18
-"""Of the disc, in shorter sides of the photo."""
+"""Radius of the disc, in shorter sides of the photo."""
 
 
 def blur(photo: Photo, level: int, _: np.random.Generator) -> Photo:
-    """Gaussian, in pixels of the photo."""
+    """Blurs by a Gaussian, in pixels of the photo."""
     return cv2.GaussianBlur(photo, (0, 0), (1.5, 3, 6)[level])
 
 
 def noise(photo: Photo, level: int, rng: np.random.Generator) -> Photo:
-    """White, in grey levels."""
+    """Adds white noise, in grey levels."""
     noisy = photo + (15, 30, 60)[level] * rng.standard_normal(photo.shape)
     return np.clip(noisy, 0, 255).astype(np.uint8)
 
 
 def blocks(photo: Photo, level: int, _: np.random.Generator) -> Photo:
-    """JPEG's, by quality."""
+    """Adds JPEG's blocks, by quality."""
     quality = [cv2.IMWRITE_JPEG_QUALITY, (25, 12, 5)[level]]
     return decode("", cv2.imencode(".jpg", photo[:, :, ::-1], quality)[1].tobytes()).pixels
 
 
 def light(photo: Photo, level: int, _: np.random.Generator) -> Photo:
-    """Too much of it, clipped."""
+    """Adds too much light, clipped."""
     return np.clip(photo * (1.6, 2.5, 5.0)[level], 0, 255).astype(np.uint8)
 
 
@@ -74,24 +76,26 @@ Place = tuple[float, float]
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """What to measure."""
+    """Options."""
 
     photos: Path
-    """Good photos that the model has not seen."""
+    """Folder of good photos that the model has not seen."""
     tries: int = 400
-    """Of each damage at its strongest, half of them in a quarter, half in a disc."""
+    """Number of tries of each damage at its strongest, half of them in a quarter, half in a disc."""
     weaker_tries: int = 60
-    """Of each damage at each of its weaker levels."""
+    """Number of tries of each damage at each of its weaker levels."""
     other_tries: int = 40
-    """Of the other methods, of each damage at its strongest."""
+    """Number of tries of each damage at its strongest, by each of the other methods."""
     checkpoint: str = "default"
+    """Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model."""
     out: Path = Path("runs/quality-maps.csv")
+    """CSV for the tries."""
 
 
 def plant(
     photo: Photo, damage: str, level: int, shape: str, rng: np.random.Generator
 ) -> tuple[Photo, Bool[np.ndarray, "h w"]]:
-    """The photo with damage in one place, and the place."""
+    """Damages the photo in one place; returns it and the place."""
     height, width = photo.shape[:2]
     rows, columns = np.mgrid[:height, :width]
     if shape == "quarter":
@@ -105,7 +109,7 @@ def plant(
 
 
 def region_mosaics(checkpoint: str, side: int, count: int) -> Callable[[Photo], Place]:
-    """The worst of count x count overlapping regions, by a mosaic from each; `side` pixels of the large stored size."""
+    """Finds the worst of count x count regions, by a mosaic from each; `side` pixels of the large stored size."""
     loaded = catalog.load(checkpoint)
     config = loaded.config
     step = make_score_step(config.replace(local_resize=side), "bfloat16", sharding.data_mesh())
@@ -123,7 +127,7 @@ def region_mosaics(checkpoint: str, side: int, count: int) -> Callable[[Photo], 
 
 
 def gradients(checkpoint: str) -> Callable[[Photo], Place]:
-    """The cell of the mosaic by whose pixels the score changes the most."""
+    """Finds the cell of the mosaic by whose pixels the score changes the most."""
     loaded = catalog.load(checkpoint)
     config = loaded.config
     graphdef, _ = params.abstract_model(config, "bfloat16", select_implementation(jax.devices()[0], "bfloat16"))
@@ -148,7 +152,7 @@ def gradients(checkpoint: str) -> Callable[[Photo], Place]:
 
 
 def explained(scorer: Scorer) -> Callable[[Photo], Place]:
-    """`Scorer.explain`."""
+    """Finds the worst place by `Scorer.explain`."""
     return lambda photo: scorer.explain(photo).worst
 
 

@@ -1,10 +1,13 @@
-"""Training and scoring killed at random times, and started again until they are through: nothing may be lost.
+"""Kills training and scoring at random times, starts them again, and tests that nothing is lost.
+
+For example:
 
     python experiments/random_kills.py --kills 100 [--seed 0]
 
-Half of the kills (SIGKILL) hit `vtiqa train` on made-up photos with a small model, half `vtiqa score`. A kill comes at
-a time drawn from the whole length of an undisturbed run or, each second one of the training's, right after a state was
-saved. Compared with the undisturbed run, to the bit: weights, predictions, history, the CSV of scores.
+Half of the kills (SIGKILL) hit `vtiqa train` on made-up photos with a small model, the other half `vtiqa score`. The
+time of a kill is drawn from the whole length of an undisturbed run; every second kill of the training comes right after
+a state was saved. Weights, predictions, history and the CSV of scores must equal those of the undisturbed run, bit for
+bit.
 """
 
 import dataclasses
@@ -30,7 +33,7 @@ from vtiqa_jax.models.params import init_params
 
 PHOTOS = 40
 TIMES = {"seconds", "photos_per_second"}
-"""What a run may tell differently each time."""
+"""Entries that may differ in each run."""
 
 
 def make_photos(folder: Path) -> None:
@@ -48,14 +51,14 @@ def make_photos(folder: Path) -> None:
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
-    """`vtiqa` in a process of its own, on the CPU."""
+    """Starts `vtiqa` in a process of its own, on the CPU."""
     program = [sys.executable, "-m", "vtiqa_jax", *map(str, arguments)]
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "COLUMNS": "1000"}
     return subprocess.Popen(program, text=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def start_training(folder: Path, workdir: Path) -> subprocess.Popen[str]:
-    """A run of 8 epochs that saves a state after each step."""
+    """Starts a run of 8 epochs that saves a state after each step."""
     return start(
         *("train", "manifest", "--scores", folder / "scores.csv", "--images", folder / "photos"),
         *(
@@ -73,20 +76,20 @@ def start_training(folder: Path, workdir: Path) -> subprocess.Popen[str]:
 
 
 def start_scoring(folder: Path, workdir: Path) -> subprocess.Popen[str]:
-    """Ten times the photos, to a CSV."""
+    """Starts to score ten times the photos, to a CSV."""
     workdir.mkdir(exist_ok=True)
     photos = [folder / "photos"] * 10
     return start("score", *photos, "--checkpoint", folder / "model", "--out", workdir / "s.csv")
 
 
 def newest_state(workdir: Path) -> int:
-    """The step of the newest whole state; 0 without one."""
+    """Returns the step of the newest whole state; 0 without one."""
     steps = [int(path.name) for path in (workdir / "states").glob("[0-9]*") if path.name.isdigit()]
     return max(steps, default=0)
 
 
 def read_training(workdir: Path) -> dict[str, object]:
-    """What must not differ between two runs."""
+    """Reads what must not differ between two runs."""
 
     def lasting(text: str) -> dict[str, object]:
         return {key: value for key, value in json.loads(text).items() if key not in TIMES}
@@ -100,7 +103,7 @@ def read_training(workdir: Path) -> dict[str, object]:
 
 
 def read_scoring(workdir: Path) -> dict[str, object]:
-    """Likewise."""
+    """Reads the CSV of scores."""
     return {"scores": (workdir / "s.csv").read_bytes()}
 
 
@@ -187,11 +190,12 @@ def kill_again_and_again(folder: Path, job: Job, kills: int, rng: np.random.Gene
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """How much."""
+    """Options."""
 
     kills: int = 100
-    """Half of them of each job."""
+    """Number of kills, half of them of each job."""
     seed: int = 0
+    """Seed of the times."""
 
 
 def main(arguments: Arguments = Arguments()) -> None:

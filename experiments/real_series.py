@@ -1,10 +1,12 @@
-"""Series of one scene whose order is physics: does each number fall from one photo to the next, worse one?
+"""Measures how often each number falls from one photo of a series to the next, worse one.
+
+For example:
 
     vtiqa score SERIES --out series.csv
     python experiments/real_series.py --index SERIES/index.csv --scores series.csv
 
-index.csv has the columns `series`, `file`, as a path within SERIES, `kind` and `value`: within a series, a photo with a
-higher value is worse. Without a value a photo counts for nothing.
+A series shows one scene, and physics orders its photos. index.csv has the columns `series`, `file` (a path within
+SERIES), `kind` and `value`. Within a series, a photo with a higher value is worse. A photo without a value is left out.
 """
 
 import csv
@@ -23,11 +25,12 @@ NUMBERS = ("detail", "score", "rank")
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """What to tell."""
+    """Options."""
 
     index: Path
+    """CSV of the series."""
     scores: Path
-    """Written by `vtiqa score --out`."""
+    """CSV that `vtiqa score --out` wrote."""
 
 
 def main(arguments: Arguments) -> None:

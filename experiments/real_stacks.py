@@ -1,9 +1,11 @@
-"""Which stacks are found among real photos, without a model: what `docs/choosing.md` counts.
+"""Finds the stacks among real photos without a model, as docs/choosing.md counts them.
+
+For example:
 
     python experiments/real_stacks.py DIR [--by-folder]
 
-DIR holds photos, at any depth. With `--by-folder` each folder is looked at by itself and has a line;
-without, all photos together, and each stack has a line. All photos have one score: only who belongs together is asked.
+DIR holds photos, at any depth. All photos together are searched, and each stack has a line; with `--by-folder` each
+folder is searched by itself and has a line. All photos get one score, because only their grouping is of interest.
 """
 
 import collections
@@ -30,10 +32,12 @@ SCREEN_SIDE = 512
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """What to look at."""
+    """Options."""
 
     photos: Path
+    """Folder of photos."""
     by_folder: bool = False
+    """Search each folder by itself."""
 
 
 def sketched(path: str) -> ScoreResult:

@@ -1,4 +1,4 @@
-"""Pairs of photos of one scene: what differs between them, and which numbers put them in people's order."""
+"""Compares pairs of photos of one scene: what differs between them, and which numbers agree with people's order."""
 
 import dataclasses
 from pathlib import Path
@@ -11,12 +11,12 @@ from vtiqa_jax.data.light import GAMMA, to_light
 from vtiqa_jax.photos.decode import read
 
 DRAWS, FEW = 2000, 10
-"""Of a bootstrap; scenes below which it is none."""
+"""Number of draws of a bootstrap, and number of scenes below which there is none."""
 STOPS, COLOUR, SHARPNESS = 0.5, 3.0, 1.25
-"""From which photos differ: stops of mean light, mean a* and b*, or mean chroma, of CIELAB, and the factor between
-variances of the Laplacian, which noise hides at 1:1 and not at 1:4."""
+"""Differences from which photos count as different: stops of mean light, mean a* and b*, or mean chroma, of CIELAB, and
+the factor between variances of the Laplacian, which noise hides at 1:1 and not at 1:4."""
 KINDS = "exposure", "colour", "sharpness", "none"
-"""What differs, in this order."""
+"""Kinds of differences, in this order."""
 
 Numbers = Float[np.ndarray, " photos"]
 
@@ -35,7 +35,7 @@ class Pixels:
     contrast: float
     brightness: float
     size: float
-    """Of the file, bytes."""
+    """Size of the file, in bytes."""
 
     @classmethod
     def measure(cls, path: Path) -> "Pixels":
@@ -83,24 +83,24 @@ class Pairs:
     first: Int[np.ndarray, " pairs"]
     second: Int[np.ndarray, " pairs"]
     kinds: np.ndarray
-    """What differs."""
+    """Kind of each pair's difference."""
     gaps: Float[np.ndarray, " pairs"]
     """The first's opinion less the second's."""
     scenes: Int[np.ndarray, " pairs"]
-    """Of which photos."""
+    """Scene of each pair."""
 
     def where(self, which: Bool[np.ndarray, " pairs"]) -> "Pairs":
-        """Some of the pairs."""
+        """Returns some of the pairs."""
         return Pairs(*(getattr(self, field.name)[which] for field in dataclasses.fields(self)))
 
     def right(self, numbers: Numbers) -> Float[np.ndarray, " pairs"]:
-        """1 where the numbers put a pair in people's order, 0 where not, a half where they are equal or unknown."""
+        """Returns 1 where the numbers put a pair in people's order, else 0; a half where equal or unknown."""
         order = np.sign(numbers[self.first] - numbers[self.second]) * np.sign(self.gaps)
         return (np.nan_to_num(order) + 1) / 2
 
 
 def summary(values: Float[np.ndarray, " pairs"], scenes: Int[np.ndarray, " pairs"], sign: str = "") -> str:
-    """The mean and its interval of 95 %, by bootstrap over scenes; no interval of fewer than `FEW`."""
+    """Returns the mean and its interval of 95 %, by bootstrap over scenes; no interval of fewer than `FEW`."""
     _, places = np.unique(scenes, return_inverse=True)
     counts, sums = np.bincount(places), np.bincount(places, values)
     if len(counts) < FEW:

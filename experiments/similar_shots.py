@@ -1,16 +1,18 @@
-"""What finds the near-identical shots of one scene? A perceptual hash, the model's class tokens, or fingerprints.
+"""Compares ways to find near-identical shots of one scene: a perceptual hash, class tokens and fingerprints.
+
+For example:
 
     pip install imagehash && python experiments/similar_shots.py --images DIR
 
-DIR holds BIQ2021's photos. Those of `ss01_series.py` were sorted by eye. `scene/a` and `scene/b` show one scene in
-different framing; pairs of them count neither way. So do pairs within a set of UNCLEAR, photos of ss02 of one subject;
-all other pairs of different scenes are to be kept apart.
+DIR holds BIQ2021's photos. The photos of `ss01_series.py` were sorted by eye. `scene/a` and `scene/b` show one scene in
+different framing; pairs of them do not count. Pairs within a set of UNCLEAR, photos of ss02 of one subject, do not
+count either. All other pairs of different scenes are to be kept apart.
 
-Photos are grouped by single linkage (pairs at a threshold are linked, and what is linked is one group) and, by the
-class tokens, also by average linkage. The table gives, at several
-thresholds, the share of the pairs within groups that belong together (precision), the share of the pairs that belong
-together that are found (recall), and, among 5,000 photos of ss02 and ss03, which are mostly of different scenes, the
-pairs within groups and the largest group.
+Photos are grouped by single linkage (pairs within a threshold are linked, and what is linked is one group) and, by
+class tokens, also by average linkage. The table shows three things at several thresholds: the share of the pairs within
+groups that belong together (precision); the share of the pairs that belong together that are found (recall); and, among
+5,000 photos of ss02 and ss03, which are mostly of different scenes, the number of pairs within groups and the largest
+group.
 """
 
 import dataclasses
@@ -36,7 +38,7 @@ from vtiqa_jax.photos.resize import prepare
 from vtiqa_jax.photos.sketch import make_sketch
 
 APART = range(1, 161)
-"""Of ss02, different photos but for numbers 146 and 147, two shots of one scene."""
+"""Photos of ss02 that are different but for numbers 146 and 147, two shots of one scene."""
 UNCLEAR = (
     (5, 6), (11, 12), (2, 20, 21, 22, 23, 24, 25), (14, 15, 16, 17, 18), (26, 27), (30, 31, 32), (29, 42),
     (33, 34, 35), (7, 28), (43, 44, 45, 46), (73, 74), (95, 96), (97, 99, 100), (102, 103, 104, 105, 106),
@@ -48,14 +50,16 @@ UNCLEAR = (
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """Where the photos are."""
+    """Options."""
 
     images: Path
+    """Folder of BIQ2021's photos."""
     others: int = 5000
+    """Number of photos of ss02 and ss03."""
 
 
 def labels() -> tuple[list[str], list[str], list[str]]:
-    """The names of the sorted photos, the series of each and its scene."""
+    """Returns the names of the sorted photos, the series of each and its scene."""
     unclear = {number: f"unclear {group[0]}" for group in UNCLEAR for number in group} | {146: "pair", 147: "pair"}
     rows = [(name, series, series.split("/")[0]) for name, series in read_series().items()]
     for number in APART:
@@ -66,7 +70,7 @@ def labels() -> tuple[list[str], list[str], list[str]]:
 
 
 def hashed(paths: list[Path]) -> Float[np.ndarray, "photos photos"]:
-    """1 less the share of the 64 bits of imagehash's `phash` that differ."""
+    """Returns 1 less the share of the 64 bits of imagehash's `phash` that differ."""
     with ThreadPoolExecutor() as pool:
         bits = np.stack([*pool.map(lambda path: imagehash.phash(Image.open(path)).hash.reshape(-1), paths)])
     signs = np.where(bits, 1, -1).astype(np.float32)
@@ -74,7 +78,7 @@ def hashed(paths: list[Path]) -> Float[np.ndarray, "photos photos"]:
 
 
 def class_tokens(paths: list[Path]) -> Float[np.ndarray, "photos photos"]:
-    """Cosine of the packaged model's class tokens of the last block, of the whole photo, less their mean."""
+    """Computes the cosine of the packaged model's last class tokens of the whole photo, less their mean."""
     model = vtiqa_jax.load_model()
     encode = jax.jit(model.encode)
     found = []
@@ -93,7 +97,7 @@ def class_tokens(paths: list[Path]) -> Float[np.ndarray, "photos photos"]:
 
 
 def fingerprinted(paths: list[Path]) -> Float[np.ndarray, "photos photos"]:
-    """The best correlation of shifted fingerprints, as `fingerprints.group_similar` compares them."""
+    """Returns the best correlation of shifted fingerprints, as `fingerprints.group_similar` compares them."""
 
     def of(path: Path) -> fingerprints.Fingerprint:
         return fingerprints.fingerprint(make_sketch(read(path).pixels).grey)
@@ -118,13 +122,13 @@ METHODS: dict[str, tuple[Callable, str, tuple[float, ...]]] = {
 
 
 def grouped(similarity: Float[np.ndarray, "n n"], method: str, threshold: float) -> Int[np.ndarray, " n"]:
-    """The groups of photos, cut where their similarity falls below the threshold."""
+    """Returns the groups of photos, cut where their similarity falls below the threshold."""
     distances = np.maximum(1 - similarity[np.triu_indices(len(similarity), 1)], 0)
     return fcluster(linkage(distances, method), 1 - threshold, "distance")
 
 
 def within(groups: np.ndarray) -> Bool[np.ndarray, "n n"]:
-    """Which pairs, each once, are in one group."""
+    """Lists the pairs, each once, that are in one group."""
     return np.triu(groups[:, None] == groups, 1)
 
 

@@ -1,6 +1,6 @@
-"""Which photos of BIQ2021's ss01 show one scene: each was taken several times, at other exposures, colours and focus.
+"""Lists which photos of BIQ2021's ss01 show one scene, taken several times at other exposures, colours and focus.
 
-Sorted by eye on contact sheets.
+They were sorted by eye on contact sheets.
 """
 
 SERIES = {

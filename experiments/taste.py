@@ -1,10 +1,13 @@
-"""What `vtiqa tune` learns, how often it harms, and whether the page's pairs teach more than pairs drawn at random.
+"""Measures how much `vtiqa tune` learns and how often it harms, and compares the page's pairs with random pairs.
+
+For example:
 
     python experiments/taste.py --release image_quality_test/test_1 --biq2021 BIQ2021 --cache kept [--draws 15]
 
-Raters are the 21 people whose votes on frames of videos are public (github.com/Telecommunication-Telemedia-Assessment/
-image_quality_test), and persons made of BIQ2021's official test photos, which did not train the packaged model:
-people's mean opinion, of some with a liking of one look, and noise. What is held out is never marked.
+There are two kinds of raters. The first are the 21 people whose votes on video frames are public
+(github.com/Telecommunication-Telemedia-Assessment/image_quality_test). The second are simulated on BIQ2021's official
+test photos, which did not train the packaged model: people's mean opinion, plus noise, and for some a liking of one
+look. Held-out photos are never marked.
 """
 
 import csv
@@ -38,30 +41,31 @@ LIKING = 0.5
 NOISE = 0.5
 """Standard deviation of what a person's stars have of nothing, stars."""
 MUCH = 0.05
-"""Of pairwise agreement: a gain that is seen."""
+"""Gain of pairwise agreement that is noticed."""
 LOOKS = ("brightness", "contrast", "colourfulness", "fine structure", "warmth")
 HEIGHT = 1080
-"""That frames are brought to: their raters saw them on the whole screen."""
+"""Height that frames are resized to: their raters saw them on the whole screen."""
 
 
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """What to measure."""
+    """Options."""
 
     release: Path
-    """The folder with `ratings.csv` and `images`."""
+    """Folder with `ratings.csv` and `images`."""
     biq2021: Path
-    """The folder with BIQ2021's tables and `Images`."""
+    """Folder with BIQ2021's tables and `Images`."""
     cache: Path
-    """A folder for what the model sees of photos."""
+    """Folder for the features of photos."""
     checkpoint: str = "default"
+    """Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model."""
     draws: int = 15
-    """Of marks, of each rater; of pairs a fifth of them."""
+    """Number of draws of marks for each rater; of pairs a fifth of it."""
     parts: tuple[Literal["marks", "scenes", "pairs"], ...] = ("marks", "scenes", "pairs")
-    """Which tables to print."""
+    """Tables to print."""
     curves: Path | None = None
-    """A picture of the agreement by the number of marks."""
+    """Picture of the agreement by the number of marks."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +76,7 @@ class Photos:
     scores: np.ndarray
     scenes: np.ndarray
     looks: np.ndarray
-    """Of `gallery.looks`: what the page chooses pairs by."""
+    """Looks of `gallery.looks`, by which the page chooses pairs."""
 
     def take(self, rows: np.ndarray) -> "Photos":
         """Returns some of them, whose scenes are numbered from 0."""
@@ -169,7 +173,7 @@ def made_raters(
 
 
 def agreement(predicted: np.ndarray, marks: np.ndarray) -> float:
-    """The share of pairs of photos with different marks that are in the right order; ties count half."""
+    """Returns the share of pairs of photos with different marks that are in the right order; ties count half."""
     said, found = (np.sign(values[:, None] - values) for values in (marks, predicted))
     return float(0.5 + (said * found).sum() / np.abs(said).sum() / 2)
 
@@ -223,7 +227,7 @@ def try_marks(rater: Rater, count: int, rng: np.random.Generator) -> Outcome | N
 
 
 def interval(values: list[float]) -> str:
-    """A mean, and between what it is nine times in ten."""
+    """Returns a mean, and between what it is nine times in ten."""
     error = 1.645 * np.std(values) / np.sqrt(len(values))
     return f"{np.mean(values):+.3f} ± {error:.3f}"
 

@@ -1,11 +1,11 @@
-"""A model on BIQ2021's official test split, and on it without the near-duplicates of training photos.
+"""Measures a model on BIQ2021's official test split, with and without the near-duplicates of training photos.
 
-    python experiments/test_split.py --release biq2021 --checkpoint init
+For example:
 
-The model is the packaged one, or `--checkpoint`. Near-duplicates are those of `experiments/heads.py`, found by the
-class tokens of the eighth block of the backbone `--checkpoint`. `--out` keeps scores and tokens, which are not computed
-again.
-Intervals are 95 %, by bootstrap over photos.
+    python experiments/test_split.py --release biq2021 --backbone init
+
+Near-duplicates are those of `experiments/heads.py`, found by the class tokens of the eighth block of `--backbone`.
+`--out` keeps scores and tokens, which are not computed again. Intervals are of 95 %, by bootstrap over photos.
 """
 
 import dataclasses
@@ -35,27 +35,29 @@ BATCH = 4
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """What to measure."""
+    """Options."""
 
     release: Path
-    """BIQ2021 as it is distributed."""
-    checkpoint: str
-    """The backbone that finds near-duplicates."""
+    """Folder of BIQ2021 as it is distributed."""
+    backbone: str
+    """Backbone that finds near-duplicates."""
     checkpoint: str = "default"
+    """Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model."""
     out: Path = Path("runs/test-split")
+    """Folder for scores and tokens."""
 
 
 def kept(file: Path, compute: Callable[[], np.ndarray]) -> np.ndarray:
-    """What the file holds, computed and written if there is none."""
+    """Returns what the file holds; computes and writes it if there is no file."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         np.save(file, compute())
     return np.load(file)
 
 
-def class_tokens(photos: Manifest, init: str) -> np.ndarray:
-    """Of the centre crop of every photo, after block 8."""
-    start = catalog.load(init)
+def class_tokens(photos: Manifest, backbone: str) -> np.ndarray:
+    """Computes the class tokens of the centre crop of every photo, after block 8."""
+    start = catalog.load(backbone)
     graphdef, _ = params.abstract_model(start.config, "bfloat16", select_implementation(jax.devices()[0], "bfloat16"))
 
     @jax.jit
@@ -87,7 +89,7 @@ def main(arguments: Arguments) -> None:
         lambda: scorer.score([dataset.photos.images.path(photos.names[row]) for row in test]),  # type: ignore[attr-defined]
     )
     scores = dict(zip(test.tolist(), values, strict=True))
-    groups = near_duplicates(kept(arguments.out / "tokens.npy", lambda: class_tokens(photos, arguments.checkpoint)))
+    groups = near_duplicates(kept(arguments.out / "tokens.npy", lambda: class_tokens(photos, arguments.backbone)))
     alone = test[~np.isin(groups[test], groups[official == "train"])]
     subset_means = {
         name: photos.mos[(official == "train") & (np.array(photos.groups) == name)].mean()

@@ -1,11 +1,13 @@
-"""What the model says of traps: photographs that a program takes for faulty, and some that are.
+"""Compares a model's reasons with those of a careful photographer, on photos chosen to deceive programs.
+
+For example:
 
     vtiqa score TRAPS --out traps.csv
     python experiments/traps.py --index TRAPS/index.csv --scores traps.csv
 
-index.csv has the columns `file`, `kind`, `faults`, those that a careful photographer names, and `wrong`, those that it
-would be wrong to name, with `;` between. A fault in neither is open, and counts for nothing. Where the scores have the
-column `reasons`, precision and recall of each fault follow.
+index.csv has the columns `file`, `kind`, `faults` (those that a careful photographer names) and `wrong` (those that it
+would be wrong to name), with `;` between faults. A fault in neither column is open and does not count. If the scores
+have the column `reasons`, precision and recall of each fault follow.
 """
 
 import csv
@@ -36,11 +38,12 @@ Row = Mapping[str, str]
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """What to tell."""
+    """Options."""
 
     index: Path
+    """CSV of the photos."""
     scores: Path
-    """Written by `vtiqa score --out`."""
+    """CSV that `vtiqa score --out` wrote."""
 
 
 def read(path: Path, column: str) -> dict[str, Row]:

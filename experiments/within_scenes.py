@@ -1,22 +1,25 @@
-"""Do scores put photos of one scene in people's order, and without what training saw of the scene?
+"""Measures how well scores order photos of one scene, also by heads that never saw the scene.
+
+For example:
 
     vtiqa convert backbone vit_s16_224.fp16.npz init
     python experiments/within_scenes.py encode --release biq2021 --checkpoint init --out pretrained.npz
     python experiments/within_scenes.py encode --release biq2021 --checkpoint default --out packaged.npz
     vtiqa score biq2021/Images --out scores.csv
-    python experiments/within_scenes.py order --release biq2021 --pretrained pretrained.npz --packaged packaged.npz \
+    python experiments/within_scenes.py order --release biq2021 --pretrained pretrained.npz --packaged packaged.npz \\
         --scores scores.csv --out pairs.csv
 
-Photos of one scene are those of one series of `ss01_series.py` and, of the photos of ss01 that are in none, those that
-`choosing/fingerprints.py` groups. The packaged model has learnt from the other photos of these scenes. So heads are
-fitted without them: ridge regressions on frozen features, in five folds of groups. A group holds what is of one
-scene, in any framing, what fingerprints connect, and what `heads.py` takes for near-duplicates. Only the official
+Photos of one scene are those of one series of `ss01_series.py`; photos of ss01 that are in none are grouped by
+`choosing/fingerprints.py`. The packaged model has learnt from the other photos of these scenes. So heads are fitted
+without them: ridge regressions on frozen features, in five folds of groups. A group holds the photos of one scene, in
+any framing, those that fingerprints connect, and those that `heads.py` takes for near-duplicates. Only the official
 training split trains. The penalty is the one that predicts a second fold best. "With siblings" folds single photos
-instead, and shows what it helps to have seen the scene.
+instead, and so shows how much it helps to have seen the scene.
 
-A pair of photos is told apart by the first that differs: exposure, colour, sharpness, none of them. The tables give
-the share of pairs that a number puts in people's order (a tie is half right) with 95 % intervals by bootstrap over
-scenes. The last three say what other weights of detail than that of `rank` do, on photos of the training split first.
+A pair of photos is filed under the first of these that differs: exposure, colour, sharpness, none of them. The tables
+show the share of pairs that a number puts in people's order (a tie is half right), with 95 % intervals by bootstrap
+over scenes. The last three tables show other weights of detail than that of `rank`, on photos of the training split
+first.
 """
 
 import csv
@@ -58,10 +61,10 @@ CLASSICAL = {
     "contrast": "contrast",
 }
 WEIGHTS = 0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1
-"""Of detail beside a score."""
+"""Weights of detail beside a score."""
 HELD_OUT = "scenes held out"
 OPINIONS = 0.1
-"""Of the scale of 0 to 1: opinions that are so far apart are called different."""
+"""Distance of opinions, on the scale from 0 to 1, from which they count as different."""
 
 
 def connect(labels: list[Int[np.ndarray, " photos"]]) -> Int[np.ndarray, " photos"]:
@@ -126,7 +129,7 @@ def read_encoded(path: Path) -> dict[str, Float[np.ndarray, " features"]]:
 
 
 def pairs_of(scene: Int[np.ndarray, " photos"]) -> Iterator[tuple[int, int]]:
-    """The pairs of photos of one scene."""
+    """Returns the pairs of photos of one scene."""
     for number in range(scene.max() + 1):
         yield from itertools.combinations(np.nonzero(scene == number)[0].tolist(), 2)
 
@@ -142,10 +145,10 @@ def encode(release: Path, checkpoint: str, out: Path, others: int = 10000) -> No
     """Writes the features of the photos of ss01 and of others.
 
     Args:
-        release: BIQ2021 as it is distributed.
-        checkpoint: a model, or a backbone.
-        out: the .npz file.
-        others: photos of ss02 and ss03, drawn.
+        release: Folder of BIQ2021 as it is distributed.
+        checkpoint: Model, or backbone.
+        out: File for the features, .npz.
+        others: Number of photos of ss02 and ss03, drawn at random.
     """
     model = catalog.load(checkpoint)
     if model.config.kind == "backbone":
@@ -161,12 +164,12 @@ def encode(release: Path, checkpoint: str, out: Path, others: int = 10000) -> No
 
 
 def head(features: str, how: str = HELD_OUT) -> str:
-    """The name of a fitted head."""
+    """Returns the name of a fitted head."""
     return f"head on {features} features, {how}"
 
 
 def take_fingerprint(path: Path) -> fingerprints.Fingerprint:
-    """The fingerprint of a photo."""
+    """Returns the fingerprint of a photo."""
     return fingerprints.fingerprint(make_sketch(read(path).pixels).grey)
 
 
@@ -197,11 +200,11 @@ def order(release: Path, pretrained: Path, packaged: Path, scores: Path, out: Pa
     """Prints the tables.
 
     Args:
-        release: BIQ2021 as it is distributed.
-        pretrained: features by a backbone that saw no opinions.
-        packaged: features by the packaged model.
-        scores: written by `vtiqa score --out`, of the test photos at least.
-        out: a CSV for the pairs.
+        release: Folder of BIQ2021 as it is distributed.
+        pretrained: Features by a backbone that saw no opinions.
+        packaged: Features by the packaged model.
+        scores: CSV that `vtiqa score --out` wrote, of the test photos at least.
+        out: CSV for the pairs.
     """
     by_pretrained, by_packaged = read_encoded(pretrained), read_encoded(packaged)
     paths, mos, train = read_release(release)

@@ -563,11 +563,18 @@ FAULTS = (
         "tests/test_views.py::test_the_test_time_mosaic_starts_at_38_in_cells_of_109",
     ),
     Fault(
-        "the mosaic's cells are one pixel too wide",
+        "the test-time mosaic's cells are one pixel too wide",
+        "vtiqa_jax/photos/cuts.py",
+        "cell = side // grid\n",
+        "cell = side // grid + 1\n",
+        "tests/test_views.py::test_the_test_time_mosaic_starts_at_38_in_cells_of_109",
+    ),
+    Fault(
+        "a training mosaic's cells are one pixel too wide",
         "vtiqa_jax/models/views.py",
         "jnp.arange(grid, dtype=jnp.int32) * (length // grid)",
         "jnp.arange(grid, dtype=jnp.int32) * (length // grid + 1)",
-        "tests/test_views.py::test_the_test_time_mosaic_starts_at_38_in_cells_of_109",
+        "tests/test_views.py::test_mosaic_is_the_double_loop",
     ),
     Fault(
         "the global view is cut one pixel off",
@@ -1510,6 +1517,13 @@ FAULTS = (
         "tests/test_named_faults.py::test_the_terminal_is_told_what_is_plain",
     ),
     Fault(
+        "explain keeps its reasons to itself",
+        "vtiqa_jax/commands/explain.py",
+        "            say_plain_reasons(result),\n",
+        "",
+        "tests/test_named_faults.py::test_explain_says_them_as_score_does",
+    ),
+    Fault(
         "a photo is worse in what is hardly apart",
         "vtiqa_jax/commands/compare.py",
         ">= LEVELS_APART]",
@@ -1623,6 +1637,13 @@ FAULTS = (
         "tests/test_score_command.py::test_the_best_few_are_chosen",
     ),
     Fault(
+        "photos that are not copied are printed too",
+        "vtiqa_jax/commands/score.py",
+        "display.finish(chosen if only_chosen else results, stacks)",
+        "display.finish(results, stacks)",
+        "tests/test_score_command.py::test_chosen_photos_are_printed_and_no_others",
+    ),
+    Fault(
         "a bracket is torn apart by a least score",
         "vtiqa_jax/commands/selection.py",
         "if any(map(self._is_between, group))]",
@@ -1647,7 +1668,7 @@ FAULTS = (
         "of a bracket all but one are rejected",
         "vtiqa_jax/choosing/stacks.py",
         "members if found.kind in KEPT_WHOLE else (choose_shot(kept).position,)",
-        "(best.position,)",
+        "(choose_shot(kept).position,)",
         "tests/test_stack_command.py::test_the_best_and_the_rejects_are_all_photos",
     ),
     Fault(
@@ -1821,6 +1842,20 @@ FAULTS = (
         "        config=_refuse_fractions,\n",
         "",
         "tests/test_cli.py::test_a_mistake_is_one_line",
+    ),
+    Fault(
+        "an option that an alias gives cannot be given again",
+        "vtiqa_jax/command_line.py",
+        "allow_repeating=True, ",
+        "",
+        "tests/test_cli.py::test_of_a_repeated_option_the_last_value_is_taken",
+    ),
+    Fault(
+        "a training that is to stop says nothing until it has saved",
+        "vtiqa_jax/training/signals.py",
+        "if said := SAID.get(number[0]):",
+        'if said := "":',
+        "tests/test_signals.py::test_after_sigterm_a_run_is_to_stop",
     ),
     Fault(
         "an empty argument is the present folder",
@@ -2209,9 +2244,9 @@ FAULTS = (
     Fault(
         "the background counts as much as the subject",
         "vtiqa_jax/models/detail.py",
-        "logits = logits + SUBJECT_GAIN * subject[..., None]",
-        "logits = logits + 0 * subject[..., None]",
-        "tests/test_subject.py::test_a_place_counts_by_how_probably_it_shows_the_subject",
+        "+ SUBJECT_WEIGHT * subject[..., None]",
+        "+ 0 * subject[..., None]",
+        "tests/test_subject.py::test_a_place_counts_by_how_much_it_shows_the_subject",
     ),
     Fault(
         "the subject is looked for in the mosaic",
@@ -2244,8 +2279,8 @@ FAULTS = (
     Fault(
         "the fit penalises a feature by its own unit",
         "vtiqa_jax/heads/subject.py",
-        "(flat - mean) / deviation, shows",
-        "flat - mean, shows",
+        "(tokens - tokens.mean(1, keepdims=True)) / deviation",
+        "(tokens - tokens.mean(1, keepdims=True))",
         "tests/test_subject.py::test_the_fit_is_the_least_of_its_loss",
     ),
     Fault(

@@ -160,6 +160,13 @@ def test_a_function_gets_its_arguments(run: Vtiqa) -> None:
     assert calls == [((Path("a.jpg"), Path("b")), "c", None, 4, (3, 12), None, -1e-3, "bfloat16", True)]
 
 
+def test_of_a_repeated_option_the_last_value_is_taken(run: Vtiqa) -> None:
+    """As with `alias vtiqa='vtiqa score --batch-size 4'`; an option that takes several values gathers them."""
+    given = "score --csv a --batch-size 4 --at .1 .2 --blocks 1 2 --dtype bfloat16 --force"
+    assert run(f"{given} --csv b --batch-size 8 --at .3 .4 --blocks 3 --dtype float32 --force") == (1, "", "")
+    assert calls == [((), "default", Path("b"), 8, (1, 2, 3), (0.3, 0.4), 0.2, "float32", True)]
+
+
 def test_what_a_function_returns_is_the_exit_status(run: Vtiqa) -> None:
     assert run("score --csv a.csv")[0] == 1
     assert run("train demo")[0] == 0  # of None
@@ -400,7 +407,6 @@ MISTAKES = {
     "score --csv -": "--csv needs a value.",
     "score --blocks": "--blocks needs a value.",
     "score --at .5": "--at needs 2 values.",
-    "score --csv a --csv b": "Parameter --csv specified multiple times.",
     "convert vit a b c d": "c is one argument too many.",
     "convert vit -- --a b c": "c is one argument too many.",
     "--print-completion": "SHELL is required.",

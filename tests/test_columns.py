@@ -110,7 +110,7 @@ def test_a_new_column_is_on_the_page_the_terminal_and_in_a_notebook(
     assert (first["grain_size"], first["reason"], first["is_sharp"]) == (0.333, '"soft", \ufffd', False)
     assert not second.keys() & {"grain_size", "reason", "is_sharp"}
 
-    display = Display(Scorer(config, weights, scale), 2, None, silent=False)
+    display = Display(Scorer(config, weights, scale), None, silent=False)
     assert capsys.readouterr().out == f"score ({scale})  grain_size  image\n"
     assert [display.line(result) for result in RESULTS] == [
         "    3.0000    0.33  a.jpg",

@@ -266,7 +266,7 @@ def choose(folder: Path, to: Path, *, move: bool = False) -> None:
     results = [ScoreResult(Path(photo), 3.0, None) for photo in files.find([folder], outputs=[to])]
     selection = Selection(move_to=to, yes=True) if move else Selection(copy_to=to)
     targets = selection.plan([folder], [result.image for result in results])
-    assert selection.apply(results, targets, [folder])
+    assert selection.apply(results, len(results), targets, [folder])
 
 
 @pytest.mark.parametrize("move", [False, True], ids=["copied", "moved"])
@@ -297,7 +297,7 @@ def test_photos_that_are_named_are_chosen_into_the_folder_beside_them(tmp_path: 
     make(tmp_path, "photos/a.jpg")
     photo, best = tmp_path / "photos" / "a.jpg", tmp_path / "photos" / "best"
     selection = Selection(copy_to=best)
-    assert selection.apply([ScoreResult(photo, 3.0, None)], selection.plan([photo], [photo]), [photo])
+    assert selection.apply([ScoreResult(photo, 3.0, None)], 1, selection.plan([photo], [photo]), [photo])
     assert look(tmp_path / "photos")[0] == ["a.jpg"]
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -553,7 +554,9 @@ def bare(config: ModelConfig, weights: Params, scale: LabelScale, tmp_path: Path
 
 def run(command: Command, out: Path, **options: object) -> tuple[int, str]:
     """`vtiqa heads`; its exit status and what it said."""
-    words = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", value)]
+    words: list[object] = []
+    for name, value in options.items():
+        words += [f"--{name.replace('_', '-')}", *([] if value is True else [value])]
     status, said, error = command(__main__.main, "heads", out, *words)
     return status, said if status == 0 else error
 
@@ -592,6 +595,12 @@ def test_what_cannot_be_made_is_told_in_one_line_before_anything_is_computed(
         command, out, **given | {"scored": scored_photos(tmp_path / "percent", build.LEAST_SCORED, 1, 90)}
     )
     assert "no.csv" in mistake(command, out, **given | {"scored": tmp_path / "no.csv"})
+    fewer = scored_photos(tmp_path / "fewer", 20)
+    fewer.with_name("7.png").unlink()
+    for name in ("scored", "held_out"):
+        asked = given | {name: fewer}
+        assert "leave them out with --partial" in mistake(command, out, **asked)
+        assert re.search("at least .* not 19", mistake(command, out, **asked, partial=True))
     assert "cifar" in mistake(command, out, **given, dataset="cifar")
     assert "seed at least 0" in mistake(command, out, **given, seed=-1)
     assert "at least 50 pictures, not 1" in mistake(command, out, **given, not_photographs=scored.with_name("0.png"))
@@ -664,6 +673,9 @@ def test_pictures_that_are_no_photographs_get_a_warning_and_photographs_none(
     scored = read_csv(scored_photos(tmp_path / "scored", 12), tmp_path / "scored")
     photos = [*sorted(folder.iterdir()), tmp_path / "gone.jpg"]
     others = sorted(striped(tmp_path / "striped", 8).iterdir())
+    # A photograph that looks much like them, of which no other part is shown.
+    fence = Image.blend(Image.open(others[3]), Image.open(tmp_path / "scored" / "1.png"), 0.4)
+    fence.save(tmp_path / "scored" / "1.png")
     learnt = learn_photographs(model, photos, scored, [*others, tmp_path / "gone.png"])
     assert learnt.scale is not None
     scorer = Scorer(learnt.config, learnt.params, learnt.scale)

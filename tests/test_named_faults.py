@@ -264,7 +264,7 @@ def test_nothing_named_is_not_nothing_known() -> None:
 
 
 def test_the_terminal_is_told_what_is_plain(scorer: Scorer) -> None:
-    display = Display(scorer, 1, None, silent=True)
+    display = Display(scorer, None, silent=True)
     lines = {
         display.line(faulty(1.2, 2.0, 3.0)): "a.jpg: severe luminance noise; motion blur",
         display.line(faulty(1.2)): "a.jpg",
@@ -324,6 +324,14 @@ def test_score_writes_reasons(
         assert [row[name] for name in CHANCE] == pytest.approx(chance, abs=1.01e-4)
         assert all(re.fullmatch(r"[01]\.\d{4}", line[name]) for name in CHANCE)
     assert any(line["reasons"] for line in lines)
+
+
+def test_explain_says_them_as_score_does(folder: Path, reasoning: Path, tmp_path: Path, command: Command) -> None:
+    scored = command(__main__.main, "score", folder, "--checkpoint", reasoning)[1]
+    explained = command(__main__.main, "explain", folder, "--out", tmp_path / "maps", "--checkpoint", reasoning)[1]
+    words = [line.partition(".png")[2].split("; detail")[0] for line in explained.splitlines()]
+    assert words == [line.partition(".png")[2] for line in scored.splitlines()]
+    assert any(words)
 
 
 def test_compare_says_what_is_worse(folder: Path, reasoning: Path, command: Command) -> None:

@@ -88,7 +88,7 @@ class Bench:
         """Runs until SIGTERM comes while the batch number `at` is loaded."""
         with monkeypatch.context() as patch:
             breaking(patch, at, lambda: os.kill(os.getpid(), signal.SIGTERM))
-            with pytest.raises(Terminated, match="and saved; the same command goes on"):
+            with pytest.raises(Terminated, match="and saved; the same command continues"):
                 self(recipe)
 
 
@@ -241,7 +241,7 @@ def test_sigterm_while_features_are_computed_loses_none_of_them(
 
     with monkeypatch.context() as patch:
         patch.setattr(atomic, "atomic_replace", replace_and_stop)
-        with pytest.raises(Terminated, match="while features were computed; the same command goes on"):
+        with pytest.raises(Terminated, match="while features were computed; the same command continues"):
             bench(recipe)
     assert sorted(path.name for path in files[0].parent.iterdir()) == ["0000000.npy", "0000008.npy"]
     files[1].write_bytes(files[1].read_bytes()[:200])  # as after a power cut
@@ -581,7 +581,7 @@ def test_terminated_and_started_again(folder: Path, straight: Path, tmp_path: Pa
     running.terminate()
     _, error = running.communicate(timeout=300)
     assert running.returncode == 143, error
-    assert re.search(r"stopped after step \d+ and saved; the same command goes on from there", error)
+    assert re.search(r"stopped after step \d+ and saved; the same command continues from there", error)
     assert error.count("\n") == 1
     running = program(folder, workdir)
     said, error = running.communicate(timeout=300)

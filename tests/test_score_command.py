@@ -94,7 +94,7 @@ def test_photos_are_listed_copied_and_moved_by_score(
     taken.write_text("mine")
     status, _, error = command(vtiqa.main, *arguments, "--copy-to", picked)
     assert status == 1
-    summary = f"{len(better) - 1} of {len(better)} photos copied to {picked}/"
+    summary = f"{len(better) - 1} of {len(better)} chosen photos copied to {picked}/"
     assert error == f"{better[1]} is not copied: {taken} exists and is another file\n{summary}\n"
     assert taken.read_text() == "mine"
     taken.unlink()
@@ -106,7 +106,10 @@ def test_photos_are_listed_copied_and_moved_by_score(
     below = ("score", folder / "sub", "--checkpoint", model, "--max-score", middle, "--move-to", moved)
     worse = [photo for photo, score in scores.items() if score <= middle and photo.parent.name == "sub"]
     status, _, error = command(vtiqa.main, *below)
-    assert (status, error) == (0, f"{len(worse)} photos would move to {moved}; add --yes to move them\n")
+    assert (status, error) == (
+        0,
+        f"{len(worse)} of {COUNT // 2} photos would move to {moved}; add --yes to move them\n",
+    )
     assert not moved.exists() and all(photo.exists() for photo in worse)
     assert command(vtiqa.main, *below, "--yes")[0] == 0
     assert sorted(path.name for path in moved.iterdir()) == sorted(photo.name for photo in worse)
@@ -351,6 +354,33 @@ def test_the_best_few_are_chosen(folder: Path, model: Path, scores: dict[Path, f
     assert status == 2 and "the next run would move the best of the photos left" in error
 
 
+def test_chosen_photos_are_printed_and_no_others(
+    folder: Path, model: Path, scores: dict[Path, float], tmp_path: Path, command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    ordered = sorted(scores, key=lambda photo: -scores[photo])
+    (folder / "x.png").write_bytes(b"no photo")
+    best = tmp_path / "best"
+
+    def printed(*arguments: object) -> tuple[list[str], list[str]]:
+        _, said, error = command(vtiqa.main, "score", folder, "--checkpoint", model, "--copy-to", best, *arguments)
+        return [line.split()[-1] for line in said.splitlines()[1:]], error.splitlines()
+
+    shown, told = printed("--top", 3)
+    assert shown == list(map(str, ordered[:3]))
+    assert told[0].startswith(f"{folder / 'x.png'}: ") and told[1] == f"1 of {COUNT + 1} photos could not be read"
+    assert told[2:] == [f"3 of {COUNT + 1} photos copied to {best}{os.sep}"]
+    assert printed("--min-score", scores[ordered[1]] - 1e-5)[0] == [
+        str(photo) for photo in scores if photo in ordered[:2]
+    ]
+    assert printed("--min-score", 1e6) == ([], [*told[:2], f"0 of {COUNT + 1} photos copied to {best}{os.sep}"])
+    assert len(printed()[0]) == COUNT + 1, "nothing is chosen: all are copied and printed"
+    monkeypatch.setattr("_pytest.capture.CaptureIO.isatty", lambda _: True)
+    monkeypatch.setattr("tqdm.std.tqdm.display", lambda *_, **__: None)
+    assert printed("--top", COUNT - 1)[0] == list(map(str, ordered[:-1])), "no summary of what was counted out"
+    assert printed("--min-score", scores[ordered[4]] - 1e-5)[0] == list(map(str, ordered[:5]))
+
+
 def test_where_lower_is_better_the_lowest_are_chosen() -> None:
     results = [ScoreResult(Path(name), score) for name, score in (("a", 3.0), ("b", 1.0), ("c", 2.0), ("d", None))]
     names = [result.image.name for result in Selection(top=2, paths_only=True).choose(results, higher_is_better=False)]
@@ -455,7 +485,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
         said = running.stderr.read()
         assert running.wait() == {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}[number]
     if number != signal.SIGKILL:
-        assert "give the same command again to go on" in said
+        assert "give the same command again to continue" in said
     assert 8 <= count_stored(part) < COUNT and not (tmp_path / "s.csv").exists()
     stopped.unlink()
     stopped.write_bytes(pixels)

@@ -70,7 +70,7 @@ def __dir__() -> list[str]:
 def load(
     path: str | Path = "default", *, compute_dtype: "ComputeDtype" = "float32", false_alarms: float = 0.02
 ) -> "Scorer":
-    """A model ready to score photos.
+    """Loads a model that scores photos.
 
     Args:
         path: a checkpoint's folder, a quantized file (.npz), or "default" for the model in the package.
@@ -88,7 +88,7 @@ def load(
 def load_model(
     path: str | Path = "default", *, compute_dtype: "ComputeDtype" = "float32", implementation: "Implementation" = "xla"
 ) -> "Model":
-    """A model as a Flax module, an `nnx.Module` of real parameters.
+    """Loads a model as a Flax module, an `nnx.Module` of real parameters.
 
     Args:
         path: as of `load`; a backbone will do.

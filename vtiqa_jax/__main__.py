@@ -52,7 +52,7 @@ VTIQA = Group(
 
 
 def main() -> None:
-    """Entry point of the console command."""
+    """Runs the console command."""
     cli.run(VTIQA, "vtiqa")
 
 

@@ -1,4 +1,4 @@
-"""How every output is written: files and folders are there whole or not at all.
+"""Writing of outputs: files and folders are complete or not there at all.
 
 The usual way is to write beside the target and to rename. Where that would destroy something, or cannot be, it differs:
 
@@ -47,7 +47,7 @@ def resolve(path: Path) -> Path:
 
 
 def _descriptor(path: Path) -> int | None:
-    """The number of this process's open file that a path names: 1 for `-` and /dev/stdout, 3 for /dev/fd/3."""
+    """Returns the number of this process's open file that a path names: 1 for `-` and /dev/stdout, 3 for /dev/fd/3."""
     if path == STANDARD_OUTPUT:
         return 1
     folders = {os.path.realpath(folder) for folder in ("/dev/fd", "/proc/self/fd", "/proc/thread-self/fd")}
@@ -63,7 +63,7 @@ def _descriptor(path: Path) -> int | None:
 
 
 def is_stream(path: Path) -> bool:
-    """Whether a path is written to as it is, never replaced: a device, a pipe, an open file of this process.
+    """Returns whether a path is written to in place: a device, a pipe, an open file of this process.
 
     Raises:
         OSError: see `resolve`; or it is a disk or a socket, which cannot be written to so.
@@ -81,7 +81,7 @@ def is_stream(path: Path) -> bool:
 
 
 def is_standard_output(path: Path) -> bool:
-    """Whether what is written to a path comes where a command's own lines do."""
+    """Returns whether what is written to a path comes where a command's own lines do."""
     return _descriptor(path) == 1
 
 
@@ -100,7 +100,7 @@ def require_new_files(folder: Path) -> None:
 
 
 def takes_files(folder: Path) -> bool:
-    """Whether new files can be made in a folder."""
+    """Returns whether new files can be made in a folder."""
     try:
         require_new_files(folder)
     except OSError:
@@ -155,12 +155,12 @@ def remove(path: Path) -> None:
 
 
 def _hidden_name(path: Path, ending: str) -> str:
-    """Short, however long the name of `path` is."""
+    """Returns a hidden name, short however long the name of `path` is."""
     return f".vtiqa-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.{ending}"
 
 
 def temporary_name(path: Path) -> Path:
-    """Where the file or folder `path` is written until it is complete: beside it, all processes of a run agree.
+    """Returns where the file or folder `path` is written until it is complete: all processes of a run agree on it.
 
     A folder that cannot be replaced itself, as it is mounted there or stands where nothing new can be made, holds it.
     """
@@ -170,7 +170,7 @@ def temporary_name(path: Path) -> Path:
 
 
 def entries(path: Path) -> set[str]:
-    """The names in a folder, if it is there, without what a killed `atomic_replace` left in it."""
+    """Returns the names in a folder, if it is there, without what a killed `atomic_replace` left in it."""
     return {entry.name for entry in path.iterdir()} - {temporary_name(path).name} if path.exists() else set()
 
 

@@ -24,7 +24,7 @@ from vtiqa_jax.errors import UserError
 from vtiqa_jax.help_page import HelpPage
 
 OPTIONS = Section.create_default_parameters("Options")
-"""What the help puts them under that have no group of their own."""
+"""Group in the help of options that have no other."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Group:
     """The commands behind one word, `vtiqa train` say."""
 
     commands: "Mapping[str, Command | Group]"
-    """By name."""
+    """Commands and groups by name."""
     summary: str
     """Its line in the list of commands."""
     default: str = ""
@@ -85,7 +85,7 @@ def parse(asked: Command | Group, program: str, arguments: Sequence[str]) -> fun
 
 
 def _find(asked: Command | Group, names: Sequence[str]) -> tuple[Command | Group, int]:
-    """The command or group that words name, and how many words; the others are --help and the like."""
+    """Finds the command or group that words name, and how many words; the others are --help and the like."""
     found = asked
     for depth, name in enumerate(names):
         if not isinstance(found, Group) or name not in found.commands:
@@ -98,7 +98,7 @@ def _find(asked: Command | Group, names: Sequence[str]) -> tuple[Command | Group
 
 
 def _make_app(asked: Command | Group, program: str) -> App:
-    """A program of Cyclopts."""
+    """Makes a program of Cyclopts."""
     app = App(
         program,
         help=asked.summary,
@@ -107,7 +107,10 @@ def _make_app(asked: Command | Group, program: str) -> App:
         group_parameters=OPTIONS,
         version=lambda: f"vtiqa-jax {importlib.metadata.version('vtiqa-jax')}",
         config=_refuse_fractions,
-        default_parameter=Parameter(consume_multiple=(1, None), negative_bool=(), negative_iterable=()),
+        # A repeated option has its last value, as where a shell's alias gives another one before.
+        default_parameter=Parameter(
+            allow_repeating=True, consume_multiple=(1, None), negative_bool=(), negative_iterable=()
+        ),
     )
 
     def print_completion(shell: Literal["bash", "zsh", "fish", "powershell"], /) -> None:

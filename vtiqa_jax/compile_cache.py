@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 
 MAX_BYTES = 1 << 30
-"""What the folder holds at most when a command starts; programs that were not used for longest go first."""
+"""Largest size of the folder when a command starts; programs that were not used for longest go first."""
 MIN_FREE = 256 << 20
 """Bytes free on the disk below which nothing is added: JAX never replaces a file that was cut off there."""
 

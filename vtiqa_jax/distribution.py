@@ -1,3 +1,3 @@
-"""What people install: `vtiqa-jax`, or `vtiqa-onnx`, whose build copies parts of this package under another name."""
+"""The installed distribution: `vtiqa-jax`, or `vtiqa-onnx`, whose build copies parts of this package."""
 
 DISTRIBUTION = __name__.partition(".")[0].replace("_", "-")

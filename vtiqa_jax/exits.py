@@ -1,4 +1,4 @@
-"""How every command ends: what it returns, or a mistake in one line and the status that stands for it."""
+"""The end of every command: the status that it returns, or a mistake in one line and the status that stands for it."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ from vtiqa_jax.errors import Terminated, UserError
 
 DISK = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST,
         errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EBUSY}  # fmt: skip
-"""What is wrong with a person's disk or folder, not with the program."""
+"""Errors of a person's disk or folder, not of the program."""
 
 
 def run(command: Callable[[], int | None], program: str) -> NoReturn:

@@ -38,7 +38,7 @@ def _print(console: Console, *lines: str) -> None:
 
 
 def _text(console: Console, shown: Any) -> str:
-    """The text of what Rich can show."""
+    """Returns the text of what Rich can show."""
     return "".join(part.text for part in console.render(shown, console.options.update(width=100_000)))
 
 
@@ -50,7 +50,7 @@ def _fill(text: str, width: int, first: str = "", further: str = "") -> str:
 
 
 def _entry(entry: HelpEntry, description: str, width: int) -> str:
-    """An option or command, and what is said of it."""
+    """Formats an option or command, and what is said of it."""
     notes = []
     if entry.choices:
         notes.append(f"one of {', '.join(entry.choices)}")

@@ -57,7 +57,7 @@ def load_module(name: str) -> ModuleType:
 
 
 def load_class(where: str, base: type[Class]) -> type[Class]:
-    """A frozen dataclass, whose fields become options, by FILE.py:CLASS or MODULE:CLASS.
+    """Loads a frozen dataclass, whose fields become options, by FILE.py:CLASS or MODULE:CLASS.
 
     Args:
         where: its place.
@@ -92,7 +92,7 @@ def load_class(where: str, base: type[Class]) -> type[Class]:
 
 
 def source_hash(found: type) -> str:
-    """SHA-256 of the file that a class is in; empty for one that was typed in."""
+    """Returns the SHA-256 of the file that a class is in; empty for one that was typed in."""
     try:
         return hashlib.sha256(Path(inspect.getfile(found)).read_bytes()).hexdigest()
     except (OSError, TypeError):

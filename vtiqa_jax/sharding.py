@@ -63,25 +63,25 @@ def require_devices() -> None:
 
 
 def is_main_process() -> bool:
-    """Whether this process writes files and prints."""
+    """Returns whether this process writes files and prints."""
     require_devices()
     return jax.process_index() == 0
 
 
 def has_other_processes() -> bool:
-    """Whether this process is one of several of a run."""
+    """Returns whether this process is one of several of a run."""
     return jax.process_count() > 1
 
 
 def broadcast_from_main(value: int) -> int:
-    """The main process's value, on every process."""
+    """Returns the main process's value, on every process."""
     if not has_other_processes():
         return value
     return int(multihost_utils.broadcast_one_to_all(np.int32(value)))
 
 
 def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """The given devices, or all, along one axis, `data`."""
+    """Arranges the given devices, or all, along one axis, `data`."""
     require_devices()
     selected = list(devices or jax.devices())
     # Explicit axes, JAX's default, would want shardings inside the model.
@@ -89,29 +89,29 @@ def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
 
 
 def local_slice(size: int, mesh: Mesh) -> slice:
-    """The rows of a batch of `size` (a multiple of the mesh) that this process provides."""
+    """Returns the rows of a batch of `size` (a multiple of the mesh) that this process provides."""
     indices = batch_sharding(mesh).addressable_devices_indices_map((size,)).values()
     rows = [index[0].indices(size) for index in indices if index is not None]
     return slice(min(start for start, _, _ in rows), max(stop for _, stop, _ in rows))
 
 
 def replicated_sharding(mesh: Mesh) -> NamedSharding:
-    """The sharding of an array of which every device holds a full copy."""
+    """Returns the sharding of an array of which every device holds a full copy."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """The sharding of an array whose leading axis is divided over the devices."""
+    """Returns the sharding of an array whose leading axis is divided over the devices."""
     return NamedSharding(mesh, PartitionSpec("data"))
 
 
 def shard_batch(array: np.ndarray, mesh: Mesh) -> jax.Array:
-    """An array whose leading axis is divided over the mesh, from this process's `local_slice` of it."""
+    """Divides the leading axis of an array over the mesh, from this process's `local_slice` of it."""
     return jax.make_array_from_process_local_data(batch_sharding(mesh), array)
 
 
 def replicate(arrays: PyTree, mesh: Mesh) -> PyTree:
-    """A copy of the arrays on every device. A copy, so that a step may donate it without taking another's memory."""
+    """Copies the arrays to every device. A copy, so that a step may donate it without taking another's memory."""
     sharding = replicated_sharding(mesh)
 
     def place(array: Any) -> jax.Array:
@@ -122,5 +122,5 @@ def replicate(arrays: PyTree, mesh: Mesh) -> PyTree:
 
 
 def round_up(count: int, mesh: Mesh) -> int:
-    """The smallest batch of at least `count` that divides over the devices."""
+    """Returns the smallest batch of at least `count` that divides over the devices."""
     return -(-count // mesh.size) * mesh.size

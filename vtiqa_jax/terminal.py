@@ -6,7 +6,7 @@ import os
 import sys
 
 LIKENESS = {"±": "+-", "•": "*"}
-"""What stands for a character that an encoding lacks. Others are told by their number, as in a string of Python's."""
+"""Substitutes for characters that an encoding lacks. Others are told by their number, as in a string of Python's."""
 
 
 def accept_any_text() -> None:

@@ -17,7 +17,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 NAME, SHARED = "vtiqa_onnx", "vtiqa_jax"
 LEFT_OUT = {Path("photos/opencv.py")}
-"""What `vtiqa_jax` does without where it is not there."""
+"""Parts that the shared code does without where they are missing."""
 MODEL = "model.onnx"
 
 

@@ -64,7 +64,7 @@ class VtiqaFilter(Filter):
         return samples
 
     def process_single(self, sample: Any) -> bool:
-        """Whether to keep a sample. One without photos is kept; a photo without a score is none to keep."""
+        """Returns whether to keep a sample. One without photos is kept, one with a photo without a score is not."""
         kept = [self._keeps(score) for score in sample[Fields.stats]["vtiqa_score"]]
         return not kept or (any(kept) if self.any_or_all == "any" else all(kept))
 

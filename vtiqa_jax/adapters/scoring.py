@@ -1,4 +1,4 @@
-"""What the adapters share: the columns they add, and a model that each process loads once."""
+"""The adapters' common part: the columns that they add, and a model that each process loads once."""
 
 import functools
 import os
@@ -11,7 +11,7 @@ from vtiqa_jax.errors import UserError
 from vtiqa_jax.results.columns import COLUMNS
 
 COLUMNS_BY_NAME = {f"vtiqa_{column.name}": column for column in COLUMNS if column.where == "all"}
-"""What is said of every photo. The names leave a table's own `score` or `error` alone."""
+"""Columns of every photo. The names leave a table's own `score` or `error` alone."""
 
 Load = Callable[[str | Path], Any]
 """Makes a scorer of a model, as `vtiqa_jax.load` does. The scorer has a method `stream`."""

@@ -1,4 +1,4 @@
-"""What needs no model: how well a file's size, its pixels, its sharpness or its source alone agree with people."""
+"""Baselines without a model: how well a file's size, pixels, sharpness or source alone agree with people."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ class Measures:
     """What is measured of a photo; NaN where it cannot be read."""
 
     bytes: float = np.nan
-    """Of its file."""
+    """Size of its file."""
     pixels: float = np.nan
     sharpness: float = np.nan
     """The variance of its Laplacian, the common measure of blur (J. L. Pech-Pacheco et al., ICPR 2000)."""
@@ -47,7 +47,7 @@ def measure_all(photos: Sequence[Path]) -> Iterator[Measures]:
 
 
 def subset_means(groups: Sequence[str], mos: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """The mean of each photo's subset: all that whoever knows the subset alone can say."""
+    """Returns the mean of each photo's subset: all that whoever knows the subset alone can say."""
     labels = np.asarray(groups)
     means = {group: mos[labels == group].mean() for group in np.unique(labels)}
     return np.array([means[group] for group in labels], np.float64)

@@ -1,4 +1,4 @@
-"""What is compared with people: a model, or anybody's command."""
+"""Contenders that are compared with people: a model, or any command that prints scores."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +22,7 @@ class Contender:
     name: str
     """For people."""
     identity: dict[str, Any]
-    """What it is, as JSON to post."""
+    """Its identity, as JSON to post."""
     settings: dict[str, Any]
     """All that its scores depend on but the photos, as JSON."""
     trainings: list[Training]
@@ -34,7 +34,7 @@ class Contender:
 
 
 def model_contender(checkpoint: str, batch_size: int | None = None) -> Contender:
-    """A model of this package.
+    """Makes a contender of a model of this package.
 
     Args:
         checkpoint: its folder, or "default".
@@ -60,7 +60,7 @@ def model_contender(checkpoint: str, batch_size: int | None = None) -> Contender
 
 
 def command_contender(command: str, trained_on: Sequence[str] = (), *, lower_is_better: bool = False) -> Contender:
-    """Anybody's command.
+    """Makes a contender of any command.
 
     Args:
         command: see `score_by_command`.

@@ -14,7 +14,7 @@ from vtiqa_jax.errors import UserError
 from vtiqa_jax.results.results import ScoreResult
 
 LIST = "{list}"
-"""In the command, stands for a file that lists the paths."""
+"""Placeholder in the command for a file that lists the paths."""
 LINE = re.compile(r'"?(.*?)"?[,;\s]\s*([^,;\s]+)\s*')
 SHOWN = 80
 """Characters of a line that a message shows."""
@@ -78,7 +78,7 @@ def score_by_command(command: str, photos: Sequence[Path], *, are_left: bool = F
         if status := process.wait():
             raise UserError(
                 f"the command ended with status {status} after {len(done)} of {len(photos)} photos, and its own message"
-                " is above; correct it and give the same command again: it goes on from there"
+                " is above; correct it and give the same command again: it continues from there"
             )
     if not done and not are_left:
         raise UserError(
@@ -89,7 +89,7 @@ def score_by_command(command: str, photos: Sequence[Path], *, are_left: bool = F
 
 
 def _parse(line: str, number: int) -> tuple[str, float]:
-    """The path and the score in a line."""
+    """Parses a line into the path and the score."""
     if match := LINE.fullmatch(line.rstrip("\r\n")):
         with contextlib.suppress(ValueError):
             return match[1], float(match[2])

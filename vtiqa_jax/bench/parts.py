@@ -1,4 +1,4 @@
-"""Which photos of a data set a model may be tested on: none that it was trained on."""
+"""The photos of a data set that a model may be tested on: none that it was trained on."""
 
 import dataclasses
 import json
@@ -22,15 +22,15 @@ class Training:
     """One training of a model, or of the model that it began with."""
 
     titles: tuple[str, ...]
-    """Of the data sets."""
+    """Titles of the data sets."""
     protocol: str | None
     """See `splits.Protocol`."""
     split_hash: str | None
-    """Of the split, see `splits.hash_parts`; None where it is not known."""
+    """Hash of the split, see `splits.hash_parts`; None where it is not known."""
 
 
 def list_trainings(provenance: Mapping[str, Any]) -> list[Training]:
-    """What a checkpoint's provenance says of its trainings, the last one first."""
+    """Lists the trainings in a checkpoint's provenance, the last one first."""
     found = []
     trained = provenance.get("trained", {})
     while trained:
@@ -50,7 +50,7 @@ class TestPart:
     dataset: Dataset
     rows: Int[np.ndarray, " n"]
     name: str
-    """What they are, for people: `official test`, say."""
+    """Name for people, such as `official test`."""
     is_trained_on: bool
     """Whether other photos of the set trained the model."""
     has_leak: bool
@@ -121,5 +121,5 @@ def choose_test_part(
 
 
 def _read_hash(split_file: Path) -> str | None:
-    """The hash of a split of ours; None for those of others."""
+    """Reads the hash of a split of ours; None for those of others."""
     return json.loads(split_file.read_text(encoding="utf-8")).get("sha256") if split_file.suffix == ".json" else None

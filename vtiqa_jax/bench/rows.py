@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 
 def compare(contender: Contender, part: TestPart, results: Mapping[Path, ScoreResult]) -> Row:
-    """The figures of one data set.
+    """Computes the figures of one data set.
 
     Args:
         contender: what scored.
@@ -57,7 +57,7 @@ def compare(contender: Contender, part: TestPart, results: Mapping[Path, ScoreRe
 def _compare_baselines(
     photos: Sequence[Path], mos: Float[np.ndarray, " n"], groups: Sequence[str]
 ) -> dict[str, float | None]:
-    """The SRCC of each of `baselines.BASELINES`; None where there is none."""
+    """Computes the SRCC of each of `baselines.BASELINES`; None where there is none."""
     measures = baselines.measure_all(photos)
     found = list(tqdm(measures, "measuring", len(photos), unit="photo", disable=None, leave=False))
     columns = {name: np.array([getattr(one, name) for one in found]) for name in baselines.MEASURED}
@@ -67,7 +67,7 @@ def _compare_baselines(
 
 
 def hash_photos(photos: Sequence[Path], mos: Float[np.ndarray, " n"]) -> str:
-    """A hash of photos, by the names and sizes of their files, and of their MOS: two rows with the same one compare."""
+    """Hashes photos, by the names and sizes of their files, and of their MOS: two rows of the same hash compare."""
     lines = [
         f"{photo.name.casefold()} {photo.stat().st_size} {score:.4f}" for photo, score in zip(photos, mos, strict=True)
     ]

@@ -10,7 +10,7 @@ HEADS = ("", "photos", "part", "SRCC", "PLCC", "KRCC", *BASELINES)
 
 
 def format_table(rows: Mapping[str, Row]) -> str:
-    """The table, and what a person must know to read it.
+    """Formats the table, and what a person must know to read it.
 
     Args:
         rows: of each data set, by its name.

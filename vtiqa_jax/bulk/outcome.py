@@ -1,4 +1,4 @@
-"""What a result holds: its photos, those that failed, and whether any is left to score."""
+"""The contents of a result: its photos, those that failed, and whether any is left to score."""
 
 import pyarrow as pa
 from pyarrow import dataset, fs

@@ -1,4 +1,4 @@
-"""From files to a Parquet data set of scores: decoding in tasks, scoring in actors, writing with checkpoints."""
+"""The pipeline from files to Parquet files of scores: tasks decode, actors score, and checkpoints are written."""
 
 import dataclasses
 import functools
@@ -32,10 +32,8 @@ DECODE_ROWS = 16
 GPU_ROWS, CORE_ROWS = ACCELERATOR_BATCH, 4 * CPU_BATCH
 """Photos, whole passes, that an actor on a GPU or on a core is handed at a time, and that a decoded block has."""
 DECODING = {"num_cpus": 0.5, "memory": 512 << 20}
-"""What a task that reads and decodes is given. As it differs from an actor's, Ray keeps the two apart.
-
-Half a core, for reading waits.
-"""
+"""Resources of a task that reads and decodes. As it differs from an actor's, Ray keeps the two apart. Half a core, for
+reading waits."""
 MIN_FREE_CPUS, FREE_CPU_SHARE = 1.5, 0.25
 """CPUs kept free on each machine for tasks that read, decode and write: a minimum, and a share of the machine's.
 
@@ -55,7 +53,7 @@ class Job:
     """The column of Parquet files that tells their photos apart, see `sources.key_column`."""
     model: Checkpoint
     identity: Identity
-    """Of the model, see `models.fingerprint`."""
+    """Identity of the model, see `models.fingerprint`."""
     compute_dtype: ComputeDtype
     batch_size: int | None
     rows_per_file: int

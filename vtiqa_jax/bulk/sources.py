@@ -1,4 +1,4 @@
-"""Where photos lie: folders, lists, WebDataset tars and Parquet files, on disks and in buckets."""
+"""Sources of photos: folders, lists, WebDataset tars and Parquet files, on disks and in buckets."""
 
 import codecs
 import functools
@@ -34,7 +34,7 @@ SCHEMA = pa.schema(
 )
 """A photo before it is decoded."""
 BLOCK_ROWS, BLOCK_BYTES = 64, 32 << 20
-"""What a part of a tar or Parquet file holds at most."""
+"""Most rows and bytes of a part of a tar or Parquet file."""
 
 
 class Photo(NamedTuple):
@@ -45,7 +45,7 @@ class Photo(NamedTuple):
     name: bytes
     """As the system or the archive has it: what is read, and what its ending says."""
     key: str | None = None
-    """What a result is joined by."""
+    """Key that results are joined by."""
     data: bytes | None = None
     """None for a file of its own, which is read where it is decoded."""
     error: str | None = None

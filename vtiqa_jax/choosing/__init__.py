@@ -1,1 +1,1 @@
-"""Which of several photos to keep: shots that belong together, and the best of them."""
+"""Choosing among several photos: shots that belong together, and the best of them."""

@@ -21,7 +21,7 @@ SAME_LIGHT = 0.5
 """Stops by which the light of shots differs at most, that more weight is on detail. Where it differs by more, people
 choose by light (docs/choosing.md)."""
 DARKEST = 1e-4
-"""Of the light of a picture, which is 0 to 1."""
+"""Least light that counts, from 0 to 1: a picture may be black."""
 
 
 def choose_shot(burst: Sequence[Shot]) -> Shot:

@@ -12,9 +12,9 @@ from vtiqa_jax.choosing.fingerprints import SIMILAR, connect, correlate, fingerp
 from vtiqa_jax.choosing.shots import Shot, Timed
 
 SIDE = 24
-"""Of the pictures by which copies are looked for, pixels."""
+"""Side of the pictures by which copies are searched for, in pixels."""
 FINE_SIDE = 48
-"""Of those by which they are compared."""
+"""Side of the pictures by which copies are compared, in pixels."""
 EDITED = 0.9
 """Correlation at SIDE from which two files of one moment are one exposure, also with other light and contrast."""
 SAME = 0.98

@@ -30,7 +30,7 @@ ALIKE = 0.7
 RIGID = 0.35
 """Correlation of all that both show: of what moved by itself the strip fits, and the rest does not."""
 SIGMA = 4.0
-"""Of the neighbourhood whose brightness is taken away before pictures are compared, pixels of a sketch."""
+"""Sigma of the neighbourhood whose brightness is taken away before pictures are compared, in pixels of a sketch."""
 MIN_CONTRAST = 4.0
 """Grey levels of what is left of a strip: of a plain sky nobody can say where it fits."""
 SAME_LIGHT = 1.0
@@ -42,7 +42,7 @@ MAX_STILL = 0.02
 """Share of what neighbours both show that does not move with the rest, at the median of a panorama: chance and what is
 near leave .00 in most, a bird of a third of the picture's width .08."""
 STILL = 0.5
-"""How well a place fits unmoved, to be still: its difference as a share of that when it moves with the rest."""
+"""Largest difference of a still place when unmoved: its difference as a share of that when it moves with the rest."""
 MIN_DIFFERENCE = 6.0
 """Grey levels of the latter, below which both fit."""
 CELL = 5
@@ -137,7 +137,7 @@ class _Shared(NamedTuple):
     first: View
     second: View
     unmoved: View
-    """What the first shows at the places of the second."""
+    """Pixels of the first at the places of the second."""
 
     @classmethod
     def cut(cls, left: View, right: View, overlap: int, down: int) -> "_Shared":

@@ -1,4 +1,4 @@
-"""What is known of each photo when stacks are looked for, and the order in which a camera took them."""
+"""Facts about each photo for finding stacks, and the order in which a camera took them."""
 
 import dataclasses
 import os
@@ -16,8 +16,8 @@ from vtiqa_jax.results.results import ScoreResult
 GAP = 30.0
 """Seconds after which a photo is no longer the next of a series, counted from the end of the exposure before."""
 CLOSE_WEIGHT = 0.4
-"""Of detail in `Shot.close_rank`. Chosen on photos of the training split and planted bursts: of 60 others it finds the
-sharp, clean frame in 92 %, a tenth in 78 % (docs/choosing.md)."""
+"""Weight of detail in `Shot.close_rank`. Chosen on photos of the training split and planted bursts: of 60 others it
+finds the sharp, clean frame in 92 %, a tenth in 78 % (docs/choosing.md)."""
 MAX_AT_ONCE = 100
 """Photos that a camera takes in one second, at most; of more its clock stands still, and says nothing."""
 

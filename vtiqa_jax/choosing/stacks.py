@@ -33,7 +33,7 @@ class Found(NamedTuple):
 
     kind: Kind
     scene: list[Shot]
-    """In their order."""
+    """Its shots, in their order."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Stack:
 
     kind: Kind
     members: tuple[int, ...]
-    """In the results' order."""
+    """Positions of its photos, in the results' order."""
     best: tuple[int, ...]
     """Those to keep: one, or all of a kind that is kept whole."""
 

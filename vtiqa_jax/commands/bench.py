@@ -45,7 +45,7 @@ def bench(
 
     Example: vtiqa bench data --out bench.json
 
-    After an interruption the same command goes on. Exit status: 0 all done, 1 some data sets or photos were left out,
+    After an interruption the same command continues. Exit status: 0 all done, 1 some data sets or photos were left out,
     2 bad arguments.
 
     Args:
@@ -165,6 +165,8 @@ def _score(contender: Contender, photos: Sequence[Path], memory: ScoreCache) -> 
                 print(f"left out: {result.image}: {result.error}", file=sys.stderr)
     except (KeyboardInterrupt, Terminated):
         memory.commit()
-        print(f"{len(results)} scores are kept in {memory.path}; give the same command again to go on", file=sys.stderr)
+        print(
+            f"{len(results)} scores are kept in {memory.path}; give the same command again to continue", file=sys.stderr
+        )
         raise
     return results

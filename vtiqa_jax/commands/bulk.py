@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from vtiqa_jax.bulk import pipeline
 
 MIN_CPUS = 2
-"""That Ray is to count on this machine: with fewer, see `pipeline.MIN_FREE_CPUS`, nothing would ever run."""
+"""Least number of CPUs that Ray is to count on this machine: with fewer, see `pipeline.MIN_FREE_CPUS`, nothing would
+ever run."""
 MAX_NAMED = 20
 """Photos that could not be read whose names are printed."""
 
@@ -59,7 +60,7 @@ def bulk(
 
     Example: vtiqa bulk s3://bucket/photos scores
 
-    After a crash the same command goes on. Exit status: 0 all scored, 1 some could not be read, 2 bad arguments.
+    After a crash the same command continues. Exit status: 0 all scored, 1 some could not be read, 2 bad arguments.
     What a score means: docs/meaning.md
 
     Args:

@@ -18,11 +18,11 @@ from vtiqa_jax.results.words import say_detail, say_interval
 from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling, probability_above
 
 WORDS = ((0.99, "almost certainly"), (0.9, "very likely"), (0.75, "likely"), (0.6, "perhaps"))
-"""From which probability on a word is said."""
+"""Words, and the least probability of each."""
 MOSAICS = 16
-"""That photos are scored by when nothing else says how sure a score is."""
+"""Number of mosaics that score photos if nothing else says how sure a score is."""
 ALIKE = 0.0125
-"""Of the label scale: two photos whose numbers differ by less are alike in them, .05 on a scale from 1 to 5."""
+"""Share of the label scale: photos whose numbers differ by less are alike, by .05 on a scale from 1 to 5."""
 
 LEVELS_APART = 0.5
 """Between the strengths of a fault that one of two photos has more of."""
@@ -107,11 +107,11 @@ def say_which(a: ScoreResult, b: ScoreResult, scale: LabelScale) -> list[str]:
     apart = f"{abs(difference.mean()):.4f} ± {difference.std(ddof=1):.4f}"
     word = next((word for least, word in WORDS if sure >= least), None)
     if word is None:
-        return [f"They are as good as each other: {apart} apart, and with other mosaics either may be ahead."]
-    percent = "more than 99.9" if sure > 0.999 else f"{100 * sure:.1f}"
+        return [f"They are as good as each other: {apart} apart, and other mosaics may put either of them first."]
+    percent = "More than 99.9" if sure > 0.999 else f"{100 * sure:.1f}"
     return [
         f"{winner.image} is {word} better than {loser.image}, by {apart}.",
-        f"By {percent} % of other mosaics it would be, too. How far people agree is not in this number.",
+        f"{percent} % of other mosaics would give the same order. This number does not say how far people agree.",
     ]
 
 

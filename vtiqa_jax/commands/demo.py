@@ -1,4 +1,4 @@
-"""`vtiqa demo`: photographs that come inside ordinary wheels, good and damaged, scored."""
+"""`vtiqa demo`: scores sample photos of scikit-image and scikit-learn, good and damaged ones."""
 
 import csv
 from pathlib import Path
@@ -14,7 +14,7 @@ from vtiqa_jax.data import distortions
 from vtiqa_jax.photos import own
 
 LEVEL = 0.6
-"""Of the damage, from 0 (just visible) to 1 (gross)."""
+"""Level of the damage, from 0 (just visible) to 1 (very strong)."""
 DAMAGED = {
     "astronaut.png": distortions.defocus,
     "coffee.png": distortions.noise,
@@ -23,9 +23,9 @@ DAMAGED = {
     "chelsea.png": distortions.underexposed,
     "flower.jpg": distortions.overexposed,
 }
-"""Which photographs are shown, and what is done to a copy of each."""
+"""Photographs that are shown, and the damage to a copy of each."""
 MAPPED = 2
-"""The worst photos have maps."""
+"""Number of photos, the worst ones, that have maps."""
 
 
 def demo(*, out: Path = Path("vtiqa-demo")) -> int:

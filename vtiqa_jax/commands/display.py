@@ -1,4 +1,4 @@
-"""What `vtiqa score` says on standard output: a line for each photo, in an order, or a summary of many."""
+"""Standard output of `vtiqa score`: a line for each photo, in an order, or a summary of many."""
 
 import sys
 from collections.abc import Sequence
@@ -38,27 +38,27 @@ class Display:
     def __init__(
         self,
         model: Scorer,
-        count: int,
         sampling: MosaicSampling | None,
         *,
         order: Order | None = None,
+        chosen: bool = False,
         silent: bool = False,
     ) -> None:
         """Prints the heading, if lines are to follow at once.
 
         Args:
             model: what scores.
-            count: photos there are.
             sampling: mosaics that are drawn.
             order: of the lines; when not given, the best first on a terminal, and else as results come.
+            chosen: print lines of chosen photos only, when all results are there.
             silent: print nothing.
         """
         self._model, self._silent = model, silent
         self._columns = shown_columns(model.unknown, mosaics=sampling is not None)
         is_terminal = sys.stdout.isatty()
-        self._has_summary = is_terminal and order is None and count > LONG
+        self._summarizes = is_terminal and order is None
         self._order: Order = order or ("best" if is_terminal else "given")
-        self._is_live = not silent and self._order == "given"
+        self._is_live = not silent and not chosen and self._order == "given"
         if self._is_live:
             print(self._heading())
 
@@ -75,10 +75,16 @@ class Display:
             tqdm.write(self.line(result), file=sys.stdout)
 
     def finish(self, results: Sequence[ScoreResult], stacks: Sequence[Stack] = ()) -> None:
-        """Prints what is printed when all results are there, and how many stacks there are among them."""
+        """Prints what is printed when all results are there, and how many stacks there are.
+
+        Args:
+            results: of all photos, or of the chosen ones.
+            stacks: of all photos.
+        """
         if self._silent or self._is_live:
             return
-        self._print_results(results)
+        if results:
+            self._print_results(results)
         if stacks:
             print(f"\nstacks: {say_stacks(stacks)}")
 
@@ -86,7 +92,7 @@ class Display:
         ordered = sort_results(results, self._order, self._model.scale)
         scored = [result for result in ordered if result.score is not None]
         failed = [result for result in ordered if result.score is None]
-        if self._has_summary:
+        if self._summarizes and len(ordered) > LONG:
             self._summarize(scored, failed)
             return
         print(self._heading())
@@ -95,7 +101,8 @@ class Display:
             print("\nfailed:\n" + "\n".join(map(self.line, failed)))
 
     def _summarize(self, scored: Sequence[ScoreResult], failed: Sequence[ScoreResult]) -> None:
-        print(f"{len(scored) + len(failed)} photos, {len(failed)} failed; {self._model.scale}")
+        failures = f", {len(failed)} failed" if failed else ""
+        print(f"{len(scored) + len(failed)} photos{failures}; {self._model.scale}")
         parts: dict[str, Sequence[ScoreResult]] = {}
         if scored:
             scores = np.array([result.score for result in scored])

@@ -20,6 +20,7 @@ from vtiqa_jax.errors import UserError
 from vtiqa_jax.models.compute_dtype import ComputeDtype
 from vtiqa_jax.photos import own
 from vtiqa_jax.photos.stderr import quiet_decoders
+from vtiqa_jax.results.lines import say_plain_reasons
 from vtiqa_jax.results.reasons import WORDS, find_fault
 from vtiqa_jax.results.words import say_detail, say_place
 from vtiqa_jax.scoring.detail_map import DetailMap, check_point
@@ -27,7 +28,7 @@ from vtiqa_jax.scoring.fault_map import FaultMap, check_fault
 from vtiqa_jax.scoring.map_pictures import draw_maps
 
 MAP_SIDE = 48
-"""Of the map as an array: rows and columns over the whole photo."""
+"""Side of the map as an array: rows and columns over the whole photo."""
 
 
 def explain(
@@ -42,8 +43,9 @@ def explain(
 
     Example: vtiqa explain holiday/beach.jpg --out maps
 
-    A model with detail adds a map of the photo at 1:4: how many octaves of its resolution are lost. Exit status: 0 all
-    done, 1 some photos have no map, 2 bad arguments. What a score means: docs/meaning.md
+    Prints each photo's score, its worst place and, in words, its faults. A model with detail adds a map of the photo at
+    1:4: how many octaves of its resolution are lost. Exit status: 0 all done, 1 some photos have no map, 2 bad
+    arguments. What a score means: docs/meaning.md
 
     Args:
         paths: Photos, and folders that are searched for photos at any depth.
@@ -114,10 +116,15 @@ def explain(
             tqdm.write(f"    failed  {photo}: its name is too long for a map's, which is longer", file=sys.stdout)
             continue
         sharpest = details[0].sharpest if details else None
-        said = f": {say_detail(result)}; sharpest: {say_place(*sharpest)}" if sharpest else ""
         most = faults[0].worst if faults else None
-        said += f"; most {WORDS[faults[0].fault][1]}: {say_place(*most)}" if most else ""
-        tqdm.write(f"{result.score:10.4f}  {quality.worst_place:<12}  {photo}{said}", file=sys.stdout)
+        parts = [
+            say_plain_reasons(result),
+            f"{say_detail(result)}; sharpest: {say_place(*sharpest)}" if sharpest else "",
+            f"most {WORDS[faults[0].fault][1]}: {say_place(*most)}" if most else "",
+        ]
+        said = "; ".join(filter(None, parts))
+        line = f"{result.score:10.4f}  {quality.worst_place:<12}  {photo}"
+        tqdm.write(f"{line}: {said}" if said else line, file=sys.stdout)
     if failed:
         print(f"{failed} of {len(photos)} photos have no map", file=sys.stderr)
     return 1 if failed else 0

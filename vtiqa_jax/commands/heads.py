@@ -22,10 +22,10 @@ from vtiqa_jax.models import checkpoint as checkpoints
 from vtiqa_jax.photos import files, stderr
 
 
-def _read_scored(scored: Path, dataset: str | None) -> Manifest:
+def _read_scored(scored: Path, dataset: str | None, *, partial: bool) -> Manifest:
     if dataset is None:
-        return read_csv(scored, scored.parent)
-    release = datasets.read(dataset, scored).without_practice()
+        return read_csv(scored, scored.parent, partial=partial)
+    release = datasets.read(dataset, scored, partial=partial).without_practice()
     photos = release.on_common_scale()
     if not release.official:
         return photos
@@ -33,11 +33,11 @@ def _read_scored(scored: Path, dataset: str | None) -> Manifest:
     return photos.select(np.flatnonzero(np.array(release.official) == "train"))
 
 
-def read_held_out(held_out: Path) -> Manifest:
-    """Reads opinions, and how far single ones are apart where a column says so."""
+def read_held_out(held_out: Path, *, partial: bool = False) -> Manifest:
+    """Reads opinions, and how far single ones are apart where a column says so; `partial` as of `read_csv`."""
     titles = read_table(held_out, ("image", "mos")).header
     spread = (SPREAD,) if SPREAD in map(str.casefold, titles) else ()
-    return read_csv(held_out, held_out.parent, target_columns=spread)
+    return read_csv(held_out, held_out.parent, target_columns=spread, partial=partial)
 
 
 def _pair(option: str, tables: tuple[Path, ...], folders: tuple[Path, ...]) -> Iterator[tuple[Path, Path | None]]:
@@ -68,13 +68,14 @@ def heads(
     held_out: Path | None = None,
     most_scored: int = 2000,
     seed: int = 0,
+    partial: bool = False,
     force: bool = False,
 ) -> None:
     """Makes all heads of a model: detail at 100 %, faults, intervals, what is no photograph, and the ends of the scale.
 
     Example: vtiqa heads model.npz --photos holiday --scored scores.csv --cache cache
 
-    On two cores it takes some minutes for ten photos. After an interruption the same command goes on.
+    On two cores it takes some minutes for ten photos. After an interruption the same command continues.
 
     Args:
         out: New model: a folder, or a file that ends in .npz, quantized like the packaged model.
@@ -98,6 +99,7 @@ def heads(
             are apart. The model keeps its intervals when not given.
         most_scored: Number of scored photos to look at, drawn at random.
         seed: Seed of all draws: of the scored photos, the head's first parameters and the order of learning.
+        partial: Leave out photos of --scored and --held-out that do not exist.
         force: Replace OUT if it exists.
     """
     if out.suffix == ".npz":
@@ -111,8 +113,8 @@ def heads(
         raise UserError(f"a model of width {model.config.embed_dim} cannot be quantized; name a folder as OUT")
     tables = [read_judged(*pair) for pair in _pair("judged-images", judged, judged_images)]
     marked = [read_subjects(*pair) for pair in _pair("subject-images", subjects, subject_images)]
-    listed = _read_scored(scored, dataset)
-    unseen = read_held_out(held_out) if held_out else None
+    listed = _read_scored(scored, dataset, partial=partial)
+    unseen = read_held_out(held_out, partial=partial) if held_out else None
     if unseen and model.scale:
         check_held_out(unseen, model.scale)  # what is wrong with them is told before the heads take their time
     rows = np.random.default_rng(seed).permutation(len(listed.names))[: max(0, most_scored)]

@@ -60,16 +60,22 @@ def choose_recipe(command: Callable[..., Any], words: list[str]) -> tuple[Callab
 
     Raises:
         UserError: there is no such recipe, or the command is no training.
-        CycloptsError: `--recipe` has no value, or is there twice.
+        CycloptsError: `--recipe` has no value.
     """
     hints = typing.get_type_hints(command)
     if not issubclass(hints.get("options", object), TrainOptions):
-        raise UserError("--recipe goes only with vtiqa train manifest, dataset and datasets")
+        raise UserError(
+            "--recipe goes only with vtiqa train manifest, dataset and datasets; its options:"
+            " vtiqa train manifest --recipe published --help"
+        )
 
     def pick(*, recipe: str) -> None:
         """Takes the one word."""
 
-    app = App(default_command=pick, help_flags=(), version_flags=(), exit_on_error=False, print_error=False)
+    app = App(
+        default_command=pick, help_flags=(), version_flags=(), exit_on_error=False, print_error=False,
+        default_parameter=Parameter(allow_repeating=True),
+    )  # fmt: skip
     _, bound, others, _ = app.parse_known_args(words)
     return offer_recipe(_load_recipe(bound.arguments["recipe"]))(command), others
 

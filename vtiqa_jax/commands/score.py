@@ -39,7 +39,7 @@ from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling
 from vtiqa_jax.scoring.scorer import pass_size
 
 MAP_SIDE = 16
-"""Of the maps on a page: rows and columns over the whole photo."""
+"""Side of the maps on a page: rows and columns over the whole photo."""
 
 
 def score(
@@ -72,7 +72,7 @@ def score(
     Args:
         paths: Photos, and folders that are searched for photos at any depth.
         checkpoint: Model: the folder of a checkpoint, an .npz file, or "default" for the packaged model.
-        out: File for the scores: .csv, .jsonl, .json or .parquet; after an interruption the same command goes on. A
+        out: File for the scores: .csv, .jsonl, .json or .parquet; after an interruption the same command continues. A
             pipe, a device or "-" (standard output) gets CSV.
         report: Folder for a page of the photos, `index.html`, to look at, to filter and to mark.
         maps: Show on the page where each photo is bad, and parts of it at 1:1. Takes as long as two dozen scores.
@@ -149,7 +149,9 @@ def score(
         gallery = None if report is None else stack.enter_context(open_gallery(report))
 
         silent = quiet or selection.prints_paths or has_stdout
-        display = Display(model, len(photos), sampling, order=sort, silent=silent)
+        order = sort or (None if selection.top is None else "best")
+        only_chosen = selection.chooses and selection.folder is not None
+        display = Display(model, sampling, order=order, chosen=only_chosen, silent=silent)
         inspect = None if gallery is None else preview
         cached = None if memory is None else memory.get
         stream = model.stream(
@@ -167,14 +169,13 @@ def score(
             if memory is not None:
                 memory.commit()
                 print(
-                    f"{len(results)} scores are kept in {memory.path}; give the same command again to go on",
+                    f"{len(results)} scores are kept in {memory.path}; give the same command again to continue",
                     file=sys.stderr,
                 )
             raise
         is_scored = any(result.score is not None for result in results)
         stacks = find_stacks(results, higher_is_better=model.scale.higher_is_better)
-        order = sort or ("given" if selection.top is None else "best")
-        results = sort_results(mark_stacks(results, stacks), order, model.scale)
+        results = sort_results(mark_stacks(results, stacks), order or "given", model.scale)
         if out is not None and is_scored:
             columns = score_columns(mosaics=sampling is not None, reasons=reasons)
             score_files.write_scores(out, ending, results, columns, model.scale)
@@ -192,7 +193,8 @@ def score(
                 ),
                 stacks,
             )
-    display.finish(results, stacks)
+    chosen = selection.choose(results, higher_is_better=model.scale.higher_is_better)
+    display.finish(chosen if only_chosen else results, stacks)
     if not is_scored and (unwritten := [str(path) for path in (out, report) if path is not None]):
         print(
             f"no photo was scored, so {' and '.join(unwritten)} {'are' if len(unwritten) > 1 else 'is'} not written",
@@ -201,7 +203,7 @@ def score(
     if report is not None and is_scored and not silent:
         print(f"report: {report / 'index.html'}")
     failed = sum(result.error is not None for result in results)
-    if silent:  # no line has said it
+    if silent or only_chosen:  # no line has said it
         for result in results:
             if result.error is not None:
                 print(f"{result.image}: {result.error}", file=sys.stderr)
@@ -210,7 +212,7 @@ def score(
     has_stars = not stars.xmp or stars.apply(
         results, model.scale, quiet=quiet
     )  # first: what is copied then has them inside
-    is_done = selection.apply(results, targets, paths, higher_is_better=model.scale.higher_is_better)
+    is_done = selection.apply(chosen, len(set(photos)), targets, paths)
     return 1 if failed or not (is_done and has_stars) else 0
 
 

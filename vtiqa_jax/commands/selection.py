@@ -1,4 +1,4 @@
-"""What `vtiqa score` does with the photos between two scores: list, copy, move."""
+"""Photos that `vtiqa score` chooses by their scores, to list, copy or move them."""
 
 import contextlib
 import dataclasses
@@ -46,10 +46,9 @@ class Selection:
 
     def __post_init__(self) -> None:
         low, high = self.min_score, self.max_score
-        chooses = low is not None or high is not None or self.best_of_stacks or self.top is not None
-        if self.list_rejects and (chooses or self.paths_only or self.folder):
+        if self.list_rejects and (self.chooses or self.paths_only or self.folder):
             raise UserError("--list-rejects goes only with --print0; leave out the other options that choose photos")
-        if chooses and not (self.prints_paths or self.folder):
+        if self.chooses and not (self.prints_paths or self.folder):
             raise UserError(
                 "--min-score, --max-score, --top and --best-of-stacks choose photos for --list, --print0, --copy-to or"
                 " --move-to: add one of them"
@@ -71,6 +70,12 @@ class Selection:
                 "--best-of-stacks and --move-to: the next run would move the best of the photos left; copy the best"
                 " with --copy-to, or move the others, which --list-rejects prints"
             )
+
+    @property
+    def chooses(self) -> bool:
+        """Whether options choose some of the photos."""
+        is_between = self.min_score is not None or self.max_score is not None
+        return is_between or self.best_of_stacks or self.top is not None
 
     @property
     def prints_paths(self) -> bool:
@@ -119,27 +124,21 @@ class Selection:
         return result.score is not None and low <= result.score <= high
 
     def apply(
-        self,
-        results: Iterable[ScoreResult],
-        targets: Mapping[Path, Path],
-        searched: Sequence[Path],
-        *,
-        higher_is_better: bool = True,
+        self, results: Iterable[ScoreResult], count: int, targets: Mapping[Path, Path], searched: Sequence[Path]
     ) -> bool:
         """Lists, copies or moves the chosen photos; False when one could not be, which is told and stops no other.
 
         Args:
-            results: of all photos.
+            results: of `choose`.
+            count: number of all photos.
             targets: of `plan`.
             searched: the paths that were given. A new folder inside of one is marked, so that the photos in it are not
                 found again the next time.
-            higher_is_better: what the scores' scale says.
 
         Raises:
             UserError: the disk is full; what is done stays done, and the same command does the rest.
         """
-        photos = self.choose(results, higher_is_better=higher_is_better)
-        chosen = list(dict.fromkeys(result.image for result in photos))
+        chosen = list(dict.fromkeys(result.image for result in results))
         if self.prints_paths:
             end = b"\0" if self.print0 else b"\n"
             sys.stdout.flush()
@@ -148,7 +147,8 @@ class Selection:
         if self.folder is None:
             return True
         if self.move_to and not self.yes:
-            print(f"{len(chosen)} photos would move to {self.folder}; add --yes to move them", file=sys.stderr)
+            would_move = f"{_say_share(len(chosen), count)} would move to {self.folder}"
+            print(f"{would_move}; add --yes to move them", file=sys.stderr)
             return True
         place = atomic.resolve(self.folder)
         is_inside = any(
@@ -159,7 +159,7 @@ class Selection:
             with contextlib.suppress(OSError):  # photos cannot be written there either, and of them it is said
                 own.mark_folder(self.folder)
         left = _count_sidecars(chosen)
-        done, count = "moved" if self.move_to else "copied", 0
+        done, placed = "moved" if self.move_to else "copied", 0
         for photo in chosen:
             try:
                 free = transfer(photo, targets[photo], move=self.move_to is not None)
@@ -167,17 +167,25 @@ class Selection:
                 reason = f"{photo} cannot be {done} to {targets[photo]}: {error.strerror or error}"
                 if error.errno in DISK_FULL:
                     rest = "make room and give the same command again"
-                    raise UserError(f"{reason}; {count} of {len(chosen)} photos are {done}; {rest}") from error
+                    raise UserError(f"{reason}; {placed} of {len(chosen)} photos are {done}; {rest}") from error
                 print(reason, file=sys.stderr)
                 continue
-            count += free
+            placed += free
             if not free:
                 print(f"{photo} is not {done}: {targets[photo]} exists and is another file", file=sys.stderr)
-        of_all = "" if count == len(chosen) else f" of {len(chosen)}"
-        print(f"{count}{of_all} photos {done} to {self.folder}{os.sep}", file=sys.stderr)
+        share = _say_share(placed, count)
+        if placed < len(chosen) < count:
+            share = f"{placed} of {len(chosen)} chosen photos"
+        print(f"{share} {done} to {self.folder}{os.sep}", file=sys.stderr)
         if left:
             print(f"{left} sidecars (.xmp) stay behind; other programs look for them beside the photo", file=sys.stderr)
-        return count == len(chosen)
+        return placed == len(chosen)
+
+
+def _say_share(part: int, count: int) -> str:
+    """Says how many photos of how many: "3 of 24 photos", "24 photos" when it is all of them."""
+    photos = "1 photo" if count == 1 else f"{count} photos"
+    return photos if part == count else f"{part} of {photos}"
 
 
 def _count_sidecars(photos: Sequence[Path]) -> int:

@@ -11,7 +11,7 @@ from vtiqa_jax.errors import Terminated
 
 @contextmanager
 def raise_on_sigterm() -> Iterator[None]:
-    """Within the block SIGTERM raises `Terminated`.
+    """Makes SIGTERM raise `Terminated` within the block.
 
     Raises:
         Terminated: SIGTERM came.

@@ -1,4 +1,4 @@
-"""What `vtiqa score --xmp` does: stars and reasons where other programs read them, and back."""
+"""`vtiqa score --xmp`: writes stars and reasons where other programs read them, and takes them back."""
 
 import collections
 import dataclasses
@@ -22,7 +22,7 @@ from vtiqa_jax.xmp.sidecars import Sidecars
 from vtiqa_jax.xmp.write import Outcome, Taken, take_back, write_stars
 
 PREFIX = "vtiqa: "
-"""Of keywords, by which people find them all."""
+"""Prefix of keywords, by which people find them all."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Train a VT-IQA. Without arguments: a demonstration on distorted photographs that come inside ordinary wheels."""
+"""`vtiqa train`: trains a VT-IQA; without arguments, on distorted sample photos of scikit-image and scikit-learn."""
 
 import dataclasses
 from collections.abc import Callable, Sequence

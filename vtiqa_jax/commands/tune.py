@@ -51,7 +51,7 @@ def tune(
         from_xmp: Folders of photos with ratings by other programs, in sidecars or inside JPEG files.
         checkpoint: Model to begin with: the folder of a checkpoint, an .npz file, or "default" for the packaged model.
         cache: Folder that keeps what the model sees of the photos, which takes the time. OUT.kept when not given. After
-            an interruption the same command goes on, and with more marks only new photos are read.
+            an interruption the same command continues, and with more marks only new photos are read.
         seed: Seed of the draw of held-out marks, and of 1,000 marks where there are more.
         force: Replace OUT if it exists.
     """

@@ -1,4 +1,4 @@
-"""What a ViT's weights do not say: the number of its heads, its activation and its epsilon.
+"""Facts that a ViT's weights do not tell: the number of its heads, its activation and its epsilon.
 
 Weights of 384 channels have the same shapes with 6 heads (DeiT-S, DINO) and with 12 (MoCo v3's ViT-S). So the number
 comes from the `config.json` that Hugging Face's transformers and timm put beside their weights, or from a person; where

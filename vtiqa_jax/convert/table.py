@@ -1,4 +1,4 @@
-"""Which key of a published file is which parameter of ours, and how its array changes.
+"""The table of names: each key of a published file, the parameter that it becomes, and how its array changes.
 
 One line per pattern; `{block}` stands for each block's number. The table is total: a file must hold every key it
 lists and, but for the extras named here, no other; read from right to left it gives the file back.

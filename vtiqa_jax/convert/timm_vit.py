@@ -21,11 +21,11 @@ from vtiqa_jax.models.config import ModelConfig
 FOREIGN = re.compile(
     r"(reg_tokens?|register_tokens?|dist_token|distillation_token|norm_pre|fc_norm)\b|\.w12|\.[qk]_norm"
 )
-"""What other ViTs have and DeiT's layout has no place for."""
+"""Parts of other ViTs for which DeiT's layout has no place."""
 CHANGED = re.compile(
     r"patch_embed\.proj\.weight|pos_embed|blocks\.[0-9]+\.(ls[12]\.gamma|(attn\.proj|mlp\.fc2)\.(weight|bias))"
 )
-"""What a change here computes with."""
+"""Parameters that a change here computes with."""
 PATCH_KERNEL = "patch_embed.proj.weight"
 LARGEST_PATCH = 64
 """Pixels; resampling a kernel takes memory with the fourth power of it."""

@@ -18,7 +18,7 @@ BESIDE = re.compile(
     r"(heads?|fc|classifier|pooler|pre_logits|mask_token|masked_embed|projector|projection_head|predictor|prototypes|"
     r"[a-z]+_head|decoder|decoder_[a-z_]+)(\..*)?"
 )
-"""What stands in a ViT's own module and is not needed for its features."""
+"""Parts of a ViT's module that its features do not need."""
 SHOWN = 8
 """Groups of arrays that are named in one line."""
 
@@ -30,7 +30,7 @@ class FoundViT:
     arrays: Arrays
     """Its arrays under timm's names."""
     prefix: str
-    """What their names begin with in the file, "" or ending in a dot."""
+    """Prefix of their names in the file, "" or ending in a dot."""
     notes: list[str]
     """Lines that say what was taken and what was left out."""
 

@@ -1,4 +1,4 @@
-"""Which photos are shown together: every training photo once an epoch, and what a recipe shows beside them."""
+"""Plans of batches: every training photo once an epoch, and the photos that a recipe adds."""
 
 import dataclasses
 import math
@@ -43,7 +43,7 @@ class AuxiliaryPhotos:
     per_batch: int = 0
     """Groups in a batch."""
     columns: Mapping[str, Float[np.ndarray, " n"]] = dataclasses.field(default_factory=dict)
-    """What the loss has to know of all photos, by the names that batches have it by; `mask` is 0 without a label."""
+    """Columns of all photos for the loss, by their names in batches; `mask` is 0 without a label."""
 
     def without(self, rows: Sequence[int]) -> "AuxiliaryPhotos":
         """Returns the same without the groups that have one of these rows.
@@ -66,7 +66,7 @@ class BatchPlan:
     rows: Int[np.ndarray, " n"]
     """Photos with labels that are trained on."""
     labelled: int
-    """Of them in a batch."""
+    """Number of labelled photos in a batch."""
     seed: int
     columns: Mapping[str, Float[np.ndarray, " all"]]
     """Numbers of every photo that the loss uses: `labels`, and others by name."""

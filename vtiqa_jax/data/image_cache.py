@@ -235,7 +235,7 @@ class _Writer:
             self._write("done", row, np.array(mark, "S64"))
         except OSError as error:
             raise UserError(
-                f"{self._folder}: {error.strerror}; make room and give the same command again: it goes on from there"
+                f"{self._folder}: {error.strerror}; make room and give the same command again: it continues from there"
             ) from error
         with self._lock:
             self.photos_written += 1

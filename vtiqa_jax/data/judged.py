@@ -21,7 +21,7 @@ class JudgedPhotos:
     strengths: Float[np.ndarray, "photos faults"]
     """0 for none, 1 slight, 2 plain, 3 severe; means of several people's."""
     weights: Float[np.ndarray, " photos"]
-    """How many photos each stands for: rare faults are found by looking where they are likely."""
+    """Number of photos that each stands for: rare faults are found by looking where they are likely."""
     sources: tuple[str, ...]
     """The folder that each is listed in, a photographer's say; of one that is in none, its own name."""
 

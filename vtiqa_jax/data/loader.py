@@ -1,4 +1,4 @@
-"""From stored photos to batches on the devices; the next one is read while the present one is computed."""
+"""Loading of batches onto the devices; the next one is read while the present one is computed."""
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence

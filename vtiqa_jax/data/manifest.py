@@ -77,7 +77,7 @@ class Manifest:
     groups: tuple[str, ...] = ()
     """The part of the data set that each photo belongs to, for reports; empty when not asked for."""
     scenes: tuple[str, ...] = ()
-    """What each photo shows. Photos of one scene stay in one part of a split; empty when unknown."""
+    """Scene of each photo. Photos of one scene stay in one part of a split; empty when unknown."""
     targets: Mapping[str, Float[np.ndarray, " n"]] = dataclasses.field(default_factory=dict)
     """Further numbers of each photo, by column, that a loss may use: the spread of its opinions, say."""
 

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from vtiqa_jax.errors import UserError
 
 NEARLY = "upper and lower case, the form of accents, slashes or spaces"
-"""What names may differ in and still be matched."""
+"""Differences that names may have and still match."""
 
 
 def name_key(name: str) -> str:

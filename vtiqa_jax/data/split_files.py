@@ -64,7 +64,7 @@ def _read_parts(path: Path, column: str, meta: Path | None) -> tuple[dict[str, l
 
 
 _MALFORMED = (ValueError, KeyError, TypeError, IndexError, AttributeError, pickle.UnpicklingError)
-"""What reading a file of another form raises."""
+"""Exceptions that reading a file of another form raises."""
 
 
 def load(

@@ -1,4 +1,4 @@
-"""Which photos train, which select the best epoch, and which are tested on at the end.
+"""Splits: the photos that train, those that select the best epoch, and those that are tested on at the end.
 
 Protocols: `clean` has train, validation and test; photos of one scene stay in one part. `paper` has the authors' splits
 (release, data_preparation and training scripts), without validation photos: they selected the best epoch on the test
@@ -25,7 +25,7 @@ FEWEST_TO_SELECT = 20
 """Validation photos that can select an epoch. A correlation of n photos is off by about 1 / sqrt(n - 1): by .23 of 20,
 several times what one epoch differs from the next; with fewer the best one is drawn by lot."""
 RELEASED_SEEDS = {"koniq10k": 0, "spaq": 0, "livew": 4, "rbid": 2, "cid2013": 4}
-"""Of the one shuffle in the release's test scripts, test_example_of_*.py."""
+"""Seeds of the one shuffle in the release's test scripts, test_example_of_*.py."""
 ASSUMED = {
     "spaq": "the order before shuffling was not published; taken as the photos' names, sorted, as for KonIQ-10k",
     "livew": "the order before shuffling was not published; taken as the .mat file's, all 1,169 rows with the 7"
@@ -45,7 +45,7 @@ class Split:
     select_on_test: bool = False
     """Whether the test photos select the best epoch, for want of validation photos."""
     note: str = ""
-    """How it was made, for people; what was assumed, if anything was."""
+    """Note for people: how the split was made, and on which assumptions."""
 
     @property
     def selection(self) -> Int[np.ndarray, " n"]:

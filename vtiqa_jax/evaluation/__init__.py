@@ -1,1 +1,1 @@
-"""How right scores are: correlations, reports and plots."""
+"""Agreement of scores with people: correlations, reports and plots."""

@@ -39,13 +39,13 @@ class Metric:
     """A figure of how well scores agree with mean opinion scores (MOS)."""
 
     name: str
-    """In files; tables have it in capitals."""
+    """Name in files; tables have it in capitals."""
     compute: Callable[[Scores, Scores], float]
     """`(scores, mos) -> value`, of at least two photos. A correlation is asked where both sides differ only."""
     in_mos: bool = False
     """Whether it is in units of the MOS, so that it means nothing on another scale; a correlation otherwise."""
     form: str = ">9.4f"
-    """How a table shows it."""
+    """Format of its values in tables."""
     resampled: Callable[..., np.ndarray] | None = None
     """`(scores, mos, axis) -> values` of many resamples, for bootstrap intervals; None for no interval."""
     logged: bool = False
@@ -74,9 +74,9 @@ METRICS = {
         Metric("rmse", lambda x, y: np.sqrt(np.mean((x - y) ** 2)), in_mos=True, form=">10.4g"),
     )
 }
-"""By name, in the order of tables. A new one is added here and nowhere else."""
+"""Metrics by name, in the order of tables. A new one is added here and nowhere else."""
 FITTED = ("plcc", "rmse")
-"""What is also computed after the logistic fit."""
+"""Metrics that are also computed after the logistic fit."""
 FLAT = 1e-9
 """A range of fitted scores, as a share of that of the MOS, by which no photo differs from another."""
 
@@ -195,7 +195,7 @@ def bootstrap_ci(
 def _resample_scenes(
     scores: Scores, mos: Scores, scenes: Sequence[str], statistic: Callable[..., np.ndarray], resamples: int, seed: int
 ) -> Float[np.ndarray, " resamples"]:
-    """A metric of as many scenes as there are, drawn with repetition, again and again."""
+    """Computes a metric of as many scenes as there are, drawn with repetition, again and again."""
     rng, (names, scene) = np.random.default_rng(seed), np.unique(scenes, return_inverse=True)
     members = np.split(np.argsort(scene, kind="stable"), np.cumsum(np.bincount(scene))[:-1])
     values = []
@@ -206,7 +206,7 @@ def _resample_scenes(
 
 
 def compare(scores: Scores, mos: Scores, scenes: Sequence[str] = ()) -> dict[str, int | float | None]:
-    """All figures of scores beside MOS, as JSON.
+    """Computes all figures of scores beside MOS, as JSON.
 
     Args:
         scores: on any scale, higher ones better.

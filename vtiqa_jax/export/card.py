@@ -1,4 +1,4 @@
-"""What an exported file says of itself: what it computes, on which scale, from which parameters."""
+"""The metadata of an exported file: what it computes, on which scale, from which parameters."""
 
 import importlib.metadata
 import json
@@ -43,7 +43,7 @@ def describe_reasons(params: Params) -> dict[str, Any]:
 
 
 def make_card(name: str, checkpoint: Checkpoint, scale: LabelScale, inputs: str) -> dict[str, str]:
-    """The entries of an exported model's metadata.
+    """Makes the entries of an exported model's metadata.
 
     Args:
         name: what the model is called, "default" or a path.

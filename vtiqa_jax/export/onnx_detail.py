@@ -1,4 +1,4 @@
-"""What photos show at their own pixels, as nodes of an ONNX graph: the layers of `models/detail.py`."""
+"""Detail and its scale as nodes of an ONNX graph: the layers of `models/detail.py`."""
 
 from collections.abc import Sequence
 
@@ -16,14 +16,15 @@ from vtiqa_jax.models.detail import (
     MOST_GROWTH,
     NO_STRUCTURE,
     OCTAVES_THAT_HOLD,
+    PLACE_WEIGHT,
     SOFT_FROM,
     SOFT_WIDTH,
-    SUBJECT_GAIN,
+    SUBJECT_WEIGHT,
 )
 
 
 def read_places(op: ModelGraph, config: ModelConfig, x: Value) -> Value:
-    """What the tokens of a block say of each place of a view, [views, places, dim]."""
+    """Adds the features of each place of a view, [views, places, dim], from the tokens of a block."""
     grid, side, dim = config.mosaic_grid, config.mosaic_patch // config.patch_size, config.embed_dim
     patches = op.Slice(x, np.array([1]), np.array([config.num_tokens]), np.array([1]))
     tokens = op.Reshape(layer_norm(op, patches, "backbone.norm"), np.array([-1, grid, side, grid, side, dim]))
@@ -31,9 +32,8 @@ def read_places(op: ModelGraph, config: ModelConfig, x: Value) -> Value:
 
 
 def find_subject(op: ModelGraph, places: Value) -> Value:
-    """The log probability that each place of global views shows the subject, [photos, places]; `models/subject.py`."""
-    logits = op.Squeeze(linear(op, places, "subject.linear"), np.array([2]))
-    return op.Neg(op.Softplus(op.Neg(logits)))
+    """How much each place of global views shows the subject, [photos, places], as by `models/subject.py`."""
+    return op.Squeeze(op.MatMul(places, op.param("subject.linear.kernel")), np.array([2]))
 
 
 def _find_octaves(op: ModelGraph, places: Value, structure: Value, subject: Value | None) -> Value:
@@ -41,7 +41,8 @@ def _find_octaves(op: ModelGraph, places: Value, structure: Value, subject: Valu
     hidden = op.Gelu(linear(op, places, "detail.fc1"), approximate="none")
     octaves, logits = (linear(op, hidden, f"detail.{layer}") for layer in ("octaves", "weight"))
     if subject:
-        logits = op.Add(logits, op.Unsqueeze(op.Mul(subject, np.float32(SUBJECT_GAIN)), np.array([2])))
+        more = op.Unsqueeze(op.Mul(subject, np.float32(SUBJECT_WEIGHT)), np.array([2]))
+        logits = op.Add(op.Mul(logits, np.float32(PLACE_WEIGHT)), more)
     counts = op.Unsqueeze(op.Greater(structure, np.float32(NO_STRUCTURE)), np.array([2]))
     weights = op.Softmax(op.Where(counts, logits, np.float32(-np.inf)), axis=1)
     mean = op.ReduceSum(op.Where(counts, op.Mul(weights, octaves), np.float32(0)), np.array([1]), keepdims=0)
@@ -50,12 +51,12 @@ def _find_octaves(op: ModelGraph, places: Value, structure: Value, subject: Valu
 
 
 def _add_causes(op: Graph, octaves: Value) -> Value:
-    """The sum over causes, [..., causes] to [...], as by `models.detail.add_causes`."""
+    """Adds the sum over causes, [..., causes] to [...], as in `models.detail.add_causes`."""
     return op.Squeeze(op.MatMul(octaves, np.array(CAUSE_WEIGHTS, np.float32)[:, None]), np.array([-1]))
 
 
 def _mean_harm(op: Graph, octaves: Value) -> Value:
-    """Noise and artefacts, the mean over the scales that are known, [scales, photos, causes] to [photos]."""
+    """Adds the mean of noise and artefacts over the scales that are known, [scales, photos, causes] to [photos]."""
     others = op.Slice(octaves, np.array([1]), np.array([len(CAUSE_WEIGHTS)]), np.array([2]))
     is_missing = op.IsNaN(others)
     found = op.Where(is_missing, np.float32(0), op.Max(others, np.float32(0)))
@@ -71,14 +72,14 @@ def _on_scale(op: ModelGraph, octaves: Value) -> Value:
 
 
 def _precision(op: Graph, octaves: Value) -> Value:
-    """How much a scale's octaves tell, as by `models.detail`."""
+    """Adds the precision of a scale's octaves, as in `models.detail`."""
     beyond = op.Max(op.Sub(octaves, np.float32(EXACT_TO)), np.float32(0))
     error = op.Mul(beyond, np.float32(ERROR_GROWTH))
     return op.Reciprocal(op.Add(op.Mul(error, error), np.float32(ERROR**2)))
 
 
 def _combine_scales(op: Graph, octaves: Sequence[Value], factors: Sequence[int]) -> Value:
-    """The octaves that photos have lost by blur at the first scale, as by `models.detail.combine_scales`.
+    """Adds the octaves that photos have lost by blur at the first scale, as in `models.detail.combine_scales`.
 
     Args:
         op: the graph.

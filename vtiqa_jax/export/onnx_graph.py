@@ -19,7 +19,7 @@ Value = str
 
 
 def import_onnx() -> ModuleType:
-    """The package onnx.
+    """Imports the package onnx.
 
     Raises:
         UserError: it is not installed.
@@ -60,7 +60,7 @@ class Graph:
         return name
 
     def cast(self, value: Value, dtype: type[np.generic]) -> Value:
-        """The value as numbers of another type."""
+        """Adds a cast of the value to numbers of another type."""
         return self.Cast(value, to=self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
     def model(
@@ -70,7 +70,7 @@ class Graph:
         description: str,
         metadata: Mapping[str, str],
     ) -> Any:
-        """The whole file.
+        """Returns the whole file.
 
         Args:
             inputs: type and shape of each; a string is a size that is known when it runs.

@@ -1,4 +1,4 @@
-"""How sure scores are, as nodes of an ONNX graph: `models/intervals.py`."""
+"""Intervals as nodes of an ONNX graph: `models/intervals.py`."""
 
 import numpy as np
 

@@ -11,7 +11,7 @@ from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vit import LAYER_NORM_EPSILON
 
 Storage = Literal["float32", "float16", "int8"]
-"""What parameters are stored as; int8 is what `models/quantized.py` does."""
+"""Type that parameters are stored in; int8 as in `models/quantized.py`."""
 
 
 class ModelGraph(Graph):
@@ -23,13 +23,13 @@ class ModelGraph(Graph):
         self._values: dict[str, Value] = {}
 
     def param(self, name: str) -> Value:
-        """A parameter, float32."""
+        """Adds a parameter, float32."""
         if name not in self._values:
             self._values[name] = self._stored(name, np.asarray(self._params[name], np.float32))
         return self._values[name]
 
     def unused_params(self) -> list[str]:
-        """The parameters that no node has asked for."""
+        """Returns the parameters that no node has asked for."""
         return sorted(self._params.keys() - self._values.keys())
 
     def _stored(self, name: str, array: np.ndarray) -> Value:
@@ -45,18 +45,18 @@ class ModelGraph(Graph):
 
 
 def linear(op: ModelGraph, x: Value, layer: str) -> Value:
-    """A dense layer."""
+    """Adds a dense layer."""
     return op.Add(op.MatMul(x, op.param(f"{layer}.kernel")), op.param(f"{layer}.bias"))
 
 
 def layer_norm(op: ModelGraph, x: Value, layer: str) -> Value:
-    """A LayerNorm."""
+    """Adds a LayerNorm."""
     scale, bias = op.param(f"{layer}.scale"), op.param(f"{layer}.bias")
     return op.LayerNormalization(x, scale, bias, epsilon=LAYER_NORM_EPSILON)
 
 
 def cls_token(op: Graph, x: Value) -> Value:
-    """The first token, [batch, 1, dim]."""
+    """Adds the first token, [batch, 1, dim]."""
     return op.Slice(x, np.array([0]), np.array([1]), np.array([1]))
 
 
@@ -72,7 +72,7 @@ def _attention(op: ModelGraph, config: ModelConfig, x: Value, layer: str, *, cls
 
 
 def block(op: ModelGraph, config: ModelConfig, x: Value, layer: str, *, cls_only: bool) -> Value:
-    """A transformer block; `cls_only` computes the class token and no other."""
+    """Adds a transformer block; `cls_only` computes the class token and no other."""
     attended = _attention(op, config, layer_norm(op, x, f"{layer}.norm1"), f"{layer}.attn", cls_only=cls_only)
     x = op.Add(cls_token(op, x) if cls_only else x, attended)
     hidden = linear(op, layer_norm(op, x, f"{layer}.norm2"), f"{layer}.mlp.fc1")
@@ -80,7 +80,7 @@ def block(op: ModelGraph, config: ModelConfig, x: Value, layer: str, *, cls_only
 
 
 def embed(op: ModelGraph, config: ModelConfig, images: Value) -> Value:
-    """Normalised images to the first block's input."""
+    """Adds the way from normalised images to the first block's input."""
     side, patch, dim = config.view_size // config.patch_size, config.patch_size, config.embed_dim
     patches = op.Reshape(images, np.array([0, side, patch, side, 3 * patch]))
     patches = op.Reshape(op.Transpose(patches, perm=[0, 1, 3, 2, 4]), np.array([0, side**2, 3 * patch**2]))

@@ -17,25 +17,25 @@ class Places:
     """One place for each cell of a grid, row by row, in each photo."""
 
     rows: Value
-    """Of the centres, as shares of the photo's height: float64 [photos, places]."""
+    """Rows of the centres, as shares of the photo's height: float64 [photos, places]."""
     columns: Value
-    """Of the centres, as shares of the photo's width."""
+    """Columns of the centres, as shares of the photo's width."""
     structure: Value
     """See `photos.native.Places`: float32 [photos, places]."""
 
 
 def _range(op: Graph, length: Value) -> Value:
-    """The whole numbers below a length, which has the shape [1]."""
+    """Adds the whole numbers below a length, which has the shape [1]."""
     return op.Range(np.int64(0), op.Squeeze(length, np.array([0])), np.int64(1))
 
 
 def _side(op: Graph, photos: Value, axis: int) -> Value:
-    """Length of an axis, [1]."""
+    """Adds the length of an axis, [1]."""
     return op.Shape(photos, start=axis, end=axis + 1)
 
 
 def _differences(op: Graph, luma: Value, axis: int) -> Value:
-    """Absolute differences between both neighbours of each pixel along an axis; 0 at the edges."""
+    """Adds absolute differences between both neighbours of each pixel along an axis; 0 at the edges."""
     length = _side(op, luma, axis)
     here = _range(op, length)
     step = op.Min(here, op.Sub(op.Sub(length, np.int64(1)), here), np.int64(1))
@@ -103,7 +103,7 @@ class _Photos:
     height: Value
     width: Value
     first_pixel: Value
-    """Of each photo, [photos, 1, 1, 1]."""
+    """First pixel of each photo, [photos, 1, 1, 1]."""
 
 
 def _cut_places(op: Graph, photos: _Photos, places: Places, native: NativeViews, factor: int) -> Value:

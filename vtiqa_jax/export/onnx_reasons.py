@@ -17,7 +17,7 @@ def _mean(op: Graph, values: Value, *, keepdims: int = 0) -> Value:
 
 
 def _measure_tones(op: Graph, images: Value) -> Value:
-    """How bright and how coloured the pixels of global views are, as by `models.reasons.measure_tones`."""
+    """Adds brightness and colour of the pixels of global views, as in `models.reasons.measure_tones`."""
     luma = op.MatMul(images, LUMA)
     full = op.cast(op.GreaterOrEqual(images, np.float32(FULL)), np.float32)
     any_full, all_full = (reduce(full, np.array([3])) for reduce in (op.ReduceMax, op.ReduceMin))

@@ -33,7 +33,7 @@ Indices = Int[np.ndarray, " size"]
 
 
 def _resample(op: Graph, photos: Value, axis: int, side: int, kept: Indices) -> Value:
-    """The `kept` rows (axis 1) or columns (axis 2) of photos resized to `side`, as by `photos.resize.resize_bicubic`.
+    """Adds the `kept` rows (axis 1) or columns (axis 2) of photos resized to `side`, as `photos.resize.resize_bicubic`.
 
     ONNX's `Resize` has the same rule, but onnxruntime 1.32 moves the
     transposition that it needs to behind it, and then refuses to shrink.
@@ -59,13 +59,13 @@ def _resample(op: Graph, photos: Value, axis: int, side: int, kept: Indices) -> 
 
 
 def _resize(op: Graph, photos: Value, side: int, rows: Indices, cols: Indices) -> Value:
-    """These rows and columns of photos resized to squares of `side` pixels; 0..255."""
+    """Adds these rows and columns of photos resized to squares of `side` pixels; 0..255."""
     resized = _resample(op, _resample(op, photos, 1, side, rows), 2, side, cols)
     return op.Clip(op.Round(resized), np.float32(0), np.float32(255))
 
 
 def _shrink(op: Graph, config: ModelConfig) -> Value:
-    """The input `photos` as `photos.resize.shrink` leaves them; onnxruntime's filter is Pillow's, in integers."""
+    """Adds the input `photos`, shrunk as by `photos.resize.shrink`; onnxruntime's filter is Pillow's, in integers."""
     if config.screen_side is None:
         return "photos"
     sides, one = op.Shape("photos", start=1, end=3), np.array([1])
@@ -86,7 +86,7 @@ def _shrink(op: Graph, config: ModelConfig) -> Value:
 
 
 def _views_of_photos(op: Graph, config: ModelConfig, screen: Value) -> Value:
-    """All views of photos as `_shrink` leaves them, one view after the other."""
+    """Adds all views of photos as `_shrink` leaves them, one view after the other."""
     resized = [_resize(op, screen, cut.side, cut.rows, cut.columns) for cut in config.eval_cuts]
     return op.Concat(*resized, axis=0)
 
@@ -104,7 +104,7 @@ def _views_of_regions(op: Graph, config: ModelConfig, screen: Value) -> Value:
 
 
 def _views_of_stored(op: Graph, config: ModelConfig) -> Value:
-    """All views of the inputs `global_images` and `local_images`, photos in their stored sizes."""
+    """Adds all views of the inputs `global_images` and `local_images`, photos in their stored sizes."""
     first, *others = config.eval_cuts
     kept = [("global_images", first), *(("local_images", cut) for cut in others)]
     images = [op.Gather(op.Gather(stored, cut.rows, axis=1), cut.columns, axis=2) for stored, cut in kept]
@@ -112,7 +112,7 @@ def _views_of_stored(op: Graph, config: ModelConfig) -> Value:
 
 
 def _join_first(op: ModelGraph, prepared: Value) -> Value:
-    """An input of prepared photos, as float32, with its first two axes as one."""
+    """Adds an input of prepared photos, as float32, with its first two axes as one."""
     shape = op.Concat(np.array([-1]), op.Shape(prepared, start=2), axis=0)
     return op.cast(op.Reshape(prepared, shape), np.float32)
 
@@ -121,7 +121,7 @@ def _join_first(op: ModelGraph, prepared: Value) -> Value:
 
 
 def _normalize(op: Graph, images: Value) -> Value:
-    """As by `views.normalize`."""
+    """Adds `views.normalize`."""
     return op.Div(op.Sub(op.Div(images, np.float32(255)), views.IMAGENET_MEAN), views.IMAGENET_STD)
 
 
@@ -165,7 +165,7 @@ def _vision_transformer(
 
 
 def _soften_ends(op: ModelGraph, scores: Value) -> Value:
-    """As by `models.ends.soften_ends`."""
+    """Adds `models.ends.soften_ends`."""
     low, high, reach = (op.param(f"ends.{name}") for name in ("low", "high", "reach"))
     above = op.Relu(op.Sub(scores, op.Sub(high, reach)))
     below = op.Relu(op.Sub(op.Add(low, reach), scores))
@@ -184,7 +184,7 @@ def _head(op: ModelGraph, config: ModelConfig, features: Value) -> Value:
 
 
 def _novelty(op: ModelGraph, features: Value) -> Value:
-    """As by `models.novelty.Novelty`."""
+    """Adds `models.novelty.Novelty`."""
     along = op.Mul(op.Sub(features, op.param("novelty.mean")), op.param("novelty.direction"))
     return op.Sub(op.ReduceSum(along, np.array([1]), keepdims=0), op.param("novelty.threshold"))
 
@@ -198,7 +198,7 @@ def _features_of_photos(op: Graph, config: ModelConfig, features: Value) -> tupl
 
 
 def _features_of_regions(op: Graph, config: ModelConfig, features: Value) -> tuple[Value, Value]:
-    """The same of one photo, and of it with each region as its local view."""
+    """Adds the same of one photo, and of it with each region as its local view."""
     count = 1 + config.eval_mosaics
     features = op.Reshape(features, np.array([-1, config.feature_dim]))
     ends = (0, 1, count, np.iinfo(np.int64).max)
@@ -210,7 +210,7 @@ def _features_of_regions(op: Graph, config: ModelConfig, features: Value) -> tup
 
 
 def _input_shapes(config: ModelConfig, inputs: Inputs) -> Mapping[str, tuple[type[np.generic], tuple[str | int, ...]]]:
-    """Type and shape of each input."""
+    """Returns type and shape of each input."""
     if inputs == "photos":
         return {"photos": (np.uint8, ("batch", "height", "width", 3))}
     if inputs == "prepared":
@@ -235,7 +235,7 @@ def build(
     *,
     inputs: Inputs = "photos",
 ) -> Any:
-    """The file of a VT-IQA.
+    """Builds the file of a VT-IQA.
 
     Args:
         config: the model's sizes.

@@ -13,7 +13,7 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 
 
 def build(config: ModelConfig, params: Params) -> bytes:
-    """The textbook's program, with the parameters in it; for any number of photos and every platform.
+    """Builds the textbook's program, with the parameters in it; for any number of photos and every platform.
 
     Args:
         config: the model's sizes; of the released or the paper's model.

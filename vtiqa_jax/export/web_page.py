@@ -16,14 +16,14 @@ from vtiqa_jax.web.modules import name_beside, read_modules
 
 TEMPLATES = Path(__file__).with_name("page")
 SCRIPTS = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs")
-"""What the page takes from the npm package onnxruntime-web; the second is loaded by the first."""
+"""Files of the npm package onnxruntime-web that the page needs; the second is loaded by the first."""
 WASM = "ort-wasm-simd-threaded.wasm"
 CARD = "card.json"
 STYLE = "style.css"
 
 
 def describe_regions(config: ModelConfig) -> dict[str, Any]:
-    """The regions of the page's maps, squares of `size` pixels of the photo when it is `side` pixels wide and high."""
+    """Describes the regions of the page's maps, squares of `size` pixels of the photo at `side` x `side` pixels."""
     side, half = config.local_resize, config.view_size // 2
     return {"offsets": views.region_offsets(side, half, REGIONS), "size": half, "side": side}
 

@@ -34,7 +34,7 @@ from vtiqa_jax.web.modules import join_modules
 SCRIPT = Path(__file__).with_name("scripts") / "main.js"
 """With the modules that it imports from."""
 OCTAVES = {"low": -1.0, "step": 0.02, "most": MAX_OCTAVES, "none": 255}
-"""How bytes of the page stand for octaves lost, and which for a place without structure; at how many of them the
+"""Encoding of lost octaves as bytes of the page, the byte of a place without structure, and the octaves at which the
 colours end."""
 
 

@@ -1,4 +1,4 @@
-"""What the page shows of a photo: made while its pixels are at hand, small enough to keep."""
+"""The page's data of a photo, computed while its pixels are at hand, and small enough to keep."""
 
 import dataclasses
 

@@ -10,7 +10,7 @@ from vtiqa_jax.photos.resize import Rgb
 from vtiqa_jax.scoring.detail_map import DetailMap
 
 SIDE = 448
-"""Of a region, pixels: two views a side."""
+"""Side of a region in pixels: two views a side."""
 MOST = 8
 """Regions of a photo."""
 
@@ -25,7 +25,7 @@ class Zoom:
 
     found: DetailMap
     picture: bytes
-    """What the map's places fill, as a JPEG file."""
+    """Part of the photo that the map's places fill, as a JPEG file."""
 
 
 @dataclasses.dataclass(frozen=True)

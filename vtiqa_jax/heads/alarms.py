@@ -1,4 +1,4 @@
-"""From strengths of faults to reasons: from where a fault is named, and how probable it is that a judge calls it so."""
+"""Thresholds and probabilities of faults: from which strength a fault is named, and how probably a judge sees it."""
 
 import numpy as np
 import scipy.optimize

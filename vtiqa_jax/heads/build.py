@@ -27,7 +27,8 @@ NATIVE_FACTORS = (1, 2, 4, 8)
 LEAST_PHOTOS = 20
 LEAST_SCORED = 200
 REACH = 1 / 16
-"""Of the scale: how far inside its ends scores begin to bend. All but a few photos of a thousand lie further inside."""
+"""Share of the scale: distance from its ends at which scores begin to bend. All but a few photos of a thousand lie
+further inside."""
 
 
 def native_blocks(config: ModelConfig) -> tuple[int, ...]:
@@ -74,7 +75,7 @@ def build_heads(
         model: a VT-IQA; heads that it has are made anew.
         photos: as cameras made them, or at least large.
         scored: photos with opinions on the model's scale, seen at their own size.
-        cache: a folder for what takes long; the same command goes on there.
+        cache: a folder for what takes long; the same command continues there.
         options: of the fit.
         others: pictures that are no photographs. Without them the model knows of photographs what it knew.
         judged: photos whose faults were judged by eye; without them the model names what was planted alone.

@@ -1,4 +1,4 @@
-"""From octaves lost to the score's scale: what people say of photos that have lost as much."""
+"""The curve from octaves lost to the score's scale: people's opinion of photos that have lost as much."""
 
 import dataclasses
 

@@ -20,22 +20,22 @@ BLUR, NOISE = map(CAUSES.index, ("blur", "noise"))
 MOST_OCTAVES = 3.3
 """More cannot be told apart."""
 SCALE_WEIGHTS = (1.0, 0.6, 0.4, 0.3)
-"""Of the errors at each scale: the photo's own pixels count most."""
+"""Weights of the errors at each scale: the photo's own pixels count most."""
 HUBER_DELTA = 0.5
 OTHER_WEIGHT = 0.3
-"""Of the errors of causes that a ladder does not show."""
+"""Weight of the errors of causes that a ladder does not show."""
 ORDER_WEIGHT = 1.0
-"""Of versions that do not lose more than better ones of their ladder."""
+"""Weight of versions that do not lose more than better ones of their ladder."""
 NOISE_TIMES = 4
-"""How often a clean photo's ladder of noise is shown while another is shown once: it is the hardest to tell from
-texture."""
+"""Number of times that a clean photo's ladder of noise is shown while another is shown once: it is the hardest to tell
+from texture."""
 PLACE_WEIGHT = 1.0
-"""Of single places of photos that are blurred in part: the backbone's attention tells each place of all others, and a
-head that never saw such photos takes every place for sharp as soon as some are."""
+"""Weight of single places of photos that are blurred in part: the backbone's attention tells each place of all others,
+and a head that never saw such photos takes every place for sharp as soon as some are."""
 PLACE_SCALES = 2
 """Scales at which single places count: farther off, a square has both parts in it."""
 HOLDING_WEIGHT = 1.0
-"""Of enlarged photos that hold at another share of their size than the enlargement says."""
+"""Weight of enlarged photos that hold at another share of their size than the enlargement says."""
 LEAST_STEP = 0.3
 """Octaves by which they should, at most: a weak step may cost less than it should."""
 START = -0.3, 2.5
@@ -50,9 +50,9 @@ class FitOptions:
 
     epochs: int = 16
     ladders: int = 8
-    """Of a batch."""
+    """Ladders of a batch."""
     places: int = 20
-    """Of each view, drawn anew for each batch: the others say the same, and cost time."""
+    """Places of each view, drawn anew for each batch: the others say the same, and cost time."""
     learning_rate: float = 2e-3
     weight_decay: float = 5e-2
     seed: int = 0

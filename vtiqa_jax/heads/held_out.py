@@ -1,4 +1,4 @@
-"""How sure a model's scores are, found out on photos with opinions that it was never trained on."""
+"""Intervals of a model's scores, fitted to photos with opinions that it was never trained on."""
 
 import dataclasses
 

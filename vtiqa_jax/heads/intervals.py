@@ -13,15 +13,15 @@ from vtiqa_jax.models.params import Params
 PENALTY = 0.1
 """On the square of the direction that tells kinds, for each photo; features are in standard deviations."""
 LEAST_DEVIATION = 0.05
-"""Of the median: features that hardly vary have no larger weight than this."""
+"""Least deviation, as a share of the median: features that hardly vary have no larger weight than this."""
 LEAST_SIZE = 1e-4
-"""Of an error, as a share of the scale."""
+"""Least size of an error, as a share of the scale."""
 ROUNDNESS = 0.01
 """Penalty on all of a curve but its constant."""
 NEAR = 0.99
 """The share of photos that are near."""
 GROWTH = 6.0
-"""By which the logarithm of errors grows with each usual distance beyond: what no opinion was ever measured on."""
+"""Growth of the logarithm of errors with each usual distance beyond; no opinion was ever measured there."""
 NO_KIND = -20.0
 """A logit; all photos are of the first kind."""
 
@@ -79,7 +79,7 @@ def _weigh_kinds(kinds: Params, features: Features) -> Float[np.ndarray, "photos
 
 
 def _by_score(scores: Vector, scale: LabelScale) -> Float[np.ndarray, "photos 3"]:
-    """The powers of scores, -1 and 1 at the ends of the scale, that `Intervals.curves` weigh."""
+    """Returns the powers of scores, -1 and 1 at the ends of the scale, that `Intervals.curves` weigh."""
     place = 2 * (scores - scale.low) / (scale.high - scale.low) - 1
     return np.stack([np.ones_like(place), place, place**2], axis=1)
 

@@ -1,4 +1,4 @@
-"""What a backbone sees of a photo, kept in a file: a build that is stopped goes on where it was."""
+"""Features of photos, kept in a file: a build that is stopped continues where it was."""
 
 import dataclasses
 import zipfile

@@ -1,4 +1,4 @@
-"""What the head that names faults learns from: faults planted into photos, and photos judged by eye."""
+"""Training data of the head that names faults: faults planted into photos, and photos judged by eye."""
 
 import dataclasses
 import functools
@@ -21,12 +21,12 @@ from vtiqa_jax.photos import headers
 from vtiqa_jax.photos.decode import decode
 
 LARGE_VERSIONS, SCORED_VERSIONS = 10, 6
-"""Of each photo: of those as cameras made them, and of those with opinions."""
+"""Versions of each photo: of photos as cameras made them, and of those with opinions."""
 WHOLE_TIMES = 3
-"""How often a large photo that nobody judged counts as it is, without any fault, beside its versions: these are parts,
-whose pixels are looked at more closely than those of the whole."""
+"""Number of times that a large photo that nobody judged counts as it is, without any fault, beside its versions: these
+are parts, whose pixels are looked at more closely than those of the whole."""
 JUDGED_TIMES = 4
-"""How often a photo judged by eye counts beside a version with planted faults."""
+"""Number of times that a photo judged by eye counts beside a version with planted faults."""
 LARGE = 2_000_000
 """Pixels of a photo as cameras make them: what disturbs at its own pixels is not what disturbs in smaller ones."""
 SEEN = 0.5
@@ -41,7 +41,7 @@ class Lessons:
 
     seen: Seen
     times: Int[np.ndarray, " versions"]
-    """How often each counts."""
+    """Number of times that each counts."""
     judged: Int[np.ndarray, " versions"]
     """The number, among all that were judged by eye, of the photo that each was made of; or `NOBODY`."""
 

@@ -1,4 +1,4 @@
-"""What tells photographs from other pictures, found again for a backbone; see `models.novelty`."""
+"""The direction that tells photographs from other pictures, fitted again for a backbone; see `models.novelty`."""
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence

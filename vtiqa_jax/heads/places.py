@@ -1,4 +1,4 @@
-"""What a backbone sees at the places of native views: computed once for each photo's versions, and kept on disk."""
+"""Features at the places of native views, computed once for each photo's versions and kept on disk."""
 
 import dataclasses
 import functools

@@ -18,15 +18,15 @@ from vtiqa_jax.models.reasons import HIDDEN, LEVELS, STEEPNESS, ReasonsHead
 EPOCHS, BATCH = 40, 64
 LEARNING_RATE, WEIGHT_DECAY = 2e-3, 3e-2
 DROPOUT = 0.3
-"""Of the hidden units."""
+"""Share of the hidden units that are dropped."""
 PLACES = 28
-"""Of each view, drawn anew for each batch."""
+"""Places of each view, drawn anew for each batch."""
 SCALES_DROPPED = 0.15
 """Share of the views that are left out: small photos lack them, and maps show one alone."""
 PRESENT_WEIGHT = 3.0
-"""Of faults that are there: most are not."""
+"""Weight of faults that are there: most are not."""
 RELATED_WEIGHT = 0.2
-"""Of being no fault of one kind where a fault of a like kind is: an enlarged photo is soft, a noisy one speckled."""
+"""Weight of the absence of a fault where a fault of a like kind is: an enlarged photo is soft, a noisy one speckled."""
 RELATED = (("defocus", "motion"), ("defocus", "enlarged"), ("motion", "enlarged"), ("luminance_noise", "chroma_noise"))
 
 
@@ -37,7 +37,7 @@ class _Batch:
     tokens: Float[Array, "versions scales places features"]
     structure: Float[Array, "versions scales places"]
     inputs: Float[Array, "versions inputs"]
-    """What the screen's branch sees: features and tones."""
+    """Inputs of the screen's branch: features and tones."""
     strengths: Float[Array, "versions faults"]
 
 

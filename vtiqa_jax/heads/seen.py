@@ -1,4 +1,4 @@
-"""What a model sees of versions of photos with planted faults, kept on disk: the heads learn from it."""
+"""Features of photos with planted faults, kept on disk: the heads learn from them."""
 
 import dataclasses
 import functools
@@ -36,7 +36,7 @@ _CODE = hashlib.sha256(
         for module in (camera_noise, light, native_ladders, planted_faults, faulty, native, resize, reasons)
     )
 ).hexdigest()
-"""What other code planted or measured is not the same."""
+"""Hash of the code that plants and measures: other code makes other features."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Seen:
     tokens: Float16[np.ndarray, "versions scales places features"]
     structure: Float32[np.ndarray, "versions scales places"]
     screen: Float32[np.ndarray, "versions screen"]
-    """Of the global view."""
+    """Features of the global view."""
     tones: Float32[np.ndarray, "versions tones"]
     strengths: Float32[np.ndarray, "versions faults"]
 

@@ -16,8 +16,8 @@ from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.photos import decode
 
-PENALTY = 3000.0
-"""On half the sum of the squared weights of standardised features, beside the sum of all places' cross-entropies."""
+PENALTY = 100.0
+"""On half the sum of the squared weights of standardised features, beside the sum of all photos' cross-entropies."""
 LEAST_DEVIATION = 0.05
 """Added to each feature's standard deviation: one that hardly varies is not blown up."""
 BATCH = 4
@@ -27,7 +27,7 @@ BATCH = 4
 def fit_subject(
     tokens: Float[np.ndarray, "photos places features"], shows: Bool[np.ndarray, "photos places"]
 ) -> Params:
-    """Fits the head by penalised logistic regression.
+    """Fits the head: the softmax over a photo's places should be spread evenly over those that show the subject.
 
     Args:
         tokens: of the places of global views.
@@ -36,24 +36,18 @@ def fit_subject(
     Returns:
         Its parameters, by the names of a VT-IQA.
     """
-    flat = tokens.reshape(-1, tokens.shape[2]).astype(np.float64)
-    mean, deviation = flat.mean(0), flat.std(0) + LEAST_DEVIATION
-    standardised, labels = (flat - mean) / deviation, shows.ravel().astype(np.float64)
+    deviation = tokens.std((0, 1), dtype=np.float64) + LEAST_DEVIATION
+    # What all places of a photo have in common moves no softmax.
+    standardised = (tokens - tokens.mean(1, keepdims=True)) / deviation
+    wanted = shows / shows.sum(1, keepdims=True)
 
-    def loss(point: Float[np.ndarray, " parameters"]) -> tuple[float, Float[np.ndarray, " parameters"]]:
-        weights, intercept = point[:-1], point[-1]
-        logits = standardised @ weights + intercept
-        entropies = np.logaddexp(0, logits) - labels * logits
-        errors = scipy.special.expit(logits) - labels
-        gradient = np.append(errors @ standardised + PENALTY * weights, errors.sum())
-        return float(entropies.sum() + PENALTY / 2 * weights @ weights), gradient
+    def loss(weights: Float[np.ndarray, " features"]) -> tuple[float, Float[np.ndarray, " features"]]:
+        logs = scipy.special.log_softmax(standardised @ weights, axis=1)
+        gradient = np.einsum("pc,pcf->f", np.exp(logs) - wanted, standardised) + PENALTY * weights
+        return float(-(wanted * logs).sum() + PENALTY / 2 * weights @ weights), gradient
 
-    found = scipy.optimize.minimize(loss, np.zeros(len(mean) + 1), method="L-BFGS-B", jac=True).x
-    kernel = found[:-1] / deviation
-    return {
-        "subject.linear.kernel": kernel[:, None].astype(np.float32),
-        "subject.linear.bias": np.array([found[-1] - mean @ kernel], np.float32),
-    }
+    found = scipy.optimize.minimize(loss, np.zeros(len(deviation)), method="L-BFGS-B", jac=True).x
+    return {"subject.linear.kernel": (found / deviation)[:, None].astype(np.float32)}
 
 
 def with_subject(model: Checkpoint, fitted: Params) -> Checkpoint:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 ComputeDtype = Literal["float32", "bfloat16"]
-"""What the transformer multiplies in."""
+"""Type that the transformer multiplies in."""
 DtypeChoice = Literal["auto", "float32", "bfloat16"]
 """A type, or the fastest one of the device."""
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
-"""What Linux calls products of bfloat16, on x86 and on ARM. Without them a step takes half as long again in it."""
+"""Linux's names of products of bfloat16, on x86 and on ARM. Without them a step takes half as long again in it."""
 
 
 def multiplies_bfloat16(cpuinfo: str) -> bool:

@@ -1,4 +1,4 @@
-"""Which model, its sizes, and the label scale of its scores. Nothing here computes: it is read without JAX."""
+"""A model's kind, its sizes, and the label scale of its scores. Nothing here computes: it is read without JAX."""
 
 import dataclasses
 from collections.abc import Mapping

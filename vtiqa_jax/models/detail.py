@@ -1,4 +1,4 @@
-"""What a photo shows at its own pixels: is it sharp, clean and real at 100 %?
+"""Detail: whether a photo is sharp, clean and real at its own pixels, at 100 %.
 
 The head sees patch tokens of native views alone (`photos.native`), at several scales. Of each place it says how much of
 the resolution is lost there, in octaves: a photo enlarged twice from one that was sharp to the pixel has lost one, and
@@ -17,20 +17,20 @@ from jaxtyping import Array, Float
 CAUSES = ("blur", "noise", "artefacts")
 """Too few pixels, focus or motion; a sensor's noise; compression, sharpening and smearing."""
 CAUSE_WEIGHTS = (1.0, 2.5, 1.0)
-"""Of the causes in their sum. Real noise also hides that a photo is soft: counted once, every other photo would beat
-the mean of many of the same scene (docs/detail.md)."""
-HARM_WEIGHTS = (1.5, 1.0)
-"""Of noise and artefacts, each the mean over the scales, in what keeps a photo from holding."""
-SUBJECT_GAIN = 2.0
-"""By how much a place counts more where the photo's subject probably is, see `SubjectHead`: the weight has the
-probability to this power as a factor."""
-HIDDEN = 64
+"""Weights of the causes in their sum. Real noise also hides that a photo is soft: counted once, every other photo would
+beat the mean of many of the same scene (docs/detail.md)."""
+HARM_WEIGHTS = (1.0, 0.5)
+"""Weights of noise and artefacts, each the mean over the scales, in what keeps a photo from holding."""
+PLACE_WEIGHT, SUBJECT_WEIGHT = 0.5, 2.0
+"""Weights of two logits by which a place of a photo counts: its own, and that of the photo's subject, see
+`SubjectHead`."""
+HIDDEN = 192
 NO_STRUCTURE = 0.4
 """Grey levels, see `Places.structure`: a place with less says nothing. Fog, sky and a studio's background have less."""
 OCTAVES_THAT_HOLD = 0.5
 """A photo holds where it has lost no more: what a camera's photo loses that is in focus (docs/detail.md)."""
 ERROR, ERROR_GROWTH, EXACT_TO = 0.15, 0.3, 1.4
-"""Of the octaves found at a scale: their error, and how it grows where more than `EXACT_TO` are lost."""
+"""Error of the octaves found at a scale, and its growth where more than `EXACT_TO` are lost."""
 SOFT_FROM, SOFT_WIDTH = 0.3, 0.15
 """Octaves lost at a scale from which it counts beside larger ones, and over how many that goes."""
 MOST_GROWTH = 9.0
@@ -39,6 +39,13 @@ MOST_GROWTH = 9.0
 def add_causes(octaves: Float[Array, "*batch causes"]) -> Float[Array, "*batch"]:
     """Adds up what is lost by several causes: what one of them leaves, the next harms as much as it harms all of it."""
     return octaves @ jnp.array(CAUSE_WEIGHTS)
+
+
+def add_subject(
+    logits: Float[Array, "*batch places causes"], subject: Float[Array, "*batch places"]
+) -> Float[Array, "*batch places causes"]:
+    """Adds to how much places count, as logits, how much they show the photo's subject."""
+    return PLACE_WEIGHT * logits + SUBJECT_WEIGHT * subject[..., None]
 
 
 class DetailHead(nnx.Module):
@@ -80,7 +87,7 @@ class DetailHead(nnx.Module):
         Args:
             tokens: of each place of a view.
             structure: of each place, see `photos.native.Places`; 0 where there is no place.
-            subject: log probability that a place shows the subject; all places count alike when not given.
+            subject: of `SubjectHead`, by which places count, too.
 
         Returns:
             NaN for a view without structure.
@@ -96,7 +103,7 @@ class DetailHead(nnx.Module):
     ) -> Float[Array, "*batch causes"]:
         """Octaves lost in views, by what `places` says of each place and its structure; see `__call__`."""
         if subject is not None:
-            logits = logits + SUBJECT_GAIN * subject[..., None]
+            logits = add_subject(logits, subject)
         counts = (structure > NO_STRUCTURE)[..., None]
         weights = jax.nn.softmax(logits, axis=-2, where=counts)
         mean = jnp.sum(jnp.where(counts, weights * octaves, 0), axis=-2)

@@ -1,4 +1,4 @@
-"""How often a good photo is blamed: the thresholds of faults for a rate of false alarms."""
+"""Thresholds of faults for a rate of false alarms, at which good photos get a reason."""
 
 import numpy as np
 from jaxtyping import Float
@@ -7,7 +7,7 @@ from vtiqa_jax.errors import UserError
 from vtiqa_jax.models.faults import FALSE_ALARMS, FAULTS
 
 DEFAULT_RATE = 0.02
-"""Of good photos, so many have any reason named at all."""
+"""Share of good photos for which any reason is named at all."""
 
 
 def choose_thresholds(thresholds: Float[np.ndarray, "rates faults"], false_alarms: float) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Which model made a score: two scores may stand together when the identities they were made by are equal."""
+"""The identity of the model that made a score: scores of equal identities can be compared."""
 
 import dataclasses
 import hashlib

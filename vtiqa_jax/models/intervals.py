@@ -1,4 +1,4 @@
-"""How sure a score is: what the mean of thirty people would be, and how far single opinions are apart.
+"""Intervals: where the mean of thirty people lies, and how far single opinions are apart.
 
 People's mean is the score plus an error. How large errors are differs by the score and by the kind of photo: there are
 photos on which people and model agree less. How errors are distributed at that size was measured on photos that had not
@@ -14,7 +14,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 QUANTILES = 39
-"""Of errors, at 1/40, 2/40, ... 39/40: the ends of intervals of 50, 80, 90 and 95 % are among them."""
+"""Quantiles of errors, at 1/40, 2/40, ... 39/40: the ends of intervals of 50, 80, 90 and 95 % are among them."""
 LOW, HIGH = 1, 37
 """The quantiles 5 and 95 %."""
 
@@ -42,22 +42,22 @@ class Intervals(nnx.Module):
             opinions: whether it says how far single opinions are apart.
         """
         self.ends = nnx.Param(jnp.array([0.0, 1.0]))
-        """Of the scale; intervals do not leave it."""
+        """Ends of the scale; intervals do not leave it."""
         self.mean = nnx.Param(jnp.zeros(in_features))
-        """Of the features of photos that errors were measured on."""
+        """Mean features of the photos that errors were measured on."""
         self.precision = nnx.Param(jnp.ones(in_features))
         """One over the standard deviation of each feature."""
         self.direction = nnx.Param(jnp.zeros(in_features))
         """The logit of the second kind by each feature, in its standard deviations."""
         self.intercept = nnx.Param(jnp.float32(0))
-        """Of that logit."""
+        """Intercept of that logit."""
         self.curves = nnx.Param(jnp.zeros((2, 3)))
         """The logarithm of either kind's deviation by the score, which is -1 and 1 at the ends: constant, linear and
         quadratic."""
         self.far = nnx.Param(jnp.array([1.0, 0.0]))
         """A distance that is still near; and by how much that logarithm grows with each one beyond."""
         self.quantiles = nnx.Param(jnp.zeros((2, QUANTILES)))
-        """Of errors of either kind, each divided by its photo's deviation."""
+        """Quantiles of errors of either kind, each divided by its photo's deviation."""
         self.opinions = nnx.Param(jnp.zeros(3)) if opinions else None
         """The logarithm of the spread of single opinions by the score, as `curves`."""
 

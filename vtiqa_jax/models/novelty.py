@@ -1,8 +1,8 @@
-"""Does a picture look like a photograph at all? Screenshots, plots, pages and drawings do not, and their scores mean
-little.
+"""The warning that a picture does not look like a photograph, as screenshots, plots, pages and drawings do not.
 
-A direction in the space of the features that the head sees, from photographs to pictures that are none; the threshold
-lies beyond all photographs that it was fitted to (`training/novelty.py`).
+Scores of such pictures mean little. The warning goes by a direction in the space of the features that the head sees,
+from photographs to pictures that are none. The threshold lies beyond all photographs that it was fitted to
+(`training/novelty.py`).
 """
 
 import jax
@@ -21,7 +21,7 @@ class Novelty(nnx.Module):
             in_features: of both views together.
         """
         self.mean = nnx.Param(jnp.zeros(in_features))
-        """Of photographs."""
+        """Mean features of photographs."""
         self.direction = nnx.Param(jnp.zeros(in_features))
         self.threshold = nnx.Param(jnp.float32(0))
 

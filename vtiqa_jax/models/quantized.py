@@ -47,7 +47,7 @@ def quantize(
 def _is_whole(
     grouped: Float[np.ndarray, "groups group outputs"], scales: Float16[np.ndarray, "groups outputs"]
 ) -> Bool[np.ndarray, "groups outputs"]:
-    """Whether all numbers of a group are whole multiples of its scale."""
+    """Returns whether all numbers of a group are whole multiples of its scale."""
     multiples = grouped / np.maximum(scales, np.finfo(np.float16).smallest_subnormal)[:, None].astype(np.float32)
     return (multiples == np.rint(multiples)).all(1)
 

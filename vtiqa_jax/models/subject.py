@@ -3,13 +3,12 @@
 The whole says where to look, and nothing of what is seen there: `detail.DetailHead` weighs a photo's own pixels by it.
 """
 
-import jax
 from flax import nnx
 from jaxtyping import Array, Float
 
 
 class SubjectHead(nnx.Module):
-    """Patch tokens of the global view to whether a place shows the subject. Always float32."""
+    """Patch tokens of the global view to how much a place shows the subject. Always float32."""
 
     def __init__(self, in_features: int, *, rngs: nnx.Rngs) -> None:
         """Draws the parameters.
@@ -18,8 +17,8 @@ class SubjectHead(nnx.Module):
             in_features: of a place.
             rngs: the stream `params` draws them.
         """
-        self.linear = nnx.Linear(in_features, 1, precision="highest", rngs=rngs)
+        self.linear = nnx.Linear(in_features, 1, use_bias=False, precision="highest", rngs=rngs)
 
     def __call__(self, tokens: Float[Array, "*batch places features"]) -> Float[Array, "*batch places"]:
-        """Returns the log probability that each place shows what the photo is about."""
-        return jax.nn.log_sigmoid(self.linear(tokens)[..., 0])
+        """Returns logits: their softmax over a photo's places is spread over those that show what it is about."""
+        return self.linear(tokens)[..., 0]

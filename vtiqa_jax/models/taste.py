@@ -19,7 +19,7 @@ class Taste(nnx.Module):
             in_features: of both views together.
         """
         self.slope = nnx.Param(jnp.float32(1))
-        """Of the score; the less, the more the taste tells photos apart: scores differ as much as before."""
+        """Slope of the score; the less, the more the taste tells photos apart: scores differ as much as before."""
         self.intercept = nnx.Param(jnp.float32(0))
         self.direction = nnx.Param(jnp.zeros(in_features))
 

@@ -36,7 +36,7 @@ HEAD_DROPOUT = 0.5
 
 
 def balanced_lecun_normal() -> Initializer:
-    """LeCun's normal initialiser with rows of alternating sign.
+    """Returns LeCun's normal initialiser with rows of alternating sign.
 
     Units behind a ReLU that can only add to the score leave bad photos no room; a draw of mostly one sign cost .1 of
     SRCC among them.
@@ -215,7 +215,7 @@ class VTIQA(nnx.Module):
         return self.backbone.read_places(views.normalize(native_views), blocks, patch)
 
     def find_subject(self, global_view: UInt8[Array, "batch size size 3"]) -> Float[Array, "batch places"]:
-        """Returns the log probability that each place of photos shows what they are about, by their global view."""
+        """Returns how much each place of photos shows what they are about, by their global view; see `SubjectHead`."""
         assert self.subject is not None
         return self.subject(self.read_places(global_view))
 

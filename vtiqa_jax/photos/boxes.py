@@ -18,7 +18,7 @@ class Coding:
 
 
 def _boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Name and content of each box."""
+    """Yields name and content of each box."""
     position = 0
     while position + 8 <= len(content):
         size, start = int.from_bytes(content[position : position + 4], "big"), position + 8

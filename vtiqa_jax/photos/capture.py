@@ -1,4 +1,4 @@
-"""When and how a photo was taken, as its file says: what stacks of photos are found by.
+"""Time and settings of the exposure, as a photo's file tells them: stacks are found by these.
 
 Files are other people's: whatever stands in them, nothing is raised, and what makes no sense counts as not said.
 """
@@ -19,11 +19,11 @@ PIXELS_ACROSS, PIXELS_DOWN = 0xA002, 0xA003
 AUTO_BRACKET = 2
 """Value of `EXPOSURE_MODE`."""
 FIRST_YEAR = 1995
-"""Of EXIF: an earlier date is that of a clock which was never set, or of a scanned print."""
+"""First year of EXIF: an earlier date is that of a clock which was never set, or of a scanned print."""
 MAX_ISO = 65535
-"""What `ISO` holds; from there on `RECOMMENDED_INDEX` has the number."""
+"""Largest number that `ISO` holds; from there on `RECOMMENDED_INDEX` has the number."""
 XMP_BYTES = 1 << 18
-"""Of a file, from its start, within which the distance of Adobe's programs is looked for."""
+"""Number of bytes, from a file's start, in which the distance of Adobe's programs is searched for."""
 
 FOCUS_DISTANCE = re.compile(rb"""aux:ApproximateFocusDistance\s*(?:=\s*["']|>)\s*(\d{1,10})/(\d{1,10})""")
 DATE = re.compile(r"(\d{4})[:/.-](\d\d)[:/.-](\d\d)[ T](\d\d):(\d\d):(\d\d)")
@@ -35,7 +35,7 @@ class Capture:
     """What a file says of the moment it was taken at; None is not said."""
 
     time: float | None = None
-    """Of the camera's clock, wherever on Earth, in seconds since the start of 1970, with fractions."""
+    """Time of the camera's clock, wherever on Earth, in seconds since the start of 1970, with fractions."""
     has_fraction: bool = False
     """Whether `time` is more exact than a second."""
     zone: float | None = None

@@ -1,4 +1,4 @@
-"""What a model is fed of a photo resized to a square, at test time: its middle, and mosaics (paper, section III-A)."""
+"""Views of a photo resized to a square, at test time: its middle, and mosaics (paper, section III-A)."""
 
 import numpy as np
 

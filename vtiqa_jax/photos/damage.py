@@ -1,4 +1,4 @@
-"""What is wrong with a file that decoders read nevertheless: they fill in what is missing and say nothing."""
+"""Damage of files that decoders read nevertheless: they fill in missing parts and say nothing."""
 
 import io
 

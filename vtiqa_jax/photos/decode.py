@@ -26,9 +26,9 @@ class Photo:
 
     pixels: Rgb
     warning: str | None = None
-    """What is wrong with its file nevertheless."""
+    """Defect of its file, which was read nevertheless."""
     capture: Capture = Capture()
-    """What the file says of the moment it was taken at."""
+    """Time and settings of the exposure, as the file tells them."""
 
 
 @dataclasses.dataclass(frozen=True)

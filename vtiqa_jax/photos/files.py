@@ -1,4 +1,4 @@
-"""Which files are photos: in folders, globs, tars and buckets; and what is said of those that are left out."""
+"""Search for photos in folders, globs, tars and buckets, and the reasons why other files are left out."""
 
 import collections
 import fnmatch
@@ -27,10 +27,10 @@ FOREIGN_FOLDERS = frozenset(
 )  # fmt: skip
 """Folders of systems and of storage boxes, lower case; those with a point before the name are hidden already."""
 LIBRARIES = (".aplibrary", ".migratedphotolibrary", ".photolibrary", ".photoslibrary")
-"""What Apple's libraries end in. The photos are in one of ORIGINALS, all else is made from them."""
+"""Endings of Apple's libraries. The photos are in one of ORIGINALS, all else is made from them."""
 ORIGINALS = ("masters", "originals")
 PREVIEWS = (".lrdata",)
-"""What Lightroom's folders of previews end in."""
+"""Endings of Lightroom's folders of previews."""
 
 _Folder = tuple[int, int]
 """A folder whatever its name: device and inode."""

@@ -23,12 +23,12 @@ SUFFIXES = _endings(
     "apng avif avifs bmp dib gif insp jfi jfif jif jp2 jpe jpeg jpf jpg jpx mpo pbm pgm pjp pjpeg png pnm ppm tif tiff"
     " webp"
 )
-"""Of the files that are read without an extra."""
+"""Suffixes of the files that are read without an extra."""
 UNREAD = _endings(
     "ai bpg dcm dds djvu eps exr fit fits fpx gpr hdp hdr icns ico j2c j2k jpc jxl jxr kra lri ora pam pcd pcx pfm psb"
     " psd qoi sgi svg svgz tga wdp xbm xcf xpm"
 )
-"""Of pictures that are not read."""
+"""Suffixes of pictures that are not read."""
 VIDEOS = _endings("3g2 3gp asf avi braw flv insv lrv m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv r3d vob webm wmv")
 ARCHIVES = _endings("7z rar tar tgz zip")
 
@@ -38,11 +38,11 @@ class Extra:
     """Formats that an optional package reads."""
 
     name: str
-    """Of the extra in pyproject.toml."""
+    """Name of the extra in pyproject.toml."""
     module: str
-    """Of the package that it installs."""
+    """Module of the package that it installs."""
     photos: str
-    """What they are called."""
+    """Name of such photos."""
     suffixes: frozenset[str]
 
     @property

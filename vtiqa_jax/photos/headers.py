@@ -1,4 +1,4 @@
-"""What a file says of itself before it is decoded: its format, and its size in pixels."""
+"""Headers of files: the format, and the size in pixels, before anything is decoded."""
 
 import io
 import math
@@ -26,7 +26,7 @@ PREFIXES: dict[bytes, Format] = {
     b"\0\0\0\x0cjP  \r\n\x87\n": "JPEG 2000",
     **{b"P%d" % kind: "PNM" for kind in range(1, 7)},
 }
-"""What files begin with."""
+"""First bytes of files."""
 AVIF_BRANDS = {b"avif", b"avis"}
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 
@@ -49,7 +49,7 @@ def find_format(data: bytes) -> Format | None:
 
 
 def read_size(data: bytes, kind: Format) -> tuple[int, int]:
-    """Width and height in pixels from the header, before any EXIF orientation.
+    """Reads width and height in pixels from the header, before any EXIF orientation.
 
     They are what OpenCV goes by: it refuses a JPEG 2000 whose box and codestream differ, for one.
 

@@ -1,4 +1,4 @@
-"""How many pixels are decoded: of one photo, and at a time."""
+"""Limits of decoding: the pixels of one photo, and of all photos at a time."""
 
 import contextlib
 import threading

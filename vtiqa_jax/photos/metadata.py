@@ -1,4 +1,4 @@
-"""What a photo's file says beside its pixels: which way is up, and what its numbers mean in colours and light."""
+"""Metadata of a photo's file: its orientation, and the meaning of its numbers as colours and light."""
 
 import dataclasses
 import re
@@ -102,7 +102,7 @@ def _read_jpeg(data: bytes) -> Metadata:
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Name and content of all chunks but the pixels'."""
+    """Yields name and content of all chunks but the pixels'."""
     position = 8
     while position + 12 <= len(data):
         end = position + 8 + int.from_bytes(data[position : position + 4], "big")
@@ -148,7 +148,7 @@ def _read_png(data: bytes) -> Metadata:
 
 
 def _unpack_raw_profile(name: bytes, content: bytes) -> bytes:
-    """EXIF data as ImageMagick wrote them before PNG had a place for them: a length and hexadecimal digits."""
+    """Unpacks EXIF data as ImageMagick wrote them before PNG had a place for them: a length and hexadecimal digits."""
     text = content.partition(b"\0")[2]
     text = _inflate(text[1:]) if name == b"zTXt" else text
     match = re.fullmatch(rb"\s*exif\s+\d+\s+([0-9a-fA-F\s]*)", text)

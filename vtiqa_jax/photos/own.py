@@ -1,4 +1,4 @@
-"""What the product itself puts into folders of photos, and how it is known again: it is not to be scored there."""
+"""Marks by which this program knows files of its own in folders of photos: they are not to be scored."""
 
 import os
 from collections.abc import Set
@@ -8,22 +8,22 @@ from vtiqa_jax import atomic
 from vtiqa_jax.photos import formats
 
 PAGE, PICTURES = "index.html", ("thumbnails", "views")
-"""Of a report: the page, and the folders of its pictures."""
+"""Files of a report: the page, and the folders of its pictures."""
 CROPS = "crops"
-"""Of a report with maps of detail: the folder of what is shown at 1:1."""
+"""Folder, in a report with maps of detail, of the regions at 1:1."""
 GENERATOR = '<meta name="generator" content="vtiqa-jax report">'
 """Stands at the top of every page."""
 DRAWN = {"Software": "vtiqa-jax"}
-"""What Matplotlib is to note in the PNGs that it draws."""
+"""Note that Matplotlib writes into the PNGs that it draws."""
 PLOTS = ("curve", "scatter")
-"""What the names of plots begin with."""
+"""Beginnings of the names of plots."""
 PROGRESS = ".progress"
 """Added to the name of a result of `vtiqa bulk`: the folder beside it that says what has been done.
 
 Inside the result, readers would take it for data.
 """
 BEGUN = "run.json"
-"""In that folder: with what the result was begun."""
+"""File in that folder that says with what the result was begun."""
 MARK = ".vtiqa-made"
 """A file in folders that are not to be searched when a folder above is."""
 

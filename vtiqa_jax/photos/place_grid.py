@@ -13,7 +13,7 @@ from vtiqa_jax.photos.native import shrink_whole, structure_of_cells
 from vtiqa_jax.photos.resize import Resized, Rgb
 
 Arrangement = Literal["tiles", "mosaics"]
-"""How places share views: with their neighbours, or with places from all over, as in `photos.native`."""
+"""Way in which places share views: with their neighbours, or with places from all over, as in `photos.native`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +55,7 @@ class PlaceGrid:
     structure: Float32[np.ndarray, "rows columns"]
     """See `native.Places`."""
     region: Region
-    """That they fill."""
+    """Region that they fill."""
 
     @classmethod
     def cut(cls, pixels: Rgb, screen: Resized, region: Region, patch: int, factor: int) -> "PlaceGrid":

@@ -1,4 +1,4 @@
-"""What a model is fed of a photo."""
+"""Preparation of a photo for a model."""
 
 import dataclasses
 import math
@@ -16,9 +16,9 @@ class Preparation:
     screen_side: int | None
     """See `resize.shrink`."""
     cuts: tuple[Cut, ...]
-    """Of the photo as a screen shows it."""
+    """Views of the photo as a screen shows it."""
     native: NativeViews | None
-    """Of the photo at its own pixels; None for a model without detail."""
+    """Views of the photo at its own pixels; None for a model without detail."""
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:

@@ -16,7 +16,8 @@ MAGIC = {
     4: (b"ftypcrx ",),  # CR3
     8: (b"CR\2", b"IIII", b"MMMM"),  # CR2; Phase One
 }
-"""What RAW files of no plain TIFF have at which place: Fuji, Olympus, Panasonic, Sigma, Minolta, Canon."""
+"""Bytes by which RAW files that are no plain TIFF are known, and their places: Fuji, Olympus, Panasonic, Sigma,
+Minolta, Canon."""
 SRGB_GAMMA = (2.4, 12.92)
 """Exponent and slope; LibRaw's own are those of television."""
 QUANTILES = np.array([0.01, 0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95, 0.99])

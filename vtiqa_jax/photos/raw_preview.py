@@ -51,14 +51,14 @@ def find(data: bytes, width: int, height: int) -> Rgb | None:
 
 
 def _pages(data: bytes) -> Iterator[Candidate]:
-    """Developed pictures among the pages of a file that is made like a TIFF."""
+    """Finds developed pictures among the pages of a file that is made like a TIFF."""
     for page in tiff.list_pages(data):
         if page.number(tiff.PHOTOMETRIC, 0) in (tiff.RGB, tiff.YCBCR):
             yield Candidate(*page.size, lambda page=page: tiff.put_first(page))
 
 
 def _jpegs(data: bytes) -> Iterator[Candidate]:
-    """JPEGs, wherever they lie."""
+    """Finds JPEGs, wherever they lie."""
     position = -1
     for _ in range(MAX_JPEGS):
         position = data.find(b"\xff\xd8\xff", position + 1)

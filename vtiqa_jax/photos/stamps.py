@@ -1,10 +1,10 @@
-"""Whether a file is still what it was, without reading it."""
+"""Stamps that tell, without reading a file, whether it has changed."""
 
 from pathlib import Path
 
 
 def file_stamp(path: Path) -> str:
-    """Size, times of change and place of a file: whoever writes to it or replaces it changes one of them.
+    """Returns size, times of change and place of a file: whoever writes to it or replaces it changes one of them.
 
     The time of the last change (ctime) cannot be set, so a copy with the old time of modification is noticed, too.
 

@@ -32,9 +32,9 @@ RARE_COMPRESSIONS = (34925, 50000, 50001)
 
 MAX_PAGES = 256
 MAX_ENTRIES = 4096
-"""Of a directory; one of more is no photo's."""
+"""Most entries of a directory; a photo's has no more."""
 MAX_NUMBERS = 1024
-"""Of an entry."""
+"""Most numbers of an entry."""
 MAX_TEXT = 256
 """Bytes of an entry that are read as text."""
 
@@ -60,7 +60,7 @@ class Page:
     order: str
     """`<` or `>`, as in `struct`."""
     offset: int
-    """Of the directory in the file."""
+    """Offset of the directory in the file."""
     entries: dict[int, Entry]
     parent: "Page | None"
     """The page that lists this one among its sub-directories."""

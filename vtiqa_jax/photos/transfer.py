@@ -14,9 +14,9 @@ from vtiqa_jax.errors import UserError
 
 NO_HARD_LINKS = {errno.EPERM, errno.EXDEV, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EACCES, errno.ENOSYS,
                  errno.EINVAL}  # fmt: skip
-"""What file systems without hard links say, or that have no more of them; EINVAL on Windows."""
+"""Errors of file systems without hard links, or that have no more of them; EINVAL on Windows."""
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
-"""What no further photo would escape."""
+"""Errors that every further photo would have, too."""
 
 
 def plan_targets(paths: Sequence[Path], photos: Sequence[Path], folder: Path) -> dict[Path, Path]:

@@ -1,1 +1,1 @@
-"""What is told of a photo: results, their words, columns, files and cache. Nothing here computes with JAX."""
+"""Results: their words, columns, files and cache. Nothing here computes with JAX."""

@@ -28,18 +28,18 @@ class Column:
     """Also the name of the field or property of `ScoreResult`, unless `read` is given."""
     type: type[str] | type[float] | type[int] | type[bool]
     text: str
-    """What stands in it, for people."""
+    """Description for people."""
     where: Literal["all", "score", "mosaics", "reasons", "bulk"] = "all"
-    """Which outputs have it: all, those of `vtiqa score`, only those with sampled mosaics, all that were asked for the
+    """Outputs that have it: all, those of `vtiqa score`, only those with sampled mosaics, all that were asked for the
     probabilities of reasons, or those of `vtiqa bulk`."""
     decimals: int = 6
-    """Of a float in files."""
+    """Decimals of a float in files."""
     heading: str = ""
     """Above it on a terminal and in a notebook, with the spaces before it. Without one it is not shown there."""
     shown: str = ""
     """The format of its values there, with the spaces before them."""
     words: "Callable[[ScoreResult], str] | None" = None
-    """What is shown there instead of the value itself, as a string."""
+    """Text that is shown there instead of the value itself, as a string."""
     read: "Callable[[ScoreResult], Value] | None" = None
     """Finds the value, where it is no field or property."""
     placed: bool = False

@@ -1,4 +1,4 @@
-"""What two models' identities, see `models.fingerprint`, differ in."""
+"""Differences between two models' identities, see `models.fingerprint`."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""From the numbers that a model computes of photos to results, whatever computed them."""
+"""The way from a model's numbers to results, whatever computed the numbers."""
 
 import dataclasses
 import math
@@ -27,9 +27,9 @@ class Interpreter:
     config: ModelConfig
     scale: LabelScale
     percentiles: Float[np.ndarray, " 101"] | None
-    """Of the scores of training photos; None where they are not known."""
+    """Percentiles of the scores of training photos; None where they are not known."""
     thresholds: Mapping[str, float]
-    """From which strength on each fault is named."""
+    """Strength from which each fault is named."""
 
     @classmethod
     def of(
@@ -55,7 +55,7 @@ class Interpreter:
         return frozenset(name for name, is_missing in missing.items() if is_missing)
 
     def percentile(self, scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        """The share of training photos that a photo of this score is better than, in percent.
+        """Returns the share of training photos that a photo of this score is better than, in percent.
 
         Raises:
             UserError: the model does not say how training photos score.

@@ -24,6 +24,11 @@ def say_heading(columns: Sequence[Column], scale: LabelScale) -> str:
     return f"score ({scale}){''.join(column.heading for column in others)}  image"
 
 
+def say_plain_reasons(result: ScoreResult) -> str:
+    """Says in words why a photo is bad; slight faults are left out, which a terminal would be full of."""
+    return say_reasons([fault for fault in result.reasons if fault.level != "slight"])
+
+
 def say_line(result: ScoreResult, columns: Sequence[Column], stack: str = "") -> str:
     """Returns a photo's line.
 
@@ -34,6 +39,5 @@ def say_line(result: ScoreResult, columns: Sequence[Column], stack: str = "") ->
     """
     score, *others = [column.show(result) for column in columns]
     shown = "failed".rjust(len(score)) if result.score is None else score
-    reasons = say_reasons([fault for fault in result.reasons if fault.level != "slight"])
-    said = "; ".join(filter(None, [reasons, result.remarks, stack]))
+    said = "; ".join(filter(None, [say_plain_reasons(result), result.remarks, stack]))
     return f"{shown}{''.join(others)}  {result.image}{f': {said}' if said else ''}"

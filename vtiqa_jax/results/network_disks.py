@@ -1,4 +1,4 @@
-"""Whether a file lies on a disk of another machine."""
+"""Disks of other machines: tells whether a file lies on one."""
 
 import re
 from pathlib import Path

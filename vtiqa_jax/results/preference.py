@@ -1,4 +1,4 @@
-"""How probable it is that people prefer one photo to another."""
+"""The probability that people prefer one photo to another."""
 
 import math
 

@@ -1,9 +1,9 @@
-"""Which of two photos comes first: one number of what is seen on a screen and of what is seen at 100 %."""
+"""The rank, by which photos are ordered: one number of the score on a screen and of detail at 100 %."""
 
 DETAIL_WEIGHT = 0.1
-"""Of detail beside the score. On BIQ2021's official test split .1 agrees with people as the score alone does (SRCC
-.875), .2 less (.867), .5 much less (.785): people who see a whole photo judge it as a whole. Of photos that look alike
-as a whole, detail decides."""
+"""Weight of detail beside the score. On BIQ2021's official test split .1 agrees with people as the score alone does
+(SRCC .875), .2 less (.867), .5 much less (.785): people who see a whole photo judge it as a whole. Of photos that look
+alike as a whole, detail decides."""
 
 
 def rank_photo(score: float, detail: float | None, weight: float = DETAIL_WEIGHT) -> float:

@@ -17,7 +17,7 @@ WORDS: dict[str, tuple[str, str, str]] = {
     "low_contrast": ("slight haze or low contrast", "haze or low contrast", "severe haze or low contrast"),
     "colour_cast": ("slight colour cast", "colour cast", "severe colour cast"),
 }
-"""What is said of a slight, a plain and a severe fault, in the order of `models.faults.FAULTS`."""
+"""Words for a slight, a plain and a severe fault, in the order of `models.faults.FAULTS`."""
 LEVELS = ("slight", "plain", "severe")
 PLAIN, SEVERE = 1.5, 2.5
 """Strengths from which a fault is plain, and severe: half way between what was planted."""
@@ -43,18 +43,18 @@ ALIASES = {
     "cast": "colour_cast",
     "color_cast": "colour_cast",
 }
-"""What else people may call a fault; `find_fault` knows the words of a plain one, too."""
+"""Other names that people may give a fault; `find_fault` knows the words of a plain one, too."""
 
 
 class Fault(NamedTuple):
     """How much of a fault a photo has. A reason is a fault that is named; `str` says it in words."""
 
     name: str
-    """Of `models.faults.FAULTS`: "luminance_noise", say."""
+    """Name in `models.faults.FAULTS`, such as "luminance_noise"."""
     strength: float
     """1 is slight, 2 plain and 3 severe; below 0.5 there is hardly any."""
     probability: float
-    """That a person names it, 0 to 1."""
+    """Probability that a person names it, 0 to 1."""
     is_named: bool = False
     """Whether its strength reaches the threshold of the rate of false alarms that was asked for."""
 

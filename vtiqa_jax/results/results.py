@@ -29,25 +29,26 @@ class ScoreResult:
     out_of_range: str | None = None
     """"below" or "above" for a score beyond those of all training photos."""
     mean: float | None = None
-    """Of the scores by sampled mosaics; None when none were asked for."""
+    """Mean of the scores by sampled mosaics; None when none were asked for."""
     spread: float | None = None
     """The standard deviation of the scores by sampled mosaics."""
     mosaic_scores: tuple[float, ...] = ()
     """The scores by sampled mosaics."""
     detail: float | None = None
-    """What the photo shows at 100 %, on the score's scale; None where it has no structure, or the model no detail."""
+    """Quality of what the photo shows at 100 %, on the score's scale; None where it has no structure, or the model no
+    detail."""
     holds: float | None = None
     """The largest scale at which the photo is sharp, clean and real, percent: 50 is half its width and height."""
     faults: tuple[Fault, ...] = ()
-    """How much the photo has of each fault; none by a model without reasons, or of what is no photograph."""
+    """All faults, with their strengths; none by a model without reasons, or of what is no photograph."""
     width: int | None = None
-    """Of the photo as it is looked at, pixels; None where it could not be read."""
+    """Width of the photo as it is looked at, in pixels; None where it could not be read."""
     height: int | None = None
     """Like `width`."""
     inspected: Any = None
-    """What `inspect` of `Scorer.stream` returned for it."""
+    """Return value of `inspect` of `Scorer.stream`."""
     warning: str | None = None
-    """What is wrong with the file of a photo that was scored nevertheless, or with judging it."""
+    """Defect of the file of a photo that was scored nevertheless, or doubt about judging it."""
     low: float | None = None
     """Nine times in ten the mean of thirty people is between this and `high`; None where the model does not say."""
     high: float | None = None
@@ -57,13 +58,13 @@ class ScoreResult:
     opinion_spread: float | None = None
     """The standard deviation of single people's opinions."""
     capture: Capture | None = None
-    """When and how it was taken, as its file says; None of a photo that could not be read."""
+    """Time and settings of the exposure, as its file tells them; None of a photo that could not be read."""
     sketch: bytes | None = dataclasses.field(default=None, repr=False)
-    """What stacks are found by, see `photos.sketch`."""
+    """Sketch by which stacks are found, see `photos.sketch`."""
     stack: int | None = None
     """The number of its stack, see `choosing.stacks`; None of a photo like no other."""
     stack_kind: str | None = None
-    """What its stack is."""
+    """Kind of its stack."""
     best: bool | None = None
     """Whether it is one to keep; None where that was not asked."""
 

@@ -32,15 +32,15 @@ APPLICATION_ID = 0x56544941
 NAME = "vtiqa-scores.sqlite"
 """The file's name where `--cache` is a folder."""
 BUSY_SECONDS = 60
-"""How long a run waits while another one writes to the same cache."""
+"""Seconds that a run waits while another one writes to the same cache."""
 BATCH_SECONDS = 1.0
-"""How long scores wait to be committed together where each commit waits for the disk; in WAL mode none does."""
+"""Seconds that scores wait to be committed together where each commit waits for the disk; in WAL mode none does."""
 SETTLED_SECONDS = 2.0
 """A file that changed later than so long ago may change again without a new time: it is read the next time, too."""
 NAME_BYTES = 240
 """Longest name of an output whose part has the same one, with `.part` and SQLite's `-journal` after it."""
 NOT_KEPT = ("image", "inspected", "stack", "stack_kind", "best")
-"""What is of this run, or of the photo among others."""
+"""Fields that depend on this run, or on the other photos."""
 KEPT = tuple(field.name for field in dataclasses.fields(ScoreResult) if field.name not in NOT_KEPT)
 CAPTURED = tuple(field.name for field in dataclasses.fields(Capture))
 SCHEMA = f"""
@@ -60,7 +60,7 @@ class NotOurs(Exception):
 
 
 def _code(error: sqlite3.Error) -> int:
-    """SQLite's primary code of an error; 0 for one of Python's module."""
+    """Returns SQLite's primary code of an error; 0 for one of Python's module."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 

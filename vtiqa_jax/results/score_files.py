@@ -55,7 +55,7 @@ WRITERS: dict[str, Writer] = {
     ".json": _write_json,
     ".parquet": _write_parquet,
 }
-"""By the file's ending."""
+"""Writers by the file's ending."""
 
 
 def check_writable(path: Path, photos: Sequence[Path] = ()) -> str:

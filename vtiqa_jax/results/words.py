@@ -1,4 +1,4 @@
-"""What a photo's numbers mean, in words: the same ones on terminals, pages and in notebooks."""
+"""A photo's numbers in words: the same ones on terminals, pages and in notebooks."""
 
 from typing import TYPE_CHECKING
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 SMALLEST_SCALE = 12.5
 """Percent: at 1:8 a photo is still looked at. Of what holds less no number is told."""
 MIN_MEGAPIXELS = 1
-"""Of a smaller photo the share alone is told."""
+"""Least size for which megapixels are told; for a smaller photo only the share is."""
 LONGEST = len("13 %, about 0.016 of 1.2 megapixels")
 LONGEST_INTERVAL = len("52.1 to 100.0")
 """On a scale to 100."""

@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
 
 RAMP = ("#a8320f", "#c8671c", "#b3923a", "#4f908d", "#1f6b9c")
-"""From the worst, ember, over ochre to the best, sea: told apart with any kind of colour vision."""
+"""Colours from the worst, ember, over ochre to the best, sea: told apart with any kind of colour vision."""
 
 
 def quality_colours(*, higher_is_better: bool) -> "Colormap":

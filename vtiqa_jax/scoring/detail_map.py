@@ -1,4 +1,4 @@
-"""What a photo shows at its own pixels, place by place: where it is sharp, clean and real, and where it is not."""
+"""The map of detail: where a photo is sharp, clean and real at its own pixels, and where it is not."""
 
 import dataclasses
 import functools
@@ -15,7 +15,7 @@ from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.compute_dtype import ComputeDtype
 from vtiqa_jax.models.config import ModelConfig
-from vtiqa_jax.models.detail import SUBJECT_GAIN
+from vtiqa_jax.models.detail import add_subject
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vit import select_implementation
 from vtiqa_jax.models.vtiqa import VTIQA
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FACTORS = (4, 2, 1)
-"""By which a whole photo is shrunk for its map: the first that leaves MIN_TILES."""
+"""Factors by which a whole photo is shrunk for its map: the first that leaves MIN_TILES."""
 MIN_TILES = 6
 """Views' areas that the map of a whole photo has at least, unless the photo itself has fewer."""
 ZOOM_TILES = 3
@@ -51,14 +51,14 @@ class DetailMap(PhotoMap):
     octaves: Float32[np.ndarray, "rows columns"]
     """Lost in the photo shrunk by `factor`; NaN where a place has no structure, and says nothing."""
     weights: Float32[np.ndarray, "rows columns"]
-    """How much each place counts, shares of 1; 0 where it has no structure. In the map of a whole photo by a model that
-    finds the subject, also by how probably the place shows it."""
+    """Weights of the places, shares of 1; 0 where a place has no structure. In the map of a whole photo by a model that
+    finds the subject, the subject weighs most."""
     factor: int
-    """By which the photo was shrunk; 1 for its own pixels."""
+    """Factor by which the photo was shrunk; 1 for its own pixels."""
     region: Region
-    """That the places fill."""
+    """Region that the places fill."""
     height: int
-    """Of the photo, pixels."""
+    """Height of the photo in pixels."""
     width: int
 
     def __repr__(self) -> str:
@@ -206,13 +206,13 @@ def _make_subject_step(config: ModelConfig, dtype: ComputeDtype, device: jax.Dev
 def _find_subject(
     screen: Resized, cut: PlaceGrid, size: tuple[int, int], find: Callable[[Array], Array], config: ModelConfig
 ) -> Float32[np.ndarray, "places_down places_across"]:
-    """Finds the log probability that each place shows the subject: that of the photo's cell which its middle lies in.
+    """Finds how much each place shows the subject: as much as the photo's cell which its middle lies in.
 
     Args:
         screen: the photo as a screen shows it.
         cut: the places.
         size: height and width of the photo, pixels.
-        find: global views to the log probability of each of their places.
+        find: global views to the logits of their places, see `SubjectHead`.
         config: of the model.
     """
     (global_view,) = prepare(screen, None, config.view_cuts[:1])
@@ -307,7 +307,8 @@ def make_detail_map(
     octaves, logits = judge_grid(cut, order, functools.partial(_make_places_step(config, dtype, device), params))
     if config.subject and region is None:
         find = functools.partial(_make_subject_step(config, dtype, device), params)
-        logits = logits + SUBJECT_GAIN * _find_subject(screen, cut, (height, width), find, config)
+        subject = _find_subject(screen, cut, (height, width), find, config)
+        logits = np.asarray(add_subject(jnp.asarray(logits)[..., None], jnp.asarray(subject)))[..., 0]
     counts = cut.structure > MIN_STRUCTURE
     weights = np.zeros_like(logits)
     if counts.any():

@@ -1,4 +1,4 @@
-"""Where in a photo a fault is: how strong it is at each place, seen at the photo's own pixels."""
+"""The map of a fault: how strong it is at each place, by the photo's own pixels."""
 
 import dataclasses
 import functools
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 CLIPPED = "clipped_highlights"
-"""Of the faults of light and colour the one that has places."""
+"""The only fault of light and colour that has places."""
 MAX_CLIPPED = 0.5
 """Share of a place's pixels at which the colours of pictures end."""
 SEEN_IN_PLAIN_PLACES = "luminance_noise", "chroma_noise", "compression"
@@ -47,16 +47,16 @@ class FaultMap(PhotoMap):
     """How much of one fault there is at each place of a photo, or of a region of it."""
 
     fault: str
-    """Of `models.faults.FAULTS`."""
+    """Fault of `models.faults.FAULTS`."""
     values: Float32[np.ndarray, "rows columns"]
     """Strengths, 1 slight, 2 plain, 3 severe, NaN where a place has no structure; of clipped highlights the share of
     clipped pixels."""
     factor: int
-    """By which the photo was shrunk; 1 for its own pixels."""
+    """Factor by which the photo was shrunk; 1 for its own pixels."""
     region: Region
-    """That the places fill."""
+    """Region that the places fill."""
     height: int
-    """Of the photo, pixels."""
+    """Height of the photo in pixels."""
     width: int
 
     def __repr__(self) -> str:

@@ -23,7 +23,7 @@ class MosaicSampling:
     count: int
     """At least 2."""
     seed: int = 0
-    """Of the offsets. All photos get the same ones, so that their scores can be compared sample by sample."""
+    """Seed of the offsets. All photos get the same ones, so that their scores can be compared sample by sample."""
 
     def __post_init__(self) -> None:
         if self.count < 2 or self.seed < 0:

@@ -1,4 +1,4 @@
-"""What every map of a photo can do: be drawn over its photo."""
+"""The common part of all maps of a photo: they are drawn over it."""
 
 import abc
 import dataclasses
@@ -15,7 +15,7 @@ class PhotoMap(abc.ABC):
     """Numbers of a photo's parts."""
 
     photo: Rgb | None = dataclasses.field(default=None, kw_only=True)
-    """What `draw` draws the map on."""
+    """Photo that `draw` draws the map on."""
 
     @abc.abstractmethod
     def paint(self, axes: "Axes") -> None:
@@ -32,5 +32,5 @@ class PhotoMap(abc.ABC):
         return draw_maps(self.photo, [self.paint], title)
 
     def _repr_png_(self) -> bytes | None:
-        """What a notebook shows."""
+        """Returns what a notebook shows."""
         return None if self.photo is None else self.draw()

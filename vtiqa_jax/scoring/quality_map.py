@@ -1,4 +1,4 @@
-"""Where a photo is bad: its score with the local view cut from one region alone, region by region."""
+"""The map of quality: a photo's score with the local view cut from one region alone, region by region."""
 
 import dataclasses
 import functools
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 REGIONS = 7
 """Along a side of the photo; half a view wide, they hardly overlap."""
 MIN_RANGE = 0.15
-"""Of the label scale that the colours of a picture span at least, lest what hardly differs look different."""
+"""Least share of the label scale that the colours span, so that small differences do not look large."""
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -35,9 +35,9 @@ class QualityMap(PhotoMap):
     """How good each place of a photo is, on the model's label scale."""
 
     scores: Float[np.ndarray, "regions regions"]
-    """Of the photo with the local view cut from one region alone."""
+    """Scores of the photo with the local view cut from one region alone."""
     middles: Float[np.ndarray, " regions"]
-    """Of the regions, as fractions of the photo's height or width."""
+    """Middles of the regions, as fractions of the photo's height or width."""
     scale: LabelScale
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""From photos to scores: decoding in threads while the devices compute, every batch of one shape."""
+"""Scoring: photos are decoded in threads while the devices compute, every batch in one shape."""
 
 import dataclasses
 import functools
@@ -50,7 +50,7 @@ ACCELERATOR_BATCH = 64
 ScoreStep = Callable[..., Array]
 """`(params, global_images, local_images) -> scores`."""
 Judgements = dict[str, Array]
-"""What a model says of a batch of photos: by the names of fields of `ScoreResult`; `novelty`, see `Novelty`; and the
+"""Outputs of a model for a batch of photos, by the names of fields of `ScoreResult`; `novelty`, see `Novelty`; and the
 `strengths` and `probabilities` of faults, see `VTIQA.judge_reasons`."""
 JudgeStep = Callable[..., Judgements]
 """`(params, *arrays) -> judgements`, of the arrays that `ModelConfig.preparation` makes."""
@@ -188,7 +188,7 @@ def score_store(
 
 
 Prepared = Sequence[np.ndarray]
-"""What a model is fed of one photo, see `photos.preparation`."""
+"""Inputs of a model for one photo, see `photos.preparation`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -243,7 +243,7 @@ class Scorer:
         thresholds = choose_thresholds(np.asarray(params["reasons.thresholds"]), false_alarms) if config.reasons else {}
         self._interpreter = Interpreter.of(config, scale, self.provenance, thresholds)
         self.percentiles = self._interpreter.percentiles
-        """Of the scores of training photos; None for a model that was not trained here."""
+        """Percentiles of the scores of training photos; None for a model that was not trained here."""
         self.mesh = sharding.data_mesh(devices)
         self._params = round_weights(sharding.replicate(params, self.mesh), compute_dtype)
         self._step = make_judge_step(config, compute_dtype, self.mesh)

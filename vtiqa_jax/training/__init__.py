@@ -1,1 +1,1 @@
-"""What the trainer (`vtiqa_jax/train.py`) needs: recipes, a run's state on disk, logs, options."""
+"""Parts of the trainer (`vtiqa_jax/train.py`): recipes, a run's state on disk, logs, options."""

@@ -1,4 +1,4 @@
-"""What one run trains on: every photo decoded and resized once, labels standardised, batches planned."""
+"""The data of one run: every photo decoded and resized once, labels standardised, batches planned."""
 
 import dataclasses
 from pathlib import Path
@@ -31,7 +31,7 @@ class TrainingData:
     images: ImageStore
     mean: float
     std: float
-    """What labels are standardised with: the model in training scores (MOS - mean) / std."""
+    """Standard deviation by which labels are standardised: the model in training scores (MOS - mean) / std."""
     plan: BatchPlan
 
     @property

@@ -32,7 +32,7 @@ CHUNK = 256
 """Photos whose features are in one file. A run that is stopped loses no more than these."""
 
 Features = Float[Array, "batch views features"]
-"""Of the global view, and of each mosaic that the model scores a photo by."""
+"""Features of the global view, and of each mosaic that the model scores a photo by."""
 
 
 def compute_features(
@@ -93,7 +93,7 @@ def compute_features(
             with atomic.atomic_replace(files[number]) as temporary, temporary.open("wb") as file:
                 np.save(file, chunks[-1])
         if number + 1 < len(files) and should_stop(number):
-            raise Terminated("stopped while features were computed; the same command goes on from there")
+            raise Terminated("stopped while features were computed; the same command continues from there")
     return np.concatenate(chunks)
 
 
@@ -118,7 +118,7 @@ class HeadAlone:
     config: ModelConfig
     mesh: Mesh
     dtype: DtypeChoice
-    """What the backbone multiplies in."""
+    """Type that the backbone multiplies in."""
     head_dropout: float
 
     def open(

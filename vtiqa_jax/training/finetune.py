@@ -34,7 +34,7 @@ class FinetuneRecipe(Recipe):
     """AdamW with warm-up and cosine, a learning rate per depth, L1 and PLCC loss."""
 
     distortions: ClassVar[Mapping[str, Distortion]] = DISTORTIONS
-    """What distortion ladders show, by name."""
+    """Distortions that the ladders show, by name."""
 
     epochs: int = 8
     """Passes over the training photos."""

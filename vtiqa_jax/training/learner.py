@@ -1,4 +1,4 @@
-"""What a recipe trains: the whole model (`whole_model.py`), or the head alone (`features.py`)."""
+"""The part of the model that a recipe trains: all of it (`whole_model.py`), or the head alone (`features.py`)."""
 
 from collections.abc import Callable
 from pathlib import Path

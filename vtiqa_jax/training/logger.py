@@ -1,4 +1,4 @@
-"""What a person sees of a run: metrics.jsonl, TensorBoard, a curve and a scatter plot, refreshed as it goes.
+"""The logs of a run: metrics.jsonl, TensorBoard, a curve and a scatter plot, refreshed as it goes.
 
 All of it is made from the run's history, which is part of its saved state: a run that is resumed repeats nothing and
 leaves nothing out.

@@ -15,7 +15,7 @@ from vtiqa_jax.training.recipe import Recipe, ScheduleState
 from vtiqa_jax.training.step import Logged, TrainState, TrainStep
 
 AfterStep = Callable[[TrainState, Logged, Rows], None]
-"""What is done after a step has begun; it gets the state, what the step logs, and the rows of the batch."""
+"""Function that is called after a step has begun; it gets the state, what the step logs, and the rows of the batch."""
 
 
 def train_epoch(

@@ -23,7 +23,7 @@ from vtiqa_jax.scoring.scorer import CPU_BATCH, make_feature_step
 PENALTY = 1e-3
 """On the direction's square, beside the mean loss of both kinds."""
 MARGIN = 0.3
-"""How far beyond the last photograph the threshold lies, on the way to the median of pictures that are none."""
+"""Distance of the threshold beyond the last photograph, on the way to the median of pictures that are none."""
 WORST = 0.5
 """Level of distortion up to which a photograph has to be known as one."""
 

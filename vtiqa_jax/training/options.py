@@ -10,7 +10,7 @@ from vtiqa_jax.training.finetune import FinetuneRecipe
 from vtiqa_jax.training.published import PublishedRecipe
 
 Pair = Parameter(negative_bool="no-")
-"""Of --plots and --no-plots, say."""
+"""Parameter with two options, such as --plots and --no-plots."""
 
 
 @dataclasses.dataclass(frozen=True)

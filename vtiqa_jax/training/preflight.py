@@ -1,4 +1,4 @@
-"""What is refused, and what a person is told, before a run begins."""
+"""Checks before a run begins: refusals, and notes to the person."""
 
 import math
 from collections.abc import Collection, Iterator
@@ -19,7 +19,7 @@ from vtiqa_jax.training.recipe import Recipe
 from vtiqa_jax.training.run_checkpointer import SavedState
 
 RESERVED = frozenset({"labels", loader.MASK, FEATURE_COLUMN, *loader.IMAGE_COLUMNS, *distorted.LADDER_COLUMNS})
-"""What a batch has; no column of a CSV may take its place."""
+"""Names of a batch's own columns; no column of a CSV may take its place."""
 FEW_PHOTOS = 300
 """Training photos up to which a kept head is proposed: a new one learns less of so few than the old one knows."""
 

@@ -1,4 +1,4 @@
-"""What a training recipe decides, and its state between epochs."""
+"""A training recipe: its decisions, and its state between epochs."""
 
 import abc
 import dataclasses

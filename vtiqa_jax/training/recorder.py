@@ -1,4 +1,4 @@
-"""What goes on beside the steps of an epoch: a progress bar, the sums of their metrics, logs, saved states."""
+"""Recording beside the steps of an epoch: a progress bar, the sums of their metrics, logs, saved states."""
 
 import math
 import time

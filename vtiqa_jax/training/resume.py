@@ -26,7 +26,7 @@ def find_saved_state(states: RunCheckpointer, identity: dict[str, Any]) -> Saved
     if saved is not None and saved.step >= 0 and saved.metadata["identity"] != identity:
         raise UserError(
             f"{states.folder} holds a run with other settings ({diff_settings(identity, saved.metadata['identity'])});"
-            " name another --workdir, or give that run's command to go on with it"
+            " name another --workdir, or give that run's command to continue it"
         )
     return saved
 

@@ -57,7 +57,7 @@ class SavedState:
     metadata: dict[str, Any]
     """The JSON saved with it."""
     problems: list[str]
-    """What is wrong with newer states, a line for each."""
+    """Defects of newer states, a line for each."""
 
 
 def _leaves(tree: Any) -> dict[str, tuple[tuple[int, ...], str]]:
@@ -141,7 +141,7 @@ class RunCheckpointer:
             reason = reason or (str(error).splitlines() or [repr(error)])[0]
             raise UserError(
                 f"{self.folder}: the run's state could not be written ({reason[:200]}); make room and give the same"
-                " command again: it goes on from the state before"
+                " command again: it continues from the state before"
             ) from error
 
     def wait(self) -> None:

@@ -1,4 +1,4 @@
-"""Where a run stands, and which run it is: what is saved beside the arrays, as JSON."""
+"""The position of a run and its identity: what is saved beside the arrays, as JSON."""
 
 import dataclasses
 import hashlib
@@ -23,7 +23,7 @@ class RunState:
 
     schedule: ScheduleState
     batches_done: int = 0
-    """Of the present epoch."""
+    """Batches of the present epoch that are done."""
     totals: dict[str, float] = dataclasses.field(default_factory=dict)
     """Their metrics, summed up."""
     history: History = dataclasses.field(default_factory=list)

@@ -1,29 +1,66 @@
 """Stopping a run from outside."""
 
 import signal
+import socket
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import jax
 from jax.experimental import multihost_utils
+from tqdm import tqdm
 
 from vtiqa_jax.errors import Terminated
+
+SAID: dict[int, str] = {
+    signal.SIGTERM: "Stopping after this step and saving; the same command continues from there.",
+    signal.SIGINT: "Stopping; the same command continues from the state saved last.",
+}
+"""Lines that a person is told at once, by signal."""
 
 
 @contextmanager
 def stop_on_sigterm() -> Iterator[Callable[[int], bool]]:
-    """Yields `should_stop(step)`: whether the run is to stop after this step, for all processes the same."""
+    """Yields `should_stop(step)`: whether the run is to stop after this step, for all processes the same.
+
+    Ctrl-C interrupts the block, as always. Of one process, both are told as soon as they come.
+    """
     if jax.process_count() > 1:
         yield multihost_utils.reached_preemption_sync_point
         return
     received: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
     try:
-        yield lambda _: bool(received)
+        with _tell_signals():
+            yield lambda _: bool(received)
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
+@contextmanager
+def _tell_signals() -> Iterator[None]:
+    """Tells of signals from a thread: a handler in Python waits until the device has finished what it computes."""
+    numbers, arriving = socket.socketpair()
+    arriving.setblocking(False)
+
+    def tell() -> None:
+        while number := numbers.recv(1):
+            if said := SAID.get(number[0]):
+                tqdm.write(said, file=sys.stderr)
+
+    thread = threading.Thread(target=tell)
+    before = signal.set_wakeup_fd(arriving.fileno(), warn_on_full_buffer=False)
+    thread.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        arriving.close()  # ends the thread
+        thread.join()
+        numbers.close()
+
+
 def stopped_after(step: int) -> Terminated:
     """Returns the exception to raise when the state of a step is saved and the run is to stop."""
-    return Terminated(f"stopped after step {step} and saved; the same command goes on from there")
+    return Terminated(f"stopped after step {step} and saved; the same command continues from there")

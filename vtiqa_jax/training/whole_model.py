@@ -27,7 +27,7 @@ class WholeModel:
     config: ModelConfig
     mesh: Mesh
     dtype: DtypeChoice
-    """What the transformer multiplies in."""
+    """Type that the transformer multiplies in."""
     augment: Callable[[Array, Batch, ModelConfig], tuple[Array, Array]]
     """See `Recipe.augment`."""
     drop_path: float

@@ -27,7 +27,8 @@ LEAST = 10
 MOST = 1000
 """Opinions that are worth their time, which grows with their cube."""
 MIN_SLOPE = 0.05
-"""Of the score, in standard deviations of both: a taste may outweigh the score, and never turns it round."""
+"""Least slope of the score, in standard deviations of both: a taste may outweigh the score, and never turns it
+round."""
 TINY = float(np.finfo(np.float32).eps)
 """Deviations below it are none."""
 NOTABLE = 0.3
@@ -49,12 +50,12 @@ class Tuned:
     """A taste, and what it is worth."""
 
     params: Params
-    """Of `models.taste.Taste`."""
+    """Parameters of `models.taste.Taste`."""
     opinions: int
-    """How many it was learnt from."""
+    """Number of opinions that it was learnt from."""
     verdict: Verdict
     goes_with: Mapping[str, float]
-    """What of `gallery.looks` the taste goes with among the marked photos, by its correlation, the strongest first."""
+    """Looks of `gallery.looks` that the taste correlates with among the marked photos, the strongest first."""
 
 
 def read_scores(model: Checkpoint, features: Float[np.ndarray, "photos both"]) -> Float[np.ndarray, " photos"]:

@@ -1,4 +1,4 @@
-"""Whether a taste is better than the score alone: on marks that were held out, and beyond what chance does.
+"""The test whether a taste is better than the score alone, on marks that were held out, and beyond chance.
 
 The marks are cut into parts, and each part is predicted by a fit to the others. Shots of one scene are never on both
 sides. Then all is done again with what the score leaves unexplained under random signs, as if there were no taste.
@@ -14,14 +14,14 @@ from vtiqa_jax.tuning.ridge import fit_ridge, fit_score
 
 PARTS = 10
 MIN_SCENES = 5
-"""Of fewer nothing can be held out."""
+"""Least number of scenes: of fewer nothing can be held out."""
 SHUFFLES = 999
 LEVEL = 0.002
 """Share of the shuffles that may gain as much as the marks themselves. How it was chosen: docs/tune.md."""
 TIE = 1e-9
-"""Of gains: the same signs everywhere are among the shuffles of few scenes."""
+"""Difference of gains that counts as none: the same signs everywhere are among the shuffles of few scenes."""
 DRAWS = 500
-"""Of scenes, for the interval."""
+"""Number of draws of scenes, for the interval."""
 INSIDE = 0.9
 """Share of these draws between the interval's ends."""
 

@@ -1,4 +1,4 @@
-"""What a model sees of marked photos, kept on disk: encoding takes the time, and a second fit takes seconds."""
+"""Features of marked photos, kept on disk: encoding takes the time, and a second fit takes seconds."""
 
 import dataclasses
 import hashlib
@@ -29,7 +29,7 @@ from vtiqa_jax.training.novelty import read_features
 _CODE = hashlib.sha256(
     b"".join(Path(str(part.__file__)).read_bytes() for part in (fingerprints, sketch, looks))
 ).hexdigest()
-"""What other code measured is not the same."""
+"""Hash of the code that measures: other code measures other numbers."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +37,7 @@ class SeenPhoto:
     """What is seen of a photo."""
 
     features: Float32[np.ndarray, " both"]
-    """Of both views, as the head sees them."""
+    """Features of both views, as the head sees them."""
     fingerprint: Fingerprint
     """Finds shots of one scene."""
     looks: Float32[np.ndarray, " looks"]

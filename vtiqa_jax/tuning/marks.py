@@ -1,4 +1,4 @@
-"""What a person said of photos: stars, keep and reject, or which of two is better; read from CSVs."""
+"""A person's marks on photos: stars, keep and reject, or which of two is better; read from CSVs."""
 
 import dataclasses
 import itertools
@@ -23,7 +23,7 @@ class Marks:
     """A person's opinions of photos."""
 
     ratings: Mapping[Kind, Mapping[Path, float]]
-    """By kind, of each photo: the more the better."""
+    """Ratings of photos by kind: the higher the better."""
     pairs: tuple[tuple[Path, Path], ...] = ()
     """The better photo, and the worse one."""
 

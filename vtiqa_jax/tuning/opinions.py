@@ -10,7 +10,8 @@ from jaxtyping import Float, Int
 from vtiqa_jax.tuning.marks import Marks
 
 MIN_DEVIATION = 0.05
-"""Of the median: features that hardly vary among the photos have no larger weight than this."""
+"""Least deviation, as a share of the median: features that hardly vary among the photos have no larger weight than
+this."""
 NO_OTHER = -1
 
 PerPhoto = Float[np.ndarray, "photos *more"]

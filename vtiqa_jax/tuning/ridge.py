@@ -12,9 +12,9 @@ import scipy.linalg
 from jaxtyping import Float
 
 STRENGTHS = np.array([0.0, *np.geomspace(0.003, 30, 13)])
-"""Of the taste: its variance over that of the noise."""
+"""Strengths of the taste: its variance over that of the noise."""
 PRECISION = 1e-6
-"""Of a prior on what is not shrunk: marks of one kind may be missing."""
+"""Precision of a prior on what is not shrunk: marks of one kind may be missing."""
 
 Targets = Float[np.ndarray, "opinions many"]
 Columns = Float[np.ndarray, "opinions columns"]

@@ -1,1 +1,1 @@
-"""What pages share: JavaScript that both have, and how modules become one script."""
+"""The common part of the two pages: JavaScript, and the joining of modules to one script."""

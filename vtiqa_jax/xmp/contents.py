@@ -18,7 +18,7 @@ OTHER_RATINGS = {
     rdf.name("http://ns.microsoft.com/photo/1.0", "Rating"),
     rdf.name("http://ns.acdsee.com/iptc/1.0/", "rating"),
 }
-"""Of programs that may leave XMP's own away."""
+"""Ratings of programs that may leave out XMP's own."""
 OUR_RATING, RATING_BEFORE, OUR_KEYWORDS = (
     rdf.name(VTIQA, local) for local in ("WrittenRating", "RatingBefore", "WrittenKeywords")
 )

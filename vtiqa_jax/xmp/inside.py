@@ -1,4 +1,4 @@
-"""Whether a person's rating is in a photo's own file: it counts although stars are written beside the photo."""
+"""Ratings inside a photo's own file: they count although stars are written beside the photo."""
 
 import contextlib
 import mmap
@@ -10,7 +10,7 @@ from vtiqa_jax.xmp import jpeg, packet
 from vtiqa_jax.xmp.rdf import MAX_BYTES, Refused
 
 BEGIN, END = b"<x:xmpmeta", b"</x:xmpmeta>"
-"""Of a packet, which no format of photos but PNG may compress."""
+"""Begin and end of a packet, which no format of photos but PNG may compress."""
 MAX_PACKETS = 16
 
 

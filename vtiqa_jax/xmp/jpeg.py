@@ -19,7 +19,7 @@ MAX_CONTENT = 65533
 RATING_TAG = 0x4746
 """EXIF's, by Microsoft."""
 PACKET_END = re.compile(rb"<\?xpacket\s+end=[\"']w")
-"""Of a packet that may be changed in its place: white space before it is for that."""
+"""End of a packet that may be changed in its place: white space before it is for that."""
 END_OF_IMAGE = b"\xff\xd9"
 """In a picture's own bytes no byte but 0 or a restart marker follows 0xFF."""
 
@@ -30,7 +30,7 @@ class Segment:
 
     marker: int
     start: int
-    """Of the marker."""
+    """Start of the marker."""
     content: int
     end: int
 

@@ -1,4 +1,4 @@
-"""What an XMP packet says of a photo's stars.
+"""XMP packets: reads the stars of a photo.
 
 What is written here is marked by properties of a namespace of our own, which hold what was written. A rating that is
 not the marked one is a person's.
@@ -10,7 +10,7 @@ import math
 from vtiqa_jax.xmp.contents import OTHER_RATINGS, OUR_KEYWORDS, OUR_RATING, Contents, number_of, value_of
 
 KEYWORD_SEPARATOR = "; "
-"""Of the keywords that are marked as ours."""
+"""Separator of the keywords that are marked as ours."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Packet:
     """Those of `OTHER_RATINGS`."""
     keywords: tuple[str, ...]
     ours: Stars | None
-    """What was written here, as it is marked."""
+    """Stars and keywords that this program wrote, as they are marked."""
 
     @property
     def is_rated_by_people(self) -> bool:

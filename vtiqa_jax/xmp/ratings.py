@@ -1,4 +1,4 @@
-"""From scores to stars."""
+"""The way from scores to stars."""
 
 import bisect
 import math

@@ -1,4 +1,4 @@
-"""Where the elements and attributes of an XML document stand, byte for byte.
+"""Positions of elements and attributes in an XML document, byte for byte.
 
 Documents are other people's: one with a document type, which alone can make entities that grow, is refused, as by
 defusedxml, whose parsers do not tell where things stand.
@@ -18,7 +18,7 @@ MAX_BYTES = 1 << 24
 MAX_ELEMENTS = 100_000
 """As MAX_BYTES: each takes some hundred bytes of memory. Sidecars with long histories of edits have some thousand."""
 ENCODINGS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
-"""By the mark that a document begins with. Without one it is UTF-8."""
+"""Encodings by the mark that a document begins with. Without one it is UTF-8."""
 ATTRIBUTE = re.compile(rb"""(\s+)([^\s=/>]+)\s*=\s*("[^"]*"|'[^']*')""")
 START_TAG = re.compile(rb"""<([^\s/>]+)((?:\s+[^\s=/>]+\s*=\s*(?:"[^"]*"|'[^']*'))*)\s*/?>""")
 END_TAG = re.compile(rb"</[^>]*>")
@@ -36,9 +36,9 @@ class Attribute:
     """With its namespace."""
     value: str
     start: int
-    """Of the white space before it."""
+    """Start of the white space before it."""
     value_start: int
-    """Of its value, after the quote."""
+    """Start of its value, after the quote."""
     value_end: int
     end: int
 
@@ -71,12 +71,12 @@ class Document:
     """A document in UTF-8, and how to get back what it was read from."""
 
     body: bytes
-    """In UTF-8, without the mark that a document may begin with."""
+    """The document in UTF-8, without the mark that a document may begin with."""
     root: Element
     mark: bytes
     """At the beginning of the file."""
     encoding: str
-    """Of the file."""
+    """Encoding of the file."""
     tail: bytes
     """NUL bytes after the document."""
 

@@ -1,4 +1,4 @@
-"""Which sidecar belongs to which photo, by the names in their folder.
+"""Sidecars, and the photo that each belongs to, by the names in their folder.
 
 darktable and digiKam add `.xmp` to the whole name, `a.jpg.xmp`; Adobe puts it in the ending's place, `a.xmp`, for RAW
 files alone. So `a.xmp` belongs to the RAW where there is one, else to the only photo of that name.

@@ -7,7 +7,7 @@ from vtiqa_onnx.command import run
 
 
 def main() -> None:
-    """Entry point of the console command."""
+    """Runs the console command."""
     terminal.accept_any_text()
     exits.run(lambda: run(sys.argv[1:]), "vtiqa-onnx")
 

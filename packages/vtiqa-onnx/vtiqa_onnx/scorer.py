@@ -1,4 +1,4 @@
-"""From photos to scores by ONNX Runtime: the next photos are decoded while the session computes."""
+"""Scoring by ONNX Runtime: the next photos are decoded while the session computes."""
 
 import dataclasses
 import json
@@ -30,7 +30,7 @@ PROVIDERS: dict[str, tuple[str, dict[str, str]]] = {
 """ONNX Runtime's names and options of devices, the preferred one first."""
 
 Prepared = list[np.ndarray]
-"""What the session is fed of a photo: its views; and of a model with detail its native views and their structure."""
+"""Inputs of the session for a photo: its views; and of a model with detail its native views and their structure."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,5 +203,5 @@ def load(
     device: str = "auto",
     false_alarms: float = DEFAULT_RATE,
 ) -> Scorer:
-    """A model ready to score photos: the packaged one, or a file. See `Scorer` for the arguments and what it raises."""
+    """Loads a model: the packaged one, or a file. See `Scorer` for the arguments and what it raises."""
     return Scorer(PACKAGED if model is None else Path(model), threads=threads, device=device, false_alarms=false_alarms)

@@ -24,7 +24,7 @@ INFO = DatasetInfo(
 
 
 def read(folder: Path, *, partial: bool = False) -> Dataset:
-    """The release below `folder`; scenes are its prompts, groups its generators, `AttnGAN` to `xl2.2`.
+    """Reads the release below `folder`; scenes are its prompts, groups its generators, `AttnGAN` to `xl2.2`.
 
     The MOS is that of quality: the other column says how well a picture fits its prompt.
     """

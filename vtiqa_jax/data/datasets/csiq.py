@@ -37,12 +37,12 @@ PLACES = {
 
 
 def _scene(cell: Any) -> str:
-    """The reference's name; Excel holds `1600` as a number."""
+    """Returns the reference's name; Excel holds `1600` as a number."""
     return str(int(cell)) if isinstance(cell, float) else str(cell).strip()
 
 
 def read(folder: Path, *, partial: bool = False) -> Dataset:
-    """The release below `folder`; scenes are its references, groups its distortions.
+    """Reads the release below `folder`; scenes are its references, groups its distortions.
 
     Its DMOS is one: 0 is as good as the reference, and lower is better.
     """

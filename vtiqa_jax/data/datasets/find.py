@@ -1,4 +1,4 @@
-"""Which public data sets lie below a folder, known by their files."""
+"""Search for public data sets below a folder, which are known by their files."""
 
 import contextlib
 import dataclasses
@@ -28,7 +28,7 @@ class Found:
     """Files that have not been unpacked."""
 
     def tell_archives(self, below: Path) -> str:
-        """What to do with archives below a folder; empty without any."""
+        """Says what to do with archives below a folder; nothing without any."""
         names = [str(path) for path in self.archives if path.is_relative_to(below)]
         more = ", ..." if len(names) > SHOWN else ""
         return f"; not unpacked: {', '.join(names[:SHOWN])}{more}" if names else ""
@@ -65,7 +65,7 @@ def find_releases(folder: Path) -> Found:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """The files in a folder and below it, each real folder once. What cannot be listed holds nothing."""
+    """Walks the files in a folder and below it, each real folder once. What cannot be listed holds nothing."""
     seen: set[str] = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)

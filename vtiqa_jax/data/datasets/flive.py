@@ -27,13 +27,13 @@ TEST, OTHERS = "labels640.csv", "labels=640_padded.csv"
 
 
 def _source(name: str) -> str:
-    """The data set that a photo came from: voc_emotic_ava/AVA__149.jpg is AVA's."""
+    """Returns the data set that a photo came from: voc_emotic_ava/AVA__149.jpg is AVA's."""
     folder, _, file = name.partition("/")
     return file.partition("__")[0] if "__" in file else folder
 
 
 def _read_split(folder: Path, names: list[str]) -> list[str]:
-    """The official part of each photo; none where the table of the large photos, which are for testing, is missing."""
+    """Reads the official part of each photo; none if the table of the large photos, the test photos, is missing."""
     present = {path.name.casefold() for path in folder.rglob("*")}
     if TEST not in present:
         return []
@@ -49,7 +49,7 @@ def _read_split(folder: Path, names: list[str]) -> list[str]:
 
 
 def read(folder: Path, *, partial: bool = False) -> Dataset:
-    """The release below `folder`, whole photos without their patches; groups are the sources of its photos.
+    """Reads the release below `folder`, whole photos without their patches; groups are the sources of its photos.
 
     Without `labels640.csv`, which lies beside the authors' program, there is no official split.
     """

@@ -1,4 +1,4 @@
-"""What every data set has in common: its facts, what reading it returns, and the checks against its facts."""
+"""The common part of all data sets: their facts, the result of reading one, and the checks against its facts."""
 
 import contextlib
 import dataclasses

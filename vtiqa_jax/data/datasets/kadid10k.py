@@ -27,7 +27,7 @@ INFO = DatasetInfo(
 
 
 def read(folder: Path, *, partial: bool = False) -> Dataset:
-    """The release below `folder`; scenes are its references, `I01` to `I81`, groups its distortions, `01` to `25`.
+    """Reads the release; scenes are its references, `I01` to `I81`, groups its distortions, `01` to `25`.
 
     Of what its table calls DMOS higher values are better, from 1 (very annoying) to 5 (imperceptible).
     """

@@ -1,4 +1,4 @@
-"""What the sets of distorted pictures have in common: names that say the level, and a trap, the direction of a DMOS."""
+"""The common part of sets of distorted pictures: names that tell the level, and a trap, the direction of a DMOS."""
 
 from collections.abc import Sequence
 from pathlib import Path

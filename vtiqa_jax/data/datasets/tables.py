@@ -32,7 +32,7 @@ def read_csv(path: Path, expected: tuple[str, ...]) -> list[dict[str, str]]:
 
 
 def read_words(path: Path, count: int) -> list[list[str]]:
-    """The words of each line of a text without a header, parted by blanks; empty lines are passed over.
+    """Reads the words of each line of a text without a header, parted by blanks; empty lines are passed over.
 
     Args:
         path: the text.

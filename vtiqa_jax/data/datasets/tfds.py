@@ -127,7 +127,7 @@ class TfdsImages:
 
 _NOT_FOUND = tfds.core.registered.DatasetNotFoundError  # pyright: ignore[reportAttributeAccessIssue]
 _DAMAGED = (OSError, ValueError, RuntimeError, json_format.Error, _NOT_FOUND)
-"""What opening and reading a prepared data set raises when it is not there or not whole."""
+"""Exceptions that opening and reading a prepared data set raises when it is not there or not whole."""
 
 
 def _read_rows(sources: dict[str, Any]) -> list[tuple[str, int, dict[str, Any]]]:

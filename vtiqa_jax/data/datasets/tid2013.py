@@ -29,7 +29,7 @@ COUNT_OF_TID2008 = 1700
 
 
 def read(folder: Path, *, partial: bool = False) -> Dataset:
-    """The release below `folder`; scenes are its references, `i01` to `i25`, groups its distortions, `01` to `24`."""
+    """Reads the release; scenes are its references, `i01` to `i25`, groups its distortions, `01` to `24`."""
     table = find_file(folder, ("mos_with_names.txt",), "the table of scores")
     photos = find_file(folder, ("distorted_images",), "the photos")
     rows = tables.read_words(table, 2)

@@ -27,7 +27,7 @@ PARTS = {"training": "train", "validation": "val", "test": "test"}
 
 
 def read(folder: Path, *, partial: bool = False) -> Dataset:
-    """The release below `folder`."""
+    """Reads the release below `folder`."""
     table = find_file(folder, ("uhd-iqa-metadata.csv",), "the table of scores")
     photos = find_file(folder, ("test",), "the test photos").parent
     rows = tables.read_csv(table, ("image_name", "quality_mos", "set"))
