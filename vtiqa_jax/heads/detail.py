@@ -16,7 +16,7 @@ from vtiqa_jax.heads.places import Places
 from vtiqa_jax.models.detail import CAUSES, NO_STRUCTURE, DetailHead, add_causes, find_holding_scale
 from vtiqa_jax.models.params import Params
 
-BLUR, NOISE = map(CAUSES.index, ("blur", "noise"))
+BLUR, NOISE, ARTEFACTS = range(len(CAUSES))
 MOST_OCTAVES = 3.3
 """More cannot be told apart."""
 SCALE_WEIGHTS = (1.0, 0.6, 0.4, 0.3)
@@ -29,7 +29,11 @@ ORDER_WEIGHT = 1.0
 NOISE_TIMES = 4
 """Number of times that a clean photo's ladder of noise is shown while another is shown once: it is the hardest to tell
 from texture."""
-PLACE_WEIGHT = 1.0
+ARTEFACT_TIMES = 3
+"""The same of ladders of artefacts: of the other causes there are more."""
+TEXTURE_WEIGHT = 4.0
+"""Weight of the blur that the head finds in noisy versions: noise must not read as texture, which blur takes away."""
+PLACE_WEIGHT = 3.0
 """Weight of single places of photos that are blurred in part: the backbone's attention tells each place of all others,
 and a head that never saw such photos takes every place for sharp as soon as some are."""
 PLACE_SCALES = 2
@@ -160,12 +164,12 @@ jax.tree_util.register_dataclass(_Batch, [field.name for field in dataclasses.fi
 
 
 def _repeat_ladders(places: Places) -> Int[np.ndarray, " shown"]:
-    """Returns the numbers of the ladders that an epoch shows: those of more than one version, noise more often."""
+    """Returns the numbers of the ladders that an epoch shows: those of more than one version, some more often."""
     # Of clean photos only: a camera's photo has noise of its own, beside which a little more is nothing.
     starts = np.flatnonzero(np.diff(places.ladder, prepend=-1))
     lengths = np.diff(starts, append=len(places.ladder))
     is_clean = (places.cause[starts] == NOISE) & places.is_sharp[starts]
-    times = np.where(is_clean, NOISE_TIMES, 1) * (lengths > 1)
+    times = np.select([is_clean, places.cause[starts] == ARTEFACTS], [NOISE_TIMES, ARTEFACT_TIMES], 1) * (lengths > 1)
     return np.repeat(np.arange(len(starts)), times)
 
 
@@ -205,10 +209,11 @@ def _loss(head: DetailHead, batch: _Batch, whole_factors: tuple[int, ...]) -> Fl
     )
     causes = jnp.arange(len(CAUSES))
     is_own = batch.cause[:, :, None, None] == causes
-    # Noise must not read as texture, which a blurred photo would lack.
-    is_told = is_own | ((batch.cause == NOISE)[:, :, None, None] & (causes == BLUR))
+    is_texture = (batch.cause == NOISE)[:, :, None, None] & (causes == BLUR)
+    is_told = is_own | is_texture
     is_told |= (batch.factor > 1)[:, :, None, None]  # an enlarged photo is soft, and no noisier than it was
     weights = known * jnp.array(SCALE_WEIGHTS[: len(factors)])[:, None] * jnp.where(is_told, 1, OTHER_WEIGHT)
+    weights = weights * jnp.where(is_texture, TEXTURE_WEIGHT, 1)
     first = jnp.zeros(expected.shape, bool).at[:, 0, 0].set(True)
     weights = jnp.where(first & ~is_sharp, 0, weights)
     # Blur hides noise, and compression hides both: by how much is not known, but nothing grows.

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 CAUSES = ("blur", "noise", "artefacts")
 """Too few pixels, focus or motion; a sensor's noise; compression, sharpening and smearing."""
-CAUSE_WEIGHTS = (1.0, 2.5, 1.0)
+CAUSE_WEIGHTS = (1.0, 2.0, 1.0)
 """Weights of the causes in their sum. Real noise also hides that a photo is soft: counted once, every other photo would
 beat the mean of many of the same scene (docs/detail.md)."""
 HARM_WEIGHTS = (1.0, 0.5)
