@@ -139,6 +139,15 @@ def test_drawn_mosaics_change_no_subject(scorer: Scorer, photos: list[Rgb]) -> N
         assert other.detail == pytest.approx(one.detail, abs=TOLERANCE)
 
 
+def test_eight_devices_find_the_same_subjects(params: Params, scorer: Scorer) -> None:
+    """Each has views of one kind only, and whose photos they are is not its order."""
+    photos = [blurred(60, 80, seed) for seed in range(8)]
+    eight = Scorer(CONFIG, params, SCALE, devices=jax.devices())
+    found, one = ([result.detail for result in each.stream(photos)] for each in (eight, scorer))
+    assert len(jax.devices()) == 8 and found == pytest.approx(one, abs=TOLERANCE)
+    assert found != pytest.approx(one[1:] + one[:1], abs=0.05)
+
+
 def test_a_subject_needs_native_views() -> None:
     with pytest.raises(ValueError, match="a subject need native views"):
         tiny_config(subject=True)
