@@ -36,7 +36,7 @@ from vtiqa_jax.photos.resize import Rgb, prepare
 from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling
 from vtiqa_jax.scoring.scorer import Scorer
 
-CONFIG = WITHOUT.replace(subject=True, eval_mosaics=2)
+CONFIG = WITHOUT.replace(subject=True, depth=3, readout_blocks=(1, 2, 3), native_blocks=(1, 2), eval_mosaics=2)
 FEATURES, PLACES = 6, 9
 TOLERANCE = 1e-4
 
@@ -62,7 +62,7 @@ def scorer(params: Params) -> Scorer:
 def plain(params: Params) -> Scorer:
     """Of the same model without a subject."""
     others = {name: array for name, array in params.items() if not name.startswith("subject.")}
-    return Scorer(WITHOUT.replace(eval_mosaics=2), others, SCALE, devices=jax.devices()[:1])
+    return Scorer(CONFIG.replace(subject=False), others, SCALE, devices=jax.devices()[:1])
 
 
 @pytest.fixture(scope="module")
