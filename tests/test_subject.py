@@ -35,7 +35,7 @@ from vtiqa_jax.photos.resize import Rgb, prepare
 from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling
 from vtiqa_jax.scoring.scorer import Scorer
 
-CONFIG = WITHOUT.replace(subject=True, eval_mosaics=2)
+CONFIG = WITHOUT.replace(subject=True, depth=3, readout_blocks=(1, 2, 3), native_blocks=(1, 2), eval_mosaics=2)
 FEATURES, PLACES = 6, 9
 TOLERANCE = 1e-4
 
@@ -61,7 +61,7 @@ def scorer(params: Params) -> Scorer:
 def plain(params: Params) -> Scorer:
     """Of the same model without a subject."""
     others = {name: array for name, array in params.items() if not name.startswith("subject.")}
-    return Scorer(WITHOUT.replace(eval_mosaics=2), others, SCALE, devices=jax.devices()[:1])
+    return Scorer(CONFIG.replace(subject=False), others, SCALE, devices=jax.devices()[:1])
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +122,15 @@ def test_drawn_mosaics_change_no_subject(scorer: Scorer, photos: list[Rgb]) -> N
     plain, drawn = scorer.stream(photos), scorer.stream(photos, sampling=MosaicSampling(2), batch_size=2)
     for one, other in zip(plain, drawn, strict=True):
         assert other.detail == pytest.approx(one.detail, abs=TOLERANCE)
+
+
+def test_eight_devices_find_the_same_subjects(params: Params, scorer: Scorer) -> None:
+    """Each has views of one kind only, and whose photos they are is not its order."""
+    photos = [blurred(60, 80, seed) for seed in range(8)]
+    eight = Scorer(CONFIG, params, SCALE, devices=jax.devices())
+    found, one = ([result.detail for result in each.stream(photos)] for each in (eight, scorer))
+    assert len(jax.devices()) == 8 and found == pytest.approx(one, abs=TOLERANCE)
+    assert found != pytest.approx(one[1:] + one[:1], abs=0.05)
 
 
 def test_a_subject_needs_native_views() -> None:

@@ -279,7 +279,7 @@ class VisionTransformer(nnx.Module):
 
     def read_both(
         self, images: Float[Array, "images size size 3"], views: int, blocks: Sequence[int], patch: int
-    ) -> tuple[Float[Array, "images features"], Float[Array, "batch places features"]]:
+    ) -> tuple[Float[Array, "images features"], Float[Array, "batch places place_features"]]:
         """Reads in one pass the features of all views of photos, and the places of their first view.
 
         Args:
