@@ -90,7 +90,7 @@ def test_causes_add_up_and_noise_counts_more(head: DetailHead, rng: np.random.Ge
         total[CAUSES[cause]] = np.asarray(add_causes(head(tokens, structure)))
     np.testing.assert_allclose(total["blur"], 0.5, rtol=EXACT)
     np.testing.assert_allclose(total["artefacts"], 0.5, rtol=EXACT)
-    np.testing.assert_allclose(total["noise"], 1.25, rtol=EXACT)
+    np.testing.assert_allclose(total["noise"], 1.0, rtol=EXACT)
     bias[...] = jnp.full(len(CAUSES), 0.5)
     octaves = head(tokens, structure)
     np.testing.assert_allclose(add_causes(octaves), sum(total.values()), rtol=EXACT)
@@ -208,11 +208,11 @@ def test_noise_and_artefacts_count_wherever_an_enlargement_moves_them(rng: np.ra
     shown = jnp.asarray(np.stack([seen(LOST), np.zeros((41, 4)), np.zeros((41, 4))], 2), jnp.float32)
     clean = np.log2(find_holding_scale(shown, FACTORS))
     moved = [np.log2(find_holding_scale(shown.at[:, scale, 1].set(0.8), FACTORS)) for scale in range(4)]
-    np.testing.assert_allclose(moved, np.tile(clean - 1.5 * 0.2, (4, 1)), atol=1e-4)
-    np.testing.assert_allclose(np.log2(find_holding_scale(shown.at[:, :, 2].set(0.8), FACTORS)), clean - 0.8, atol=1e-4)
+    np.testing.assert_allclose(moved, np.tile(clean - 1.0 * 0.2, (4, 1)), atol=1e-4)
+    np.testing.assert_allclose(np.log2(find_holding_scale(shown.at[:, :, 2].set(0.8), FACTORS)), clean - 0.4, atol=1e-4)
     np.testing.assert_allclose(np.log2(find_holding_scale(shown.at[:, :, 1:].set(-0.8), FACTORS)), clean, atol=1e-4)
     small = shown.at[:, 0, 1].set(0.8).at[:, 2:].set(jnp.nan)
-    expected = np.log2(find_holding_scale(shown.at[:, 2:].set(jnp.nan), FACTORS)) - 1.5 * 0.4
+    expected = np.log2(find_holding_scale(shown.at[:, 2:].set(jnp.nan), FACTORS)) - 1.0 * 0.4
     np.testing.assert_allclose(np.log2(find_holding_scale(small, FACTORS)), expected, atol=1e-4)
 
 
@@ -260,7 +260,7 @@ def test_octaves_of_all_scales_are_those_of_each(seeing: ModelConfig, drawn: Par
     for photo, scale in np.ndindex(3, 4):
         tokens = model.backbone.read_places(normalize(views[photo, scale][None]), (1,), 4)
         (expected,) = np.asarray(model.detail(tokens, structure[photo, scale][None]))
-        np.testing.assert_allclose(found[photo, scale], expected, atol=1e-5)
+        np.testing.assert_allclose(found[photo, scale], expected, atol=5e-5)
     assert np.isnan(found).all(2).sum() == 1
     detail, scales = model.judge_detail(model.read_native(views, structure, None)[0])
     np.testing.assert_allclose(detail, model.detail.on_scale(add_causes(jnp.asarray(found[:, 0]))), atol=1e-5)
