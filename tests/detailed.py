@@ -17,7 +17,7 @@ def draw_weights(config: ModelConfig = CONFIG) -> Params:
         name: np.asarray(array) * np.float32(3 if name.endswith("kernel") else 1)
         for name, array in init_params(config, seed=0).items()
     }
-    return weights | {"detail.curve": np.array([1, 5, 1, -1], np.float32)}
+    return weights | {"detail.curve": np.array([1, 5, 1, -0.2], np.float32)}
 
 
 def noisy(height: int, width: int, flat_from: int | None = None) -> Rgb:
