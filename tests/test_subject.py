@@ -27,7 +27,7 @@ from vtiqa_jax.heads.subject import check_cells, fit_subject
 from vtiqa_jax.models import quantized
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.config import tiny_config
-from vtiqa_jax.models.detail import NO_STRUCTURE, PLACE_WEIGHT, SUBJECT_WEIGHT, DetailHead
+from vtiqa_jax.models.detail import NO_STRUCTURE, SUBJECT_WEIGHT, DetailHead
 from vtiqa_jax.models.params import Params, abstract_model, init_params, merge_params
 from vtiqa_jax.models.vtiqa import VTIQA
 from vtiqa_jax.photos.decode import decode
@@ -79,15 +79,15 @@ def test_a_place_counts_by_how_much_it_shows_the_subject(rng: np.random.Generato
     subject = rng.standard_normal((2, PLACES)).astype(np.float32)
     octaves, logits = map(np.asarray, head.places(tokens))
 
-    def by_hand(own: float, others: np.ndarray) -> np.ndarray:
-        weights = np.exp(own * logits + others[..., None]) * (np.asarray(structure) > 0)[..., None]
+    def by_hand(factor: float, others: np.ndarray) -> np.ndarray:
+        weights = np.exp(logits + factor * others[..., None]) * (np.asarray(structure) > 0)[..., None]
         return (weights * octaves).sum(1) / weights.sum(1)
 
     found = np.asarray(head(tokens, structure, jnp.asarray(subject)))
-    np.testing.assert_allclose(found, by_hand(PLACE_WEIGHT, SUBJECT_WEIGHT * subject), atol=1e-5)
-    for own, others in ((PLACE_WEIGHT, 0 * subject), (PLACE_WEIGHT, 2 * subject[::-1]), (1.0, 2 * subject)):
-        assert np.abs(found - by_hand(own, others)).max() > 0.01
-    np.testing.assert_allclose(head(tokens, structure), by_hand(1.0, 0 * subject), atol=1e-5)
+    np.testing.assert_allclose(found, by_hand(SUBJECT_WEIGHT, subject), atol=1e-5)
+    for factor, others in ((0.0, subject), (1.0, subject), (SUBJECT_WEIGHT, subject[::-1])):
+        assert np.abs(found - by_hand(factor, others)).max() > 0.01
+    np.testing.assert_allclose(head(tokens, structure), by_hand(0.0, subject), atol=1e-5)
     elsewhere = head(tokens, structure, jnp.full(subject.shape, -1e5).at[:, 3].set(-9e4))
     np.testing.assert_allclose(elsewhere, octaves[:, 3], atol=1e-5)
 
@@ -156,7 +156,7 @@ def test_a_map_of_the_whole_photo_counts_places_by_the_subject(scorer: Scorer, p
     subject = np.asarray(model.find_subject(jnp.asarray(whole[None])))[0].reshape(7, 7)
     rows, columns = found.weights.shape
     cells = np.arange(rows) * 7 // rows, np.arange(columns) * 7 // columns
-    expected_weights = without.weights**PLACE_WEIGHT * np.exp(SUBJECT_WEIGHT * subject[np.ix_(*cells)])
+    expected_weights = without.weights * np.exp(SUBJECT_WEIGHT * subject[np.ix_(*cells)])
     expected_weights /= expected_weights.sum()
     np.testing.assert_allclose(found.weights, expected_weights, atol=1e-6)
     assert np.abs(found.weights - without.weights).max() > 1e-4
@@ -179,10 +179,9 @@ FOUND = onnx_detail.find_subject
     [
         (nothing, None, True),
         (nothing, ("SUBJECT_WEIGHT", 0.0), False),
-        (nothing, ("PLACE_WEIGHT", 1.0), False),
         (nothing, ("find_subject", of_the_next_photo), False),
     ],
-    ids=["right", "all places count alike", "a place counts by itself in full", "the next photo's subject"],
+    ids=["right", "all places count alike", "the next photo's subject"],
 )
 def test_an_onnx_graph_weighs_by_the_subject(
     change: Callable[[Any], object],

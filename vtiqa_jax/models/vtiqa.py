@@ -224,7 +224,7 @@ class VTIQA(nnx.Module):
         native_views: UInt8[Array, "batch scales size size 3"],
         structure: Float[Array, "batch scales places"],
         subject: Float[Array, "batch places"] | None,
-    ) -> tuple[Float[Array, "batch scales causes"], Float[Array, "batch scales summary"]]:
+    ) -> tuple[Float[Array, "batch scales readings"], Float[Array, "batch scales summary"]]:
         """Reads all that the heads see of a photo's own pixels; see `photos.native`.
 
         Args:
@@ -263,7 +263,7 @@ class VTIQA(nnx.Module):
         return add_causes(octaves), logits.mean(-1)
 
     def judge_detail(
-        self, octaves: Float[Array, "batch scales causes"]
+        self, octaves: Float[Array, "batch scales readings"]
     ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
         """Judges photos at their own pixels, by the octaves of `read_native`.
 
