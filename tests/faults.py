@@ -59,8 +59,8 @@ FAULTS = (
     Fault(
         "blocks are read out last to first",
         "vtiqa_jax/models/vit.py",
-        "features.append(self.norm(x[:, 0]))",
-        "features.insert(0, self.norm(x[:, 0]))",
+        "if number in self.readout_blocks]\n        return jnp.concatenate(features, axis=1)",
+        "if number in self.readout_blocks]\n        return jnp.concatenate(features[::-1], axis=1)",
         "tests/test_model.py::test_several_blocks_are_read_out_in_their_order_and_several_mosaics_averaged",
     ),
     Fault(
@@ -777,8 +777,8 @@ FAULTS = (
     Fault(
         "a detail head is multiplied in bfloat16",
         "vtiqa_jax/models/params.py",
-        '{"head", "detail", "reasons"} & set(',
-        '{"head", "reasons"} & set(',
+        '{"head", "detail", "reasons", "subject"} & set(',
+        '{"head", "reasons", "subject"} & set(',
         "tests/test_bfloat16.py::test_heads_are_not_rounded",
     ),
     Fault(
@@ -1470,8 +1470,8 @@ FAULTS = (
     Fault(
         "drawn mosaics have the reasons of a square that is not cut",
         "vtiqa_jax/scoring/scorer.py",
-        "seen = views.keep(images[0], config.view_cuts[0]) if offsets else images[0]",
-        "seen = images[0]",
+        "model.judge_reasons(summaries, pair[0], shown[0])",
+        "model.judge_reasons(summaries, pair[0], images[0])",
         "tests/test_named_faults.py::test_drawn_mosaics_change_no_reason",
     ),
     Fault(
@@ -1498,8 +1498,8 @@ FAULTS = (
     Fault(
         "the head of reasons is rounded to 8 bits",
         "vtiqa_jax/models/params.py",
-        '{"head", "detail", "reasons"} & set',
-        '{"head", "detail"} & set',
+        '{"head", "detail", "reasons", "subject"} & set',
+        '{"head", "detail", "subject"} & set',
         "tests/test_named_faults.py::test_a_quantized_model_keeps_its_head",
     ),
     Fault(
@@ -2242,6 +2242,62 @@ FAULTS = (
         "tests/test_detail.py::test_places_without_structure_say_nothing",
     ),
     Fault(
+        "the background counts as much as the subject",
+        "vtiqa_jax/models/detail.py",
+        "+ SUBJECT_WEIGHT * subject[..., None]",
+        "+ 0 * subject[..., None]",
+        "tests/test_subject.py::test_a_place_counts_by_how_much_it_shows_the_subject",
+    ),
+    Fault(
+        "the subject is looked for in the mosaic",
+        "vtiqa_jax/models/vit.py",
+        "self._average_places(x[: x.shape[0] // views], patch)",
+        "self._average_places(x[-(x.shape[0] // views) :], patch)",
+        "tests/test_subject.py::test_the_pass_that_scores_the_whole_finds_its_subject",
+    ),
+    Fault(
+        "an .onnx file looks for the subject at photos' own pixels",
+        "vtiqa_jax/export/onnx_vtiqa.py",
+        "global_views = op.Slice(x, np.array([0]), judged, np.array([0]))",
+        "global_views = op.Slice(others, np.array([0]), judged, np.array([0]))",
+        "tests/test_subject.py::test_an_onnx_graph_weighs_by_the_subject[right]",
+    ),
+    Fault(
+        "the map of a whole photo forgets the subject",
+        "vtiqa_jax/scoring/detail_map.py",
+        "if config.subject and region is None:",
+        "if config.subject and region is not None:",
+        "tests/test_subject.py::test_a_map_of_the_whole_photo_counts_places_by_the_subject",
+    ),
+    Fault(
+        "the curve of detail is fitted to places that count alike",
+        "vtiqa_jax/heads/curve.py",
+        "vtiqa.find_subject(global_view) if vtiqa.subject else None",
+        "0 * vtiqa.find_subject(global_view) if vtiqa.subject else None",
+        "tests/test_subject.py::test_octaves_on_the_scored_photos_are_those_of_scoring",
+    ),
+    Fault(
+        "the fit penalises a feature by its own unit",
+        "vtiqa_jax/heads/subject.py",
+        "(tokens - tokens.mean(1, keepdims=True)) / deviation",
+        "(tokens - tokens.mean(1, keepdims=True))",
+        "tests/test_subject.py::test_the_fit_is_the_least_of_its_loss",
+    ),
+    Fault(
+        "cells are marked by columns",
+        "vtiqa_jax/data/subjects.py",
+        "for row in rows for letter in LETTERS",
+        "for letter in LETTERS for row in rows",
+        "tests/test_subject.py::test_marked_cells_are_read_row_by_row",
+    ),
+    Fault(
+        "a model whose heads are made again forgets the subject",
+        "vtiqa_jax/heads/build.py",
+        "made = with_subject(made, known)",
+        "pass",
+        "tests/test_heads.py::test_heads_are_made_on_a_model_and_change_no_score",
+    ),
+    Fault(
         "a smaller scale has lost an octave less for each half, sharp or not",
         "vtiqa_jax/models/detail.py",
         "spread = 1 + factor**2 * (4**here - 1)",
@@ -2540,8 +2596,8 @@ FAULTS = (
     Fault(
         "the detail head is rounded to 8 bits",
         "vtiqa_jax/models/params.py",
-        '{"head", "detail", "reasons"} & set',
-        '{"head", "reasons"} & set',
+        '{"head", "detail", "reasons", "subject"} & set',
+        '{"head", "reasons", "subject"} & set',
         "tests/test_detail.py::test_heads_are_not_rounded_to_8_bits",
     ),
     Fault(

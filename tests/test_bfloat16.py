@@ -126,9 +126,9 @@ def test_rounding_more_than_products_moves_them_further(
 
 
 def test_heads_are_not_rounded() -> None:
-    config = tiny_config(native_factors=(1, 2), native_blocks=(1,), reasons=True)
+    config = tiny_config(native_factors=(1, 2), native_blocks=(1,), subject=True, reasons=True)
     rounded = round_weights(params.init_params(config, 0), "bfloat16")
-    heads = {name for name in rounded if name.startswith(("head.", "detail.", "reasons."))}
-    assert {"head.fc1.kernel", "detail.fc1.kernel", "reasons.place.kernel"} <= heads
+    heads = {name for name in rounded if name.startswith(("head.", "detail.", "subject.", "reasons."))}
+    assert {"head.fc1.kernel", "detail.fc1.kernel", "subject.linear.kernel", "reasons.place.kernel"} <= heads
     assert {rounded[name].dtype for name in heads} == {jnp.dtype("float32")}
     assert rounded["backbone.blocks.0.mlp.fc1.kernel"].dtype == jnp.bfloat16

@@ -19,6 +19,7 @@ from vtiqa_jax.models.detail import (
     CAUSES,
     NO_STRUCTURE,
     OCTAVES_THAT_HOLD,
+    SOFTNESS,
     DetailHead,
     add_causes,
     find_holding_scale,
@@ -67,13 +68,13 @@ def test_each_cause_has_places_of_its_own(head: DetailHead, rng: np.random.Gener
     """Noise shows in a smooth wall, blur at an edge: the place that tells one says nothing of the other."""
     tokens, structure = tokens_and_structure(rng)
     octaves, _ = head.places(tokens)
-    for cause in range(len(CAUSES)):
+    for cause in range(SOFTNESS + 1):
         before = np.asarray(head(tokens, structure))
         kernel = head.weight.kernel
         assert kernel is not None
         kernel[...] = kernel[...].at[:, cause].multiply(1e4)
         changed = np.asarray(head(tokens, structure)) != before
-        assert changed.tolist() == [[number == cause for number in range(len(CAUSES))]] * 2
+        assert changed.tolist() == [[number == cause for number in range(SOFTNESS + 1)]] * 2
     sharpest = np.asarray(head(tokens, structure))  # each by one place alone
     for view, cause in np.ndindex(sharpest.shape):
         assert np.isclose(octaves[view, :, cause], sharpest[view, cause], atol=1e-5).sum() == 1
@@ -86,12 +87,12 @@ def test_causes_add_up_and_noise_counts_more(head: DetailHead, rng: np.random.Ge
     kernel[...] *= 0
     total = {}
     for cause in range(len(CAUSES)):
-        bias[...] = jnp.zeros(len(CAUSES)).at[cause].set(0.5)
+        bias[...] = jnp.zeros(SOFTNESS + 1).at[cause].set(0.5)
         total[CAUSES[cause]] = np.asarray(add_causes(head(tokens, structure)))
     np.testing.assert_allclose(total["blur"], 0.5, rtol=EXACT)
     np.testing.assert_allclose(total["artefacts"], 0.5, rtol=EXACT)
     np.testing.assert_allclose(total["noise"], 1.25, rtol=EXACT)
-    bias[...] = jnp.full(len(CAUSES), 0.5)
+    bias[...] = jnp.full(SOFTNESS + 1, 0.5)  # of softness nothing is added
     octaves = head(tokens, structure)
     np.testing.assert_allclose(add_causes(octaves), sum(total.values()), rtol=EXACT)
 
@@ -129,7 +130,7 @@ def test_the_less_is_lost_the_better_whichever_end_of_the_scale_is_good(
 def holds(octaves: Sequence[Sequence[float]] | np.ndarray, factors: tuple[int, ...] = FACTORS) -> np.ndarray:
     """Of photos that have lost by blur alone."""
     blur = jnp.asarray(octaves, jnp.float32)[:, :, None]
-    return np.asarray(find_holding_scale(jnp.concatenate([blur, 0 * blur, 0 * blur], axis=2), factors))
+    return np.asarray(find_holding_scale(jnp.concatenate([0 * blur, 0 * blur, 0 * blur, blur], axis=2), factors))
 
 
 def seen(lost: np.ndarray, factors: tuple[int, ...] = FACTORS) -> np.ndarray:
@@ -205,14 +206,16 @@ def test_a_scale_counts_by_how_exact_it_is() -> None:
 
 def test_noise_and_artefacts_count_wherever_an_enlargement_moves_them(rng: np.random.Generator) -> None:
     """From 1:1 to 1:2, say. What is cleaner than clean makes up for nothing, and a scale that is missing counts not."""
-    shown = jnp.asarray(np.stack([seen(LOST), np.zeros((41, 4)), np.zeros((41, 4))], 2), jnp.float32)
+    shown = jnp.asarray(np.stack([*np.zeros((SOFTNESS, 41, 4)), seen(LOST)], 2), jnp.float32)
     clean = np.log2(find_holding_scale(shown, FACTORS))
     moved = [np.log2(find_holding_scale(shown.at[:, scale, 1].set(0.8), FACTORS)) for scale in range(4)]
-    np.testing.assert_allclose(moved, np.tile(clean - 1.5 * 0.2, (4, 1)), atol=1e-4)
-    np.testing.assert_allclose(np.log2(find_holding_scale(shown.at[:, :, 2].set(0.8), FACTORS)), clean - 0.8, atol=1e-4)
-    np.testing.assert_allclose(np.log2(find_holding_scale(shown.at[:, :, 1:].set(-0.8), FACTORS)), clean, atol=1e-4)
+    np.testing.assert_allclose(moved, np.tile(clean - 1.0 * 0.2, (4, 1)), atol=1e-4)
+    np.testing.assert_allclose(np.log2(find_holding_scale(shown.at[:, :, 2].set(0.8), FACTORS)), clean - 0.4, atol=1e-4)
+    np.testing.assert_allclose(
+        np.log2(find_holding_scale(shown.at[:, :, 1:SOFTNESS].set(-0.8), FACTORS)), clean, atol=1e-4
+    )
     small = shown.at[:, 0, 1].set(0.8).at[:, 2:].set(jnp.nan)
-    expected = np.log2(find_holding_scale(shown.at[:, 2:].set(jnp.nan), FACTORS)) - 1.5 * 0.4
+    expected = np.log2(find_holding_scale(shown.at[:, 2:].set(jnp.nan), FACTORS)) - 1.0 * 0.4
     np.testing.assert_allclose(np.log2(find_holding_scale(small, FACTORS)), expected, atol=1e-4)
 
 
@@ -229,7 +232,7 @@ def drawn(seeing: ModelConfig) -> Params:
     """Large weights, so that photos get visibly different numbers, and a curve."""
     initial = init_params(seeing, seed=0)
     params = {name: np.asarray(array) * (3 if name.endswith("kernel") else 1) for name, array in initial.items()}
-    return params | {"detail.curve": np.array([1, 5, 1, -0.15], np.float32)}
+    return params | {"detail.curve": np.array([1, 5, 1, -0.08], np.float32)}
 
 
 def test_places_are_the_means_of_their_patches_after_each_block(rng: np.random.Generator) -> None:
@@ -256,13 +259,13 @@ def test_octaves_of_all_scales_are_those_of_each(seeing: ModelConfig, drawn: Par
     assert isinstance(model, VTIQA) and model.detail is not None
     views = jnp.asarray(rng.integers(0, 256, (3, 4, 28, 28, 3), np.uint8))
     structure = jnp.asarray(rng.uniform(0, 3, (3, 4, 49)).astype(np.float32)).at[1, 2].set(0)
-    found = np.asarray(model.read_native(views, structure)[0])
+    found = np.asarray(model.read_native(views, structure, None)[0])
     for photo, scale in np.ndindex(3, 4):
         tokens = model.backbone.read_places(normalize(views[photo, scale][None]), (1,), 4)
         (expected,) = np.asarray(model.detail(tokens, structure[photo, scale][None]))
-        np.testing.assert_allclose(found[photo, scale], expected, atol=1e-5)
+        np.testing.assert_allclose(found[photo, scale], expected, atol=5e-5)
     assert np.isnan(found).all(2).sum() == 1
-    detail, scales = model.judge_detail(model.read_native(views, structure)[0])
+    detail, scales = model.judge_detail(model.read_native(views, structure, None)[0])
     np.testing.assert_allclose(detail, model.detail.on_scale(add_causes(jnp.asarray(found[:, 0]))), atol=1e-5)
     np.testing.assert_allclose(scales, find_holding_scale(jnp.asarray(found), FACTORS), rtol=1e-4)
 
@@ -389,6 +392,6 @@ def test_bfloat16_says_nearly_the_same(scorer: Scorer, photos: list[np.ndarray])
 def test_damaged_weights_of_the_head_give_no_infinite_number(
     seeing: ModelConfig, drawn: Params, scale: LabelScale, photos: list[np.ndarray]
 ) -> None:
-    damaged = drawn | {"detail.octaves.bias": np.full(3, -1e6, np.float32)}
+    damaged = drawn | {"detail.octaves.bias": np.full(SOFTNESS + 1, -1e6, np.float32)}
     (result,) = Scorer(seeing, damaged, scale, devices=jax.devices()[:1]).stream(photos[0])
     assert result.holds is None and re.search("damaged", result.error or "")

@@ -22,7 +22,7 @@ from vtiqa_jax.export.onnx_graph import Graph
 from vtiqa_jax.models import checkpoint, quantized
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.config import LabelScale, ModelConfig, tiny_config
-from vtiqa_jax.models.detail import CAUSES
+from vtiqa_jax.models.detail import CAUSES, SOFTNESS
 from vtiqa_jax.models.params import Params, init_params
 from vtiqa_jax.photos.native import NativeViews
 from vtiqa_jax.photos.resize import Rgb, prepare, shrink
@@ -39,7 +39,7 @@ def large_params(config: ModelConfig) -> Params:
     """Parameters by which photos get visibly different numbers."""
     initial = init_params(config, seed=0)
     large = {name: np.asarray(a) * np.float32(3 if name.endswith("kernel") else 1) for name, a in initial.items()}
-    return large | {"detail.curve": np.array([1, 5, 1, -1], np.float32)}
+    return large | {"detail.curve": np.array([1, 5, -1, -0.2], np.float32)}
 
 
 @pytest.fixture(scope="module")
@@ -196,8 +196,8 @@ def test_an_onnx_graph_says_what_photos_show_at_their_own_pixels(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # All photos are blurred: all scales count.
-    blur = np.eye(len(CAUSES), dtype=np.float32)[CAUSES.index("blur")]
-    params = params | {"detail.octaves.bias": params["detail.octaves.bias"] + 9 * blur}
+    is_blur = np.isin(np.arange(SOFTNESS + 1), (CAUSES.index("blur"), SOFTNESS)).astype(np.float32)
+    params = params | {"detail.octaves.bias": params["detail.octaves.bias"] + 9 * is_blur}
     with monkeypatch.context() as patch:
         if constant:
             patch.setattr(onnx_detail, *constant)

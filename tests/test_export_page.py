@@ -168,7 +168,7 @@ def test_a_browser_says_what_photos_show_at_their_own_pixels(
     server: str, scale: LabelScale, tmp_path: Path, command: Command
 ) -> None:
     sync_api = pytest.importorskip("playwright.sync_api")
-    config = tiny_config(depth=3, native_factors=(1, 2, 4, 8), native_blocks=(1, 2), screen_side=512)
+    config = tiny_config(depth=3, native_factors=(1, 2, 4, 8), native_blocks=(1, 2), subject=True, screen_side=512)
     checkpoint.save(tmp_path / "model", Checkpoint(config, large_params(config), scale, {}))
     options = ("--web", REAL, "--storage", "float32")
     assert command(program.main, "export", tmp_path / "model", tmp_path / "site", *options)[0] == 0

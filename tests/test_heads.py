@@ -32,7 +32,7 @@ from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.adapt import with_soft_ends, without_detail, without_novelty, without_soft_ends
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.config import LabelScale, ModelConfig, tiny_config
-from vtiqa_jax.models.detail import CAUSES, NO_STRUCTURE, DetailHead
+from vtiqa_jax.models.detail import CAUSES, NO_STRUCTURE, SOFTNESS, DetailHead
 from vtiqa_jax.models.params import Params, init_params, merge_params
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.metadata import is_as_taken
@@ -243,10 +243,12 @@ def octaves(start: float, cost: float, factor: float, shrunk: float, cause: Caus
     """Of a version that `cause` makes worse, and that had lost `start` by each: by that cause, and by the others."""
     number = CAUSES.index(cause)
     costs, factors = (jnp.array([[float(value)]]) for value in (cost, factor))
-    before = jnp.full((1, len(CAUSES)), float(start))
+    before = jnp.full((1, SOFTNESS + 1), float(start))
     lost = expected_octaves(before, jnp.array([[number]]), costs, 0 * costs, factors, jnp.array([float(shrunk)]))
     each = np.asarray(lost)[0, 0, 0]
-    return float(each[number]), np.delete(each, number)
+    if cause == "blur":
+        assert each[SOFTNESS] == each[number]
+    return float(each[number]), np.delete(each, [number, SOFTNESS] if cause == "blur" else number)
 
 
 @pytest.mark.usefixtures("as_people_run")
@@ -285,7 +287,7 @@ def test_shrinking_gives_them_back(cause: Cause) -> None:
 def test_an_enlarged_photo_shall_hold_at_as_much_less_of_its_size() -> None:
     """Also where scales or whole photos are missing, whose gradients stay finite."""
     factor = jnp.array([[1.0, 1.5, 2.0, 4.0]] * 3)
-    start = jnp.array([[0.0, 0, 0], [0.4, 0, 0], [1.1, 0, 0]])
+    start = jnp.zeros((3, SOFTNESS + 1)).at[:, SOFTNESS].set(jnp.array([0, 0.4, 1.1]))
     nothing = jnp.zeros(factor.shape)
     lost = expected_octaves(start, jnp.full(factor.shape, BLUR), nothing, nothing, factor, jnp.array([1.0, 2, 4, 8]))
     lost = lost.at[0, :, 3].set(jnp.nan)
@@ -294,10 +296,10 @@ def test_an_enlarged_photo_shall_hold_at_as_much_less_of_its_size() -> None:
         return float(misheld(lost, factor, (1, 2, 4, 8)))
 
     assert wrong(lost) == pytest.approx(0, abs=1e-5)
-    assert wrong(lost.at[:, :, :, BLUR].add(-0.3)) < 0.02  # what all versions are off by is no enlargement's
-    one = lost.at[1, 1:, :, 1].add(0.4)  # as noise of 1.5 times its octaves in all scales
+    assert wrong(lost.at[:, :, :, SOFTNESS].add(-0.3)) < 0.02  # what all versions are off by is no enlargement's
+    one = lost.at[1, 1:, :, 1].add(0.6)  # noise, in all scales
     assert wrong(one) == pytest.approx((0.5 * 0.6 - 0.5**2 / 2) / 3, abs=1e-4)
-    assert wrong(lost.at[:, 1:, :, BLUR].add(0.3)) > 0.02
+    assert wrong(lost.at[:, 1:, :, SOFTNESS].add(0.3)) > 0.02
     gradient = jax.grad(lambda lost: misheld(lost, factor, (1, 2, 4, 8)))(one.at[2].set(jnp.nan))
     assert np.isfinite(gradient).all() and (gradient[1] != 0).any()
 
@@ -307,11 +309,11 @@ def test_blur_beneath_noise_adds_up_with_blur_and_leaves_the_noise() -> None:
     for start, beneath in itertools.product((0.0, 0.7), (0.0, 1.2)):
         cost = jnp.array([[1.5]])
         lost = expected_octaves(
-            jnp.full((1, 3), start), jnp.array([[CAUSES.index("noise")]]), cost, jnp.array([[beneath]]),
+            jnp.full((1, SOFTNESS + 1), start), jnp.array([[CAUSES.index("noise")]]), cost, jnp.array([[beneath]]),
             jnp.ones((1, 1)), jnp.ones(1),
         )  # fmt: skip
-        blur, noise, artefacts = np.asarray(lost)[0, 0, 0]
-        assert blur == pytest.approx(np.log2(4**start + 4**beneath - 1) / 2, abs=1e-5)
+        blur, noise, artefacts, softness = np.asarray(lost)[0, 0, 0]
+        assert softness == blur == pytest.approx(np.log2(4**start + 4**beneath - 1) / 2, abs=1e-5)
         assert noise == pytest.approx(np.log2(4**start + 4**1.5 - 1) / 2, abs=1e-5)
         assert artefacts == pytest.approx(start, abs=1e-5)
 
@@ -350,20 +352,20 @@ FEATURES = 8
 
 
 def what_is_lost(cause: np.ndarray, costs: np.ndarray) -> np.ndarray:
-    """By versions of sharp photos, at 1:1 and 1:2, by each cause: [versions, 2, causes]."""
-    nothing, enlarged = jnp.zeros((len(costs), len(CAUSES))), jnp.ones((len(costs), 1))
+    """By versions of sharp photos, at 1:1 and 1:2, by each cause: [versions, 2, readings]."""
+    nothing, enlarged = jnp.zeros((len(costs), SOFTNESS + 1)), jnp.ones((len(costs), 1))
     shown = jnp.asarray(cause)[:, None], jnp.asarray(costs)[:, None]
     return np.asarray(expected_octaves(nothing, *shown, 0 * enlarged, enlarged, jnp.array([1.0, 2.0])))[:, 0]
 
 
 def planted(ladders: int, rng: np.random.Generator, *, flat: int = 0) -> Places:
-    """Places of sharp ladders, of one cause after the other. A feature for each cause is what was lost by it, on
+    """Places of sharp ladders, of one cause after the other. A feature for each reading is what was lost by it, on
     another scale; the others say nothing."""
     ladder = np.repeat(np.arange(ladders, dtype=np.int32), 4)
     cause = ladder % len(CAUSES)
     costs = np.tile(np.array([0, 0.6, 1.2, 2.2], np.float32), ladders)
     tokens = rng.standard_normal((len(costs), 2, 6, FEATURES))
-    shows = tokens[..., : len(CAUSES)]
+    shows = tokens[..., : SOFTNESS + 1]
     shows[:] = 30 + 4 * what_is_lost(cause, costs)[:, :, None] + 0.2 * shows
     structure = np.full((len(costs), 2, 6), NO_STRUCTURE + 1, np.float32)
     structure[: 4 * flat] = 0
@@ -476,7 +478,7 @@ def test_places_are_computed_once_for_each_photo_and_backbone(
     for name in ("octaves", "factor", "is_sharp"):
         assert getattr(first, name).tolist() == pytest.approx([getattr(version, name) for version in made])
     assert [CAUSES[number] for number in first.cause] == [version.cause for version in made]
-    config = model.config.replace(soft_ends=True, novelty=True)
+    config = model.config.replace(subject=True, soft_ends=True, novelty=True)
     ending = Checkpoint(config, init_params(config, 0) | model.params, model.scale, {})
     changed = model.params | {"detail.fc1.bias": np.ones_like(model.params["detail.fc1.bias"])}
     copied = photo.rename(folder / "renamed.jpg")
@@ -608,6 +610,8 @@ def test_what_cannot_be_made_is_told_in_one_line_before_anything_is_computed(
     assert "at least 100 held-out photos with opinions, not 20" in mistake(command, out, **given, held_out=unseen)
     assert "no column `defocus`" in mistake(command, out, **given, judged=unseen)
     assert "0 tables" in mistake(command, out, **given, judged_images=tmp_path)
+    assert "no column `subject`" in mistake(command, out, **given, subjects=unseen)
+    assert "0 tables" in mistake(command, out, **given, subject_images=tmp_path)
     assert "exists" in mistake(command, bare, **given)
     (tmp_path / "out.npz").write_bytes(b"something")
     assert "exists" in mistake(command, tmp_path / "out.npz", **given)
@@ -633,9 +637,13 @@ def test_heads_are_made_on_a_model_and_change_no_score(
     (folder / "broken.jpg").write_bytes(b"no photo")
     scored, out = scored_photos(tmp_path / "scored", 8), tmp_path / "out"
     given = {"photos": folder, "checkpoint": bare, "scored": scored, "cache": tmp_path / "cache"}
-    status, said = run(command, out, **given)
-    assert status == 0 and "broken.jpg: not an image" in said and "detail of" in said
+    subjects = tmp_path / "subjects.csv"
+    subjects.write_text("image,subject\n0.jpg,-/-/CDE/CDE/-/-/-\n1.jpg,all\nbroken.jpg,all\n")
+    status, said = run(command, out, **given, subjects=subjects, subject_images=folder)
+    assert status == 0 and "detail of" in said
+    assert said.count("broken.jpg: not an image") == 3  # it teaches neither detail nor faults, nor where the subject is
     before, after = checkpoint.load(bare), checkpoint.load(out)
+    assert after.config.subject and after.params["subject.linear.kernel"].any()
     assert before.config == without_detail(after).config
     assert all(np.array_equal(after.params[name], array) for name, array in before.params.items())
     assert (after.scale, after.provenance["made"]) == (before.scale, "by a test")
@@ -652,7 +660,7 @@ def test_heads_are_made_on_a_model_and_change_no_score(
     given |= {"checkpoint": tmp_path / "less", "not_photographs": striped(tmp_path / "striped", 8)}
     status, said = run(command, tmp_path / "again", **given)
     assert status == 0 and "it warns of no picture" not in said
-    again = checkpoint.load(tmp_path / "again")
+    again = checkpoint.load(tmp_path / "again")  # what it is not told anew of subjects, it keeps
     known = {name: array for name, array in after.params.items() if name.split(".")[0] not in ("ends", "novelty")}
     assert all(np.array_equal(again.params[name], array) for name, array in known.items())
     assert again.scale is not None

@@ -168,7 +168,9 @@ def write_model(path: Path, config: ModelConfig, params: Params, inputs: onnx_vt
 def test_a_model_without_heads_says_what_it_knows(tmp_path: Path, config: ModelConfig, weights: Params) -> None:
     pixels = detailed.noisy(60, 90)
     scale = LabelScale("test", 1.0, 5.0)
-    for kind, params in ((config, weights), (detailed.CONFIG, detailed.draw_weights())):
+    weighing = detailed.CONFIG.replace(subject=True)
+    kinds = detailed.CONFIG, weighing
+    for kind, params in ((config, weights), *((kind, detailed.draw_weights(kind)) for kind in kinds)):
         model = vtiqa_onnx.load(write_model(tmp_path / "m.onnx", kind, params))
         whole = vtiqa_jax.Scorer(kind, params, scale)
         assert model.unknown == whole.unknown

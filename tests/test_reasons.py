@@ -274,7 +274,9 @@ def test_what_was_seen_is_kept_by_photo_backbone_and_recipe(good_model: Checkpoi
     assert first.tokens.shape[0] == 5 and first.tokens.dtype == np.float16 and first.tones.shape == (5, TONES)
     np.testing.assert_array_equal(first.strengths[:, 0], np.arange(5))
     (file,) = (tmp_path / "cache").iterdir()
-    config = good_model.config.replace(soft_ends=True, novelty=True, reasons=True, intervals=True, opinions=True)
+    config = good_model.config.replace(
+        subject=True, soft_ends=True, novelty=True, reasons=True, intervals=True, opinions=True
+    )
     complete = dataclasses.replace(good_model, config=config, params=init_params(config, 0) | good_model.params)
     for model in (good_model, complete):
         again = SeenCache(tmp_path / "cache", model).read(b"photo", "5", lambda: pytest.fail("seen again"))

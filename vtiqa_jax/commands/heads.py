@@ -1,5 +1,6 @@
 """`vtiqa heads`: what stands on a model's frozen backbone, made again."""
 
+from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +12,7 @@ from vtiqa_jax.data import datasets
 from vtiqa_jax.data.csv_table import read_table
 from vtiqa_jax.data.judged import join_judged, read_judged
 from vtiqa_jax.data.manifest import Manifest, read_csv
+from vtiqa_jax.data.subjects import join_subjects, read_subjects
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.heads.build import build_heads
 from vtiqa_jax.heads.detail import FitOptions
@@ -38,6 +40,17 @@ def read_held_out(held_out: Path, *, partial: bool = False) -> Manifest:
     return read_csv(held_out, held_out.parent, target_columns=spread, partial=partial)
 
 
+def _pair(option: str, tables: tuple[Path, ...], folders: tuple[Path, ...]) -> Iterator[tuple[Path, Path | None]]:
+    """Pairs tables with the folders of their photos; without any folders each has None.
+
+    Raises:
+        UserError: they are not as many.
+    """
+    if folders and len(folders) != len(tables):
+        raise UserError(f"--{option} names {len(folders)} folders for {len(tables)} tables; name one for each table")
+    return zip_longest(tables, folders)
+
+
 def heads(
     out: Path,
     /,
@@ -50,6 +63,8 @@ def heads(
     not_photographs: tuple[Path, ...] = (),
     judged: tuple[Path, ...] = (),
     judged_images: tuple[Path, ...] = (),
+    subjects: tuple[Path, ...] = (),
+    subject_images: tuple[Path, ...] = (),
     held_out: Path | None = None,
     most_scored: int = 2000,
     seed: int = 0,
@@ -75,6 +90,10 @@ def heads(
             --photos too. When not given, the model learns faults only from those it plants, and takes --photos for
             faultless.
         judged_images: Folder of the photos of each CSV of --judged. The CSV's own folder when not given.
+        subjects: CSVs with the columns image and subject: "all", or the cells of 7 x 7 that show what the photo is
+            about, as in "-/-/CDE/CDE/-/-/-". Detail then counts most there. The model keeps what it knows of subjects
+            when not given.
+        subject_images: Folder of the photos of each CSV of --subjects. The CSV's own folder when not given.
         held_out: CSV with the columns image and mos, of photos that trained neither this model nor its start. The
             intervals are fitted to them. A column std, the standard deviation of single opinions, adds how far these
             are apart. The model keeps its intervals when not given.
@@ -92,11 +111,8 @@ def heads(
     model = catalog.load(checkpoint)
     if out.suffix == ".npz" and model.config.embed_dim % quantized.GROUP_SIZE:
         raise UserError(f"a model of width {model.config.embed_dim} cannot be quantized; name a folder as OUT")
-    if judged_images and len(judged_images) != len(judged):
-        raise UserError(
-            f"--judged-images names {len(judged_images)} folders for {len(judged)} tables; name one for each table"
-        )
-    tables = [read_judged(table, images) for table, images in zip_longest(judged, judged_images)]
+    tables = [read_judged(*pair) for pair in _pair("judged-images", judged, judged_images)]
+    marked = [read_subjects(*pair) for pair in _pair("subject-images", subjects, subject_images)]
     listed = _read_scored(scored, dataset, partial=partial)
     unseen = read_held_out(held_out, partial=partial) if held_out else None
     if unseen and model.scale:
@@ -112,6 +128,7 @@ def heads(
             options,
             others if not_photographs else None,
             join_judged(tables) if tables else None,
+            join_subjects(marked) if marked else None,
         )
         if unseen:
             made = with_intervals(made, unseen)

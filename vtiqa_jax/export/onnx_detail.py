@@ -18,6 +18,8 @@ from vtiqa_jax.models.detail import (
     OCTAVES_THAT_HOLD,
     SOFT_FROM,
     SOFT_WIDTH,
+    SOFTNESS,
+    SUBJECT_WEIGHT,
 )
 
 
@@ -29,10 +31,17 @@ def read_places(op: ModelGraph, config: ModelConfig, x: Value) -> Value:
     return op.Reshape(op.ReduceMean(tokens, np.array([2, 4]), keepdims=0), np.array([-1, grid**2, dim]))
 
 
-def _find_octaves(op: ModelGraph, places: Value, structure: Value) -> Value:
-    """Octaves of resolution lost in each view by each cause, [views, causes]; NaN without structure."""
+def find_subject(op: ModelGraph, places: Value) -> Value:
+    """How much each place of global views shows the subject, [photos, places], as by `models/subject.py`."""
+    return op.Squeeze(op.MatMul(places, op.param("subject.linear.kernel")), np.array([2]))
+
+
+def _find_octaves(op: ModelGraph, places: Value, structure: Value, subject: Value | None) -> Value:
+    """Octaves of resolution lost in each view by each cause, [views, readings]; NaN without structure."""
     hidden = op.Gelu(linear(op, places, "detail.fc1"), approximate="none")
     octaves, logits = (linear(op, hidden, f"detail.{layer}") for layer in ("octaves", "weight"))
+    if subject:
+        logits = op.Add(logits, op.Unsqueeze(op.Mul(subject, np.float32(SUBJECT_WEIGHT)), np.array([2])))
     counts = op.Unsqueeze(op.Greater(structure, np.float32(NO_STRUCTURE)), np.array([2]))
     weights = op.Softmax(op.Where(counts, logits, np.float32(-np.inf)), axis=1)
     mean = op.ReduceSum(op.Where(counts, op.Mul(weights, octaves), np.float32(0)), np.array([1]), keepdims=0)
@@ -41,13 +50,14 @@ def _find_octaves(op: ModelGraph, places: Value, structure: Value) -> Value:
 
 
 def _add_causes(op: Graph, octaves: Value) -> Value:
-    """Adds the sum over causes, [..., causes] to [...], as in `models.detail.add_causes`."""
-    return op.Squeeze(op.MatMul(octaves, np.array(CAUSE_WEIGHTS, np.float32)[:, None]), np.array([-1]))
+    """Adds up the causes, [..., readings] to [...], as in `models.detail.add_causes`."""
+    weights = np.array([*CAUSE_WEIGHTS, 0], np.float32)  # softness is no cause of its own
+    return op.Squeeze(op.MatMul(octaves, weights[:, None]), np.array([-1]))
 
 
 def _mean_harm(op: Graph, octaves: Value) -> Value:
-    """Adds the mean of noise and artefacts over the scales that are known, [scales, photos, causes] to [photos]."""
-    others = op.Slice(octaves, np.array([1]), np.array([len(CAUSE_WEIGHTS)]), np.array([2]))
+    """Adds the mean of noise and artefacts over the scales that are known, [scales, photos, readings] to [photos]."""
+    others = op.Slice(octaves, np.array([1]), np.array([SOFTNESS]), np.array([2]))
     is_missing = op.IsNaN(others)
     found = op.Where(is_missing, np.float32(0), op.Max(others, np.float32(0)))
     scales = op.ReduceSum(op.cast(op.Not(is_missing), np.float32), np.array([0]), keepdims=0)
@@ -94,7 +104,9 @@ def _combine_scales(op: Graph, octaves: Sequence[Value], factors: Sequence[int])
     return mean
 
 
-def judge(op: ModelGraph, factors: Sequence[int], places: Value, structure: Value) -> tuple[Value, Value]:
+def judge(
+    op: ModelGraph, factors: Sequence[int], places: Value, structure: Value, subject: Value | None
+) -> tuple[Value, Value]:
     """Judges photos by their native views.
 
     Args:
@@ -102,12 +114,15 @@ def judge(op: ModelGraph, factors: Sequence[int], places: Value, structure: Valu
         factors: of the scales.
         places: what is read of each place, of all photos at one scale and then at the next, [views, places, features].
         structure: of each place, see `onnx_native.make_views`.
+        subject: of `find_subject`, where the model finds it.
 
     Returns:
         `detail`, on the score's scale; and `holds`, percent of a photo's width. Both [photos].
     """
-    octaves = op.Reshape(_find_octaves(op, places, structure), np.array([len(factors), -1, len(CAUSE_WEIGHTS)]))
+    at_each = op.Concat(*[subject] * len(factors), axis=0) if subject else None
+    found = _find_octaves(op, places, structure, at_each)
+    octaves = op.Reshape(found, np.array([len(factors), -1, SOFTNESS + 1]))
     scales = [op.Gather(octaves, np.int64(number), axis=0) for number in range(len(factors))]
-    blur = _combine_scales(op, [op.Gather(scale, np.int64(0), axis=1) for scale in scales], factors)
+    blur = _combine_scales(op, [op.Gather(scale, np.int64(SOFTNESS), axis=1) for scale in scales], factors)
     beyond = op.Sub(np.float32(OCTAVES_THAT_HOLD), op.Add(blur, _mean_harm(op, octaves)))
     return _on_scale(op, _add_causes(op, scales[0])), op.Mul(op.Pow(np.float32(2), beyond), np.float32(100))

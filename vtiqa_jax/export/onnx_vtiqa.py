@@ -126,8 +126,8 @@ def _normalize(op: Graph, images: Value) -> Value:
 
 
 def _vision_transformer(
-    op: ModelGraph, config: ModelConfig, images: Value, native: Value | None
-) -> tuple[Value, Value | None]:
+    op: ModelGraph, config: ModelConfig, images: Value, native: Value | None, judged: Value | None
+) -> tuple[Value, Value | None, Value | None]:
     """Reads views.
 
     Args:
@@ -136,13 +136,15 @@ def _vision_transformer(
         images: views that are scored, normalised.
         native: views at photos' own pixels, normalised, which go through the blocks together with the others; None for
             a model without detail.
+        judged: how many of the first views are global ones of photos whose native views there are: int64 [1].
 
     Returns:
-        Class tokens of the scored views, [images, features]; and what is read of the native views' places.
+        Class tokens of the scored views, [images, features]; and what is read of the places of the native views, and
+        of the global ones of a model that finds the subject.
     """
     count = op.Shape(images, start=0, end=1)
     x = embed(op, config, op.Concat(images, native, axis=0) if native else images)
-    features, places = [], []
+    features, places, whole = [], [], []
     for number in range(1, config.depth + 1):
         x = block(op, config, x, f"backbone.blocks.{number - 1}", cls_only=number == config.depth)
         scored = x
@@ -151,11 +153,15 @@ def _vision_transformer(
             if number in config.native_blocks:
                 others = op.Slice(x, count, np.array([np.iinfo(np.int64).max]), np.array([0]))
                 places.append(onnx_detail.read_places(op, config, others))
+                if config.subject and judged:
+                    global_views = op.Slice(x, np.array([0]), judged, np.array([0]))
+                    whole.append(onnx_detail.read_places(op, config, global_views))
             if number == config.native_blocks[-1]:
                 x = scored
         if number in (config.readout_blocks or (config.depth,)):
             features.append(layer_norm(op, cls_token(op, scored), "backbone.norm"))
-    return op.Concat(*features, axis=2), op.Concat(*places, axis=2) if native else None
+    seen, everywhere = (op.Concat(*found, axis=2) if found else None for found in (places, whole))
+    return op.Concat(*features, axis=2), seen, everywhere
 
 
 def _soften_ends(op: ModelGraph, scores: Value) -> Value:
@@ -282,7 +288,7 @@ def build(
         if config.native:
             native, structure = onnx_native.make_views(op, config.native, "photos", screen, judged)
     normalized = _normalize(op, native) if native else None
-    features, places = _vision_transformer(op, config, _normalize(op, images), normalized)
+    features, places, whole = _vision_transformer(op, config, _normalize(op, images), normalized, judged)
     both = (_features_of_regions if inputs == "regions" else _features_of_photos)(op, config, features)
     joined = op.Concat(*both, axis=1)
     outputs = {"score": op.Reshape(_head(op, config, joined), np.array([-1]))}
@@ -294,7 +300,9 @@ def build(
         if config.novelty:
             outputs["novelty"] = _novelty(op, seen)
     if places and structure and judged:
-        outputs["detail"], outputs["holds"] = onnx_detail.judge(op, config.native_factors, places, structure)
+        outputs["detail"], outputs["holds"] = onnx_detail.judge(
+            op, config.native_factors, places, structure, onnx_detail.find_subject(op, whole) if whole else None
+        )
         if config.reasons:
             first, axis = np.array([0]), np.array([0])
             seen = op.Reshape(op.Slice(features, first, judged, axis), np.array([-1, config.feature_dim]))

@@ -5,7 +5,6 @@ import numpy as np
 from jax import export
 
 from vtiqa_jax.models import params as parameters
-from vtiqa_jax.models import views
 from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.params import Params, ScoringModel
 from vtiqa_jax.models.vtiqa import VTIQA
@@ -37,16 +36,17 @@ def build(config: ModelConfig, params: Params) -> bytes:
         if not (native or config.intervals or config.novelty):
             return model.score(global_images, local_images)
         assert isinstance(model, VTIQA)
-        features = model.encode(global_images, local_images)
+        shown = model.cut_views(global_images, local_images)
+        features, subject = model.see_views(shown)
         both = features[0], features[1:].mean(0)
         said = {"score": model.score_features(*both)}
         if native:
-            octaves, summaries = model.read_native(*native)
+            native_views, structure = native
+            octaves, summaries = model.read_native(native_views, structure, subject)
             said["detail"], holds = model.judge_detail(octaves)
             said["holds"] = 100 * holds
             if config.reasons:
-                seen = views.keep(global_images, config.view_cuts[0])
-                said["strengths"], said["probabilities"] = model.judge_reasons(summaries, features[0], seen)
+                said["strengths"], said["probabilities"] = model.judge_reasons(summaries, features[0], shown[0])
         if config.intervals:
             sureness = model.judge_intervals(said["score"], *both)
             said |= {"low": sureness.low, "high": sureness.high}

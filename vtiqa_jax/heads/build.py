@@ -1,5 +1,5 @@
-"""All heads of a model that stand on its frozen backbone, made again: detail and its place on the score's scale, what
-names faults, what tells photographs from other pictures, and the soft ends of the scale."""
+"""All heads of a model that stand on its frozen backbone, made again: what finds the subject, detail and its place on
+the score's scale, what names faults, what tells photographs from other pictures, and the soft ends of the scale."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -10,15 +10,18 @@ from tqdm import tqdm
 
 from vtiqa_jax.data.judged import JudgedPhotos
 from vtiqa_jax.data.manifest import Manifest
+from vtiqa_jax.data.subjects import SubjectPhotos
 from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.heads.curve import fit_curve, measure_octaves
 from vtiqa_jax.heads.detail import FitOptions, fit_detail
 from vtiqa_jax.heads.naming import build_reasons
 from vtiqa_jax.heads.photographs import LEAST_PICTURES, learn_photographs
 from vtiqa_jax.heads.places import Places, PlacesCache
+from vtiqa_jax.heads.subject import build_subject, check_cells, with_subject
 from vtiqa_jax.models.adapt import with_soft_ends, without_detail
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.config import ModelConfig
+from vtiqa_jax.models.params import param_group
 
 NATIVE_FACTORS = (1, 2, 4, 8)
 LEAST_PHOTOS = 20
@@ -64,6 +67,7 @@ def build_heads(
     options: FitOptions = FitOptions(),
     others: Sequence[Path] | None = None,
     judged: JudgedPhotos | None = None,
+    subjects: SubjectPhotos | None = None,
 ) -> tuple[Checkpoint, list[str]]:
     """Makes the heads.
 
@@ -75,13 +79,14 @@ def build_heads(
         options: of the fit.
         others: pictures that are no photographs. Without them the model knows of photographs what it knew.
         judged: photos whose faults were judged by eye; without them the model names what was planted alone.
+        subjects: photos whose subject was marked by eye; without them the model finds it as it did, or not at all.
 
     Returns:
         The model with its heads, and a line for each photo that was left out.
 
     Raises:
-        UserError: the model has no score, there are too few photos, their scores are not on its scale, or the other
-            pictures are too few or look like photos.
+        UserError: the model has no score, there are too few photos, their scores are not on its scale, the other
+            pictures are too few or look like photos, or subjects are marked in other cells than the model's.
     """
     if model.scale is None or model.config.kind != "vtiqa":
         raise UserError("heads stand on a VT-IQA that scores; train one first")
@@ -91,6 +96,8 @@ def build_heads(
         raise UserError(f"the heads need at least {LEAST_SCORED} scored photos, not {len(scored.names)}")
     if others is not None and len(others) < LEAST_PICTURES:
         raise UserError(f"what is no photograph is learnt from at least {LEAST_PICTURES} pictures, not {len(others)}")
+    if subjects is not None:
+        check_cells(model)
     worst, best = scored.mos.min(), scored.mos.max()
     if worst < model.scale.low or best > model.scale.high:
         raise UserError(f"the scored photos have {worst:g} to {best:g}, beyond the model's {model.scale}")
@@ -102,6 +109,12 @@ def build_heads(
     bare = dataclasses.replace(bare, config=config)
     places, left_out = collect_places(PlacesCache(cache, bare), photos)
     made = dataclasses.replace(bare, params=bare.params | fit_detail(places, NATIVE_FACTORS, options))
+    if subjects is not None:
+        made, more = build_subject(made, subjects)
+        left_out += more
+    elif model.config.subject and model.config.native_blocks == made.config.native_blocks:
+        known = {name: array for name, array in model.params.items() if param_group(name)[0] == "subject"}
+        made = with_subject(made, known)
     octaves = measure_octaves(made, scored)
     if (seen := np.count_nonzero(~np.isnan(octaves))) < LEAST_SCORED // 2:
         raise UserError(

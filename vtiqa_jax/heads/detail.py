@@ -13,10 +13,10 @@ from jaxtyping import Array, Bool, Float, Int
 
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.heads.places import Places
-from vtiqa_jax.models.detail import CAUSES, NO_STRUCTURE, DetailHead, add_causes, find_holding_scale
+from vtiqa_jax.models.detail import CAUSES, NO_STRUCTURE, SOFTNESS, DetailHead, add_causes, find_holding_scale
 from vtiqa_jax.models.params import Params
 
-BLUR, NOISE = map(CAUSES.index, ("blur", "noise"))
+BLUR, NOISE, ARTEFACTS = range(len(CAUSES))
 MOST_OCTAVES = 3.3
 """More cannot be told apart."""
 SCALE_WEIGHTS = (1.0, 0.6, 0.4, 0.3)
@@ -29,7 +29,11 @@ ORDER_WEIGHT = 1.0
 NOISE_TIMES = 4
 """Number of times that a clean photo's ladder of noise is shown while another is shown once: it is the hardest to tell
 from texture."""
-PLACE_WEIGHT = 1.0
+ARTEFACT_TIMES = 3
+"""The same of ladders of artefacts: of the other causes there are more."""
+TEXTURE_WEIGHT = 4.0
+"""Weight of the softness of noisy versions: noise must not read as texture, which blur takes away."""
+PLACE_WEIGHT = 3.0
 """Weight of single places of photos that are blurred in part: the backbone's attention tells each place of all others,
 and a head that never saw such photos takes every place for sharp as soon as some are."""
 PLACE_SCALES = 2
@@ -63,13 +67,13 @@ class FitOptions:
 
 
 def expected_octaves(
-    start: Float[Array, "ladders causes"],
+    start: Float[Array, "ladders readings"],
     cause: Int[Array, "ladders versions"],
     octaves: Float[Array, "ladders versions"],
     beneath: Float[Array, "ladders versions"],
     factor: Float[Array, "ladders versions"],
     shrunk: Float[Array, " scales"],
-) -> Float[Array, "ladders versions scales causes"]:
+) -> Float[Array, "ladders versions scales readings"]:
     """Returns what versions have lost by each cause at each scale.
 
     What spreads a pixel's light adds up in squares: of two blurs, and of a blur and a photo's own softness. Enlarging
@@ -83,16 +87,28 @@ def expected_octaves(
         factor: how often each version was enlarged.
         shrunk: how often they are shrunk to be seen.
     """
-    is_blur = jnp.arange(len(CAUSES)) == BLUR
-    added = jax.nn.one_hot(cause, len(CAUSES)) * (4**octaves - 1)[:, :, None] + is_blur * (4**beneath - 1)[:, :, None]
+    is_blur = _is_blur(jnp.arange(SOFTNESS + 1))
+    is_own = _is_own(cause)
+    added = is_own * (4**octaves - 1)[:, :, None] + is_blur * (4**beneath - 1)[:, :, None]
     enlarged = jnp.where(is_blur, factor[:, :, None] ** 2, 1)
     spread = enlarged * (4 ** start[:, None] + added)
     seen = jnp.maximum(spread - 1, 0)[:, :, None] / shrunk[:, None] ** 2
     return jnp.minimum(jnp.log2(1 + seen) / 2, MOST_OCTAVES)
 
 
+def _is_blur(reading: Int[Array, "*shape"]) -> Bool[Array, "*shape"]:
+    """Tells which of the head's readings are of blur: as a cause, and alone."""
+    return (reading == BLUR) | (reading == SOFTNESS)
+
+
+def _is_own(cause: Int[Array, "ladders versions"]) -> Bool[Array, "ladders versions readings"]:
+    """Tells which readings the ladders of causes change."""
+    readings, cause = jnp.arange(SOFTNESS + 1), cause[:, :, None]
+    return (readings == cause) | ((cause == BLUR) & _is_blur(readings))
+
+
 def misheld(
-    lost: Float[Array, "ladders versions scales causes"],
+    lost: Float[Array, "ladders versions scales readings"],
     factor: Float[Array, "ladders versions"],
     factors: Sequence[int],
 ) -> Float[Array, ""]:
@@ -160,12 +176,12 @@ jax.tree_util.register_dataclass(_Batch, [field.name for field in dataclasses.fi
 
 
 def _repeat_ladders(places: Places) -> Int[np.ndarray, " shown"]:
-    """Returns the numbers of the ladders that an epoch shows: those of more than one version, noise more often."""
+    """Returns the numbers of the ladders that an epoch shows: those of more than one version, some more often."""
     # Of clean photos only: a camera's photo has noise of its own, beside which a little more is nothing.
     starts = np.flatnonzero(np.diff(places.ladder, prepend=-1))
     lengths = np.diff(starts, append=len(places.ladder))
     is_clean = (places.cause[starts] == NOISE) & places.is_sharp[starts]
-    times = np.where(is_clean, NOISE_TIMES, 1) * (lengths > 1)
+    times = np.select([is_clean, places.cause[starts] == ARTEFACTS], [NOISE_TIMES, ARTEFACT_TIMES], 1) * (lengths > 1)
     return np.repeat(np.arange(len(starts)), times)
 
 
@@ -192,7 +208,7 @@ def _batches(
 def _loss(head: DetailHead, batch: _Batch, whole_factors: tuple[int, ...]) -> Float[Array, ""]:
     factors = jnp.asarray(whole_factors, jnp.float32)
     octaves, logits = head.places(batch.tokens.astype(jnp.float32))
-    lost = head.summarize(octaves, logits, batch.structure)  # [ladders, versions, scales, causes]
+    lost = head.summarize(octaves, logits, batch.structure)  # [ladders, versions, scales, readings]
     is_even = _is_even(batch.beneath)
     known = ~jnp.isnan(lost) & (batch.is_there & is_even)[:, :, None, None]
     lost = jnp.where(known, lost, 0)
@@ -203,12 +219,11 @@ def _loss(head: DetailHead, batch: _Batch, whole_factors: tuple[int, ...]) -> Fl
     expected = expected_octaves(
         jnp.where(batch.is_sharp[:, None], 0.0, found), batch.cause, batch.octaves, beneath, batch.factor, factors
     )
-    causes = jnp.arange(len(CAUSES))
-    is_own = batch.cause[:, :, None, None] == causes
-    # Noise must not read as texture, which a blurred photo would lack.
-    is_told = is_own | ((batch.cause == NOISE)[:, :, None, None] & (causes == BLUR))
+    readings, is_noisy = jnp.arange(SOFTNESS + 1), (batch.cause == NOISE)[:, :, None, None]
+    is_told = _is_own(batch.cause)[:, :, None] | (is_noisy & _is_blur(readings))
     is_told |= (batch.factor > 1)[:, :, None, None]  # an enlarged photo is soft, and no noisier than it was
     weights = known * jnp.array(SCALE_WEIGHTS[: len(factors)])[:, None] * jnp.where(is_told, 1, OTHER_WEIGHT)
+    weights = weights * jnp.where(is_noisy & (readings == SOFTNESS), TEXTURE_WEIGHT, 1)
     first = jnp.zeros(expected.shape, bool).at[:, 0, 0].set(True)
     weights = jnp.where(first & ~is_sharp, 0, weights)
     # Blur hides noise, and compression hides both: by how much is not known, but nothing grows.
@@ -221,7 +236,7 @@ def _loss(head: DetailHead, batch: _Batch, whole_factors: tuple[int, ...]) -> Fl
     least = jnp.minimum(0.7 * jnp.diff(wanted, axis=1), LEAST_STEP)
     missing = jnp.where(both, jax.nn.relu(least - jnp.diff(total, axis=1)), 0).sum() / jnp.maximum(both.sum(), 1)
     too_sharp = (weights * jax.nn.relu(BELOW_ZERO - lost) ** 2).sum() / count
-    blur = octaves[:, :, :PLACE_SCALES, :, BLUR]
+    blur = octaves[:, :, :PLACE_SCALES, :, SOFTNESS]
     counts = (batch.structure[:, :, :PLACE_SCALES] > NO_STRUCTURE) & batch.is_there[:, :, None, None]
     placing = misplaced(blur, batch.beneath, counts, batch.is_sharp, factors[:PLACE_SCALES])
     holding = misheld(jnp.where(known, lost, jnp.nan), batch.factor, whole_factors)

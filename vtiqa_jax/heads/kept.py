@@ -16,7 +16,9 @@ Arrays = TypeVar("Arrays")
 
 def without_heads(config: ModelConfig) -> ModelConfig:
     """Returns a config without what comes after the backbone and its native views: what these see stays the same."""
-    return config.replace(soft_ends=False, novelty=False, reasons=False, intervals=False, opinions=False, taste=False)
+    return config.replace(
+        subject=False, soft_ends=False, novelty=False, reasons=False, intervals=False, opinions=False, taste=False
+    )
 
 
 def read_kept(file: Path, kind: type[Arrays]) -> Arrays | None:

@@ -77,7 +77,8 @@ class Places:
 
 
 @functools.cache
-def _make_reader(config: ModelConfig) -> Any:
+def make_reader(config: ModelConfig) -> Any:
+    """Makes what reads the places of views: `(params of the backbone, uint8 images) -> [images, places, features]`."""
     implementation = select_implementation(jax.devices()[0], "float32")
     shapes = nnx.eval_shape(lambda: config.make_backbone(implementation=implementation, rngs=nnx.Rngs(0)))
     graphdef = nnx.split(shapes, nnx.Param)[0]
@@ -110,7 +111,7 @@ def read_places(config: ModelConfig, params: Params, made: Iterator[Version]) ->
         params: of its backbone.
         made: at least one version.
     """
-    read, plan = _make_reader(config), config.native
+    read, plan = make_reader(config), config.native
     assert plan is not None
     rows: list[tuple[Any, ...]] = []
     ladders: dict[str, int] = {}

@@ -54,12 +54,13 @@ def with_view_size(start: Checkpoint, size: int) -> Checkpoint:
 
 
 def without_detail(start: Checkpoint) -> Checkpoint:
-    """Returns the same model without what it says of a photo's own pixels, if it does: detail and reasons.
+    """Returns the same model without what it says of a photo's own pixels, if it does: detail, its subject and reasons.
 
     These heads read blocks' patch tokens of one backbone, and are wrong as soon as the backbone learns.
     """
-    params = {name: array for name, array in start.params.items() if param_group(name)[0] not in ("detail", "reasons")}
-    config = start.config.replace(native_factors=(), native_blocks=(), reasons=False)
+    heads = "detail", "subject", "reasons"
+    params = {name: array for name, array in start.params.items() if param_group(name)[0] not in heads}
+    config = start.config.replace(native_factors=(), native_blocks=(), subject=False, reasons=False)
     return dataclasses.replace(start, config=config, params=params)
 
 

@@ -50,6 +50,8 @@ class ModelConfig:
     """Whole factors, rising from 1, that a photo is shrunk by for its native views. Empty: the model has no detail."""
     native_blocks: tuple[int, ...] = ()
     """Blocks, counted from 1, whose patch tokens the detail head reads."""
+    subject: bool = False
+    """Whether detail counts most where a photo's subject is, see `SubjectHead`."""
     soft_ends: bool = False
     """Whether scores approach the ends of their scale smoothly, see `SoftEnds`. If not, they may leave it, as
     released."""
@@ -102,8 +104,8 @@ class ModelConfig:
             raise ValueError("intervals are of people's mean, which a score by taste is not")
         if self.opinions and not self.intervals:
             raise ValueError("opinions belong to intervals")
-        if self.reasons and not factors:
-            raise ValueError("reasons need native views")
+        if (self.reasons or self.subject) and not factors:
+            raise ValueError("reasons and a subject need native views")
         if self.mosaic_patch % self.patch_size and factors:
             raise ValueError(f"native views need places of whole patches of {self.patch_size} px")
 

@@ -16,12 +16,17 @@ from jaxtyping import Array, Float
 
 CAUSES = ("blur", "noise", "artefacts")
 """Too few pixels, focus or motion; a sensor's noise; compression, sharpening and smearing."""
+SOFTNESS = len(CAUSES)
+"""What the head tells beside the causes: the blur alone. The cause "blur" is what blur adds to the sum, and blur also
+takes noise away; where a photo stops to hold, only how far its light is spread counts."""
 CAUSE_WEIGHTS = (1.0, 2.5, 1.0)
 """Weights of the causes in their sum. Real noise also hides that a photo is soft: counted once, every other photo would
 beat the mean of many of the same scene (docs/detail.md)."""
-HARM_WEIGHTS = (1.5, 1.0)
+HARM_WEIGHTS = (1.0, 0.5)
 """Weights of noise and artefacts, each the mean over the scales, in what keeps a photo from holding."""
-HIDDEN = 64
+SUBJECT_WEIGHT = 2.0
+"""Weight of how much a place shows the photo's subject, see `SubjectHead`, beside how much it tells."""
+HIDDEN = 192
 NO_STRUCTURE = 0.4
 """Grey levels, see `Places.structure`: a place with less says nothing. Fog, sky and a studio's background have less."""
 OCTAVES_THAT_HOLD = 0.5
@@ -33,9 +38,16 @@ SOFT_FROM, SOFT_WIDTH = 0.3, 0.15
 MOST_GROWTH = 9.0
 
 
-def add_causes(octaves: Float[Array, "*batch causes"]) -> Float[Array, "*batch"]:
+def add_causes(octaves: Float[Array, "*batch readings"]) -> Float[Array, "*batch"]:
     """Adds up what is lost by several causes: what one of them leaves, the next harms as much as it harms all of it."""
-    return octaves @ jnp.array(CAUSE_WEIGHTS)
+    return octaves[..., : len(CAUSES)] @ jnp.array(CAUSE_WEIGHTS)
+
+
+def add_subject(
+    logits: Float[Array, "*batch places readings"], subject: Float[Array, "*batch places"]
+) -> Float[Array, "*batch places readings"]:
+    """Adds to how much places count, as logits, how much they show the photo's subject."""
+    return logits + SUBJECT_WEIGHT * subject[..., None]
 
 
 class DetailHead(nnx.Module):
@@ -54,39 +66,47 @@ class DetailHead(nnx.Module):
         """
         unit_gain = nnx.initializers.lecun_normal()
         self.fc1 = nnx.Linear(in_features, HIDDEN, kernel_init=unit_gain, precision="highest", rngs=rngs)
-        self.octaves = nnx.Linear(HIDDEN, len(CAUSES), kernel_init=unit_gain, precision="highest", rngs=rngs)
-        self.weight = nnx.Linear(HIDDEN, len(CAUSES), kernel_init=unit_gain, precision="highest", rngs=rngs)
+        self.octaves = nnx.Linear(HIDDEN, SOFTNESS + 1, kernel_init=unit_gain, precision="highest", rngs=rngs)
+        self.weight = nnx.Linear(HIDDEN, SOFTNESS + 1, kernel_init=unit_gain, precision="highest", rngs=rngs)
         self.curve = nnx.Param(jnp.array([0.0, 1.0, 1.0, -1.0]))
         """The worst and the best score, and by which line octaves become a logit between them; see `on_scale`."""
 
     def places(
         self, tokens: Float[Array, "*batch places features"]
-    ) -> tuple[Float[Array, "*batch places causes"], Float[Array, "*batch places causes"]]:
-        """Returns the octaves lost at each place by each cause, and how much the place counts for it, as a logit."""
+    ) -> tuple[Float[Array, "*batch places readings"], Float[Array, "*batch places readings"]]:
+        """Returns the octaves lost at each place by each cause, and how much the place counts for it, as a logit; after
+        the causes the same of softness."""
         hidden = jax.nn.gelu(self.fc1(tokens), approximate=False)
         return self.octaves(hidden), self.weight(hidden)
 
     def __call__(
-        self, tokens: Float[Array, "*batch places features"], structure: Float[Array, "*batch places"]
-    ) -> Float[Array, "*batch causes"]:
-        """Octaves lost in views by each cause.
+        self,
+        tokens: Float[Array, "*batch places features"],
+        structure: Float[Array, "*batch places"],
+        subject: Float[Array, "*batch places"] | None = None,
+    ) -> Float[Array, "*batch readings"]:
+        """Octaves lost in views by each cause, and their softness.
 
         Args:
             tokens: of each place of a view.
             structure: of each place, see `photos.native.Places`; 0 where there is no place.
+            subject: of `SubjectHead`, by which places count, too.
 
         Returns:
             NaN for a view without structure.
         """
-        return self.summarize(*self.places(tokens), structure)
+        return self.summarize(*self.places(tokens), structure, subject)
 
     def summarize(
         self,
-        octaves: Float[Array, "*batch places causes"],
-        logits: Float[Array, "*batch places causes"],
+        octaves: Float[Array, "*batch places readings"],
+        logits: Float[Array, "*batch places readings"],
         structure: Float[Array, "*batch places"],
-    ) -> Float[Array, "*batch causes"]:
+        subject: Float[Array, "*batch places"] | None = None,
+    ) -> Float[Array, "*batch readings"]:
         """Octaves lost in views, by what `places` says of each place and its structure; see `__call__`."""
+        if subject is not None:
+            logits = add_subject(logits, subject)
         counts = (structure > NO_STRUCTURE)[..., None]
         weights = jax.nn.softmax(logits, axis=-2, where=counts)
         mean = jnp.sum(jnp.where(counts, weights * octaves, 0), axis=-2)
@@ -131,7 +151,9 @@ def _precision(octaves: Float[Array, " batch"]) -> Float[Array, " batch"]:
     return 1 / (ERROR**2 + (ERROR_GROWTH * jnp.maximum(0, octaves - EXACT_TO)) ** 2)
 
 
-def find_holding_scale(octaves: Float[Array, "batch scales causes"], factors: Sequence[int]) -> Float[Array, " batch"]:
+def find_holding_scale(
+    octaves: Float[Array, "batch scales readings"], factors: Sequence[int]
+) -> Float[Array, " batch"]:
     """Finds the largest scale at which photos hold: 0.5 says that a photo does at half its width and height.
 
     Enlarging a photo moves its noise and its artefacts from one scale to the next: their mean over all scales stays,
@@ -139,11 +161,11 @@ def find_holding_scale(octaves: Float[Array, "batch scales causes"], factors: Se
     not sharper.
 
     Args:
-        octaves: lost at each scale by each cause; NaN where a photo is too small for it.
+        octaves: lost at each scale, see `DetailHead`; NaN where a photo is too small for it.
         factors: see `combine_scales`.
 
     Returns:
         More than 1 for a photo that would hold if it were enlarged. NaN where nothing is known.
     """
-    harm = jnp.nanmean(jnp.maximum(octaves[..., 1:], 0), axis=1) @ jnp.array(HARM_WEIGHTS)
-    return 2.0 ** (OCTAVES_THAT_HOLD - combine_scales(octaves[..., 0], factors) - harm)
+    harm = jnp.nanmean(jnp.maximum(octaves[..., 1:SOFTNESS], 0), axis=1) @ jnp.array(HARM_WEIGHTS)
+    return 2.0 ** (OCTAVES_THAT_HOLD - combine_scales(octaves[..., SOFTNESS], factors) - harm)

@@ -112,15 +112,15 @@ def param_group(name: str) -> tuple[str, int]:
 
     Returns:
         ("embed", 0), ("block", i) counted from 0, ("norm", 0) for the backbone's last norm, or ("head", 0),
-        ("ends", 0), ("detail", 0), ("novelty", 0), ("reasons", 0), ("intervals", 0) and ("taste", 0) for what computes
-        scores and what else there is to say.
+        ("ends", 0), ("detail", 0), ("novelty", 0), ("reasons", 0), ("subject", 0), ("intervals", 0) and ("taste", 0)
+        for what computes scores and what else there is to say.
     """
     parts = name.removeprefix("backbone.").split(".")
     if parts[0] == "blocks":
         return "block", int(parts[1])
     if parts[0] in ("patch_embed", "cls_token", "pos_embed"):
         return "embed", 0
-    others = "norm", "ends", "detail", "novelty", "reasons", "intervals", "taste"
+    others = "norm", "ends", "detail", "novelty", "reasons", "subject", "intervals", "taste"
     return (parts[0], 0) if parts[0] in others else ("head", 0)
 
 
@@ -132,7 +132,7 @@ def layer_index(name: str, depth: int) -> int:
 
 def is_matmul_weight(name: str) -> bool:
     """Tells whether a parameter is a matrix multiplied in the compute dtype. Heads compute in float32."""
-    return name.endswith(".kernel") and not {"head", "detail", "reasons"} & set(name.split("."))
+    return name.endswith(".kernel") and not {"head", "detail", "reasons", "subject"} & set(name.split("."))
 
 
 def rescale_head(config: ModelConfig, params: Params, slope: float, intercept: float) -> Params:

@@ -9,7 +9,7 @@ kernels of `cpu_kernels.py`, which compute the same and are tuned for XLA's CPU 
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import jax
@@ -246,14 +246,18 @@ class VisionTransformer(nnx.Module):
     def __call__(
         self, images: Float[Array, "batch size size 3"], *, rngs: nnx.Rngs | None = None
     ) -> Float[Array, "batch features"]:
+        features = [self.norm(x[:, 0]) for number, x in self._run(images, rngs) if number in self.readout_blocks]
+        return jnp.concatenate(features, axis=1)
+
+    def _run(
+        self, images: Float[Array, "batch size size 3"], rngs: nnx.Rngs | None = None
+    ) -> Iterator[tuple[int, Float[Array, "batch tokens dim"]]]:
+        """Yields the number of each block, from 1, and the tokens after it; of the last one the class token alone."""
         x = self.embed(images)
-        features = []
         for number, block in enumerate(self.blocks, start=1):
             # Nothing reads the last block's other tokens.
             x = block(x, cls_only=number == len(self.blocks), rngs=rngs)
-            if number in self.readout_blocks:
-                features.append(self.norm(x[:, 0]))
-        return jnp.concatenate(features, axis=1)
+            yield number, x
 
     def read_places(
         self, images: Float[Array, "batch size size 3"], blocks: Sequence[int], patch: int
@@ -265,13 +269,37 @@ class VisionTransformer(nnx.Module):
             blocks: whose tokens are read, counted from 1, rising; those after the last are not computed.
             patch: side of a place, pixels.
         """
+        places = []
+        for number, x in self._run(images):
+            if number in blocks:
+                places.append(self._average_places(x, patch))
+            if number == blocks[-1]:
+                break
+        return jnp.concatenate(places, axis=2)
+
+    def read_both(
+        self, images: Float[Array, "images size size 3"], views: int, blocks: Sequence[int], patch: int
+    ) -> tuple[Float[Array, "images features"], Float[Array, "batch places place_features"]]:
+        """Reads in one pass the features of all views of photos, and the places of their first view.
+
+        Args:
+            images: normalised; the first view of all photos, then the second and so on.
+            views: of each photo.
+            blocks: see `read_places`.
+            patch: see `read_places`.
+        """
+        features, places = [], []
+        for number, x in self._run(images):
+            if number in self.readout_blocks:
+                features.append(self.norm(x[:, 0]))
+            if number in blocks:
+                places.append(self._average_places(x[: x.shape[0] // views], patch))
+        return jnp.concatenate(features, axis=1), jnp.concatenate(places, axis=2)
+
+    def _average_places(self, x: Float[Array, "batch tokens dim"], patch: int) -> Float[Array, "batch places dim"]:
+        """Returns what the patch tokens of a block say of each place, see `read_places`."""
         side = patch // self.patch_embed.patch_size
-        x, features = self.embed(images), []
         batch, tokens, dim = x.shape
         grid = round((tokens - 1) ** 0.5) // side
-        for number, block in enumerate(self.blocks[: blocks[-1]], start=1):
-            x = block(x)
-            if number in blocks:
-                places = self.norm(x[:, 1:]).reshape(batch, grid, side, grid, side, dim)
-                features.append(places.mean((2, 4)).reshape(batch, grid * grid, dim))
-        return jnp.concatenate(features, axis=2)
+        places = self.norm(x[:, 1:]).reshape(batch, grid, side, grid, side, dim)
+        return places.mean((2, 4)).reshape(batch, grid * grid, dim)

@@ -27,6 +27,7 @@ from vtiqa_jax.models.ends import SoftEnds
 from vtiqa_jax.models.intervals import Intervals, Sureness
 from vtiqa_jax.models.novelty import Novelty
 from vtiqa_jax.models.reasons import ReasonsHead, measure_tones
+from vtiqa_jax.models.subject import SubjectHead
 from vtiqa_jax.models.taste import Taste
 from vtiqa_jax.models.vit import Implementation, VisionTransformer, linear
 
@@ -113,13 +114,14 @@ class VTIQA(nnx.Module):
         self.config = config
         self.backbone = config.make_backbone(dtype=dtype, implementation=implementation, drop_path=drop_path, rngs=rngs)
         self.head = QualityHead(2 * config.feature_dim, dropout=head_dropout, rngs=rngs)
-        self.detail = DetailHead(len(config.native_blocks) * config.embed_dim, rngs=rngs) if config.native else None
+        place, scales = len(config.native_blocks) * config.embed_dim, len(config.native_factors)
+        self.detail = DetailHead(place, rngs=rngs) if config.native else None
         self.ends = SoftEnds() if config.soft_ends else None
         self.novelty = Novelty(2 * config.feature_dim) if config.novelty else None
-        place, scales = len(config.native_blocks) * config.embed_dim, len(config.native_factors)
         self.reasons = ReasonsHead(place, scales, config.feature_dim, rngs=rngs) if config.reasons else None
         self.intervals = Intervals(2 * config.feature_dim, opinions=config.opinions) if config.intervals else None
         self.taste = Taste(2 * config.feature_dim) if config.taste else None
+        self.subject = SubjectHead(place, rngs=rngs) if config.subject else None
 
     def __call__(
         self,
@@ -156,14 +158,32 @@ class VTIQA(nnx.Module):
         features = self.backbone(views.normalize(jnp.concatenate(images)))
         return features.reshape(len(images), -1, self.config.feature_dim)
 
+    def see_views(
+        self, images: Sequence[UInt8[Array, "batch size size 3"]]
+    ) -> tuple[Float[Array, "views batch features"], Float[Array, "batch places"] | None]:
+        """Returns what `encode_views` does and, of the same pass, what `find_subject` says; None without a subject."""
+        if self.subject is None:
+            return self.encode_views(images), None
+        joined, config = views.normalize(jnp.concatenate(images)), self.config
+        features, whole = self.backbone.read_both(joined, len(images), config.native_blocks, config.mosaic_patch)
+        return features.reshape(len(images), -1, config.feature_dim), self.subject(whole)
+
+    def cut_views(
+        self,
+        global_images: UInt8[Array, "batch small small 3"],
+        local_images: UInt8[Array, "batch large large 3"],
+    ) -> list[UInt8[Array, "batch size size 3"]]:
+        """Cuts the views of stored photos that `score` sees: the global view, then each mosaic."""
+        first, *others = self.config.eval_cuts
+        return [views.keep(global_images, first), *(views.keep(local_images, cut) for cut in others)]
+
     def encode(
         self,
         global_images: UInt8[Array, "batch small small 3"],
         local_images: UInt8[Array, "batch large large 3"],
     ) -> Float[Array, "views batch features"]:
         """Features of stored photos, as `score` sees them: of the global view, then of each mosaic."""
-        first, *others = self.config.eval_cuts
-        return self.encode_views([views.keep(global_images, first), *(views.keep(local_images, cut) for cut in others)])
+        return self.encode_views(self.cut_views(global_images, local_images))
 
     def score_features(
         self, global_features: Float[Array, "batch features"], local_features: Float[Array, "batch features"]
@@ -194,23 +214,36 @@ class VTIQA(nnx.Module):
         blocks, patch = self.config.native_blocks, self.config.mosaic_patch
         return self.backbone.read_places(views.normalize(native_views), blocks, patch)
 
+    def find_subject(self, global_view: UInt8[Array, "batch size size 3"]) -> Float[Array, "batch places"]:
+        """Returns how much each place of photos shows what they are about, by their global view; see `SubjectHead`."""
+        assert self.subject is not None
+        return self.subject(self.read_places(global_view))
+
     def read_native(
-        self, native_views: UInt8[Array, "batch scales size size 3"], structure: Float[Array, "batch scales places"]
-    ) -> tuple[Float[Array, "batch scales causes"], Float[Array, "batch scales summary"]]:
+        self,
+        native_views: UInt8[Array, "batch scales size size 3"],
+        structure: Float[Array, "batch scales places"],
+        subject: Float[Array, "batch places"] | None,
+    ) -> tuple[Float[Array, "batch scales readings"], Float[Array, "batch scales summary"]]:
         """Reads all that the heads see of a photo's own pixels; see `photos.native`.
+
+        Args:
+            native_views: at each of `config.native_factors`.
+            structure: of their places.
+            subject: of `see_views`, or of `find_subject`, which takes a pass of its own.
 
         Returns:
             The octaves that are lost at each scale by each cause, see `DetailHead`: NaN where a photo shows no
             structure, or is too small. And what `ReasonsHead.see_places` says of each scale; nothing without reasons.
         """
         detail, reasons = self.detail, self.reasons
-        assert detail is not None
+        assert detail is not None and (subject is None) == (self.subject is None)
 
         def see(scale: tuple[Array, Array]) -> tuple[Array, Array]:
             images, levels = scale
             tokens = self.read_places(images)
             summary = reasons.see_places(tokens, levels) if reasons else jnp.zeros((*levels.shape[:1], 0))
-            return detail(tokens, levels), summary
+            return detail(tokens, levels, subject), summary
 
         # A scale at a time: all of them would leave a CPU's caches.
         octaves, summaries = jax.lax.map(see, (native_views.swapaxes(0, 1), structure.swapaxes(0, 1)))
@@ -230,7 +263,7 @@ class VTIQA(nnx.Module):
         return add_causes(octaves), logits.mean(-1)
 
     def judge_detail(
-        self, octaves: Float[Array, "batch scales causes"]
+        self, octaves: Float[Array, "batch scales readings"]
     ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
         """Judges photos at their own pixels, by the octaves of `read_native`.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float32, Int, UInt8
 
@@ -14,11 +15,12 @@ from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.compute_dtype import ComputeDtype
 from vtiqa_jax.models.config import ModelConfig
+from vtiqa_jax.models.detail import add_subject
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vit import select_implementation
 from vtiqa_jax.models.vtiqa import VTIQA
 from vtiqa_jax.photos.place_grid import Arrangement, PlaceGrid, Region, arrange_mosaics, arrange_tiles
-from vtiqa_jax.photos.resize import Resized, Rgb
+from vtiqa_jax.photos.resize import Resized, Rgb, prepare
 from vtiqa_jax.results.words import say_place
 from vtiqa_jax.scoring.photo_map import PhotoMap
 
@@ -49,7 +51,8 @@ class DetailMap(PhotoMap):
     octaves: Float32[np.ndarray, "rows columns"]
     """Lost in the photo shrunk by `factor`; NaN where a place has no structure, and says nothing."""
     weights: Float32[np.ndarray, "rows columns"]
-    """Weights of the places, shares of 1; 0 where it has no structure."""
+    """Weights of the places, shares of 1; 0 where a place has no structure. In the map of a whole photo by a model that
+    finds the subject, the subject weighs most."""
     factor: int
     """Factor by which the photo was shrunk; 1 for its own pixels."""
     region: Region
@@ -188,6 +191,40 @@ def _make_places_step(config: ModelConfig, dtype: ComputeDtype, device: jax.Devi
     return judge
 
 
+@functools.cache
+def _make_subject_step(config: ModelConfig, dtype: ComputeDtype, device: jax.Device) -> Any:
+    graphdef, _ = parameters.abstract_model(config, dtype, select_implementation(device, dtype))
+
+    @jax.jit
+    def find(params: Params, global_view: Array) -> Array:
+        model: VTIQA = parameters.merge_params(graphdef, params)  # type: ignore[assignment]
+        return model.find_subject(global_view)
+
+    return find
+
+
+def _find_subject(
+    screen: Resized, cut: PlaceGrid, size: tuple[int, int], find: Callable[[Array], Array], config: ModelConfig
+) -> Float32[np.ndarray, "places_down places_across"]:
+    """Finds how much each place shows the subject: as much as the photo's cell which its middle lies in.
+
+    Args:
+        screen: the photo as a screen shows it.
+        cut: the places.
+        size: height and width of the photo, pixels.
+        find: global views to the logits of their places, see `SubjectHead`.
+        config: of the model.
+    """
+    (global_view,) = prepare(screen, None, config.view_cuts[:1])
+    (found,), grid, region = np.asarray(find(jnp.asarray(global_view[None]))), config.mosaic_grid, cut.region
+    starts, lengths = (region.top, region.left), (region.height, region.width)
+    rows, columns = (
+        ((start + length * (np.arange(count) + 0.5) / count) * grid / whole).astype(int)
+        for start, length, count, whole in zip(starts, lengths, cut.structure.shape, size, strict=True)
+    )
+    return found.reshape(grid, grid)[np.ix_(rows, columns)]
+
+
 def cut_grid(pixels: Rgb, screen: Resized, config: ModelConfig, region: Region | None, factor: int) -> PlaceGrid:
     """Cuts a photo, or a region of it, into places.
 
@@ -268,6 +305,10 @@ def make_detail_map(
     order = (arrange_tiles if arrangement == "tiles" else arrange_mosaics)(rows, columns, config.mosaic_grid)
     device = next(iter(jax.tree.leaves(params)[0].devices()))
     octaves, logits = judge_grid(cut, order, functools.partial(_make_places_step(config, dtype, device), params))
+    if config.subject and region is None:
+        find = functools.partial(_make_subject_step(config, dtype, device), params)
+        subject = _find_subject(screen, cut, (height, width), find, config)
+        logits = np.asarray(add_subject(jnp.asarray(logits)[..., None], jnp.asarray(subject)))[..., 0]
     counts = cut.structure > MIN_STRUCTURE
     weights = np.zeros_like(logits)
     if counts.any():

@@ -19,7 +19,7 @@ from vtiqa_jax import sharding
 from vtiqa_jax.cpus import available_cpus
 from vtiqa_jax.data.loader import ImageStore, pad_rows
 from vtiqa_jax.errors import ImageError, UserError
-from vtiqa_jax.models import catalog, views
+from vtiqa_jax.models import catalog
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.compute_dtype import ComputeDtype
@@ -95,7 +95,8 @@ def make_judge_step(
 
     def judge(model: Any, *arrays: Array) -> Judgements:
         images, native = (arrays[:-2], arrays[-2:]) if config.native else (arrays, ())
-        features = model.encode(*images) if offsets else model.encode_views(images)
+        shown = model.cut_views(*images) if offsets else images
+        features, subject = model.see_views(shown)
         pair = features[0], features[1:].mean(0)
         judgements = {"score": model.score_features(*pair)}
         if offsets:
@@ -106,12 +107,11 @@ def make_judge_step(
             sureness = model.judge_intervals(judgements["score"], *pair)._asdict()
             judgements |= {name: values for name, values in sureness.items() if values is not None}
         if native:
-            octaves, summaries = model.read_native(*native)
+            octaves, summaries = model.read_native(*native, subject)
             judgements["detail"], holds = model.judge_detail(octaves)
             judgements["holds"] = 100 * holds
             if config.reasons:
-                seen = views.keep(images[0], config.view_cuts[0]) if offsets else images[0]
-                reasons = model.judge_reasons(summaries, pair[0], seen)
+                reasons = model.judge_reasons(summaries, pair[0], shown[0])
                 judgements["strengths"], judgements["probabilities"] = reasons
         return judgements
 
