@@ -2328,8 +2328,8 @@ FAULTS = (
     Fault(
         "blur and noise are swapped: an enlargement is grain",
         "vtiqa_jax/heads/detail.py",
-        '("blur", "noise"))',
-        '("noise", "blur"))',
+        "BLUR, NOISE, ARTEFACTS = range",
+        "NOISE, BLUR, ARTEFACTS = range",
         "tests/test_heads.py::test_enlarging_costs_its_octaves_and_adds_no_noise",
     ),
     Fault(
@@ -2342,8 +2342,8 @@ FAULTS = (
     Fault(
         "an exported model takes artefacts for noise",
         "vtiqa_jax/export/onnx_detail.py",
-        "np.array(CAUSE_WEIGHTS, np.float32)",
-        "np.array(CAUSE_WEIGHTS[1:] + CAUSE_WEIGHTS[:1], np.float32)",
+        "np.array([*CAUSE_WEIGHTS, 0], np.float32)",
+        "np.array([CAUSE_WEIGHTS[0], CAUSE_WEIGHTS[2], CAUSE_WEIGHTS[1], 0], np.float32)",
         "tests/test_export_detail.py::test_an_onnx_graph_says_what_photos_show_at_their_own_pixels[right]",
     ),
     Fault(
@@ -2636,10 +2636,24 @@ FAULTS = (
         "tests/test_heads.py::test_of_a_release_only_training_photos_tell_the_scale",
     ),
     Fault(
+        "where a photo holds is told by the blur that counts in the sum",
+        "vtiqa_jax/models/detail.py",
+        "combine_scales(octaves[..., SOFTNESS], factors)",
+        "combine_scales(octaves[..., 0], factors)",
+        "tests/test_detail.py::test_enlarged_it_holds_at_a_scale_smaller_by_as_much",
+    ),
+    Fault(
+        "softness is a cause of its own",
+        "vtiqa_jax/models/detail.py",
+        "octaves[..., : len(CAUSES)] @ jnp.array(CAUSE_WEIGHTS)",
+        "octaves @ jnp.array([*CAUSE_WEIGHTS, 1.0])",
+        "tests/test_detail.py::test_causes_add_up_and_noise_counts_more",
+    ),
+    Fault(
         "noise counts where the first scale shows it alone",
         "vtiqa_jax/models/detail.py",
-        "jnp.nanmean(jnp.maximum(octaves[..., 1:], 0), axis=1)",
-        "jnp.maximum(octaves[:, 0, 1:], 0)",
+        "jnp.nanmean(jnp.maximum(octaves[..., 1:SOFTNESS], 0), axis=1)",
+        "jnp.maximum(octaves[:, 0, 1:SOFTNESS], 0)",
         "tests/test_detail.py::test_noise_and_artefacts_count_wherever_an_enlargement_moves_them",
     ),
     Fault(
