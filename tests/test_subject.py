@@ -16,21 +16,17 @@ from tests.detailed import CONFIG as WITHOUT
 from tests.detailed import SCALE, draw_weights, noisy
 from tests.test_export import nothing
 from tests.test_export_detail import blurred, errors, expected, flat, judge, open_session
-from tests.test_heads import scored_photos
-from vtiqa_jax.data.manifest import read_csv
 from vtiqa_jax.data.subjects import join_subjects, read_subjects
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.export import onnx_detail, onnx_vtiqa, stablehlo
 from vtiqa_jax.heads import subject as fitting
-from vtiqa_jax.heads.curve import measure_octaves
 from vtiqa_jax.heads.subject import check_cells, fit_subject
 from vtiqa_jax.models import quantized
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.config import tiny_config
-from vtiqa_jax.models.detail import NO_STRUCTURE, SUBJECT_WEIGHT, DetailHead
+from vtiqa_jax.models.detail import NO_STRUCTURE, SOFTNESS, SUBJECT_WEIGHT, DetailHead
 from vtiqa_jax.models.params import Params, abstract_model, init_params, merge_params
 from vtiqa_jax.models.vtiqa import VTIQA
-from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import Rgb, prepare
 from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling
 from vtiqa_jax.scoring.scorer import Scorer
@@ -79,17 +75,19 @@ def test_a_place_counts_by_how_much_it_shows_the_subject(rng: np.random.Generato
     subject = rng.standard_normal((2, PLACES)).astype(np.float32)
     octaves, logits = map(np.asarray, head.places(tokens))
 
-    def by_hand(factor: float, others: np.ndarray) -> np.ndarray:
-        weights = np.exp(logits + factor * others[..., None]) * (np.asarray(structure) > 0)[..., None]
+    def by_hand(factor: float, others: np.ndarray, readings: tuple[int, ...] = (SOFTNESS,)) -> np.ndarray:
+        is_told = np.isin(np.arange(SOFTNESS + 1), readings)
+        weights = np.exp(logits + factor * others[..., None] * is_told) * (np.asarray(structure) > 0)[..., None]
         return (weights * octaves).sum(1) / weights.sum(1)
 
     found = np.asarray(head(tokens, structure, jnp.asarray(subject)))
     np.testing.assert_allclose(found, by_hand(SUBJECT_WEIGHT, subject), atol=1e-5)
     for factor, others in ((0.0, subject), (1.0, subject), (SUBJECT_WEIGHT, subject[::-1])):
         assert np.abs(found - by_hand(factor, others)).max() > 0.01
+    assert np.abs(found - by_hand(SUBJECT_WEIGHT, subject, (0, SOFTNESS))).max() > 0.01
     np.testing.assert_allclose(head(tokens, structure), by_hand(0.0, subject), atol=1e-5)
     elsewhere = head(tokens, structure, jnp.full(subject.shape, -1e5).at[:, 3].set(-9e4))
-    np.testing.assert_allclose(elsewhere, octaves[:, 3], atol=1e-5)
+    np.testing.assert_allclose(elsewhere[:, SOFTNESS], octaves[:, 3, SOFTNESS], atol=1e-5)
 
 
 # ---- the model ----
@@ -105,32 +103,32 @@ def test_the_pass_that_scores_the_whole_finds_its_subject(model: VTIQA, rng: np.
         assert np.abs(subject - model.find_subject(other)).max() > 0.1
 
 
-def test_detail_is_weighed_by_the_subject_and_the_score_is_not(
+def test_where_a_photo_holds_is_told_by_its_subject_and_nothing_else_is(
     scorer: Scorer, plain: Scorer, model: VTIQA, photos: list[Rgb]
 ) -> None:
-    found, without = ([(r.score, r.detail or 0) for r in one.stream(photos)] for one in (scorer, plain))
-    for photo, (score, detail), other in zip(photos, found, without, strict=True):
+    found, without = ([(r.score, r.detail, r.holds or 0) for r in one.stream(photos)] for one in (scorer, plain))
+    for photo, (score, detail, holds), other in zip(photos, found, without, strict=True):
         whole, *_, native, structure = (jnp.asarray(array[None]) for array in CONFIG.preparation.make(photo))
         octaves, _ = model.read_native(native, structure, model.find_subject(whole))
-        assert detail == pytest.approx(float(model.judge_detail(octaves)[0][0]), abs=TOLERANCE)
-        assert score == pytest.approx(other[0], abs=1e-5)
+        assert holds == pytest.approx(100 * float(model.judge_detail(octaves)[1][0]), rel=TOLERANCE)
+        assert (score, detail) == pytest.approx(other[:2], abs=1e-5)
     # By the subject of the next photo, or by none, it is further off.
-    assert max(abs(one[1] - other[1]) for one, other in zip(found, without, strict=True)) > 30 * TOLERANCE
+    assert max(abs(one[2] / other[2] - 1) for one, other in zip(found, without, strict=True)) > 30 * TOLERANCE
 
 
 def test_drawn_mosaics_change_no_subject(scorer: Scorer, photos: list[Rgb]) -> None:
     plain, drawn = scorer.stream(photos), scorer.stream(photos, sampling=MosaicSampling(2), batch_size=2)
     for one, other in zip(plain, drawn, strict=True):
-        assert other.detail == pytest.approx(one.detail, abs=TOLERANCE)
+        assert other.holds == pytest.approx(one.holds, rel=TOLERANCE)
 
 
 def test_eight_devices_find_the_same_subjects(params: Params, scorer: Scorer) -> None:
     """Each has views of one kind only, and whose photos they are is not its order."""
     photos = [blurred(60, 80, seed) for seed in range(8)]
     eight = Scorer(CONFIG, params, SCALE, devices=jax.devices())
-    found, one = ([result.detail for result in each.stream(photos)] for each in (eight, scorer))
-    assert len(jax.devices()) == 8 and found == pytest.approx(one, abs=TOLERANCE)
-    assert found != pytest.approx(one[1:] + one[:1], abs=0.05)
+    found, one = ([result.holds for result in each.stream(photos)] for each in (eight, scorer))
+    assert len(jax.devices()) == 8 and found == pytest.approx(one, rel=TOLERANCE)
+    assert found != pytest.approx(one[1:] + one[:1], rel=0.05)
 
 
 def test_a_subject_needs_native_views() -> None:
@@ -277,17 +275,6 @@ def test_places_of_other_photos_are_told_apart(rng: np.random.Generator) -> None
 
     assert share(shows) > 0.9
     assert share(shows[::-1]) < 0.6
-
-
-def test_octaves_on_the_scored_photos_are_those_of_scoring(params: Params, model: VTIQA, tmp_path: Path) -> None:
-    scored = read_csv(scored_photos(tmp_path / "scored", 5), tmp_path / "scored")
-    octaves = measure_octaves(Checkpoint(CONFIG, params, SCALE, {}), scored)
-    assert model.detail is not None
-    found = np.asarray(model.detail.on_scale(jnp.asarray(octaves, jnp.float32)))
-    photos = [decode(name, scored.images.read(name)).pixels for name in scored.names]
-    np.testing.assert_allclose(found, expected(CONFIG, params, photos)[:, 1], atol=TOLERANCE)
-    other = params | {"subject.linear.kernel": 0 * params["subject.linear.kernel"]}
-    assert np.abs(found - expected(CONFIG, other, photos)[:, 1]).max() > 10 * TOLERANCE
 
 
 def test_subjects_are_marked_in_the_model_s_cells(params: Params) -> None:

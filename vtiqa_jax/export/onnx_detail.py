@@ -41,7 +41,8 @@ def _find_octaves(op: ModelGraph, places: Value, structure: Value, subject: Valu
     hidden = op.Gelu(linear(op, places, "detail.fc1"), approximate="none")
     octaves, logits = (linear(op, hidden, f"detail.{layer}") for layer in ("octaves", "weight"))
     if subject:
-        logits = op.Add(logits, op.Unsqueeze(op.Mul(subject, np.float32(SUBJECT_WEIGHT)), np.array([2])))
+        by_reading = SUBJECT_WEIGHT * np.eye(SOFTNESS + 1, dtype=np.float32)[SOFTNESS]
+        logits = op.Add(logits, op.Mul(op.Unsqueeze(subject, np.array([2])), by_reading))
     counts = op.Unsqueeze(op.Greater(structure, np.float32(NO_STRUCTURE)), np.array([2]))
     weights = op.Softmax(op.Where(counts, logits, np.float32(-np.inf)), axis=1)
     mean = op.ReduceSum(op.Where(counts, op.Mul(weights, octaves), np.float32(0)), np.array([1]), keepdims=0)

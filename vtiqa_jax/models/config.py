@@ -51,7 +51,7 @@ class ModelConfig:
     native_blocks: tuple[int, ...] = ()
     """Blocks, counted from 1, whose patch tokens the detail head reads."""
     subject: bool = False
-    """Whether detail counts most where a photo's subject is, see `SubjectHead`."""
+    """Whether softness counts most where a photo's subject is, see `SubjectHead`."""
     soft_ends: bool = False
     """Whether scores approach the ends of their scale smoothly, see `SoftEnds`. If not, they may leave it, as
     released."""

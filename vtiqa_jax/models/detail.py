@@ -25,11 +25,12 @@ beat the mean of many of the same scene (docs/detail.md)."""
 HARM_WEIGHTS = (1.0, 0.5)
 """Weights of noise and artefacts, each the mean over the scales, in what keeps a photo from holding."""
 SUBJECT_WEIGHT = 2.0
-"""Weight of how much a place shows the photo's subject, see `SubjectHead`, beside how much it tells."""
+"""Weight of how much a place shows the photo's subject, see `SubjectHead`, beside how much it tells of softness. Noise
+and compression are the same all over a photo, and the more places tell of them, the better."""
 HIDDEN = 192
 NO_STRUCTURE = 0.4
 """Grey levels, see `Places.structure`: a place with less says nothing. Fog, sky and a studio's background have less."""
-OCTAVES_THAT_HOLD = 0.5
+OCTAVES_THAT_HOLD = 0.65
 """A photo holds where it has lost no more: what a camera's photo loses that is in focus (docs/detail.md)."""
 ERROR, ERROR_GROWTH, EXACT_TO = 0.15, 0.3, 1.4
 """Error of the octaves found at a scale, and its growth where more than `EXACT_TO` are lost."""
@@ -46,8 +47,8 @@ def add_causes(octaves: Float[Array, "*batch readings"]) -> Float[Array, "*batch
 def add_subject(
     logits: Float[Array, "*batch places readings"], subject: Float[Array, "*batch places"]
 ) -> Float[Array, "*batch places readings"]:
-    """Adds to how much places count, as logits, how much they show the photo's subject."""
-    return logits + SUBJECT_WEIGHT * subject[..., None]
+    """Adds to how much places count for softness, as logits, how much they show the photo's subject."""
+    return logits.at[..., SOFTNESS].add(SUBJECT_WEIGHT * subject)
 
 
 class DetailHead(nnx.Module):
@@ -90,7 +91,7 @@ class DetailHead(nnx.Module):
         Args:
             tokens: of each place of a view.
             structure: of each place, see `photos.native.Places`; 0 where there is no place.
-            subject: of `SubjectHead`, by which places count, too.
+            subject: of `SubjectHead`, by which places count for softness, too.
 
         Returns:
             NaN for a view without structure.

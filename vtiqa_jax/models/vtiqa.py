@@ -22,7 +22,7 @@ from jaxtyping import Array, Float, UInt8
 from vtiqa_jax.models import views
 from vtiqa_jax.models.compute_dtype import ComputeDtype
 from vtiqa_jax.models.config import ModelConfig
-from vtiqa_jax.models.detail import DetailHead, add_causes, find_holding_scale
+from vtiqa_jax.models.detail import SOFTNESS, DetailHead, add_causes, find_holding_scale
 from vtiqa_jax.models.ends import SoftEnds
 from vtiqa_jax.models.intervals import Intervals, Sureness
 from vtiqa_jax.models.novelty import Novelty
@@ -230,14 +230,14 @@ class VTIQA(nnx.Module):
         Args:
             native_views: at each of `config.native_factors`.
             structure: of their places.
-            subject: of `see_views`, or of `find_subject`, which takes a pass of its own.
+            subject: of `see_views`, or of `find_subject`, which takes a pass of its own. It says where softness counts.
 
         Returns:
             The octaves that are lost at each scale by each cause, see `DetailHead`: NaN where a photo shows no
             structure, or is too small. And what `ReasonsHead.see_places` says of each scale; nothing without reasons.
         """
         detail, reasons = self.detail, self.reasons
-        assert detail is not None and (subject is None) == (self.subject is None)
+        assert detail is not None
 
         def see(scale: tuple[Array, Array]) -> tuple[Array, Array]:
             images, levels = scale
@@ -260,7 +260,7 @@ class VTIQA(nnx.Module):
         """
         assert self.detail is not None
         octaves, logits = self.detail.places(self.read_places(native_views))
-        return add_causes(octaves), logits.mean(-1)
+        return add_causes(octaves), logits[..., :SOFTNESS].mean(-1)
 
     def judge_detail(
         self, octaves: Float[Array, "batch scales readings"]

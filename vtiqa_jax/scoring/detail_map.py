@@ -15,7 +15,7 @@ from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.compute_dtype import ComputeDtype
 from vtiqa_jax.models.config import ModelConfig
-from vtiqa_jax.models.detail import add_subject
+from vtiqa_jax.models.detail import SUBJECT_WEIGHT
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vit import select_implementation
 from vtiqa_jax.models.vtiqa import VTIQA
@@ -307,8 +307,7 @@ def make_detail_map(
     octaves, logits = judge_grid(cut, order, functools.partial(_make_places_step(config, dtype, device), params))
     if config.subject and region is None:
         find = functools.partial(_make_subject_step(config, dtype, device), params)
-        subject = _find_subject(screen, cut, (height, width), find, config)
-        logits = np.asarray(add_subject(jnp.asarray(logits)[..., None], jnp.asarray(subject)))[..., 0]
+        logits = logits + SUBJECT_WEIGHT * _find_subject(screen, cut, (height, width), find, config)
     counts = cut.structure > MIN_STRUCTURE
     weights = np.zeros_like(logits)
     if counts.any():
