@@ -1519,7 +1519,7 @@ FAULTS = (
     Fault(
         "explain keeps its reasons to itself",
         "vtiqa_jax/commands/explain.py",
-        "            say_plain_reasons(result),\n",
+        "            say_why(result),\n",
         "",
         "tests/test_named_faults.py::test_explain_says_them_as_score_does",
     ),
