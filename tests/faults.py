@@ -1524,6 +1524,20 @@ FAULTS = (
         "tests/test_named_faults.py::test_explain_says_them_as_score_does",
     ),
     Fault(
+        "a photo without a named fault gets no answer",
+        "vtiqa_jax/results/lines.py",
+        "if result.reasons or not result.faults:",
+        "if True:",
+        "tests/test_named_faults.py::test_a_photo_that_is_looked_at_alone_gets_an_answer",
+    ),
+    Fault(
+        "the sample photos that are mapped are the best ones",
+        "vtiqa_jax/commands/demo.py",
+        "rows[: -MAPPED - 1 : -1]",
+        "rows[:MAPPED]",
+        "tests/test_commands.py::test_the_sample_photos_that_are_mapped_are_the_last_of_the_table",
+    ),
+    Fault(
         "a photo is worse in what is hardly apart",
         "vtiqa_jax/commands/compare.py",
         ">= LEVELS_APART]",

@@ -20,6 +20,7 @@ import train as train_program
 from tests import made_up
 from tests.conftest import Command
 from vtiqa_jax import __main__ as vtiqa
+from vtiqa_jax.commands import demo as sample_photos
 from vtiqa_jax.data import demo
 from vtiqa_jax.models import catalog, checkpoint, params
 from vtiqa_jax.models.config import ModelConfig
@@ -205,6 +206,26 @@ def test_a_forbidden_folder_is_told_in_one_line(folder: Path, model: Path, tmp_p
     assert status == 2
     assert "Not a directory" in error
     assert error.count("\n") == 1
+
+
+def test_the_sample_photos_that_are_mapped_are_the_last_of_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the table's own order, which is not that of the scores alone."""
+    mapped: list[str] = []
+
+    def write_table(_: Path, *, out: Path, **__: object) -> int:
+        out.write_text("image,score\na,4.0\nb,2.0\nc,1.9\nd,2.1\n")
+        return 0
+
+    def draw(*photos: Path, out: Path) -> int:
+        mapped.extend(map(str, photos))
+        return 0
+
+    monkeypatch.setattr(sample_photos, "score", write_table)
+    monkeypatch.setattr(sample_photos, "explain", draw)
+    assert sample_photos.demo(out=tmp_path) == 0
+    assert mapped == ["d", "c"]
 
 
 # ---- train.py and eval.py ----
