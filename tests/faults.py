@@ -1867,9 +1867,23 @@ FAULTS = (
     Fault(
         "a training that is to stop says nothing until it has saved",
         "vtiqa_jax/training/signals.py",
-        "if said := SAID.get(number[0]):",
-        'if said := "":',
+        "if number[0] == signal.SIGTERM:",
+        "if number[0] == 0:",
         "tests/test_signals.py::test_after_sigterm_a_run_is_to_stop",
+    ),
+    Fault(
+        "a person is told of a saved state before there is one",
+        "vtiqa_jax/training/signals.py",
+        "if has_state() else",
+        "if True else",
+        "tests/test_signals.py::test_ctrl_c_interrupts[before its first state]",
+    ),
+    Fault(
+        "a few test photos are said to tell which model is better",
+        "vtiqa_jax/training/advice.py",
+        "if earlier - now <",
+        "if earlier - now < 0 *",
+        "tests/test_advice.py::test_few_photos_do_not_tell_what_many_do",
     ),
     Fault(
         "an empty argument is the present folder",

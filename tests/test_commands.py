@@ -243,7 +243,10 @@ def test_training_ends_with_results_that_eval_and_score_agree_with(
     status, said, error = command(train_program.main, "manifest", *given)
     assert status == 0, error
     assert len(re.findall(r"^ +[123] +\d\.\d{4} ", said, re.MULTILINE)) == 3
-    assert "29 photos are few for a new head; --keep-head begins with that of --checkpoint" in said
+    assert (
+        f"29 photos are few for a head that starts from nothing; with --keep-head it starts from that of {model}."
+        in said
+    )
     printed = said
     result = json.loads((workdir / "result.json").read_text())
     assert {"plcc", "srcc", "krcc", "rmse", "epochs", "seconds", "within"} <= result.keys()
@@ -282,7 +285,7 @@ def test_training_ends_with_results_that_eval_and_score_agree_with(
     assert f"{result['srcc']:.4f}" in said
     status, said, error = command(train_program.main, "manifest", *given, "--recipe.seed", 7)
     assert status == 2
-    assert "holds the results of another run (recipe.seed differ)" in error
+    assert "holds the results of another run, which differs in --recipe.seed; name another with --workdir" in error
 
 
 def test_what_stands_in_a_folder_is_not_written_over(
@@ -297,7 +300,7 @@ def test_what_stands_in_a_folder_is_not_written_over(
     (tmp_path / "fewer.csv").write_text("".join((folder / "scores.csv").read_text().splitlines(keepends=True)[:-3]))
     status, _, error = command(train_program.main, *given, "--scores", tmp_path / "fewer.csv")
     assert status == 2
-    assert "(labels, photos, split differ)" in error
+    assert "which differs in the photos, the scores, the split; name another" in error
     assert (workdir / "split.json").read_bytes() == before
     (workdir / "result.json").write_text("{")
     status, _, error = command(train_program.main, *given, "--scores", folder / "scores.csv")
