@@ -1519,9 +1519,23 @@ FAULTS = (
     Fault(
         "explain keeps its reasons to itself",
         "vtiqa_jax/commands/explain.py",
-        "            say_plain_reasons(result),\n",
+        "            say_why(result),\n",
         "",
         "tests/test_named_faults.py::test_explain_says_them_as_score_does",
+    ),
+    Fault(
+        "a photo without a named fault gets no answer",
+        "vtiqa_jax/results/lines.py",
+        "if result.reasons or not result.faults:",
+        "if True:",
+        "tests/test_named_faults.py::test_a_photo_that_is_looked_at_alone_gets_an_answer",
+    ),
+    Fault(
+        "the sample photos that are mapped are the best ones",
+        "vtiqa_jax/commands/demo.py",
+        "rows[: -MAPPED - 1 : -1]",
+        "rows[:MAPPED]",
+        "tests/test_commands.py::test_the_sample_photos_that_are_mapped_are_the_last_of_the_table",
     ),
     Fault(
         "a photo is worse in what is hardly apart",
@@ -1853,9 +1867,23 @@ FAULTS = (
     Fault(
         "a training that is to stop says nothing until it has saved",
         "vtiqa_jax/training/signals.py",
-        "if said := SAID.get(number[0]):",
-        'if said := "":',
+        "if number[0] == signal.SIGTERM:",
+        "if number[0] == 0:",
         "tests/test_signals.py::test_after_sigterm_a_run_is_to_stop",
+    ),
+    Fault(
+        "a person is told of a saved state before there is one",
+        "vtiqa_jax/training/signals.py",
+        "if has_state() else",
+        "if True else",
+        "tests/test_signals.py::test_ctrl_c_interrupts[before its first state]",
+    ),
+    Fault(
+        "a few test photos are said to tell which model is better",
+        "vtiqa_jax/training/advice.py",
+        "if earlier - now <",
+        "if earlier - now < 0 *",
+        "tests/test_advice.py::test_few_photos_do_not_tell_what_many_do",
     ),
     Fault(
         "an empty argument is the present folder",

@@ -20,6 +20,7 @@ import train as train_program
 from tests import made_up
 from tests.conftest import Command
 from vtiqa_jax import __main__ as vtiqa
+from vtiqa_jax.commands import demo as sample_photos
 from vtiqa_jax.data import demo
 from vtiqa_jax.models import catalog, checkpoint, params
 from vtiqa_jax.models.config import ModelConfig
@@ -207,6 +208,26 @@ def test_a_forbidden_folder_is_told_in_one_line(folder: Path, model: Path, tmp_p
     assert error.count("\n") == 1
 
 
+def test_the_sample_photos_that_are_mapped_are_the_last_of_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the table's own order, which is not that of the scores alone."""
+    mapped: list[str] = []
+
+    def write_table(_: Path, *, out: Path, **__: object) -> int:
+        out.write_text("image,score\na,4.0\nb,2.0\nc,1.9\nd,2.1\n")
+        return 0
+
+    def draw(*photos: Path, out: Path) -> int:
+        mapped.extend(map(str, photos))
+        return 0
+
+    monkeypatch.setattr(sample_photos, "score", write_table)
+    monkeypatch.setattr(sample_photos, "explain", draw)
+    assert sample_photos.demo(out=tmp_path) == 0
+    assert mapped == ["d", "c"]
+
+
 # ---- train.py and eval.py ----
 
 RECIPE = ("--recipe.batch-size", 8, "--recipe.head-lr", 0.01, "--recipe.compute-dtype", "float32")
@@ -222,7 +243,10 @@ def test_training_ends_with_results_that_eval_and_score_agree_with(
     status, said, error = command(train_program.main, "manifest", *given)
     assert status == 0, error
     assert len(re.findall(r"^ +[123] +\d\.\d{4} ", said, re.MULTILINE)) == 3
-    assert "29 photos are few for a new head; --keep-head begins with that of --checkpoint" in said
+    assert (
+        f"29 photos are few for a head that starts from nothing; with --keep-head it starts from that of {model}."
+        in said
+    )
     printed = said
     result = json.loads((workdir / "result.json").read_text())
     assert {"plcc", "srcc", "krcc", "rmse", "epochs", "seconds", "within"} <= result.keys()
@@ -261,7 +285,7 @@ def test_training_ends_with_results_that_eval_and_score_agree_with(
     assert f"{result['srcc']:.4f}" in said
     status, said, error = command(train_program.main, "manifest", *given, "--recipe.seed", 7)
     assert status == 2
-    assert "holds the results of another run (recipe.seed differ)" in error
+    assert "holds the results of another run, which differs in --recipe.seed; name another with --workdir" in error
 
 
 def test_what_stands_in_a_folder_is_not_written_over(
@@ -276,7 +300,7 @@ def test_what_stands_in_a_folder_is_not_written_over(
     (tmp_path / "fewer.csv").write_text("".join((folder / "scores.csv").read_text().splitlines(keepends=True)[:-3]))
     status, _, error = command(train_program.main, *given, "--scores", tmp_path / "fewer.csv")
     assert status == 2
-    assert "(labels, photos, split differ)" in error
+    assert "which differs in the photos, the scores, the split; name another" in error
     assert (workdir / "split.json").read_bytes() == before
     (workdir / "result.json").write_text("{")
     status, _, error = command(train_program.main, *given, "--scores", folder / "scores.csv")

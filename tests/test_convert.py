@@ -428,6 +428,8 @@ def test_a_transposed_square_matrix_is_noticed_by_computing(
     status, said, error = command(program.main, "vtiqa", right, out, "--expect", GOLDEN)
     assert status == 0, error
     assert "| features_mosaic | relative norm of the difference |" in said
+    rows = [line for line in said.splitlines() if line.startswith("| ")][1:]
+    assert f"all {len(rows)} quantities are within their tolerance" in said
     assert json.loads(json.dumps(checkpoint.load(out).provenance["checked"]))["file"] == GOLDEN.name
     shutil.rmtree(out)
     wrong = standin.save_pt(tmp_path / "t.pt", changed(transpose))

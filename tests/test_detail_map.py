@@ -282,6 +282,8 @@ def test_score_and_compare_say_what_holds(tmp_path: Path, detailed: Path, comman
     for line, result in zip(lines, found, strict=True):
         assert f"{result.detail:.4f}" in line
     assert (found[0].width, found[0].height) == (1200, 1000)
+    _, out, _ = command(__main__.main, "score", *photos, "--checkpoint", detailed, "--sort", "worst")
+    assert out.splitlines()[:2] == ["the worst first (by rank: the score, and detail for 10 %):", heading]
     _, out, _ = command(__main__.main, "compare", *photos, "--checkpoint", detailed, "--mosaic-samples", 2)
     assert f"a.png: detail {found[0].detail:.2f}, holds" in out
     assert "At 100 % " in out.splitlines()[-1]

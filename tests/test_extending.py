@@ -113,6 +113,19 @@ def test_the_rank_term_wants_the_order_of_the_labels_and_heeds_agreement() -> No
     assert sure > 2 * unsure, "the last two, in the wrong order, weigh most where their observers agree"
 
 
+@pytest.mark.usefixtures("usual_promotion")
+def test_a_column_that_the_loss_misses_is_named(material: dict[str, Path], tmp_path: Path, command: Command) -> None:
+    words = (
+        "train", "manifest", "--recipe", f"{REPOSITORY / 'docs' / 'extending' / 'rank.py'}:RankRecipe",
+        "--scores", material["PHOTOS"] / "scores.csv", "--images", material["PHOTOS"],
+        "--checkpoint", material["INIT"], "--workdir", tmp_path, "--no-plots",
+    )  # fmt: skip
+    status, _, error = command(__main__.main, *words)
+    said = "the loss reads the column 'std', which the photos do not have; name it with --target-columns std"
+    assert (status, error.splitlines()[-1]) == (2, f"vtiqa: {said}")
+    assert "Traceback" not in error
+
+
 def test_a_copy_is_shown_with_its_photo_and_has_to_score_lower(photos: Manifest) -> None:
     recipe, rows = own("pairs.py:PairsRecipe", pair_margin=1.0), np.array([3, 4, 7])
     found = recipe.auxiliary_photos(photos, rows, SCALE)

@@ -598,6 +598,8 @@ def test_both_numbers_are_shown_and_order_photos(detail_page: Page) -> None:
     page = detail_page
     assert names(page) == ["both.jpg", "soft.jpg", "fog.jpg", "sharp.jpg"], "by both numbers"
     assert page.locator(".card .detail").all_inner_texts() == ["1:1 3.60", "1:1 1.50", "1:1 4.50"]
+    title = page.locator(".card", has_text="both.jpg").locator(".detail").get_attribute("title")
+    assert title == "What the photo shows at 1:1; it holds up to 60 %, about 8.6 of 24 megapixels"
     label = page.locator(".card", has_text="both.jpg").get_attribute("aria-label")
     assert label == "both.jpg, score 3.90, detail 3.60, holds up to 60 %, about 8.6 of 24 megapixels"
     orders = {

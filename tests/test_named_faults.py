@@ -33,7 +33,8 @@ from vtiqa_jax.models.vtiqa import VTIQA
 from vtiqa_jax.photos.resize import Rgb
 from vtiqa_jax.results import score_cache
 from vtiqa_jax.results.columns import bulk_columns, score_columns
-from vtiqa_jax.results.reasons import ALIASES, LEVELS, WORDS, find_fault, name_faults
+from vtiqa_jax.results.lines import say_plain_reasons, say_why
+from vtiqa_jax.results.reasons import ALIASES, LEVELS, WORDS, find_fault, name_faults, say_reading
 from vtiqa_jax.results.results import ScoreResult
 from vtiqa_jax.results.score_table import ScoreTable
 from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling
@@ -327,11 +328,31 @@ def test_score_writes_reasons(
 
 
 def test_explain_says_them_as_score_does(folder: Path, reasoning: Path, tmp_path: Path, command: Command) -> None:
-    scored = command(__main__.main, "score", folder, "--checkpoint", reasoning)[1]
+    """As of a photo that is scored alone."""
     explained = command(__main__.main, "explain", folder, "--out", tmp_path / "maps", "--checkpoint", reasoning)[1]
-    words = [line.partition(".png")[2].split("; detail")[0] for line in explained.splitlines()]
-    assert words == [line.partition(".png")[2] for line in scored.splitlines()]
-    assert any(words)
+    words = [line.partition(".png")[2].split("; detail")[0] for line in explained.splitlines()[1:]]
+    alone = [command(__main__.main, "score", photo, "--checkpoint", reasoning)[1] for photo in sorted(folder.iterdir())]
+    assert words == [said.splitlines()[1].partition(".png")[2] for said in alone]
+    assert all(words)
+
+
+def test_a_photo_that_is_looked_at_alone_gets_an_answer() -> None:
+    """In a list of many photos, slight faults and those that are not named would fill the terminal."""
+    slight = faulty(1.2)
+    assert (say_plain_reasons(slight), say_why(slight)) == ("", "slightly out of focus")
+    faults = Fault("too_dark", 0.9, 0.004), Fault("motion", 0.4, 0.084), Fault("defocus", 0.1, 0.07)
+    unnamed = dataclasses.replace(slight, faults=faults)
+    assert say_plain_reasons(unnamed) == ""
+    assert say_why(unnamed) == "no fault is named; most probable: motion blur, 8 %"
+    clean = dataclasses.replace(slight, faults=faults[:1])
+    assert say_why(clean) == "no fault is named; most probable: too dark, less than 1 %"
+    assert say_why(dataclasses.replace(slight, faults=())) == "", "of a model without reasons"
+
+
+def test_a_common_name_of_a_fault_says_how_it_is_read() -> None:
+    """Blur might be motion blur."""
+    assert say_reading("Blur").startswith("Blur is read as out of focus; the faults are defocus, motion, ")
+    assert [say_reading(text) for text in ("motion", "motion blur", "Out-of-focus", "no fault")] == [""] * 4
 
 
 def test_compare_says_what_is_worse(folder: Path, reasoning: Path, command: Command) -> None:

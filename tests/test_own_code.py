@@ -148,5 +148,22 @@ def test_a_run_is_not_gone_on_with_after_its_file_has_changed(folder: Path, conf
     (folder / "mine.py").write_text(RECIPE + "# another loss\n")
     other = identity(load_class("mine.py:Mine", Recipe)())
     assert first == again
-    assert diff_settings(first, other) == "code of the recipe differ"
+    assert diff_settings(first, other) == "the recipe's file"
     assert "code of the recipe" not in identity(FinetuneRecipe())
+
+
+def test_what_differs_between_runs_is_named_as_it_is_typed() -> None:
+    before = {
+        "recipe": "FinetuneRecipe", "recipe.batch_size": 32, "init": "a", "keep head": False, "selected on": "test",
+        "split": "b", "model.depth": 2, "model.view_size": 224,
+    }  # fmt: skip
+
+    def differing(*changes: tuple[str, Any]) -> str:
+        return diff_settings(before, before | dict(changes))
+
+    assert differing(("recipe.batch_size", 8)) == "--recipe.batch-size"
+    assert differing(("recipe.batch_size", 8), ("recipe", "PublishedRecipe")) == "--recipe", "its settings follow"
+    assert differing(("init", "c")) == differing(("init", "c"), ("model.depth", 3)) == "--checkpoint"
+    assert differing(("init", "c"), ("keep head", True)) == "--keep-head", "the weights that it keeps follow"
+    assert differing(("init", "c"), ("model.view_size", 96), ("split", "d")) == "--view-size, the split"
+    assert differing(("selected on", "nothing")) == "the validation photos"

@@ -1,7 +1,6 @@
 """What is refused, and what a person is told, before a training begins."""
 
 import dataclasses
-import re
 from pathlib import Path
 from typing import Any
 
@@ -49,30 +48,26 @@ def test_a_few_validation_photos_select_nothing(start: Checkpoint) -> None:
         assert split.too_few_to_select is few
         assert len(FinetuneRecipe().selection(split)) == (0 if few else count)
         assert len(PublishedRecipe().selection(split)) == count
-        for recipe, kept in ((FinetuneRecipe(), "the last epoch is kept"), (PublishedRecipe(), "all the same")):
+        for recipe, kept in (
+            (FinetuneRecipe(), "so the last epoch is kept"),
+            (PublishedRecipe(), "but this recipe does"),
+        ):
             said = told(split, start, recipe=recipe)
             assert bool(said) is few
-            assert not few or (kept in said and "--val-fraction 0 trains on them too" in said and "\n" not in said)
+            assert not few or (kept in said and "--val-fraction 0 trains on them as well" in said and "\n" not in said)
     paper = Split(np.arange(50), NONE, np.arange(50, 54), select_on_test=True)
     assert not paper.too_few_to_select and len(FinetuneRecipe().selection(paper)) == 4
-    assert re.search(r"^2 validation .* off by about 1\.00", told(split_of(2), start))
-
-
-def test_the_error_of_a_correlation_is_what_is_told(start: Checkpoint, rng: np.random.Generator) -> None:
-    count = FEWEST_TO_SELECT - 1
-    one, other = rng.standard_normal((2, 4000, count))
-    seen = np.std([np.corrcoef(x, y)[0, 1] for x, y in zip(one, other, strict=True)])
-    said = re.search(r"off by about ([\d.]+)", told(split_of(count), start))
-    assert said and float(said[1]) == pytest.approx(seen, rel=0.05)
+    said = "2 validation photos are too few to choose the best epoch (20 are needed), so the last epoch is kept. "
+    assert told(split_of(2), start).startswith(said)
 
 
 def test_a_kept_head_is_proposed_where_it_can_be_kept(start: Checkpoint) -> None:
     few, many = split_of(0, preflight.FEW_PHOTOS), split_of(0, preflight.FEW_PHOTOS + 1)
     backbone = dataclasses.replace(start, scale=None)
     other = dataclasses.replace(start, config=start.config.replace(depth=1))
-    assert "300 photos are few for a new head; --keep-head begins with that of --checkpoint default" in told(
-        few, start, start
-    )
+    said = "300 photos are few for a head that starts from nothing; with --keep-head it starts from that of "
+    assert told(few, start, start) == f"{said}the packaged model."
+    assert told(few, start, start, checkpoint="runs/head/checkpoint") == f"{said}runs/head/checkpoint."
     for split, now, before, keep in (
         (many, start, start, False), (few, start, None, False), (few, start, backbone, False),
         (few, other, start, False), (few, start, start, True),

@@ -5,9 +5,7 @@ import re
 
 import jax
 import numpy as np
-import pytest
 
-from vtiqa_jax.evaluation import report
 from vtiqa_jax.models import params
 from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.results.results import ScoreResult
@@ -43,11 +41,3 @@ def test_a_long_table_says_what_it_leaves_out(scale: LabelScale) -> None:
     assert shown.count("<tr>") == SHOWN + 1
     assert "7 more photos are not shown" in shown and "<td>a\ufffd.jpg</td><td>3.0000</td><td>50 %</td>" in shown
     assert "<td>above the scores of all training photos; &lt;cut off&gt;</td>" in shown
-
-
-@pytest.mark.parametrize(("earlier", "told"), [(0.9, True), (0.7, False), (None, False)])
-def test_a_training_that_made_the_model_worse_says_so(earlier: float | None, told: bool) -> None:
-    metrics = {"n": 12, "plcc": 0.8, "srcc": 0.8, "krcc": 0.6, "rmse": 0.5}
-    table = report.format_table(metrics | {"before": metrics | {"srcc": earlier}})
-    assert ("higher SRCC before training" in table) == told
-    assert "before training:" not in report.format_table(metrics)

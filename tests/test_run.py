@@ -275,7 +275,7 @@ def test_a_run_keeps_the_type_it_began_with(
     assert result["identity"]["recipe.compute_dtype"] == "float32"
     assert_same(bench.folder, uninterrupted(HEAD))
     assert bench(open_recipe) == bench(HEAD) == result
-    with pytest.raises(UserError, match=r"another run \(recipe.compute_dtype differ\)"):
+    with pytest.raises(UserError, match=r"another run, which differs in --recipe.compute-dtype; "):
         bench(replace(HEAD, compute_dtype="bfloat16"))
 
 
@@ -397,7 +397,7 @@ def test_only_the_newest_states_are_kept(bench: Bench, monkeypatch: pytest.Monke
 
 def test_a_run_with_other_settings_is_not_gone_on_with(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.stopped(monkeypatch, 2)
-    with pytest.raises(UserError, match=r"holds a run with other settings \(recipe.seed differ\); name another"):
+    with pytest.raises(UserError, match=r"holds another run, which differs in --recipe.seed; name another"):
         bench(replace(FINETUNE, seed=1))
 
 
@@ -597,8 +597,10 @@ def test_a_state_that_does_not_fit_on_the_disk_is_told_before_it_is_written(
     (tmp_path / "states").symlink_to("scratch")
     state = {"a": jnp.arange(100_000, dtype=jnp.float32)}
     with RunCheckpointer(tmp_path / "states") as states:
+        assert not states.has_state()
         states.save(1, state, {})
         states.wait()
+        assert states.has_state()
         free = shutil.disk_usage(tmp_path)._replace(free=200_000)
         with monkeypatch.context() as patch:
             patch.setattr(shutil, "disk_usage", lambda _: free)

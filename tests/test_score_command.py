@@ -315,6 +315,8 @@ def test_a_long_run_on_a_terminal_ends_with_a_summary(
     assert shown == list(map(str, [*ordered[:5], *ordered[:-6:-1]]))
     assert lines[4].startswith("score (test scale") and any(line.startswith("all of them: --out") for line in lines)
     assert lines[-1] == "and 2 more; --out FILE.csv has the reasons of all" and lines[-2].startswith("    failed  ")
+    told = command(vtiqa.main, *arguments, "--out", folder.parent / "all.csv")[1]
+    assert "--out" not in told and told.splitlines()[-1] == "and 2 more", "where everything is written it need not say"
     few = command(vtiqa.main, "score", folder / "sub", folder / "x0.png", "--checkpoint", model)[1].splitlines()
     below = [photo for photo in ordered if photo.parent.name == "sub"]
     assert [line.split()[-1] for line in few[1 : 1 + len(below)]] == list(map(str, below)), "few photos: the best first"

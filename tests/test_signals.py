@@ -23,7 +23,7 @@ def hears_ctrl_c() -> Iterator[None]:
 
 def test_after_sigterm_a_run_is_to_stop(capsys: pytest.CaptureFixture[str]) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with stop_on_sigterm() as should_stop:
+    with stop_on_sigterm(lambda: True) as should_stop:
         assert not should_stop(1)
         os.kill(os.getpid(), signal.SIGTERM)
         assert should_stop(2)
@@ -32,10 +32,18 @@ def test_after_sigterm_a_run_is_to_stop(capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.usefixtures("hears_ctrl_c")
-def test_ctrl_c_interrupts(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(KeyboardInterrupt), stop_on_sigterm():
+@pytest.mark.parametrize(
+    ("has_state", "said"),
+    [
+        (True, "Stopping; the same command continues from the state saved last.\n"),
+        (False, "Stopping before a state is saved; the same command trains from the start, with what is prepared."),
+    ],
+    ids=["in a run", "before its first state"],
+)
+def test_ctrl_c_interrupts(has_state: bool, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyboardInterrupt), stop_on_sigterm(lambda: has_state):
         signal.raise_signal(signal.SIGINT)
-    assert capsys.readouterr().err == "Stopping; the same command continues from the state saved last.\n"
+    assert capsys.readouterr().err.startswith(said)
     assert signal.set_wakeup_fd(-1) == -1
 
 
@@ -52,7 +60,7 @@ def test_a_signal_is_told_while_the_device_computes(monkeypatch: pytest.MonkeyPa
     late = threading.Timer(60, os.write, (writing, b"late"))
     late.start()
     byte = ctypes.create_string_buffer(1)
-    with stop_on_sigterm() as should_stop:
+    with stop_on_sigterm(lambda: True) as should_stop:
         threading.Thread(target=signal.raise_signal, args=[signal.SIGTERM]).start()
         assert ctypes.CDLL(None).read(reading, byte, 1) == 1
         late.cancel()

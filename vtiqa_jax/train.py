@@ -31,6 +31,7 @@ from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.scoring.scorer import Scorer
 from vtiqa_jax.training import preflight
+from vtiqa_jax.training.advice import advise
 from vtiqa_jax.training.data import prepare_data
 from vtiqa_jax.training.features import features_key
 from vtiqa_jax.training.logger import MetricLogger, epochs_of, format_epoch, format_header, say
@@ -83,7 +84,8 @@ def train(
     config, machine, began = start.config, options.machine, time.perf_counter()
     asked = run_identity(options.recipe, config, start.params, photos, split, scale, options.keep_head)
     if finished := finished_result(workdir, asked):
-        say(f"{workdir} is finished: its results are shown again\n{report.format_table(finished)}")
+        shown = [f"{workdir} is finished: its results are shown again", report.format_table(finished)]
+        say("\n".join([*shown, *advise(finished, before)]))
         return finished
 
     # ---- what cannot be is refused before anything is written ----
@@ -93,7 +95,7 @@ def train(
     for note in preflight.notes(split, start, before, options, provenance.get("data"), asked["split"]):
         say(note)
 
-    with RunCheckpointer(workdir / "states") as states, stop_on_sigterm() as should_stop:
+    with RunCheckpointer(workdir / "states") as states, stop_on_sigterm(states.has_state) as should_stop:
         # ---- data: every photo decoded and resized once, labels standardised ----
         saved = find_saved_state(states, asked)
         dtype = begun_dtype(options.recipe, saved)
@@ -206,5 +208,7 @@ def train(
             atomic.write_text(workdir / "result.json", json.dumps(result, indent=2) + "\n")
             files = sorted({path.name for path in workdir.iterdir()} - {"states", ".lock"})
             print(f"{workdir}/: {', '.join(files)}; {result['seconds']:.0f} s")
+            for line in advise(result, before):
+                print(line)
         states.delete_all()
         return result

@@ -11,6 +11,7 @@ from vtiqa_jax.errors import UserError
 from vtiqa_jax.models.compute_dtype import ComputeDtype
 from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.photos.stderr import quiet_decoders
+from vtiqa_jax.results.lines import say_why
 from vtiqa_jax.results.preference import probability_preferred
 from vtiqa_jax.results.reasons import say_reasons
 from vtiqa_jax.results.results import ScoreResult
@@ -42,7 +43,8 @@ def compare(
 
     Example: vtiqa compare a.jpg b.jpg
 
-    It also says which photo shows more at 100 %, and what is wrong with each. A model that cannot tell how far people
+    It also says which photo shows more at 100 %, and which faults each one has or, if none is named, the most
+    probable one. A model that cannot tell how far people
     are from its scores says how sure it is itself. What a score means: docs/meaning.md
 
     Args:
@@ -67,19 +69,19 @@ def compare(
     drawn = f"; mean ± standard deviation over {mosaic_samples} mosaics, the same for both" if sampling else ""
     print(f"{model.scale}{drawn}")
     for result in results:
-        detail, interval = say_detail(result), say_interval(result)
+        interval, said = say_interval(result), "; ".join(filter(None, [say_why(result), say_detail(result)]))
         score = f"{result.mean:.4f} ± {result.spread:.4f}" if sampling else f"{result.score:.4f}"
         people = f" (people say {interval})" if interval else ""
-        print(f"{score}{people}  {result.image}{f': {detail}' if detail else ''}")
+        print(f"{score}{people}  {result.image}{f': {said}' if said else ''}")
         if result.warning:
             print(f"  {result.warning}")
     first, second = results
-    said = []
+    verdict = []
     if model.config.intervals:
-        said.append(say_preferred(first, second, model.scale))
+        verdict.append(say_preferred(first, second, model.scale))
     if sampling:
-        said += say_which(first, second, model.scale)
-    print(*said, *say_detailed(first, second, model.scale), *say_worse(first, second), sep="\n")
+        verdict += say_which(first, second, model.scale)
+    print(*verdict, *say_detailed(first, second, model.scale), *say_worse(first, second), sep="\n")
 
 
 def say_preferred(a: ScoreResult, b: ScoreResult, scale: LabelScale) -> str:
@@ -129,7 +131,7 @@ def say_detailed(a: ScoreResult, b: ScoreResult, scale: LabelScale) -> list[str]
     if sharper is None:
         at_full_size = "At 100 % they are alike"
     else:
-        at_full_size = f"At 100 % {sharper.image} is better, by {abs(a.detail - b.detail):.4f}"
+        at_full_size = f"At 100 % {sharper.image} is better, by {abs(a.detail - b.detail):.2f}"
     if whole is None:
         return [f"{at_full_size}; as a whole, with both counted, they are as good as each other."]
     but = "is better as a whole, too" if whole is sharper else "is better as a whole, with both counted"

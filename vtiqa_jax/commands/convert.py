@@ -51,6 +51,10 @@ def _convert(
         wrong = ", ".join(difference.quantity for difference in differences if not difference.within)
         if wrong:
             raise UserError(f"{next(iter(sources))} does not reproduce {expect}: {wrong} differ; nothing was written")
+        count = len(differences)
+        print(
+            "the score is within its tolerance" if count == 1 else f"all {count} quantities are within their tolerance"
+        )
         provenance["checked"] = {"file": expect.name, "sha256": checkpoint.sha256(expect)}
     for key, lines in (("read", told), ("adapted", adaptations)):
         if lines:

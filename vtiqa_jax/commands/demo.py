@@ -43,9 +43,9 @@ def demo(*, out: Path = Path("vtiqa-demo")) -> int:
     _write_photos(photos)
     status = score(photos, out=out / "scores.csv", report=out / "report", sort="best")
     with (out / "scores.csv").open(newline="", encoding="utf-8") as file:
-        rows = sorted(csv.DictReader(file), key=lambda row: float(row["score"]))
+        rows = list(csv.DictReader(file))  # the best first
     print(f"\nwhere the {MAPPED} worst of them are bad:")
-    status = max(status, explain(*(Path(row["image"]) for row in rows[:MAPPED]), out=out / "maps"))
+    status = max(status, explain(*(Path(row["image"]) for row in rows[: -MAPPED - 1 : -1]), out=out / "maps"))
     print(f"\nLook at {out / 'report' / 'index.html'} in a browser, at the pictures in {out / 'maps'}, and at", end=" ")
     print(f"{out / 'scores.csv'}.\nPhotos of your own: vtiqa score FOLDER --report {out / 'mine'}")
     return status

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from vtiqa_jax.choosing.stacks import Stack, say_stack, say_stacks
 from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.results.lines import say_heading, say_line, shown_columns
+from vtiqa_jax.results.rank import DETAIL_WEIGHT
 from vtiqa_jax.results.results import ScoreResult
 from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling
 from vtiqa_jax.scoring.scorer import Scorer
@@ -32,6 +33,12 @@ def sort_results(results: Sequence[ScoreResult], order: Order, scale: LabelScale
     return sorted(results, key=lambda result: (result.rank is None, sign * (result.rank or 0)))
 
 
+def _say_order(results: Sequence[ScoreResult]) -> str:
+    """Says by what results are sorted, where that is not the score alone."""
+    by_rank = len(results) > 1 and any(result.detail is not None for result in results)
+    return f" (by rank: the score, and detail for {DETAIL_WEIGHT:.0%})".replace("%", " %") if by_rank else ""
+
+
 class Display:
     """Prints results as they come or, sorted, when all are there; on a terminal a summary of many."""
 
@@ -43,6 +50,8 @@ class Display:
         order: Order | None = None,
         chosen: bool = False,
         silent: bool = False,
+        alone: bool = False,
+        kept: bool = False,
     ) -> None:
         """Prints the heading, if lines are to follow at once.
 
@@ -52,8 +61,10 @@ class Display:
             order: of the lines; when not given, the best first on a terminal, and else as results come.
             chosen: print lines of chosen photos only, when all results are there.
             silent: print nothing.
+            alone: a single photo is scored.
+            kept: all results are also written to a file or a page, so a summary need not say how to see them.
         """
-        self._model, self._silent = model, silent
+        self._model, self._silent, self._alone, self._kept = model, silent, alone, kept
         self._columns = shown_columns(model.unknown, mosaics=sampling is not None)
         is_terminal = sys.stdout.isatty()
         self._summarizes = is_terminal and order is None
@@ -67,7 +78,7 @@ class Display:
 
     def line(self, result: ScoreResult) -> str:
         """Returns a photo's line."""
-        return say_line(result, self._columns, say_stack(result))
+        return say_line(result, self._columns, say_stack(result), alone=self._alone)
 
     def add(self, result: ScoreResult) -> None:
         """Prints a photo's line, above the progress bar, if lines are printed as results come."""
@@ -95,6 +106,8 @@ class Display:
         if self._summarizes and len(ordered) > LONG:
             self._summarize(scored, failed)
             return
+        if self._order in ("best", "worst") and (by := _say_order(scored)):
+            print(f"the {self._order} first{by}:")
         print(self._heading())
         print("\n".join(map(self.line, scored)))
         if failed:
@@ -113,9 +126,9 @@ class Display:
             parts = {"best": scored[:SHOWN], "worst": scored[: -SHOWN - 1 : -1]}
         for name, shown in (parts | {"failed": failed[:SHOWN]}).items():
             if shown:
-                print(f"\n{name}:")
+                print(f"\n{name}{_say_order(scored) if name == 'best' else ''}:")
                 print("\n".join([*([self._heading()] if name == "best" else []), *map(self.line, shown)]))
-            if name == "worst":
+            if name == "worst" and not self._kept:
                 print("all of them: --out FILE.csv, --report FOLDER, or through a pipe")
         if len(failed) > SHOWN:
-            print(f"and {len(failed) - SHOWN} more; --out FILE.csv has the reasons of all")
+            print(f"and {len(failed) - SHOWN} more{'' if self._kept else '; --out FILE.csv has the reasons of all'}")

@@ -20,8 +20,8 @@ from vtiqa_jax.errors import UserError
 from vtiqa_jax.models.compute_dtype import ComputeDtype
 from vtiqa_jax.photos import own
 from vtiqa_jax.photos.stderr import quiet_decoders
-from vtiqa_jax.results.lines import say_plain_reasons
-from vtiqa_jax.results.reasons import WORDS, find_fault
+from vtiqa_jax.results.lines import say_why
+from vtiqa_jax.results.reasons import WORDS, find_fault, say_reading
 from vtiqa_jax.results.words import say_detail, say_place
 from vtiqa_jax.scoring.detail_map import DetailMap, check_point
 from vtiqa_jax.scoring.fault_map import FaultMap, check_fault
@@ -43,7 +43,8 @@ def explain(
 
     Example: vtiqa explain holiday/beach.jpg --out maps
 
-    Prints each photo's score, its worst place and, in words, its faults. A model with detail adds a map of the photo at
+    Prints each photo's score, its worst place and, in words, its faults or, if none is named, the most probable
+    one. A model with detail adds a map of the photo at
     1:4: how many octaves of its resolution are lost. Exit status: 0 all done, 1 some photos have no map, 2 bad
     arguments. What a score means: docs/meaning.md
 
@@ -80,6 +81,8 @@ def explain(
     if fault is not None:
         check_fault(model.config, fault)
     atomic.make_folder(out)
+    if reason is not None and (reading := say_reading(reason)):
+        print(reading)
     failed = 0
     print(f"score ({model.scale})  worst at      image")
     for photo in tqdm(photos, "explaining", unit="photo", disable=None, leave=False):
@@ -118,7 +121,7 @@ def explain(
         sharpest = details[0].sharpest if details else None
         most = faults[0].worst if faults else None
         parts = [
-            say_plain_reasons(result),
+            say_why(result),
             f"{say_detail(result)}; sharpest: {say_place(*sharpest)}" if sharpest else "",
             f"most {WORDS[faults[0].fault][1]}: {say_place(*most)}" if most else "",
         ]

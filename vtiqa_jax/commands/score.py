@@ -151,7 +151,10 @@ def score(
         silent = quiet or selection.prints_paths or has_stdout
         order = sort or (None if selection.top is None else "best")
         only_chosen = selection.chooses and selection.folder is not None
-        display = Display(model, sampling, order=order, chosen=only_chosen, silent=silent)
+        kept = out is not None or report is not None
+        display = Display(
+            model, sampling, order=order, chosen=only_chosen, silent=silent, alone=len(photos) == 1, kept=kept
+        )
         inspect = None if gallery is None else preview
         cached = None if memory is None else memory.get
         stream = model.stream(

@@ -137,7 +137,7 @@ def read_table(path: Path, columns: Sequence[str]) -> CsvTable:
         raise UserError(f"{path}: line {before + 1}: {reason}") from error
     for column in columns:
         CsvTable(path, header, (), (), delimiter).column(column)
-    refuse(path, problems, "numbers want a decimal point, texts with a comma quotation marks")
+    refuse(path, problems, "write numbers with a decimal point, and put texts that contain a comma in quotation marks")
     return CsvTable(path, header, tuple(lines), tuple(rows), delimiter)
 
 

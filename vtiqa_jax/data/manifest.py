@@ -166,7 +166,8 @@ def read_csv(
     texts = [column for column in (group_column, scene_column) if column]
     table = read_table(scores, ("image", "mos", *target_columns, *texts))
     if len(table.rows) < 2:
-        raise UserError(f"{scores} lists {len(table.rows)} photos; at least 2 are needed")
+        count = len(table.rows)
+        raise UserError(f"{scores} lists {count} photo{'s' * (count != 1)}; at least 2 are needed")
     values: dict[str, list[float]] = {}
     problems: list[str] = []
     for column in ("mos", *target_columns):

@@ -32,8 +32,6 @@ def format_table(results: dict[str, Any]) -> str:
     for name, row in rows.items():
         values = "".join(metric.show(row.get(key)) for key, metric in METRICS.items())
         lines.append(f"{name:<{width}}{row['n']:>7}{values}")
-    if before and (results["before"]["srcc"] or 0) > (results["srcc"] or 0):
-        lines.append("the model had a higher SRCC before training: keep that one, or try --keep-head or more photos")
     return "\n".join(lines)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Container, Sequence
 
 from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.results.columns import Column, score_columns
-from vtiqa_jax.results.reasons import say_reasons
+from vtiqa_jax.results.reasons import WORDS, say_reasons
 from vtiqa_jax.results.results import ScoreResult
 
 
@@ -29,15 +29,29 @@ def say_plain_reasons(result: ScoreResult) -> str:
     return say_reasons([fault for fault in result.reasons if fault.level != "slight"])
 
 
-def say_line(result: ScoreResult, columns: Sequence[Column], stack: str = "") -> str:
+def say_why(result: ScoreResult) -> str:
+    """Says in words why a photo is bad, or which fault is the most probable if none is named.
+
+    A photo that is looked at alone gets this text: the person who asks wants an answer.
+    """
+    if result.reasons or not result.faults:
+        return say_reasons(result.reasons)
+    likeliest = max(result.faults, key=lambda fault: fault.probability)
+    percent = f"{100 * likeliest.probability:.0f}" if likeliest.probability >= 0.01 else "less than 1"
+    return f"no fault is named; most probable: {WORDS[likeliest.name][1]}, {percent} %"
+
+
+def say_line(result: ScoreResult, columns: Sequence[Column], stack: str = "", *, alone: bool = False) -> str:
     """Returns a photo's line.
 
     Args:
         result: of the photo.
         columns: see `shown_columns`.
         stack: what is said of its stack.
+        alone: whether it is the only photo, see `say_why`.
     """
     score, *others = [column.show(result) for column in columns]
     shown = "failed".rjust(len(score)) if result.score is None else score
-    said = "; ".join(filter(None, [say_plain_reasons(result), result.remarks, stack]))
+    why = say_why(result) if alone else say_plain_reasons(result)
+    said = "; ".join(filter(None, [why, result.remarks, stack]))
     return f"{shown}{''.join(others)}  {result.image}{f': {said}' if said else ''}"

@@ -24,7 +24,6 @@ PLAIN, SEVERE = 1.5, 2.5
 ALIASES = {
     "blur": "defocus",
     "focus": "defocus",
-    "motion_blur": "motion",
     "shake": "motion",
     "noise": "luminance_noise",
     "grain": "luminance_noise",
@@ -77,6 +76,16 @@ def say_reasons(reasons: Sequence[Fault]) -> str:
     return "; ".join(map(str, reasons))
 
 
+def _normalize(text: str) -> str:
+    return text.strip().lower().replace("-", "_").replace(" ", "_")
+
+
+def say_reading(text: str) -> str:
+    """Says which fault is meant by one of `ALIASES`: blur, say, might be another one. Nothing of another text."""
+    name = ALIASES.get(_normalize(text))
+    return f"{text} is read as {WORDS[name][1]}; the faults are {', '.join(WORDS)}" if name else ""
+
+
 def find_fault(text: str) -> str:
     """Finds the fault that a person means.
 
@@ -86,7 +95,7 @@ def find_fault(text: str) -> str:
     Raises:
         UserError: there is no such fault.
     """
-    asked = text.strip().lower().replace("-", "_").replace(" ", "_")
+    asked = _normalize(text)
     by_words = {plain.replace(" ", "_"): name for name, (_, plain, _) in WORDS.items()}
     found = asked if asked in WORDS else (by_words | ALIASES).get(asked)
     if found is None:

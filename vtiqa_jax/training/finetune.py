@@ -49,8 +49,8 @@ class FinetuneRecipe(Recipe):
     freeze_blocks: int = 0
     """Number of first blocks that are frozen, with the embedding. Their backward pass is not computed."""
     freeze_backbone: bool = False
-    """Train only the head, on features that are computed once: minutes, not hours. For a second training,
-    with --checkpoint and --keep-head."""
+    """Train only the head, on features that are computed once: minutes, not hours. A second training with --checkpoint
+    and --keep-head can then train all layers."""
     weight_decay: float = 0.05
     """Weight decay of AdamW, on matrices only."""
     warmup: float = 0.1

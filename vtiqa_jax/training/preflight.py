@@ -1,6 +1,5 @@
 """Checks before a run begins: refusals, and notes to the person."""
 
-import math
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -98,11 +97,10 @@ def notes(
     if note := slow_dtype_note(options.recipe.compute_dtype, jax.default_backend()):
         yield note
     if split.too_few_to_select:
-        error = 1 / math.sqrt(max(1, len(split.val) - 1))
-        kept = "this recipe does so all the same" if options.recipe.must_select else "the last epoch is kept instead"
+        kept = "but this recipe does" if options.recipe.must_select else "so the last epoch is kept"
         yield (
-            f"{len(split.val)} validation photos would select an epoch by chance, since their correlation is off by"
-            f" about {error:.2f}; {kept}. --val-fraction 0 trains on them too, {splits.FEWEST_TO_SELECT} can select"
+            f"{len(split.val)} validation photos are too few to choose the best epoch ({splits.FEWEST_TO_SELECT} are"
+            f" needed), {kept}. --val-fraction 0 trains on them as well."
         )
     if before is None or before.scale is None or options.keep_head:
         return
@@ -110,5 +108,8 @@ def notes(
         getattr(before.config, name) == getattr(start.config, name) for name in ("depth", "readout_blocks")
     )
     if same_inputs and len(split.train) <= FEW_PHOTOS:
-        head = f"--keep-head begins with that of --checkpoint {options.checkpoint}"
-        yield f"{len(split.train)} photos are few for a new head; {head}"
+        model = "the packaged model" if options.checkpoint == "default" else options.checkpoint
+        yield (
+            f"{len(split.train)} photos are few for a head that starts from nothing; with --keep-head it starts from"
+            f" that of {model}."
+        )

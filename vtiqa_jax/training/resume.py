@@ -24,9 +24,10 @@ def find_saved_state(states: RunCheckpointer, identity: dict[str, Any]) -> Saved
     if saved is not None and saved.step >= 0:
         identity = begun_as(identity, saved.metadata["identity"])
     if saved is not None and saved.step >= 0 and saved.metadata["identity"] != identity:
+        different = diff_settings(identity, saved.metadata["identity"])
         raise UserError(
-            f"{states.folder} holds a run with other settings ({diff_settings(identity, saved.metadata['identity'])});"
-            " name another --workdir, or give that run's command to continue it"
+            f"{states.folder} holds another run, which differs in {different}; name another --workdir, or give that"
+            " run's command to continue it"
         )
     return saved
 

@@ -157,6 +157,10 @@ class RunCheckpointer:
         with self._explain_write_errors(OSError, ValueError):
             saving.result()
 
+    def has_state(self) -> bool:
+        """Tells whether a state is written to its end. Does not read it, so it may be damaged."""
+        return any(self.folder.glob(f"[0-9]*/{HASHES}"))
+
     def latest_valid(self) -> SavedState | None:
         """Looks for the newest state whose files all have their hashes.
 

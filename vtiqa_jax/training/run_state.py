@@ -86,9 +86,34 @@ def begun_as(identity: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]
     return identity | {name: before.get(name) for name in left_open}
 
 
+SHOWN_AS = {
+    "keep head": "--keep-head",
+    "split": "the split",
+    "labels": "the scores",
+    "photos": "the photos",
+    "code of the recipe": "the recipe's file",
+    "lower is better": "--lower-is-better",
+    "model.readout_blocks": "--readout-blocks",
+    "model.eval_mosaics": "--eval-mosaics",
+    "model.view_size": "--view-size",
+    "model.screen_side": "--screen-side",
+}
+"""What a person changed, by its name in an identity: the option as it is typed, if there is one."""
+
+
 def diff_settings(one: dict[str, Any], other: dict[str, Any]) -> str:
-    """Returns the settings in which two runs differ, for people."""
-    return ", ".join(sorted(key for key in one.keys() | other if one.get(key) != other.get(key))) + " differ"
+    """Returns what differs between two runs, options as they are typed: "--keep-head, --recipe.seed"."""
+    names = {name for name in one.keys() | other if one.get(name) != other.get(name)}
+    names.discard("selected on")  # follows from the split and the recipe
+    if "recipe" in names:  # another one has other settings
+        names = {name for name in names if not name.startswith("recipe.")}
+    recipe = {f"--{name.replace('_', '-')}" for name in names if name.startswith("recipe")}
+    typed = {SHOWN_AS[name] for name in names & SHOWN_AS.keys()}
+    from_checkpoint = {name for name in names if name == "init" or name.startswith("model.")} - SHOWN_AS.keys()
+    # The options that shape a model change its weights and its other sizes, too.
+    if from_checkpoint and not typed & {"--keep-head", "--readout-blocks", "--view-size"}:
+        typed.add("--checkpoint")
+    return ", ".join(sorted(recipe | typed)) or "the validation photos"
 
 
 def finished_result(workdir: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
@@ -108,7 +133,7 @@ def finished_result(workdir: Path, identity: dict[str, Any]) -> dict[str, Any] |
     identity = begun_as(identity, before)
     if before != identity:
         raise UserError(
-            f"{workdir} holds the results of another run ({diff_settings(identity, before)}); name another with"
-            " --workdir"
+            f"{workdir} holds the results of another run, which differs in {diff_settings(identity, before)}; name"
+            " another with --workdir"
         )
     return result

@@ -13,18 +13,19 @@ from tqdm import tqdm
 
 from vtiqa_jax.errors import Terminated
 
-SAID: dict[int, str] = {
-    signal.SIGTERM: "Stopping after this step and saving; the same command continues from there.",
-    signal.SIGINT: "Stopping; the same command continues from the state saved last.",
-}
-"""Lines that a person is told at once, by signal."""
+ON_SIGTERM = "Stopping after this step and saving; the same command continues from there."
+ON_CTRL_C = "Stopping; the same command continues from the state saved last."
+ON_EARLY_CTRL_C = "Stopping before a state is saved; the same command trains from the start, with what is prepared."
 
 
 @contextmanager
-def stop_on_sigterm() -> Iterator[Callable[[int], bool]]:
+def stop_on_sigterm(has_state: Callable[[], bool]) -> Iterator[Callable[[int], bool]]:
     """Yields `should_stop(step)`: whether the run is to stop after this step, for all processes the same.
 
     Ctrl-C interrupts the block, as always. Of one process, both are told as soon as they come.
+
+    Args:
+        has_state: whether a state is saved from which the run can continue; is called from another thread.
     """
     if jax.process_count() > 1:
         yield multihost_utils.reached_preemption_sync_point
@@ -32,22 +33,24 @@ def stop_on_sigterm() -> Iterator[Callable[[int], bool]]:
     received: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
     try:
-        with _tell_signals():
+        with _tell_signals(has_state):
             yield lambda _: bool(received)
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
-def _tell_signals() -> Iterator[None]:
+def _tell_signals(has_state: Callable[[], bool]) -> Iterator[None]:
     """Tells of signals from a thread: a handler in Python waits until the device has finished what it computes."""
     numbers, arriving = socket.socketpair()
     arriving.setblocking(False)
 
     def tell() -> None:
         while number := numbers.recv(1):
-            if said := SAID.get(number[0]):
-                tqdm.write(said, file=sys.stderr)
+            if number[0] == signal.SIGTERM:
+                tqdm.write(ON_SIGTERM, file=sys.stderr)
+            elif number[0] == signal.SIGINT:
+                tqdm.write(ON_CTRL_C if has_state() else ON_EARLY_CTRL_C, file=sys.stderr)
 
     thread = threading.Thread(target=tell)
     before = signal.set_wakeup_fd(arriving.fileno(), warn_on_full_buffer=False)

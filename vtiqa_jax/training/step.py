@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ from jaxtyping import Array, Int
 
 from vtiqa_jax import sharding
 from vtiqa_jax.data.loader import Batch
+from vtiqa_jax.errors import UserError
 from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.training.recipe import Recipe, ScheduleState
@@ -62,6 +63,20 @@ def make_key(seed: int, mesh: Mesh) -> Array:
     return jax.random.wrap_key_data(sharding.replicate(jax.random.key_data(jax.random.key(seed)), mesh))
 
 
+def _loss(recipe: Recipe, outputs: Any, batch: Batch) -> tuple[Array, Logged]:
+    """Returns the recipe's loss. Raises: UserError, it reads a column that the batch does not have."""
+    try:
+        return recipe.loss(outputs, batch)
+    except KeyError as error:
+        column = error.args[0]
+        if column in batch:
+            raise
+        raise UserError(
+            f"the loss reads the column {column!r}, which the photos do not have; name it with --target-columns"
+            f" {column}"
+        ) from error
+
+
 @functools.cache
 def make_train_step(recipe: Recipe, config: ModelConfig, mesh: Mesh, head_only: bool = False) -> TrainStep:
     """Returns the jitted step of a recipe.
@@ -80,7 +95,7 @@ def make_train_step(recipe: Recipe, config: ModelConfig, mesh: Mesh, head_only: 
 
         def loss_fn(trainable: Params) -> tuple[Array, Logged]:
             outputs = learner.merge(fixed | trainable)(*seen, rngs=nnx.Rngs(dropout=dropout_key))
-            return recipe.loss(outputs, batch)
+            return _loss(recipe, outputs, batch)
 
         (loss, logged), grads = jax.value_and_grad(loss_fn, has_aux=True)(trainable)
         updates, opt_state = optimizer.update(grads, state.opt_state, trainable)

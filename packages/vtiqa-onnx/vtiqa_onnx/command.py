@@ -114,7 +114,7 @@ def _score(asked: argparse.Namespace) -> int:
         for result in found:
             results.append(result)
             if not is_silent:
-                print(say_line(result, columns), flush=True)
+                print(say_line(result, columns, alone=len(photos) == 1), flush=True)
             elif result.error is not None:
                 print(f"{result.image}: {result.error}", file=sys.stderr)
     failed = sum(result.error is not None for result in results)

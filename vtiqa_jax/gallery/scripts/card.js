@@ -54,7 +54,7 @@ function makeNumbers(photo) {
   if (photo.scored) numbers.append(element("b", "", photo.score.toFixed(2)));
   if (photo.scored && photo.detail !== undefined) {
     const detail = element("span", "detail", `1:1 ${photo.detail.toFixed(2)}`);
-    detail.title = photo.holds_words;
+    detail.title = `What the photo shows at 1:1; it ${photo.holds_words}`;
     numbers.append(detail);
   }
   return numbers;
