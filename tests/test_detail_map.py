@@ -20,7 +20,7 @@ from vtiqa_jax.gallery import page, zooms
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.config import ModelConfig
-from vtiqa_jax.models.detail import CAUSE_WEIGHTS
+from vtiqa_jax.models.detail import CAUSE_WEIGHTS, SOFTNESS
 from vtiqa_jax.models.params import Params, abstract_model, merge_params
 from vtiqa_jax.models.views import normalize
 from vtiqa_jax.models.vtiqa import VTIQA
@@ -117,7 +117,7 @@ def judge_by_hand(weights: Params, tile: np.ndarray) -> np.ndarray:
     assert isinstance(model, VTIQA) and model.detail is not None
     tokens = model.backbone.read_places(normalize(jnp.asarray(tile[None])), CONFIG.native_blocks, PATCH)
     by_cause = np.asarray(model.detail.places(tokens)[0])[0]
-    return (by_cause @ np.array(CAUSE_WEIGHTS, np.float32)).reshape(7, 7)
+    return (by_cause[..., :SOFTNESS] @ np.array(CAUSE_WEIGHTS, np.float32)).reshape(7, 7)
 
 
 def test_a_map_is_what_the_head_says_of_each_tile(scorer: Scorer) -> None:
