@@ -209,13 +209,13 @@ def test_noise_and_artefacts_count_wherever_an_enlargement_moves_them(rng: np.ra
     shown = jnp.asarray(np.stack([*np.zeros((SOFTNESS, 41, 4)), seen(LOST)], 2), jnp.float32)
     clean = np.log2(find_holding_scale(shown, FACTORS))
     moved = [np.log2(find_holding_scale(shown.at[:, scale, 1].set(0.8), FACTORS)) for scale in range(4)]
-    np.testing.assert_allclose(moved, np.tile(clean - 1.0 * 0.2, (4, 1)), atol=1e-4)
-    np.testing.assert_allclose(np.log2(find_holding_scale(shown.at[:, :, 2].set(0.8), FACTORS)), clean - 0.4, atol=1e-4)
+    np.testing.assert_allclose(moved, np.tile(clean - 1.5 * 0.2, (4, 1)), atol=1e-4)
+    np.testing.assert_allclose(np.log2(find_holding_scale(shown.at[:, :, 2].set(0.8), FACTORS)), clean - 0.8, atol=1e-4)
     np.testing.assert_allclose(
         np.log2(find_holding_scale(shown.at[:, :, 1:SOFTNESS].set(-0.8), FACTORS)), clean, atol=1e-4
     )
     small = shown.at[:, 0, 1].set(0.8).at[:, 2:].set(jnp.nan)
-    expected = np.log2(find_holding_scale(shown.at[:, 2:].set(jnp.nan), FACTORS)) - 1.0 * 0.4
+    expected = np.log2(find_holding_scale(shown.at[:, 2:].set(jnp.nan), FACTORS)) - 1.5 * 0.4
     np.testing.assert_allclose(np.log2(find_holding_scale(small, FACTORS)), expected, atol=1e-4)
 
 

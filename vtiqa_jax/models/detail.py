@@ -22,7 +22,7 @@ takes noise away; where a photo stops to hold, only how far its light is spread 
 CAUSE_WEIGHTS = (1.0, 2.5, 1.0)
 """Weights of the causes in their sum. Real noise also hides that a photo is soft: counted once, every other photo would
 beat the mean of many of the same scene (docs/detail.md)."""
-HARM_WEIGHTS = (1.0, 0.5)
+HARM_WEIGHTS = (1.5, 1.0)
 """Weights of noise and artefacts, each the mean over the scales, in what keeps a photo from holding."""
 SUBJECT_WEIGHT = 2.0
 """Weight of how much a place shows the photo's subject, see `SubjectHead`, beside how much it tells of softness. Noise
@@ -30,7 +30,7 @@ and compression are the same all over a photo, and the more places tell of them,
 HIDDEN = 192
 NO_STRUCTURE = 0.4
 """Grey levels, see `Places.structure`: a place with less says nothing. Fog, sky and a studio's background have less."""
-OCTAVES_THAT_HOLD = 0.65
+OCTAVES_THAT_HOLD = 0.7
 """A photo holds where it has lost no more: what a camera's photo loses that is in focus (docs/detail.md)."""
 ERROR, ERROR_GROWTH, EXACT_TO = 0.15, 0.3, 1.4
 """Error of the octaves found at a scale, and its growth where more than `EXACT_TO` are lost."""
