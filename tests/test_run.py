@@ -582,7 +582,7 @@ def test_terminated_and_started_again(folder: Path, straight: Path, tmp_path: Pa
     _, error = running.communicate(timeout=300)
     assert running.returncode == 143, error
     assert re.search(r"stopped after step \d+ and saved; the same command continues from there", error)
-    assert error.count("\n") == 1
+    assert error.count("\n") == 2  # at once that it stops, and at the end where
     running = program(folder, workdir)
     said, error = running.communicate(timeout=300)
     assert running.returncode == 0, error

@@ -2,6 +2,7 @@
 
 import { byId } from "../../web/dom.js";
 import { activePhoto, firstPhoto, focusPhoto, neighbour } from "./grid.js";
+import { showHelp } from "./help.js";
 import { toggleStack } from "./listing.js";
 import { markPhoto } from "./marking.js";
 import { hasMap } from "./overlay.js";
@@ -43,7 +44,7 @@ function pressOnNothing(key) {
 function pressAnywhere(key) {
   if (key === "g" && !isViewing() && stacks.size) byId("stack").click();
   else if (key === "/" && !isViewing()) byId("search").select();
-  else if (key === "?") byId("help").showModal();
+  else if (key === "?") showHelp();
   else return false;
   return true;
 }
