@@ -143,11 +143,7 @@ class PlacesCache:
             model: whose backbone sees the places; those of another one are kept apart.
         """
         self._config = without_heads(model.config)
-        backbone = {
-            name.removeprefix("backbone."): array
-            for name, array in model.params.items()
-            if name.startswith("backbone.")
-        }
+        backbone = parameters.backbone_params(model.params)
         self._params = {name: jnp.asarray(array) for name, array in backbone.items()}
         identity = identify(dataclasses.replace(model, params=backbone), "float32")
         self._key = hashlib.sha256(f"{identity['weights']} {self._config} {_CODE}".encode()).hexdigest()[:16]

@@ -13,7 +13,7 @@ from vtiqa_jax.data.subjects import LETTERS, SubjectPhotos
 from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.heads.places import make_reader
 from vtiqa_jax.models.checkpoint import Checkpoint
-from vtiqa_jax.models.params import Params
+from vtiqa_jax.models.params import Params, backbone_params
 from vtiqa_jax.photos import decode
 
 PENALTY = 100.0
@@ -72,11 +72,7 @@ def read_wholes(
     """
     config = model.config
     read, whole = make_reader(config), dataclasses.replace(config.preparation, cuts=config.view_cuts[:1], native=None)
-    backbone = {
-        name.removeprefix("backbone."): jnp.asarray(array)
-        for name, array in model.params.items()
-        if name.startswith("backbone.")
-    }
+    backbone = {name: jnp.asarray(array) for name, array in backbone_params(model.params).items()}
     views, rows, left_out = [], [], []
     for row, path in enumerate(tqdm(subjects.paths, "photos with a subject", unit="photo", disable=None)):
         try:

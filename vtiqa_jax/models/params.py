@@ -107,6 +107,11 @@ def hash_params(params: Params) -> str:
     return digest.hexdigest()
 
 
+def backbone_params(params: Params) -> Params:
+    """Returns the parameters of a model's backbone, by the names that they have in `VisionTransformer`."""
+    return {name.removeprefix("backbone."): array for name, array in params.items() if name.startswith("backbone.")}
+
+
 def param_group(name: str) -> tuple[str, int]:
     """Returns where a parameter of a VT-IQA or of its backbone belongs.
 
