@@ -53,7 +53,7 @@ def test_spreadsheets_put_a_mark_and_spaces(folder: Path) -> None:
     ("text", "said"),
     [
         ("image,score\np0.png,1\n", "no column `mos`.*found: image, score"),
-        ("image,mos\np0.png,1\n", "lists 1 photos"),
+        ("image,mos\np0.png,1\n", "lists 1 photo; at least 2 are needed"),
         ("image,mos\np0.png,1\nnone.png,2\n", "line 3: .*none.png;"),
         ("image,mos\np0.png,good\np1.png,nan\n", "line 2: mos is 'good'.*line 3: mos is 'nan'"),
         ("image,mos\np0.png,1\np0.png,2\n", "line 3: image listed twice: p0.png"),
