@@ -27,7 +27,7 @@ from vtiqa_jax.heads.curve import fit_curve, measure_octaves
 from vtiqa_jax.heads.detail import BLUR, MOST_OCTAVES, FitOptions, expected_octaves, fit_detail, misheld, misplaced
 from vtiqa_jax.heads.photographs import learn_photographs
 from vtiqa_jax.heads.places import Places, PlacesCache
-from vtiqa_jax.heads.versions import Version, make_versions
+from vtiqa_jax.heads.versions import PARTLY_LADDERS, Version, make_versions
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.adapt import with_soft_ends, without_detail, without_novelty, without_soft_ends
 from vtiqa_jax.models.checkpoint import Checkpoint
@@ -39,13 +39,6 @@ from vtiqa_jax.photos.metadata import is_as_taken
 from vtiqa_jax.photos.stderr import quiet_decoders
 from vtiqa_jax.results.interpreter import NO_PHOTOGRAPH
 from vtiqa_jax.scoring.scorer import Scorer
-
-
-@pytest.fixture
-def as_people_run() -> Iterator[None]:
-    """For fitting: Optax mixes types, and the loss ranks."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
 
 
 @pytest.fixture
@@ -199,12 +192,12 @@ def test_every_photo_is_also_shown_blurred_beneath_its_noise(is_native: bool) ->
 @pytest.mark.parametrize("is_native", [True, False])
 def test_every_photo_is_also_shown_blurred_in_part(is_native: bool) -> None:
     made = [v for v in make_versions(a_photo(0, 180, 240), is_native=is_native, seed=1) if "partly" in v.ladder]
-    assert len(made) == 4 * (1 + is_native)
+    assert len(made) == 4 * PARTLY_LADDERS * (1 + is_native)
     for whole, inside, around, soft in zip(*[iter(made)] * 4, strict=True):
         assert whole.where is None is soft.where and (whole.beneath, soft.beneath) == (0, inside.beneath)
         assert inside.where is not None and around.where is not None
         np.testing.assert_allclose(inside.where + around.where, 1, atol=1e-6)
-        assert 0.05 < inside.where.mean() < 0.7
+        assert 0.01 < inside.where.mean() < 0.7
         for mixed in (inside, around):
             assert mixed.seen_as is not None and np.array_equal(mixed.seen_as, whole.pixels)
             assert mixed.where is not None
@@ -370,7 +363,8 @@ def planted(ladders: int, rng: np.random.Generator, *, flat: int = 0) -> Places:
     structure = np.full((len(costs), 2, 6), NO_STRUCTURE + 1, np.float32)
     structure[: 4 * flat] = 0
     return Places(
-        tokens.astype(np.float16), structure, ladder, cause, costs, np.zeros((len(costs), 6), np.float32),
+        tokens.astype(np.float16), np.zeros((*structure.shape, 2), np.float16), structure, ladder, cause, costs,
+        np.zeros((len(costs), 6), np.float32),
         np.ones(len(costs), np.float32), np.ones(len(costs), bool),
     )  # fmt: skip
 

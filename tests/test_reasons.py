@@ -1,10 +1,8 @@
 """Reasons: what the head sees, planted faults, innocent changes, thresholds, probabilities, and the cache between."""
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -35,13 +33,6 @@ def a_photo(seed: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
     squares = rng.integers(60, 190, (height // 16 + 1, width // 16 + 1, 3))
     large = squares.repeat(16, 0).repeat(16, 1)[:height, :width]
     return (large + rng.integers(-12, 13, (height, width, 1))).astype(np.uint8)
-
-
-@pytest.fixture
-def as_people_run() -> Iterator[None]:
-    """For fitting: Optax mixes types, and the loss ranks."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
 
 
 @pytest.fixture

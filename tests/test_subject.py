@@ -16,7 +16,7 @@ from tests.detailed import SCALE, draw_weights, noisy
 from tests.test_export_detail import blurred, errors, expected, flat, judge, open_session
 from vtiqa_jax.data.subjects import join_subjects, read_subjects
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.export import onnx_detail, onnx_vtiqa, stablehlo
+from vtiqa_jax.export import onnx_detail, onnx_spectrum, onnx_vtiqa, stablehlo
 from vtiqa_jax.heads import subject as fitting
 from vtiqa_jax.heads.subject import check_cells, fit_subject
 from vtiqa_jax.models import quantized
@@ -66,26 +66,31 @@ def photos() -> list[Rgb]:
 # ---- the heads ----
 
 
-def test_a_place_counts_by_how_much_it_shows_the_subject(rng: np.random.Generator) -> None:
+def test_the_subject_is_as_soft_as_its_own_pixels_say(rng: np.random.Generator) -> None:
     head = DetailHead(FEATURES, rngs=nnx.Rngs(0))
     tokens = jnp.asarray(rng.standard_normal((2, PLACES, FEATURES)), jnp.float32)
     structure = jnp.full((2, PLACES), NO_STRUCTURE + 1).at[:, 0].set(0)
-    subject = rng.standard_normal((2, PLACES)).astype(np.float32)
-    octaves, logits = map(np.asarray, head.places(tokens))
+    blur, subject = rng.standard_normal((2, 2, PLACES)).astype(np.float32)
+    plain, logits = np.asarray(head(tokens, structure)), np.asarray(head.places(tokens)[1])
 
-    def by_hand(factor: float, others: np.ndarray, readings: tuple[int, ...] = (SOFTNESS,)) -> np.ndarray:
-        is_told = np.isin(np.arange(SOFTNESS + 1), readings)
-        weights = np.exp(logits + factor * others[..., None] * is_told) * (np.asarray(structure) > 0)[..., None]
-        return (weights * octaves).sum(1) / weights.sum(1)
+    def mean(factor: float, others: np.ndarray) -> np.ndarray:
+        """Of the blur of places, as they count for softness and by the subject."""
+        weights = np.exp(logits[..., SOFTNESS] + factor * others) * (np.asarray(structure) > 0)
+        return (weights * blur).sum(1) / weights.sum(1)
 
-    found = np.asarray(head(tokens, structure, jnp.asarray(subject)))
-    np.testing.assert_allclose(found, by_hand(SUBJECT_WEIGHT, subject), atol=1e-5)
+    found = np.asarray(head.see_subject(tokens, structure, jnp.asarray(blur), jnp.asarray(subject)))
+    np.testing.assert_array_equal(found[:, :SOFTNESS], plain[:, :SOFTNESS])
+    moved = found[:, SOFTNESS] - plain[:, SOFTNESS]
+    np.testing.assert_allclose(moved, mean(SUBJECT_WEIGHT, subject) - mean(0.0, subject), atol=1e-5)
     for factor, others in ((0.0, subject), (1.0, subject), (SUBJECT_WEIGHT, subject[::-1])):
-        assert np.abs(found - by_hand(factor, others)).max() > 0.01
-    assert np.abs(found - by_hand(SUBJECT_WEIGHT, subject, (0, SOFTNESS))).max() > 0.01
-    np.testing.assert_allclose(head(tokens, structure), by_hand(0.0, subject), atol=1e-5)
-    elsewhere = head(tokens, structure, jnp.full(subject.shape, -1e5).at[:, 3].set(-9e4))
-    np.testing.assert_allclose(elsewhere[:, SOFTNESS], octaves[:, 3, SOFTNESS], atol=1e-5)
+        assert np.abs(moved - mean(factor, others) + mean(0.0, subject)).max() > 0.01
+    # Alike in all places, it moves nothing; and what places without structure say does not count.
+    even = head.see_subject(tokens, structure, jnp.full_like(structure, 3), jnp.asarray(subject))
+    np.testing.assert_allclose(even, plain, atol=1e-5)
+    sky = head.see_subject(tokens, structure, jnp.asarray(blur).at[:, 0].add(100), jnp.asarray(subject))
+    np.testing.assert_allclose(sky, found, atol=1e-5)
+    nothing = head.see_subject(tokens, 0 * structure, jnp.asarray(blur), jnp.asarray(subject))
+    assert np.isnan(nothing).all()
 
 
 # ---- the model ----
@@ -170,24 +175,32 @@ def of_the_next_photo(op: Any, places: Any) -> Any:
 FOUND = onnx_detail.find_subject
 
 
+def as_soft_as_the_first(op: Any, spectrum: Any) -> Any:
+    return op.Slice(BLUR(op, spectrum), np.array([0]), np.array([1]), np.array([0]))
+
+
+BLUR = onnx_spectrum.find_blur
+
+
 @pytest.mark.parametrize(
-    ("constant", "is_right"),
+    ("fault", "is_right"),
     [
         (None, True),
-        (("SUBJECT_WEIGHT", 0.0), False),
-        (("find_subject", of_the_next_photo), False),
+        ((onnx_detail, "SUBJECT_WEIGHT", 0.0), False),
+        ((onnx_detail, "find_subject", of_the_next_photo), False),
+        ((onnx_spectrum, "find_blur", as_soft_as_the_first), False),
     ],
-    ids=["right", "all places count alike", "the next photo's subject"],
+    ids=["right", "all places count alike", "the next photo's subject", "all views as soft as the first"],
 )
 def test_an_onnx_graph_weighs_by_the_subject(
-    constant: tuple[str, object] | None,
+    fault: tuple[Any, str, object] | None,
     is_right: bool,
     params: Params,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with monkeypatch.context() as patch:
-        if constant:
-            patch.setattr(onnx_detail, *constant)
+        if fault:
+            patch.setattr(*fault)
         graph = onnx_vtiqa.build(CONFIG, params)
     session = open_session(graph)
     pairs = [[blurred(*size, seed) for seed in (0, 1)] for size in ((31, 31), (100, 300), (300, 450))]

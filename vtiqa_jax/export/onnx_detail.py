@@ -36,16 +36,24 @@ def find_subject(op: ModelGraph, places: Value) -> Value:
     return op.Squeeze(op.MatMul(places, op.param("subject.linear.kernel")), np.array([2]))
 
 
-def _find_octaves(op: ModelGraph, places: Value, structure: Value, subject: Value | None) -> Value:
+def _find_octaves(op: ModelGraph, places: Value, structure: Value, where: tuple[Value, Value] | None) -> Value:
     """Octaves of resolution lost in each view by each cause, [views, readings]; NaN without structure."""
     hidden = op.Gelu(linear(op, places, "detail.fc1"), approximate="none")
     octaves, logits = (linear(op, hidden, f"detail.{layer}") for layer in ("octaves", "weight"))
-    if subject:
-        by_reading = SUBJECT_WEIGHT * np.eye(SOFTNESS + 1, dtype=np.float32)[SOFTNESS]
-        logits = op.Add(logits, op.Mul(op.Unsqueeze(subject, np.array([2])), by_reading))
     counts = op.Unsqueeze(op.Greater(structure, np.float32(NO_STRUCTURE)), np.array([2]))
-    weights = op.Softmax(op.Where(counts, logits, np.float32(-np.inf)), axis=1)
-    mean = op.ReduceSum(op.Where(counts, op.Mul(weights, octaves), np.float32(0)), np.array([1]), keepdims=0)
+
+    def weigh(logits: Value) -> Value:
+        weights = op.Softmax(op.Where(counts, logits, np.float32(-np.inf)), axis=1)
+        return op.Where(counts, weights, np.float32(0))
+
+    mean = op.ReduceSum(op.Mul(weigh(logits), octaves), np.array([1]), keepdims=0)
+    if where:
+        subject, blur = where
+        speaking = op.Slice(logits, np.array([SOFTNESS]), np.array([SOFTNESS + 1]), np.array([2]))
+        shown = op.Add(speaking, op.Mul(op.Unsqueeze(subject, np.array([2])), np.float32(SUBJECT_WEIGHT)))
+        moved = op.Mul(op.Sub(weigh(shown), weigh(speaking)), op.Unsqueeze(blur, np.array([2])))
+        by_reading = np.eye(SOFTNESS + 1, dtype=np.float32)[SOFTNESS]
+        mean = op.Add(mean, op.Mul(op.ReduceSum(moved, np.array([1]), keepdims=0), by_reading))
     is_known = op.cast(op.ReduceMax(op.cast(counts, np.int32), np.array([1]), keepdims=0), np.bool_)
     return op.Where(is_known, mean, np.float32(np.nan))
 
@@ -106,7 +114,11 @@ def _combine_scales(op: Graph, octaves: Sequence[Value], factors: Sequence[int])
 
 
 def judge(
-    op: ModelGraph, factors: Sequence[int], places: Value, structure: Value, subject: Value | None
+    op: ModelGraph,
+    factors: Sequence[int],
+    places: Value,
+    structure: Value,
+    where: tuple[Value, Value] | None,
 ) -> tuple[Value, Value]:
     """Judges photos by their native views.
 
@@ -115,13 +127,15 @@ def judge(
         factors: of the scales.
         places: what is read of each place, of all photos at one scale and then at the next, [views, places, features].
         structure: of each place, see `onnx_native.make_views`.
-        subject: of `find_subject`, where the model finds it.
+        where: of a model that finds the subject: `find_subject` of each photo, `onnx_spectrum.find_blur` of all views.
 
     Returns:
         `detail`, on the score's scale; and `holds`, percent of a photo's width. Both [photos].
     """
-    at_each = op.Concat(*[subject] * len(factors), axis=0) if subject else None
-    found = _find_octaves(op, places, structure, at_each)
+    if where:
+        subject, blur = where
+        where = op.Concat(*[subject] * len(factors), axis=0), blur
+    found = _find_octaves(op, places, structure, where)
     octaves = op.Reshape(found, np.array([len(factors), -1, SOFTNESS + 1]))
     scales = [op.Gather(octaves, np.int64(number), axis=0) for number in range(len(factors))]
     blur = _combine_scales(op, [op.Gather(scale, np.int64(SOFTNESS), axis=1) for scale in scales], factors)

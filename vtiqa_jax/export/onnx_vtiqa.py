@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.export import onnx_detail, onnx_intervals, onnx_native, onnx_reasons
+from vtiqa_jax.export import onnx_detail, onnx_intervals, onnx_native, onnx_reasons, onnx_spectrum
 from vtiqa_jax.export.onnx_graph import Graph, Value
 from vtiqa_jax.export.onnx_layers import ModelGraph, Storage, block, cls_token, embed, layer_norm, linear
 from vtiqa_jax.models import adapt, quantized, views
@@ -164,6 +164,12 @@ def _vision_transformer(
     return op.Concat(*features, axis=2), seen, everywhere
 
 
+def _find_subject(op: ModelGraph, config: ModelConfig, native: Value, whole: Value) -> tuple[Value, Value]:
+    """Adds how much each place shows the subject, and how soft each place of all native views is by its own pixels."""
+    spectrum = onnx_spectrum.measure(op, native, config.mosaic_grid, config.mosaic_patch)
+    return onnx_detail.find_subject(op, whole), onnx_spectrum.find_blur(op, spectrum)
+
+
 def _soften_ends(op: ModelGraph, scores: Value) -> Value:
     """Adds `models.ends.soften_ends`."""
     low, high, reach = (op.param(f"ends.{name}") for name in ("low", "high", "reach"))
@@ -300,9 +306,8 @@ def build(
         if config.novelty:
             outputs["novelty"] = _novelty(op, seen)
     if places and structure and judged:
-        outputs["detail"], outputs["holds"] = onnx_detail.judge(
-            op, config.native_factors, places, structure, onnx_detail.find_subject(op, whole) if whole else None
-        )
+        where = _find_subject(op, config, native, whole) if native and whole else None
+        outputs["detail"], outputs["holds"] = onnx_detail.judge(op, config.native_factors, places, structure, where)
         if config.reasons:
             first, axis = np.array([0]), np.array([0])
             seen = op.Reshape(op.Slice(features, first, judged, axis), np.array([-1, config.feature_dim]))

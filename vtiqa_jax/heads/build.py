@@ -110,7 +110,7 @@ def build_heads(
     places, left_out = collect_places(PlacesCache(cache, bare), photos)
     made = dataclasses.replace(bare, params=bare.params | fit_detail(places, NATIVE_FACTORS, options))
     if subjects is not None:
-        made, more = build_subject(made, subjects)
+        made, more = build_subject(made, subjects, places, options.seed)
         left_out += more
     elif model.config.subject and model.config.native_blocks == made.config.native_blocks:
         known = {name: array for name, array in model.params.items() if param_group(name)[0] == "subject"}

@@ -21,12 +21,13 @@ from vtiqa_jax.heads import versions
 from vtiqa_jax.heads.kept import read_or_make, without_heads
 from vtiqa_jax.heads.versions import Version, make_versions
 from vtiqa_jax.models import params as parameters
-from vtiqa_jax.models import views
+from vtiqa_jax.models import spectrum, views
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.detail import CAUSES
 from vtiqa_jax.models.fingerprint import identify
 from vtiqa_jax.models.params import Params
+from vtiqa_jax.models.spectrum import measure_spectrum
 from vtiqa_jax.models.vit import select_implementation
 from vtiqa_jax.photos import metadata, native, resize
 from vtiqa_jax.photos.decode import decode
@@ -42,7 +43,7 @@ UNTOUCHED = 0.05
 _CODE = hashlib.sha256(
     b"".join(
         Path(str(module.__file__)).read_bytes()
-        for module in (camera_noise, light, native_ladders, versions, native, resize)
+        for module in (camera_noise, light, native_ladders, versions, native, resize, spectrum)
     )
 ).hexdigest()
 """Places of versions that other code made are not the same."""
@@ -53,6 +54,8 @@ class Places:
     """Places of versions of photos, one row a version."""
 
     tokens: Float16[np.ndarray, "versions scales places features"]
+    spectrum: Float16[np.ndarray, "versions scales places numbers"]
+    """Of `measure_spectrum`."""
     structure: Float32[np.ndarray, "versions scales places"]
     ladder: Int[np.ndarray, " versions"]
     """Rows of one ladder have one number and stand together, the best of them first."""
@@ -91,6 +94,11 @@ def make_reader(config: ModelConfig) -> Any:
     return read
 
 
+@functools.cache
+def _make_measure() -> Any:
+    return jax.jit(measure_spectrum, static_argnums=1)
+
+
 def _find_shares(
     where: Float32[np.ndarray, "height width"], chosen: native.Places, patch: int
 ) -> Float32[np.ndarray, " places"]:
@@ -119,17 +127,17 @@ def read_places(config: ModelConfig, params: Params, made: Iterator[Version]) ->
         seen_as = version.pixels if version.seen_as is None else version.seen_as
         screen = shrink(seen_as, config.screen_side)
         images, structure = plan.make(version.pixels, screen)
-        tokens = read(params, jnp.asarray(images)).astype(jnp.float16)
+        seen = read(params, jnp.asarray(images)), _make_measure()(images, plan.grid)
         number = ladders.setdefault(version.ladder, len(ladders))
         cause = CAUSES.index(version.cause)
         beneath = np.full(plan.grid**2, version.beneath)
         if version.where is not None:
             beneath *= _find_shares(version.where, choose_places(screen, plan.grid), plan.patch)
         known = version.octaves, beneath, version.factor, version.is_sharp
-        rows.append((tokens, structure, number, cause, *known))
-    tokens, structure, *others = zip(*rows, strict=True)
+        rows.append((*(array.astype(jnp.float16) for array in seen), structure, number, cause, *known))
+    tokens, spectrum, structure, *others = zip(*rows, strict=True)
     dtypes = (np.int32, np.int32, np.float32, np.float32, np.float32, np.bool_)
-    return Places(np.stack(tokens), np.stack(structure), *map(np.asarray, others, dtypes))
+    return Places(np.stack(tokens), np.stack(spectrum), np.stack(structure), *map(np.asarray, others, dtypes))
 
 
 class PlacesCache:

@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from vtiqa_jax.data.subjects import LETTERS, SubjectPhotos
 from vtiqa_jax.errors import ImageError, UserError
-from vtiqa_jax.heads.places import make_reader
+from vtiqa_jax.heads.places import Places, make_reader
+from vtiqa_jax.heads.spectrum import fit_spectrum
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.params import Params, backbone_params
 from vtiqa_jax.photos import decode
@@ -34,7 +35,7 @@ def fit_subject(
         shows: whether each of them shows the subject.
 
     Returns:
-        Its parameters, by the names of a VT-IQA.
+        The parameters of its line, by the names of a VT-IQA.
     """
     deviation = tokens.std((0, 1), dtype=np.float64) + LEAST_DEVIATION
     # What all places of a photo have in common moves no softmax.
@@ -90,12 +91,16 @@ def read_wholes(
     return np.concatenate(tokens), subjects.shows[rows], left_out
 
 
-def build_subject(model: Checkpoint, subjects: SubjectPhotos) -> tuple[Checkpoint, list[str]]:
+def build_subject(
+    model: Checkpoint, subjects: SubjectPhotos, places: Places, seed: int = 0
+) -> tuple[Checkpoint, list[str]]:
     """Makes the head.
 
     Args:
         model: with native views.
         subjects: photos whose subject was marked.
+        places: of versions of many photos, some of them blurred in part.
+        seed: of all draws.
 
     Returns:
         The model with the head, and a line for each photo that was left out.
@@ -104,7 +109,8 @@ def build_subject(model: Checkpoint, subjects: SubjectPhotos) -> tuple[Checkpoin
         UserError: no photo can be read.
     """
     tokens, shows, left_out = read_wholes(model, subjects)
-    return with_subject(model, fit_subject(tokens, shows)), left_out
+    spectrum = fit_spectrum(places, model.config.native_factors, seed)
+    return with_subject(model, fit_subject(tokens, shows) | spectrum), left_out
 
 
 def check_cells(model: Checkpoint) -> None:

@@ -49,8 +49,11 @@ PARTLY = "gaussian", "defocus"
 """Ladders of what blurs a part of a photo, as a lens does that is focused on the rest."""
 LEAST_PARTLY = 2
 """Their first step that is taken: softer than what cameras leave."""
-REACH = 0.2, 0.45
-"""Half the height and width of the ellipse between both parts, as shares of the photo's."""
+PARTLY_LADDERS = 3
+"""Of each photo, as it is and shrunk."""
+REACH = 0.07, 0.45
+"""Half the height and width of the ellipse between both parts, as shares of the photo's: small ones are as frequent as
+large ones, since a subject that fills one place in ten is judged by few of them."""
 EDGE = 6.0
 """Pixels over which one part becomes the other."""
 DRAWS = 6
@@ -173,7 +176,7 @@ def _noisy(photo: Photo, where: str, rng: np.random.Generator) -> Iterator[Versi
 
 def _ellipse(height: int, width: int, rng: np.random.Generator) -> Float32[np.ndarray, "height width"]:
     """Draws where a photo's subject may be: 1 inside, 0 outside, with a soft edge."""
-    middle, reach = rng.uniform(0.25, 0.75, 2), rng.uniform(*REACH, 2)
+    middle, reach = rng.uniform(0.25, 0.75, 2), np.exp(rng.uniform(np.log(REACH[0]), np.log(REACH[1]), 2))
     rows, columns = (np.arange(side, dtype=np.float32) / side for side in (height, width))
     away = ((rows[:, None] - middle[0]) / reach[0]) ** 2 + ((columns - middle[1]) / reach[1]) ** 2
     return cv2.GaussianBlur((away < 1).astype(np.float32), (0, 0), EDGE)
@@ -181,16 +184,17 @@ def _ellipse(height: int, width: int, rng: np.random.Generator) -> Float32[np.nd
 
 def _partly_blurred(photo: Photo, size: tuple[int, int], where: str, rng: np.random.Generator) -> Iterator[Version]:
     """Blurs what lies inside an ellipse, what lies around it, and both: a place must be judged by itself."""
-    part = _draw_part(photo, size, rng)
-    ladder, (height, width, _) = LADDERS[str(rng.choice(PARTLY))], part.shape
-    step, inside = int(rng.integers(LEAST_PARTLY, len(ladder.amounts))), _ellipse(height, width, rng)
-    soft, octaves = ladder.apply(part, ladder.amounts[step], rng), ladder.octaves[step]
-    name, is_sharp = f"{where} partly blurred", where == "shrunk"
-    yield Version(part, name, ladder.cause, 0.0, is_sharp=is_sharp)
-    for share in (inside, 1 - inside):
-        mixed = round_values(part + share[:, :, None] * (soft.astype(np.float32) - part))
-        yield Version(mixed, name, ladder.cause, 0.0, octaves, share, part, is_sharp=is_sharp)
-    yield Version(soft, name, ladder.cause, 0.0, octaves, seen_as=part, is_sharp=is_sharp)
+    for number in range(PARTLY_LADDERS):
+        part = _draw_part(photo, size, rng)
+        ladder, (height, width, _) = LADDERS[str(rng.choice(PARTLY))], part.shape
+        step, inside = int(rng.integers(LEAST_PARTLY, len(ladder.amounts))), _ellipse(height, width, rng)
+        soft, octaves = ladder.apply(part, ladder.amounts[step], rng), ladder.octaves[step]
+        name, is_sharp = f"{where} {number} partly blurred", where == "shrunk"
+        yield Version(part, name, ladder.cause, 0.0, is_sharp=is_sharp)
+        for share in (inside, 1 - inside):
+            mixed = round_values(part + share[:, :, None] * (soft.astype(np.float32) - part))
+            yield Version(mixed, name, ladder.cause, 0.0, octaves, share, part, is_sharp=is_sharp)
+        yield Version(soft, name, ladder.cause, 0.0, octaves, seen_as=part, is_sharp=is_sharp)
 
 
 def make_versions(photo: Photo, *, is_native: bool, seed: int) -> Iterator[Version]:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 CAUSES = ("blur", "noise", "artefacts")
 """Too few pixels, focus or motion; a sensor's noise; compression, sharpening and smearing."""
@@ -24,7 +24,7 @@ CAUSE_WEIGHTS = (1.0, 2.5, 1.0)
 beat the mean of many of the same scene (docs/detail.md)."""
 HARM_WEIGHTS = (1.5, 1.0)
 """Weights of noise and artefacts, each the mean over the scales, in what keeps a photo from holding."""
-SUBJECT_WEIGHT = 2.0
+SUBJECT_WEIGHT = 4.0
 """Weight of how much a place shows the photo's subject, see `SubjectHead`, beside how much it tells of softness. Noise
 and compression are the same all over a photo, and the more places tell of them, the better."""
 HIDDEN = 192
@@ -44,11 +44,11 @@ def add_causes(octaves: Float[Array, "*batch readings"]) -> Float[Array, "*batch
     return octaves[..., : len(CAUSES)] @ jnp.array(CAUSE_WEIGHTS)
 
 
-def add_subject(
-    logits: Float[Array, "*batch places readings"], subject: Float[Array, "*batch places"]
-) -> Float[Array, "*batch places readings"]:
-    """Adds to how much places count for softness, as logits, how much they show the photo's subject."""
-    return logits.at[..., SOFTNESS].add(SUBJECT_WEIGHT * subject)
+def _weigh(
+    logits: Float[Array, "*batch places"], counts: Bool[Array, "*batch places"]
+) -> Float[Array, "*batch places"]:
+    """Returns the weights of places; 0 of those that do not count."""
+    return jnp.where(counts, jax.nn.softmax(logits, axis=-1, where=counts), 0)
 
 
 class DetailHead(nnx.Module):
@@ -84,34 +84,53 @@ class DetailHead(nnx.Module):
         self,
         tokens: Float[Array, "*batch places features"],
         structure: Float[Array, "*batch places"],
-        subject: Float[Array, "*batch places"] | None = None,
     ) -> Float[Array, "*batch readings"]:
         """Octaves lost in views by each cause, and their softness.
 
         Args:
             tokens: of each place of a view.
             structure: of each place, see `photos.native.Places`; 0 where there is no place.
-            subject: of `SubjectHead`, by which places count for softness, too.
 
         Returns:
             NaN for a view without structure.
         """
-        return self.summarize(*self.places(tokens), structure, subject)
+        return self.summarize(*self.places(tokens), structure)
 
     def summarize(
         self,
         octaves: Float[Array, "*batch places readings"],
         logits: Float[Array, "*batch places readings"],
         structure: Float[Array, "*batch places"],
-        subject: Float[Array, "*batch places"] | None = None,
     ) -> Float[Array, "*batch readings"]:
         """Octaves lost in views, by what `places` says of each place and its structure; see `__call__`."""
-        if subject is not None:
-            logits = add_subject(logits, subject)
         counts = (structure > NO_STRUCTURE)[..., None]
         weights = jax.nn.softmax(logits, axis=-2, where=counts)
         mean = jnp.sum(jnp.where(counts, weights * octaves, 0), axis=-2)
         return jnp.where(counts.any(-2), mean, jnp.nan)
+
+    def see_subject(
+        self,
+        tokens: Float[Array, "*batch places features"],
+        structure: Float[Array, "*batch places"],
+        blur: Float[Array, "*batch places"],
+        subject: Float[Array, "*batch places"],
+    ) -> Float[Array, "*batch readings"]:
+        """Does what `__call__` does, but the softness is that of the photo's subject.
+
+        Tokens tell how soft a photo is, and hardly how soft each place of it is: attention tells each of all others. By
+        how much the subject is softer than the places that speak for the photo, their own pixels tell.
+
+        Args:
+            tokens: see `__call__`.
+            structure: see `__call__`.
+            blur: octaves lost at each place, of `SpectrumHead`.
+            subject: how much each place shows the subject, of `SubjectHead`.
+        """
+        octaves, logits = self.places(tokens)
+        counts = structure > NO_STRUCTURE
+        speaking, shown = logits[..., SOFTNESS], logits[..., SOFTNESS] + SUBJECT_WEIGHT * subject
+        softer = ((_weigh(shown, counts) - _weigh(speaking, counts)) * blur).sum(-1)
+        return self.summarize(octaves, logits, structure).at[..., SOFTNESS].add(softer)
 
     def on_scale(self, octaves: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
         """Returns octaves lost as a number on the score's scale: the less is lost, the better."""

@@ -27,6 +27,7 @@ from vtiqa_jax.models.ends import SoftEnds
 from vtiqa_jax.models.intervals import Intervals, Sureness
 from vtiqa_jax.models.novelty import Novelty
 from vtiqa_jax.models.reasons import ReasonsHead, measure_tones
+from vtiqa_jax.models.spectrum import count_features, measure_spectrum
 from vtiqa_jax.models.subject import SubjectHead
 from vtiqa_jax.models.taste import Taste
 from vtiqa_jax.models.vit import Implementation, VisionTransformer, linear
@@ -121,7 +122,7 @@ class VTIQA(nnx.Module):
         self.reasons = ReasonsHead(place, scales, config.feature_dim, rngs=rngs) if config.reasons else None
         self.intervals = Intervals(2 * config.feature_dim, opinions=config.opinions) if config.intervals else None
         self.taste = Taste(2 * config.feature_dim) if config.taste else None
-        self.subject = SubjectHead(place, rngs=rngs) if config.subject else None
+        self.subject = SubjectHead(place, count_features(config.mosaic_patch), rngs=rngs) if config.subject else None
 
     def __call__(
         self,
@@ -243,7 +244,10 @@ class VTIQA(nnx.Module):
             images, levels = scale
             tokens = self.read_places(images)
             summary = reasons.see_places(tokens, levels) if reasons else jnp.zeros((*levels.shape[:1], 0))
-            return detail(tokens, levels, subject), summary
+            if subject is None or self.subject is None:
+                return detail(tokens, levels), summary
+            blur = self.subject.spectrum(measure_spectrum(images, self.config.mosaic_grid))
+            return detail.see_subject(tokens, levels, blur, subject), summary
 
         # A scale at a time: all of them would leave a CPU's caches.
         octaves, summaries = jax.lax.map(see, (native_views.swapaxes(0, 1), structure.swapaxes(0, 1)))
