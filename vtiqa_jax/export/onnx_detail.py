@@ -8,6 +8,7 @@ from vtiqa_jax.export.onnx_graph import Graph, Value
 from vtiqa_jax.export.onnx_layers import ModelGraph, layer_norm, linear
 from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.detail import (
+    BLURS,
     CAUSE_WEIGHTS,
     ERROR,
     ERROR_GROWTH,
@@ -49,11 +50,11 @@ def _find_octaves(op: ModelGraph, places: Value, structure: Value, where: tuple[
     mean = op.ReduceSum(op.Mul(weigh(logits), octaves), np.array([1]), keepdims=0)
     if where:
         subject, blur = where
-        speaking = op.Slice(logits, np.array([SOFTNESS]), np.array([SOFTNESS + 1]), np.array([2]))
+        speaking = op.Gather(logits, BLURS, axis=2)
         shown = op.Add(speaking, op.Mul(op.Unsqueeze(subject, np.array([2])), np.float32(SUBJECT_WEIGHT)))
         moved = op.Mul(op.Sub(weigh(shown), weigh(speaking)), op.Unsqueeze(blur, np.array([2])))
-        by_reading = np.eye(SOFTNESS + 1, dtype=np.float32)[SOFTNESS]
-        mean = op.Add(mean, op.Mul(op.ReduceSum(moved, np.array([1]), keepdims=0), by_reading))
+        softer = op.ReduceSum(moved, np.array([1]), keepdims=0)
+        mean = op.Add(mean, op.MatMul(softer, np.eye(SOFTNESS + 1, dtype=np.float32)[BLURS]))
     is_known = op.cast(op.ReduceMax(op.cast(counts, np.int32), np.array([1]), keepdims=0), np.bool_)
     return op.Where(is_known, mean, np.float32(np.nan))
 

@@ -12,21 +12,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 CAUSES = ("blur", "noise", "artefacts")
 """Too few pixels, focus or motion; a sensor's noise; compression, sharpening and smearing."""
 SOFTNESS = len(CAUSES)
 """What the head tells beside the causes: the blur alone. The cause "blur" is what blur adds to the sum, and blur also
 takes noise away; where a photo stops to hold, only how far its light is spread counts."""
+BLURS = np.array([CAUSES.index("blur"), SOFTNESS])
+"""The readings that are of blur."""
 CAUSE_WEIGHTS = (1.0, 2.5, 1.0)
 """Weights of the causes in their sum. Real noise also hides that a photo is soft: counted once, every other photo would
 beat the mean of many of the same scene (docs/detail.md)."""
 HARM_WEIGHTS = (1.5, 1.0)
 """Weights of noise and artefacts, each the mean over the scales, in what keeps a photo from holding."""
 SUBJECT_WEIGHT = 4.0
-"""Weight of how much a place shows the photo's subject, see `SubjectHead`, beside how much it tells of softness. Noise
-and compression are the same all over a photo, and the more places tell of them, the better."""
+"""Weight of how much a place shows the photo's subject, see `SubjectHead`, beside how much it tells of blur. Noise and
+compression are the same all over a photo, and the more places tell of them, the better."""
 HIDDEN = 192
 NO_STRUCTURE = 0.4
 """Grey levels, see `Places.structure`: a place with less says nothing. Fog, sky and a studio's background have less."""
@@ -42,13 +44,6 @@ MOST_GROWTH = 9.0
 def add_causes(octaves: Float[Array, "*batch readings"]) -> Float[Array, "*batch"]:
     """Adds up what is lost by several causes: what one of them leaves, the next harms as much as it harms all of it."""
     return octaves[..., : len(CAUSES)] @ jnp.array(CAUSE_WEIGHTS)
-
-
-def _weigh(
-    logits: Float[Array, "*batch places"], counts: Bool[Array, "*batch places"]
-) -> Float[Array, "*batch places"]:
-    """Returns the weights of places; 0 of those that do not count."""
-    return jnp.where(counts, jax.nn.softmax(logits, axis=-1, where=counts), 0)
 
 
 class DetailHead(nnx.Module):
@@ -115,10 +110,10 @@ class DetailHead(nnx.Module):
         blur: Float[Array, "*batch places"],
         subject: Float[Array, "*batch places"],
     ) -> Float[Array, "*batch readings"]:
-        """Does what `__call__` does, but the softness is that of the photo's subject.
+        """Does what `__call__` does, but the blur is that of the photo's subject.
 
-        Tokens tell how soft a photo is, and hardly how soft each place of it is: attention tells each of all others. By
-        how much the subject is softer than the places that speak for the photo, their own pixels tell.
+        Tokens tell how blurred a photo is, and hardly how blurred each place of it is: attention tells each of all
+        others. By how much the subject is softer than the places that speak for the photo, their own pixels tell.
 
         Args:
             tokens: see `__call__`.
@@ -127,10 +122,12 @@ class DetailHead(nnx.Module):
             subject: how much each place shows the subject, of `SubjectHead`.
         """
         octaves, logits = self.places(tokens)
-        counts = structure > NO_STRUCTURE
-        speaking, shown = logits[..., SOFTNESS], logits[..., SOFTNESS] + SUBJECT_WEIGHT * subject
-        softer = ((_weigh(shown, counts) - _weigh(speaking, counts)) * blur).sum(-1)
-        return self.summarize(octaves, logits, structure).at[..., SOFTNESS].add(softer)
+        counts = (structure > NO_STRUCTURE)[..., None]
+        speaking = logits[..., BLURS]
+        shown = speaking + SUBJECT_WEIGHT * subject[..., None]
+        weights, others = (jax.nn.softmax(some, axis=-2, where=counts) for some in (shown, speaking))
+        softer = jnp.sum(jnp.where(counts, (weights - others) * blur[..., None], 0), axis=-2)
+        return self.summarize(octaves, logits, structure).at[..., BLURS].add(softer)
 
     def on_scale(self, octaves: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
         """Returns octaves lost as a number on the score's scale: the less is lost, the better."""
