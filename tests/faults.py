@@ -2333,6 +2333,13 @@ FAULTS = (
         "tests/test_subject.py::test_a_map_of_the_whole_photo_counts_places_by_the_subject",
     ),
     Fault(
+        "places of a map differ as tokens say, which know of the others",
+        "vtiqa_jax/scoring/detail_map.py",
+        "octaves = (weights * (octaves - blur[0])).sum() + blur[0]",
+        "octaves = octaves + blur[0] - (weights * blur[0]).sum()",
+        "tests/test_subject.py::test_places_of_a_map_differ_as_their_own_pixels_say",
+    ),
+    Fault(
         "the fit penalises a feature by its own unit",
         "vtiqa_jax/heads/subject.py",
         "(tokens - tokens.mean(1, keepdims=True)) / deviation",

@@ -24,6 +24,7 @@ from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.config import tiny_config
 from vtiqa_jax.models.detail import NO_STRUCTURE, SOFTNESS, SUBJECT_WEIGHT, DetailHead
 from vtiqa_jax.models.params import Params, abstract_model, init_params, merge_params
+from vtiqa_jax.models.spectrum import measure_spectrum
 from vtiqa_jax.models.vtiqa import VTIQA
 from vtiqa_jax.photos.resize import Rgb, prepare
 from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling
@@ -157,7 +158,6 @@ def test_a_quantized_model_keeps_the_head(tmp_path: Path) -> None:
 def test_a_map_of_the_whole_photo_counts_places_by_the_subject(scorer: Scorer, plain: Scorer, model: VTIQA) -> None:
     photo = noisy(8 * 28, 12 * 28)
     found, without = (one.explain_detail(photo) for one in (scorer, plain))
-    np.testing.assert_array_equal(found.octaves, without.octaves)
     (whole,) = prepare(photo, None, CONFIG.view_cuts[:1])
     subject = np.asarray(model.find_subject(jnp.asarray(whole[None])))[0].reshape(7, 7)
     rows, columns = found.weights.shape
@@ -168,6 +168,18 @@ def test_a_map_of_the_whole_photo_counts_places_by_the_subject(scorer: Scorer, p
     assert np.abs(found.weights - without.weights).max() > 1e-4
     near, plainly = (one.explain_detail(photo, at=(0.5, 0.5)) for one in (scorer, plain))
     np.testing.assert_array_equal(near.weights, plainly.weights)
+
+
+def test_places_of_a_map_differ_as_their_own_pixels_say(scorer: Scorer, plain: Scorer, model: VTIQA) -> None:
+    photo = noisy(3 * 28, 3 * 28)
+    near, plainly = (one.explain_detail(photo, at=(0.5, 0.5)) for one in (scorer, plain))
+    assert near.factor == 1 and near.octaves.shape == (21, 21) and model.subject is not None
+    spectrum = measure_spectrum(jnp.asarray(photo), 21)
+    blur = np.asarray(model.subject.spectrum(spectrum)).reshape(21, 21)
+    expected_octaves = (plainly.weights * (plainly.octaves - blur)).sum() + blur
+    np.testing.assert_allclose(near.octaves, expected_octaves, atol=1e-4)
+    assert np.abs(near.octaves - plainly.octaves).max() > 0.01
+    assert (near.weights * near.octaves).sum() == pytest.approx((plainly.weights * plainly.octaves).sum(), abs=1e-4)
 
 
 # ---- exported ----

@@ -255,16 +255,18 @@ class VTIQA(nnx.Module):
 
     def judge_places(
         self, native_views: UInt8[Array, "batch size size 3"]
-    ) -> tuple[Float[Array, "batch places"], Float[Array, "batch places"]]:
+    ) -> tuple[Float[Array, "batch places"], Float[Array, "batch places"], Float[Array, "batch places"] | None]:
         """Judges each place of native views.
 
         Returns:
-            The octaves lost there by all causes together, and how much the place counts, as a logit, the mean over
-            causes; see `DetailHead.places`.
+            The octaves lost there by all causes together, as tokens tell, which know of the other places; how much the
+            place counts, as a logit, the mean over causes; see `DetailHead.places`. And, by a model that finds the
+            subject, the octaves lost by blur, as the place's own pixels tell.
         """
         assert self.detail is not None
         octaves, logits = self.detail.places(self.read_places(native_views))
-        return add_causes(octaves), logits[..., :SOFTNESS].mean(-1)
+        blur = self.subject.spectrum(measure_spectrum(native_views, self.config.mosaic_grid)) if self.subject else None
+        return add_causes(octaves), logits[..., :SOFTNESS].mean(-1), blur
 
     def judge_detail(
         self, octaves: Float[Array, "batch scales readings"]

@@ -9,7 +9,7 @@ import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float32, Int, UInt8
+from jaxtyping import Array, Bool, Float32, Int, UInt8
 
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models import params as parameters
@@ -184,9 +184,9 @@ def _make_places_step(config: ModelConfig, dtype: ComputeDtype, device: jax.Devi
     graphdef, _ = parameters.abstract_model(config, dtype, select_implementation(device, dtype))
 
     @jax.jit
-    def judge(params: Params, views: Array) -> tuple[Array, Array]:
+    def judge(params: Params, views: Array) -> list[Array]:
         model: VTIQA = parameters.merge_params(graphdef, params)  # type: ignore[assignment]
-        return model.judge_places(views)
+        return [values for values in model.judge_places(views) if values is not None]
 
     return judge
 
@@ -271,6 +271,17 @@ def judge_grid(
     return maps
 
 
+def _weigh(
+    logits: Float32[np.ndarray, "rows columns"], counts: Bool[np.ndarray, "rows columns"]
+) -> Float32[np.ndarray, "rows columns"]:
+    """Returns the weights of places, shares of 1; 0 of those that do not count."""
+    weights = np.zeros_like(logits)
+    if counts.any():
+        shares = np.exp(logits[counts] - logits[counts].max())
+        weights[counts] = shares / shares.sum()
+    return weights
+
+
 def make_detail_map(
     pixels: Rgb,
     screen: Resized,
@@ -304,15 +315,16 @@ def make_detail_map(
     rows, columns = cut.structure.shape
     order = (arrange_tiles if arrangement == "tiles" else arrange_mosaics)(rows, columns, config.mosaic_grid)
     device = next(iter(jax.tree.leaves(params)[0].devices()))
-    octaves, logits = judge_grid(cut, order, functools.partial(_make_places_step(config, dtype, device), params))
+    judge = functools.partial(_make_places_step(config, dtype, device), params)
+    octaves, logits, *blur = judge_grid(cut, order, judge)
+    counts = cut.structure > MIN_STRUCTURE
+    weights = _weigh(logits, counts)
+    if blur:
+        # Tokens tell how much is lost in all of it. By how much a place differs from that, its own pixels tell.
+        octaves = (weights * (octaves - blur[0])).sum() + blur[0]
     if config.subject and region is None:
         find = functools.partial(_make_subject_step(config, dtype, device), params)
-        logits = logits + SUBJECT_WEIGHT * _find_subject(screen, cut, (height, width), find, config)
-    counts = cut.structure > MIN_STRUCTURE
-    weights = np.zeros_like(logits)
-    if counts.any():
-        shares = np.exp(logits[counts] - logits[counts].max())
-        weights[counts] = shares / shares.sum()
+        weights = _weigh(logits + SUBJECT_WEIGHT * _find_subject(screen, cut, (height, width), find, config), counts)
     return DetailMap(
         octaves=np.where(counts, octaves, np.float32(np.nan)),
         weights=weights,
