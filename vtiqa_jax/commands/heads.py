@@ -91,7 +91,7 @@ def heads(
             faultless.
         judged_images: Folder of the photos of each CSV of --judged. The CSV's own folder when not given.
         subjects: CSVs with the columns image and subject: "all", or the cells of 7 x 7 that show what the photo is
-            about, as in "-/-/CDE/CDE/-/-/-". `holds` then counts most there. The model keeps what it knows of subjects
+            about, as in "-/-/CDE/CDE/-/-/-". Blur then counts most there. The model keeps what it knows of subjects
             when not given.
         subject_images: Folder of the photos of each CSV of --subjects. The CSV's own folder when not given.
         held_out: CSV with the columns image and mos, of photos that trained neither this model nor its start. The

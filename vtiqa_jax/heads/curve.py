@@ -20,7 +20,6 @@ from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vit import select_implementation
 from vtiqa_jax.models.vtiqa import VTIQA
 from vtiqa_jax.photos.decode import decode
-from vtiqa_jax.photos.resize import shrink
 
 BATCH = 4
 """Photos computed together: more of them leave a CPU's caches."""
@@ -33,16 +32,19 @@ def measure_octaves(model: Checkpoint, photos: Manifest) -> Float[np.ndarray, " 
         model: with a detail head.
         photos: those that cannot be read have NaN.
     """
-    assert model.config.native is not None
-    plan = dataclasses.replace(model.config.native, factors=(1,))
-    graphdef, _ = parameters.abstract_model(model.config, "float32", select_implementation(jax.devices()[0], "float32"))
+    config = model.config
+    assert config.native is not None
+    first = dataclasses.replace(config.native, factors=(1,))
+    plan = dataclasses.replace(config.preparation, cuts=config.view_cuts[:1], native=first)
+    graphdef, _ = parameters.abstract_model(config, "float32", select_implementation(jax.devices()[0], "float32"))
     params = {name: jnp.asarray(array) for name, array in model.params.items()}
 
     @jax.jit
-    def find(params: Params, images: Array, structure: Array) -> Array:
+    def find(params: Params, whole: Array, images: Array, structure: Array) -> Array:
         vtiqa = parameters.merge_params(graphdef, params)
         assert isinstance(vtiqa, VTIQA)
-        return add_causes(vtiqa.read_native(images, structure, None)[0][:, 0])
+        subject = vtiqa.find_subject(whole) if vtiqa.subject else None
+        return add_causes(vtiqa.read_native(images, structure, subject)[0][:, 0])
 
     octaves = np.full(len(photos.names), np.nan)
     for start in tqdm(range(0, len(octaves), BATCH), "scored photos", disable=None):
@@ -53,11 +55,11 @@ def measure_octaves(model: Checkpoint, photos: Manifest) -> Float[np.ndarray, " 
             except ImageError:
                 continue
             rows.append(row)
-            made.append(plan.make(pixels, shrink(pixels, model.config.screen_side)))
+            made.append(plan.make(pixels))
         if rows:
             padded = [*made, *[made[-1]] * (BATCH - len(made))]
-            images, structure = (np.stack(arrays) for arrays in zip(*padded, strict=True))
-            octaves[rows] = np.asarray(find(params, images, structure))[: len(rows)]
+            arrays = (np.stack(same) for same in zip(*padded, strict=True))
+            octaves[rows] = np.asarray(find(params, *arrays))[: len(rows)]
     return octaves
 
 
