@@ -2,7 +2,7 @@
 
 DETAIL_WEIGHT = 0.1
 """Weight of detail beside the score. On BIQ2021's official test split .1 agrees with people as the score alone does
-(SRCC .875), .2 less (.867), .5 much less (.785): people who see a whole photo judge it as a whole. Of photos that look
+(SRCC .875), .2 less (.867), .5 much less (.784): people who see a whole photo judge it as a whole. Of photos that look
 alike as a whole, detail decides."""
 
 
