@@ -2335,8 +2335,8 @@ FAULTS = (
     Fault(
         "places of a map differ as tokens say, which know of the others",
         "vtiqa_jax/scoring/detail_map.py",
-        "octaves = (weights * (octaves - blur[0])).sum() + blur[0]",
         "octaves = octaves + blur[0] - (weights * blur[0]).sum()",
+        "octaves = octaves + 0 * blur[0]",
         "tests/test_subject.py::test_places_of_a_map_differ_as_their_own_pixels_say",
     ),
     Fault(

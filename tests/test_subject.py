@@ -72,22 +72,27 @@ def test_the_subject_is_as_soft_as_its_own_pixels_say(rng: np.random.Generator) 
     tokens = jnp.asarray(rng.standard_normal((2, PLACES, FEATURES)), jnp.float32)
     structure = jnp.full((2, PLACES), NO_STRUCTURE + 1).at[:, 0].set(0)
     blur, subject = rng.standard_normal((2, 2, PLACES)).astype(np.float32)
-    plain, logits = np.asarray(head(tokens, structure)), np.asarray(head.places(tokens)[1])
+    plain, (octaves, logits) = np.asarray(head(tokens, structure)), map(np.asarray, head.places(tokens))
 
-    def mean(factor: float, others: np.ndarray) -> np.ndarray:
-        """Of the blur of places, as they count for each reading of blur and by the subject."""
+    def mean(factor: float, others: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Of places, as they count for each reading of blur and by the subject."""
         weights = np.exp(logits[..., [0, SOFTNESS]] + factor * others[..., None])
         weights = weights * (np.asarray(structure) > 0)[..., None]
-        return (weights * blur[..., None]).sum(1) / weights.sum(1)
+        return (weights * values).sum(1) / weights.sum(1)
 
     found = np.asarray(head.see_subject(tokens, structure, jnp.asarray(blur), jnp.asarray(subject)))
     np.testing.assert_array_equal(found[:, 1:SOFTNESS], plain[:, 1:SOFTNESS])
-    moved = (found - plain)[:, [0, SOFTNESS]]
-    np.testing.assert_allclose(moved, mean(SUBJECT_WEIGHT, subject) - mean(0.0, subject), atol=1e-5)
+
+    def by_hand(factor: float, others: np.ndarray) -> np.ndarray:
+        return mean(factor, others, octaves[..., [0, SOFTNESS]] + blur[..., None]) - mean(0.0, others, blur[..., None])
+
+    blurs = found[:, [0, SOFTNESS]]
+    np.testing.assert_allclose(blurs, by_hand(SUBJECT_WEIGHT, subject), atol=1e-5)
     for factor, others in ((0.0, subject), (1.0, subject), (SUBJECT_WEIGHT, subject[::-1])):
-        assert np.abs(moved - mean(factor, others) + mean(0.0, subject)).max() > 0.01
+        assert np.abs(blurs - by_hand(factor, others)).max() > 0.01
+    assert np.abs(blurs - mean(SUBJECT_WEIGHT, subject, octaves[..., [0, SOFTNESS]])).max() > 0.01
     # Alike in all places, it moves nothing; and what places without structure say does not count.
-    even = head.see_subject(tokens, structure, jnp.full_like(structure, 3), jnp.asarray(subject))
+    even = head.see_subject(tokens, structure, jnp.full_like(structure, 3), jnp.zeros_like(structure))
     np.testing.assert_allclose(even, plain, atol=1e-5)
     sky = head.see_subject(tokens, structure, jnp.asarray(blur).at[:, 0].add(100), jnp.asarray(subject))
     np.testing.assert_allclose(sky, found, atol=1e-5)
@@ -176,7 +181,7 @@ def test_places_of_a_map_differ_as_their_own_pixels_say(scorer: Scorer, plain: S
     assert near.factor == 1 and near.octaves.shape == (21, 21) and model.subject is not None
     spectrum = measure_spectrum(jnp.asarray(photo), 21)
     blur = np.asarray(model.subject.spectrum(spectrum)).reshape(21, 21)
-    expected_octaves = (plainly.weights * (plainly.octaves - blur)).sum() + blur
+    expected_octaves = plainly.octaves + blur - (plainly.weights * blur).sum()
     np.testing.assert_allclose(near.octaves, expected_octaves, atol=1e-4)
     assert np.abs(near.octaves - plainly.octaves).max() > 0.01
     assert (near.weights * near.octaves).sum() == pytest.approx((plainly.weights * plainly.octaves).sum(), abs=1e-4)

@@ -47,14 +47,16 @@ def _find_octaves(op: ModelGraph, places: Value, structure: Value, where: tuple[
         weights = op.Softmax(op.Where(counts, logits, np.float32(-np.inf)), axis=1)
         return op.Where(counts, weights, np.float32(0))
 
-    mean = op.ReduceSum(op.Mul(weigh(logits), octaves), np.array([1]), keepdims=0)
+    softer = None
     if where:
+        by_reading, speaking = np.eye(SOFTNESS + 1, dtype=np.float32)[BLURS], op.Gather(logits, BLURS, axis=2)
         subject, blur = where
-        speaking = op.Gather(logits, BLURS, axis=2)
-        shown = op.Add(speaking, op.Mul(op.Unsqueeze(subject, np.array([2])), np.float32(SUBJECT_WEIGHT)))
-        moved = op.Mul(op.Sub(weigh(shown), weigh(speaking)), op.Unsqueeze(blur, np.array([2])))
-        softer = op.ReduceSum(moved, np.array([1]), keepdims=0)
-        mean = op.Add(mean, op.MatMul(softer, np.eye(SOFTNESS + 1, dtype=np.float32)[BLURS]))
+        more = op.Mul(op.Unsqueeze(subject, np.array([2])), np.float32(SUBJECT_WEIGHT))
+        moved = op.Mul(op.Sub(weigh(op.Add(speaking, more)), weigh(speaking)), op.Unsqueeze(blur, np.array([2])))
+        softer = op.MatMul(op.ReduceSum(moved, np.array([1]), keepdims=0), by_reading)
+        logits = op.Add(logits, op.Mul(more, by_reading.sum(0)))
+    mean = op.ReduceSum(op.Mul(weigh(logits), octaves), np.array([1]), keepdims=0)
+    mean = op.Add(mean, softer) if softer else mean
     is_known = op.cast(op.ReduceMax(op.cast(counts, np.int32), np.array([1]), keepdims=0), np.bool_)
     return op.Where(is_known, mean, np.float32(np.nan))
 

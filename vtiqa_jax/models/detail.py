@@ -127,7 +127,8 @@ class DetailHead(nnx.Module):
         shown = speaking + SUBJECT_WEIGHT * subject[..., None]
         weights, others = (jax.nn.softmax(some, axis=-2, where=counts) for some in (shown, speaking))
         softer = jnp.sum(jnp.where(counts, (weights - others) * blur[..., None], 0), axis=-2)
-        return self.summarize(octaves, logits, structure).at[..., BLURS].add(softer)
+        lost = self.summarize(octaves, logits.at[..., BLURS].set(shown), structure)
+        return lost.at[..., BLURS].add(softer)
 
     def on_scale(self, octaves: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
         """Returns octaves lost as a number on the score's scale: the less is lost, the better."""

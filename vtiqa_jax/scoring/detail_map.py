@@ -320,8 +320,8 @@ def make_detail_map(
     counts = cut.structure > MIN_STRUCTURE
     weights = _weigh(logits, counts)
     if blur:
-        # Tokens tell how much is lost in all of it. By how much a place differs from that, its own pixels tell.
-        octaves = (weights * (octaves - blur[0])).sum() + blur[0]
+        # Tokens know of their neighbours: places differ by more than they say, as the pixels of each tell.
+        octaves = octaves + blur[0] - (weights * blur[0]).sum()
     if config.subject and region is None:
         find = functools.partial(_make_subject_step(config, dtype, device), params)
         weights = _weigh(logits + SUBJECT_WEIGHT * _find_subject(screen, cut, (height, width), find, config), counts)
