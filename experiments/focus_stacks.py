@@ -65,7 +65,7 @@ def defocus(photo: Photo, radius: float) -> Photo:
 
 
 def draw_grain(photo: Photo, rng: np.random.Generator) -> Float32[np.ndarray, "height width 3"]:
-    """Draws grain: what a plane leaves of the photo's flattest blocks, side by side; none where all is black or white."""
+    """Draws grain: what planes leave of the photo's flattest blocks, side by side; none where all is black or white."""
     height, width = (side // BLOCK * BLOCK for side in photo.shape[:2])
     blocks = photo[:height, :width].reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK, 3).swapaxes(1, 2)
     blocks = blocks.reshape(-1, BLOCK**2, 3)

@@ -193,7 +193,8 @@ def _partly_blurred(photo: Photo, size: tuple[int, int], where: str, rng: np.ran
     """Blurs what lies inside an ellipse, what lies around it, and both: a place must be judged by itself."""
     for number in range(PARTLY_LADDERS):
         part, seed = _draw_part(photo, size, rng), int(rng.integers(1 << 32))
-        iso = float(np.exp(rng.uniform(np.log(LEAST_ISO), np.log(MOST_ISO)))) if rng.random() < NOISY_SHARE else None
+        noisy = float(np.exp(rng.uniform(np.log(LEAST_ISO), np.log(MOST_ISO))))
+        iso = noisy if rng.random() < NOISY_SHARE else None
         ladder, (height, width, _) = LADDERS[str(rng.choice(PARTLY))], part.shape
         step, inside = int(rng.integers(LEAST_PARTLY, len(ladder.amounts))), _ellipse(height, width, rng)
         soft, octaves = ladder.apply(part, ladder.amounts[step], rng), ladder.octaves[step]
