@@ -122,7 +122,7 @@ class DetailHead(nnx.Module):
             subject: how much each place shows the subject, of `SubjectHead`.
         """
         octaves, logits = self.places(tokens)
-        counts = (structure > NO_STRUCTURE)[..., None]
+        counts = jnp.expand_dims(structure > NO_STRUCTURE, -1)
         speaking = logits[..., BLURS]
         shown = speaking + SUBJECT_WEIGHT * subject[..., None]
         weights, others = (jax.nn.softmax(some, axis=-2, where=counts) for some in (shown, speaking))
