@@ -83,13 +83,16 @@ def test_the_subject_is_as_soft_as_its_own_pixels_say(rng: np.random.Generator) 
     found = np.asarray(head.see_subject(tokens, structure, jnp.asarray(blur), jnp.asarray(subject)))
     np.testing.assert_array_equal(found[:, 1:SOFTNESS], plain[:, 1:SOFTNESS])
 
-    def by_hand(factor: float, others: np.ndarray) -> np.ndarray:
-        return mean(factor, others, octaves[..., [0, SOFTNESS]] + blur[..., None]) - mean(0.0, others, blur[..., None])
+    def by_hand(factor: float, others: np.ndarray, asked: float) -> np.ndarray:
+        softer = mean(factor, others, blur[..., None]) - mean(0.0, others, blur[..., None])
+        tokens = [mean(weight, others, octaves[..., [0, SOFTNESS]])[:, i] for i, weight in enumerate((asked, factor))]
+        return np.stack(tokens, axis=1) + softer
 
     blurs = found[:, [0, SOFTNESS]]
-    np.testing.assert_allclose(blurs, by_hand(SUBJECT_WEIGHT, subject), atol=1e-5)
+    np.testing.assert_allclose(blurs, by_hand(SUBJECT_WEIGHT, subject, 0.0), atol=1e-5)
     for factor, others in ((0.0, subject), (1.0, subject), (SUBJECT_WEIGHT, subject[::-1])):
-        assert np.abs(blurs - by_hand(factor, others)).max() > 0.01
+        assert np.abs(blurs - by_hand(factor, others, 0.0)).max() > 0.01
+    assert np.abs(blurs - by_hand(SUBJECT_WEIGHT, subject, SUBJECT_WEIGHT)).max() > 0.01
     assert np.abs(blurs - mean(SUBJECT_WEIGHT, subject, octaves[..., [0, SOFTNESS]])).max() > 0.01
     # Alike in all places, it moves nothing; and what places without structure say does not count.
     even = head.see_subject(tokens, structure, jnp.full_like(structure, 3), jnp.zeros_like(structure))

@@ -54,7 +54,7 @@ def _find_octaves(op: ModelGraph, places: Value, structure: Value, where: tuple[
         more = op.Mul(op.Unsqueeze(subject, np.array([2])), np.float32(SUBJECT_WEIGHT))
         moved = op.Mul(op.Sub(weigh(op.Add(speaking, more)), weigh(speaking)), op.Unsqueeze(blur, np.array([2])))
         softer = op.MatMul(op.ReduceSum(moved, np.array([1]), keepdims=0), by_reading)
-        logits = op.Add(logits, op.Mul(more, by_reading.sum(0)))
+        logits = op.Add(logits, op.Mul(more, by_reading[-1]))  # softness alone
     mean = op.ReduceSum(op.Mul(weigh(logits), octaves), np.array([1]), keepdims=0)
     mean = op.Add(mean, softer) if softer else mean
     is_known = op.cast(op.ReduceMax(op.cast(counts, np.int32), np.array([1]), keepdims=0), np.bool_)

@@ -127,7 +127,8 @@ class DetailHead(nnx.Module):
         shown = speaking + SUBJECT_WEIGHT * subject[..., None]
         weights, others = (jax.nn.softmax(some, axis=-2, where=counts) for some in (shown, speaking))
         softer = jnp.sum(jnp.where(counts, (weights - others) * blur[..., None], 0), axis=-2)
-        lost = self.summarize(octaves, logits.at[..., BLURS].set(shown), structure)
+        # Tokens of the subject alone tell of softness, too; of all that harms a photo, more places tell better.
+        lost = self.summarize(octaves, logits.at[..., SOFTNESS].set(shown[..., -1]), structure)
         return lost.at[..., BLURS].add(softer)
 
     def on_scale(self, octaves: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
