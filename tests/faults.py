@@ -2277,13 +2277,6 @@ FAULTS = (
         "tests/test_subject.py::test_the_subject_is_as_soft_as_its_own_pixels_say",
     ),
     Fault(
-        "places of photos that are blurred in part learn from clean ones alone",
-        "vtiqa_jax/heads/versions.py",
-        "iso = noisy if rng.random() < NOISY_SHARE else None",
-        "iso = None",
-        "tests/test_heads.py::test_photos_blurred_in_part_may_have_a_sensor_s_noise",
-    ),
-    Fault(
         "the subject's blur counts as noise, and the softness as before",
         "vtiqa_jax/models/detail.py",
         'BLURS = np.array([CAUSES.index("blur"), SOFTNESS])',
@@ -2750,8 +2743,8 @@ FAULTS = (
     Fault(
         "a photo is never blurred around its subject",
         "vtiqa_jax/heads/versions.py",
-        "shares, light = (inside, 1 - inside), ",
-        "shares, light = (inside, inside), ",
+        "for share in (inside, 1 - inside):",
+        "for share in (inside, inside):",
         "tests/test_heads.py::test_every_photo_is_also_shown_blurred_in_part",
     ),
     Fault(

@@ -135,8 +135,7 @@ def test_a_photo_is_as_taken_if_its_camera_names_its_size(tmp_path: Path) -> Non
 
 
 @pytest.mark.usefixtures("small_versions")
-def test_ladders_stand_together_and_begin_with_their_best(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(versions, "NOISY_SHARE", 0.0)
+def test_ladders_stand_together_and_begin_with_their_best() -> None:
     made = list(make_versions(a_photo(0, 180, 240), is_native=True, seed=1))
     ladders = [list(group) for _, group in itertools.groupby(made, lambda version: version.ladder)]
     names = [ladder[0].ladder for ladder in ladders]
@@ -191,8 +190,7 @@ def test_every_photo_is_also_shown_blurred_beneath_its_noise(is_native: bool) ->
 
 @pytest.mark.usefixtures("small_versions")
 @pytest.mark.parametrize("is_native", [True, False])
-def test_every_photo_is_also_shown_blurred_in_part(is_native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(versions, "NOISY_SHARE", 0.0)
+def test_every_photo_is_also_shown_blurred_in_part(is_native: bool) -> None:
     made = [v for v in make_versions(a_photo(0, 180, 240), is_native=is_native, seed=1) if "partly" in v.ladder]
     assert len(made) == 4 * PARTLY_LADDERS * (1 + is_native)
     for whole, inside, around, soft in zip(*[iter(made)] * 4, strict=True):
@@ -206,23 +204,6 @@ def test_every_photo_is_also_shown_blurred_in_part(is_native: bool, monkeypatch:
             np.testing.assert_array_equal(mixed.pixels[mixed.where < 1e-3], whole.pixels[mixed.where < 1e-3])
             np.testing.assert_array_equal(mixed.pixels[mixed.where > 0.999], soft.pixels[mixed.where > 0.999])
         assert not np.array_equal(inside.pixels, around.pixels)
-
-
-@pytest.mark.usefixtures("small_versions")
-def test_photos_blurred_in_part_may_have_a_sensor_s_noise(monkeypatch: pytest.MonkeyPatch) -> None:
-    def partly(share: float) -> list[Version]:
-        monkeypatch.setattr(versions, "NOISY_SHARE", share)
-        made = make_versions(a_photo(0, 180, 240), is_native=False, seed=1)
-        return [version for version in made if "partly" in version.ladder]
-
-    clean, noisy = partly(0.0), partly(1.0)
-    assert len(clean) == len(noisy) and all(version.is_sharp for version in clean)
-    assert not any(version.is_sharp for version in noisy)  # a noisy photo has lost something
-    for one, other in zip(clean, noisy, strict=True):
-        assert (one.octaves, one.beneath, one.cause) == (other.octaves, other.beneath, other.cause)
-        assert np.mean(one.pixels != other.pixels) > 0.2
-    for whole, soft in zip(noisy[::4], noisy[3::4], strict=True):
-        assert not np.array_equal(whole.pixels, soft.pixels)
 
 
 @pytest.mark.usefixtures("small_versions")

@@ -45,8 +45,6 @@ BENEATH = "gaussian", "defocus", "motion"
 """Ladders of what blurs a photo before its noise is made, as lenses and hands do."""
 LEAST_ISO, MOST_ISO = 100.0, 3200.0
 """Of the noise over them: grain that is fine enough to pass for texture."""
-NOISY_SHARE = 0.5
-"""Share of the photos blurred in part which get a sensor's noise: grain over blur must not pass for texture."""
 PARTLY = "gaussian", "defocus"
 """Ladders of what blurs a part of a photo, as a lens does that is focused on the rest."""
 LEAST_PARTLY = 2
@@ -184,28 +182,19 @@ def _ellipse(height: int, width: int, rng: np.random.Generator) -> Float32[np.nd
     return cv2.GaussianBlur((away < 1).astype(np.float32), (0, 0), EDGE)
 
 
-def _develop(photo: Photo, iso: float | None, seed: int) -> Photo:
-    """Adds a sensor's noise, if there is an ISO."""
-    return photo if iso is None else LADDERS[ALWAYS].apply(photo, iso, np.random.default_rng(seed))
-
-
 def _partly_blurred(photo: Photo, size: tuple[int, int], where: str, rng: np.random.Generator) -> Iterator[Version]:
     """Blurs what lies inside an ellipse, what lies around it, and both: a place must be judged by itself."""
     for number in range(PARTLY_LADDERS):
-        part, seed = _draw_part(photo, size, rng), int(rng.integers(1 << 32))
-        noisy = float(np.exp(rng.uniform(np.log(LEAST_ISO), np.log(MOST_ISO))))
-        iso = noisy if rng.random() < NOISY_SHARE else None
+        part = _draw_part(photo, size, rng)
         ladder, (height, width, _) = LADDERS[str(rng.choice(PARTLY))], part.shape
         step, inside = int(rng.integers(LEAST_PARTLY, len(ladder.amounts))), _ellipse(height, width, rng)
         soft, octaves = ladder.apply(part, ladder.amounts[step], rng), ladder.octaves[step]
-        shares, light = (inside, 1 - inside), soft.astype(np.float32)
-        mixed = (round_values(part + share[:, :, None] * (light - part)) for share in shares)
-        whole, *others, all_over = (_develop(pixels, iso, seed) for pixels in (part, *mixed, soft))
-        name, is_sharp = f"{where} {number} partly blurred", where == "shrunk" and iso is None
-        yield Version(whole, name, ladder.cause, 0.0, is_sharp=is_sharp)
-        for pixels, share in zip(others, shares, strict=True):
-            yield Version(pixels, name, ladder.cause, 0.0, octaves, share, whole, is_sharp=is_sharp)
-        yield Version(all_over, name, ladder.cause, 0.0, octaves, seen_as=whole, is_sharp=is_sharp)
+        name, is_sharp = f"{where} {number} partly blurred", where == "shrunk"
+        yield Version(part, name, ladder.cause, 0.0, is_sharp=is_sharp)
+        for share in (inside, 1 - inside):
+            mixed = round_values(part + share[:, :, None] * (soft.astype(np.float32) - part))
+            yield Version(mixed, name, ladder.cause, 0.0, octaves, share, part, is_sharp=is_sharp)
+        yield Version(soft, name, ladder.cause, 0.0, octaves, seen_as=part, is_sharp=is_sharp)
 
 
 def make_versions(photo: Photo, *, is_native: bool, seed: int) -> Iterator[Version]:
