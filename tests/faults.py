@@ -57,6 +57,22 @@ class Fault:
 FAULTS = (
     # ---- the model ----
     Fault(
+        "of two runs that make a cache at once one finds another program's",
+        "vtiqa_jax/results/score_cache.py",
+        '            (tables,) = execute("SELECT count(*) FROM sqlite_master").fetchone()\n'
+        '            (application,) = execute("PRAGMA application_id").fetchone()\n',
+        '            (application,) = execute("PRAGMA application_id").fetchone()\n'
+        '            (tables,) = execute("SELECT count(*) FROM sqlite_master").fetchone()\n',
+        "tests/test_score_cache.py::test_several_make_a_cache_at_once",
+    ),
+    Fault(
+        "a run does not wait for another that makes the cache",
+        "vtiqa_jax/results/score_cache.py",
+        "time.monotonic() + patience",
+        "time.monotonic() - 1",
+        "tests/test_score_cache.py::test_several_make_a_cache_at_once",
+    ),
+    Fault(
         "blocks are read out last to first",
         "vtiqa_jax/models/vit.py",
         "if number in self.readout_blocks]\n        return jnp.concatenate(features, axis=1)",

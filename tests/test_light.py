@@ -316,7 +316,7 @@ def test_what_is_copied_names_this_package(made: Path) -> None:
 @pytest.mark.slow
 def test_interrupted_it_leaves_nothing_half_written(made: Path, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "scores.csv"
-    for number in range(300):
+    for number in range(5000):
         os.link(photos / "coffee.jpg", tmp_path / f"{number}.jpg")
     process = start(made, "score", tmp_path, "--out", out)
     assert process.stdout is not None and process.stdout.readline().startswith("score")

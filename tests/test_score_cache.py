@@ -5,6 +5,8 @@ import re
 import sqlite3
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -304,6 +306,22 @@ def test_a_full_disk_is_told_and_what_was_stored_is_there(
 
 
 # ---- kills ----
+
+
+def test_several_make_a_cache_at_once(tmp_path: Path) -> None:
+    """Whoever comes a moment later finds a file that is half made, or waits for it."""
+    start = threading.Barrier(6)
+
+    def make(file: Path) -> None:
+        start.wait()
+        with open_cache(file, SETTINGS):
+            pass
+
+    with ThreadPoolExecutor(6) as pool:
+        for number in range(20):
+            for made in [pool.submit(make, tmp_path / f"{number}.sqlite") for _ in range(6)]:
+                made.result()
+
 
 WRITER = """
 import os, signal, sys

@@ -31,7 +31,7 @@ APPLICATION_ID = 0x56544941
 """Tells these databases from others, so that none is written to by mistake."""
 NAME = "vtiqa-scores.sqlite"
 """The file's name where `--cache` is a folder."""
-BUSY_SECONDS = 60
+BUSY_SECONDS = 60.0
 """Seconds that a run waits while another one writes to the same cache."""
 BATCH_SECONDS = 1.0
 """Seconds that scores wait to be committed together where each commit waits for the disk; in WAL mode none does."""
@@ -119,8 +119,9 @@ class ScoreCache:
         if alone:
             execute("PRAGMA locking_mode = EXCLUSIVE")  # then WAL needs no shared memory, which network disks lack
         try:
-            (application,) = execute("PRAGMA application_id").fetchone()
+            # In this order: another run that makes the file now names its program first, and makes its tables then.
             (tables,) = execute("SELECT count(*) FROM sqlite_master").fetchone()
+            (application,) = execute("PRAGMA application_id").fetchone()
         except sqlite3.DatabaseError as error:
             if _code(error) == sqlite3.SQLITE_NOTADB:
                 raise NotOurs(str(error)) from error
@@ -128,11 +129,22 @@ class ScoreCache:
         if tables and application != APPLICATION_ID:
             raise NotOurs("it is a database of another program")
         mode = "WAL" if alone or not is_on_network_disk(self.path) else "DELETE"
-        (mode,) = execute(f"PRAGMA journal_mode = {mode}").fetchone()
+        mode = self._choose_journal(mode, 0.0 if alone else BUSY_SECONDS)
         execute("PRAGMA synchronous = NORMAL")
         if not tables:
             self._database.executescript(SCHEMA)
         return mode == "wal"
+
+    def _choose_journal(self, mode: str, patience: float) -> str:
+        """Chooses the journal's mode and returns what it is then; waits for another run, which SQLite here does not."""
+        until = time.monotonic() + patience
+        while True:
+            try:
+                return str(self._database.execute(f"PRAGMA journal_mode = {mode}").fetchone()[0])
+            except sqlite3.OperationalError as error:
+                if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+                time.sleep(0.02)
 
     def _settings_id(self, settings: Mapping[str, Any], *, alone: bool) -> int:
         # The fields, too: a result without those that came later is not what is asked for.
