@@ -70,7 +70,7 @@ FAULTS = (
         "vtiqa_jax/results/score_cache.py",
         "time.monotonic() + patience",
         "time.monotonic() - 1",
-        "tests/test_score_cache.py::test_several_make_a_cache_at_once",
+        "tests/test_score_cache.py::test_a_run_that_makes_the_cache_is_waited_for",
     ),
     Fault(
         "blocks are read out last to first",

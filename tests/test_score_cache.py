@@ -1,5 +1,6 @@
 """The store of scores: by content and settings, for a cache and for an interrupted run; whole whatever is killed."""
 
+import contextlib
 import os
 import re
 import sqlite3
@@ -321,6 +322,22 @@ def test_several_make_a_cache_at_once(tmp_path: Path) -> None:
         for number in range(20):
             for made in [pool.submit(make, tmp_path / f"{number}.sqlite") for _ in range(6)]:
                 made.result()
+
+
+def test_a_run_that_makes_the_cache_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "c.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waits: list[float] = []
+
+        def wait(seconds: float) -> None:
+            waits.append(seconds)
+            if other.in_transaction:
+                other.execute("COMMIT")
+
+        monkeypatch.setattr(score_cache.time, "sleep", wait)
+        with open_cache(tmp_path / "c.sqlite", SETTINGS):
+            pass
+    assert len(waits) == 1
 
 
 WRITER = """
