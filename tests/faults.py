@@ -57,22 +57,6 @@ class Fault:
 FAULTS = (
     # ---- the model ----
     Fault(
-        "of two runs that make a cache at once one finds another program's",
-        "vtiqa_jax/results/score_cache.py",
-        '            (tables,) = execute("SELECT count(*) FROM sqlite_master").fetchone()\n'
-        '            (application,) = execute("PRAGMA application_id").fetchone()\n',
-        '            (application,) = execute("PRAGMA application_id").fetchone()\n'
-        '            (tables,) = execute("SELECT count(*) FROM sqlite_master").fetchone()\n',
-        "tests/test_score_cache.py::test_several_make_a_cache_at_once",
-    ),
-    Fault(
-        "a run does not wait for another that makes the cache",
-        "vtiqa_jax/results/score_cache.py",
-        "time.monotonic() + patience",
-        "time.monotonic() - 1",
-        "tests/test_score_cache.py::test_a_run_that_makes_the_cache_is_waited_for",
-    ),
-    Fault(
         "blocks are read out last to first",
         "vtiqa_jax/models/vit.py",
         "if number in self.readout_blocks]\n        return jnp.concatenate(features, axis=1)",
@@ -1709,6 +1693,22 @@ FAULTS = (
         "tests/test_capture.py::test_what_makes_no_sense_is_not_said",
     ),
     Fault(
+        "of two runs that make a cache at once one finds another program's",
+        "vtiqa_jax/results/score_cache.py",
+        '            (tables,) = execute("SELECT count(*) FROM sqlite_master").fetchone()\n'
+        '            (application,) = execute("PRAGMA application_id").fetchone()\n',
+        '            (application,) = execute("PRAGMA application_id").fetchone()\n'
+        '            (tables,) = execute("SELECT count(*) FROM sqlite_master").fetchone()\n',
+        "tests/test_score_cache.py::test_several_make_a_cache_at_once",
+    ),
+    Fault(
+        "a run does not wait for another that makes the cache",
+        "vtiqa_jax/results/score_cache.py",
+        "time.monotonic() + patience",
+        "time.monotonic() - 1",
+        "tests/test_score_cache.py::test_a_run_that_makes_the_cache_is_waited_for",
+    ),
+    Fault(
         "a cached run has no stacks",
         "vtiqa_jax/results/score_cache.py",
         'values["sketch"] = values["sketch"] and base64.b64decode(values["sketch"])',
@@ -2347,6 +2347,13 @@ FAULTS = (
         "if config.subject and region is None:",
         "if config.subject and region is not None:",
         "tests/test_subject.py::test_a_map_of_the_whole_photo_counts_places_by_the_subject",
+    ),
+    Fault(
+        "the curve of detail is fitted to places that count alike",
+        "vtiqa_jax/heads/curve.py",
+        "vtiqa.find_subject(global_view) if vtiqa.subject else None",
+        "0 * vtiqa.find_subject(global_view) if vtiqa.subject else None",
+        "tests/test_subject.py::test_octaves_on_the_scored_photos_are_those_of_scoring",
     ),
     Fault(
         "places of a map differ as tokens say, which know of the others",

@@ -14,10 +14,13 @@ from jax import export
 from tests.detailed import CONFIG as WITHOUT
 from tests.detailed import SCALE, draw_weights, noisy
 from tests.test_export_detail import blurred, errors, expected, flat, judge, open_session
+from tests.test_heads import scored_photos
+from vtiqa_jax.data.manifest import read_csv
 from vtiqa_jax.data.subjects import join_subjects, read_subjects
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.export import onnx_detail, onnx_spectrum, onnx_vtiqa, stablehlo
 from vtiqa_jax.heads import subject as fitting
+from vtiqa_jax.heads.curve import measure_octaves
 from vtiqa_jax.heads.subject import check_cells, fit_subject
 from vtiqa_jax.models import quantized
 from vtiqa_jax.models.checkpoint import Checkpoint
@@ -26,6 +29,7 @@ from vtiqa_jax.models.detail import NO_STRUCTURE, SOFTNESS, SUBJECT_WEIGHT, Deta
 from vtiqa_jax.models.params import Params, abstract_model, init_params, merge_params
 from vtiqa_jax.models.spectrum import measure_spectrum
 from vtiqa_jax.models.vtiqa import VTIQA
+from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import Rgb, prepare
 from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling
 from vtiqa_jax.scoring.scorer import Scorer
@@ -309,6 +313,17 @@ def test_places_of_other_photos_are_told_apart(rng: np.random.Generator) -> None
 
     assert share(shows) > 0.9
     assert share(shows[::-1]) < 0.6
+
+
+def test_octaves_on_the_scored_photos_are_those_of_scoring(params: Params, model: VTIQA, tmp_path: Path) -> None:
+    scored = read_csv(scored_photos(tmp_path / "scored", 5), tmp_path / "scored")
+    octaves = measure_octaves(Checkpoint(CONFIG, params, SCALE, {}), scored)
+    assert model.detail is not None
+    found = np.asarray(model.detail.on_scale(jnp.asarray(octaves, jnp.float32)))
+    photos = [decode(name, scored.images.read(name)).pixels for name in scored.names]
+    np.testing.assert_allclose(found, expected(CONFIG, params, photos)[:, 1], atol=TOLERANCE)
+    other = params | {"subject.linear.kernel": 0 * params["subject.linear.kernel"]}
+    assert np.abs(found - expected(CONFIG, other, photos)[:, 1]).max() > 10 * TOLERANCE
 
 
 def test_subjects_are_marked_in_the_model_s_cells(params: Params) -> None:

@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from vtiqa_jax.export import onnx_reasons
 from vtiqa_jax.export.onnx_graph import Graph, Value
 from vtiqa_jax.export.onnx_layers import ModelGraph, linear
 from vtiqa_jax.models.spectrum import BLOCKS, LEAST, NARROWEST
 
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+LUMA = onnx_reasons.LUMA[:, 0]
 PLANES = np.stack([LUMA, [0, 0, 1] - LUMA, [1, 0, 0] - LUMA], axis=1).astype(np.float32)
 """Red, green and blue to the brightness, and blue and red less the brightness."""
 

@@ -32,18 +32,17 @@ def measure_octaves(model: Checkpoint, photos: Manifest) -> Float[np.ndarray, " 
         model: with a detail head.
         photos: those that cannot be read have NaN.
     """
-    config = model.config
-    assert config.native is not None
-    first = dataclasses.replace(config.native, factors=(1,))
-    plan = dataclasses.replace(config.preparation, cuts=config.view_cuts[:1], native=first)
-    graphdef, _ = parameters.abstract_model(config, "float32", select_implementation(jax.devices()[0], "float32"))
+    whole, native = model.config.preparation, model.config.native
+    assert native is not None
+    plan = dataclasses.replace(whole, cuts=whole.cuts[:1], native=dataclasses.replace(native, factors=(1,)))
+    graphdef, _ = parameters.abstract_model(model.config, "float32", select_implementation(jax.devices()[0], "float32"))
     params = {name: jnp.asarray(array) for name, array in model.params.items()}
 
     @jax.jit
-    def find(params: Params, whole: Array, images: Array, structure: Array) -> Array:
+    def find(params: Params, global_view: Array, images: Array, structure: Array) -> Array:
         vtiqa = parameters.merge_params(graphdef, params)
         assert isinstance(vtiqa, VTIQA)
-        subject = vtiqa.find_subject(whole) if vtiqa.subject else None
+        subject = vtiqa.find_subject(global_view) if vtiqa.subject else None
         return add_causes(vtiqa.read_native(images, structure, subject)[0][:, 0])
 
     octaves = np.full(len(photos.names), np.nan)

@@ -178,8 +178,7 @@ jax.tree_util.register_dataclass(_Batch, [field.name for field in dataclasses.fi
 def _repeat_ladders(places: Places) -> Int[np.ndarray, " shown"]:
     """Returns the numbers of the ladders that an epoch shows: those of more than one version, some more often."""
     # Of clean photos only: a camera's photo has noise of its own, beside which a little more is nothing.
-    starts = np.flatnonzero(np.diff(places.ladder, prepend=-1))
-    lengths = np.diff(starts, append=len(places.ladder))
+    starts, lengths = places.spans
     is_clean = (places.cause[starts] == NOISE) & places.is_sharp[starts]
     times = np.select([is_clean, places.cause[starts] == ARTEFACTS], [NOISE_TIMES, ARTEFACT_TIMES], 1) * (lengths > 1)
     return np.repeat(np.arange(len(starts)), times)
@@ -189,8 +188,7 @@ def _batches(
     places: Places, ladders: Int[np.ndarray, " shown"], options: FitOptions, rng: np.random.Generator
 ) -> Iterator[_Batch]:
     """Yields ladders as far as they fill batches."""
-    starts = np.flatnonzero(np.diff(places.ladder, prepend=-1))
-    lengths = np.diff(starts, append=len(places.ladder))
+    starts, lengths = places.spans
     most = lengths.max()
     size, order = min(options.ladders, len(ladders)), rng.permutation(ladders)
     for at in range(0, len(order) - size + 1, size):

@@ -27,7 +27,6 @@ from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.detail import CAUSES
 from vtiqa_jax.models.fingerprint import identify
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.spectrum import measure_spectrum
 from vtiqa_jax.models.vit import select_implementation
 from vtiqa_jax.photos import metadata, native, resize
 from vtiqa_jax.photos.decode import decode
@@ -67,6 +66,12 @@ class Places:
     factor: Float32[np.ndarray, " versions"]
     is_sharp: Bool[np.ndarray, " versions"]
 
+    @property
+    def spans(self) -> tuple[Int[np.ndarray, " ladders"], Int[np.ndarray, " ladders"]]:
+        """The first row of each ladder, and how many rows it has."""
+        starts = np.flatnonzero(np.diff(self.ladder, prepend=-1))
+        return starts, np.diff(starts, append=len(self.ladder))
+
     @classmethod
     def concatenate(cls, parts: "list[Places]") -> "Places":
         """Joins the places of several photos; their ladders are numbered anew."""
@@ -94,9 +99,7 @@ def make_reader(config: ModelConfig) -> Any:
     return read
 
 
-@functools.cache
-def _make_measure() -> Any:
-    return jax.jit(measure_spectrum, static_argnums=1)
+_measure = jax.jit(spectrum.measure_spectrum, static_argnums=1)
 
 
 def _find_shares(
@@ -127,7 +130,7 @@ def read_places(config: ModelConfig, params: Params, made: Iterator[Version]) ->
         seen_as = version.pixels if version.seen_as is None else version.seen_as
         screen = shrink(seen_as, config.screen_side)
         images, structure = plan.make(version.pixels, screen)
-        seen = read(params, jnp.asarray(images)), _make_measure()(images, plan.grid)
+        seen = read(params, jnp.asarray(images)), _measure(images, plan.grid)
         number = ladders.setdefault(version.ladder, len(ladders))
         cause = CAUSES.index(version.cause)
         beneath = np.full(plan.grid**2, version.beneath)
@@ -135,9 +138,9 @@ def read_places(config: ModelConfig, params: Params, made: Iterator[Version]) ->
             beneath *= _find_shares(version.where, choose_places(screen, plan.grid), plan.patch)
         known = version.octaves, beneath, version.factor, version.is_sharp
         rows.append((*(array.astype(jnp.float16) for array in seen), structure, number, cause, *known))
-    tokens, spectrum, structure, *others = zip(*rows, strict=True)
+    tokens, spectra, structure, *others = zip(*rows, strict=True)
     dtypes = (np.int32, np.int32, np.float32, np.float32, np.float32, np.bool_)
-    return Places(np.stack(tokens), np.stack(spectrum), np.stack(structure), *map(np.asarray, others, dtypes))
+    return Places(np.stack(tokens), np.stack(spectra), np.stack(structure), *map(np.asarray, others, dtypes))
 
 
 class PlacesCache:

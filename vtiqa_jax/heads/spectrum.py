@@ -33,8 +33,7 @@ def collect_blur(
     Returns:
         The spectrum of each place, and its octaves.
     """
-    starts = np.flatnonzero(np.diff(places.ladder, prepend=-1))
-    lengths = np.diff(starts, append=len(places.ladder))
+    starts, lengths = places.spans
     is_even = (places.beneath == places.beneath[:, :1]).all(1)  # NaN is unlike itself
     partly = np.repeat(np.logical_or.reduceat(~is_even, starts), lengths)
     blur = places.beneath + places.octaves[:, None]
@@ -61,10 +60,12 @@ def fit_spectrum(places: Places, factors: tuple[int, ...], seed: int = 0) -> Par
     rng = np.random.default_rng(seed)
     head = SpectrumHead(places.spectrum.shape[-1], rngs=nnx.Rngs(seed))
     graphdef, params = nnx.split(head, nnx.Param)
+    if not len(spectra):
+        return _by_name(params)
     size = min(BATCH, len(spectra))
-    mean, deviation = (spectra.mean(0), spectra.std(0) + 0.05) if size else (np.float32(0), np.float32(1))
-    steps = EPOCHS * (len(spectra) // size) if size else 0
-    optimizer = optax.adamw(optax.cosine_decay_schedule(LEARNING_RATE, max(1, steps)), weight_decay=WEIGHT_DECAY)
+    mean, deviation = spectra.mean(0), spectra.std(0) + 0.05
+    steps = EPOCHS * (len(spectra) // size)
+    optimizer = optax.adamw(optax.cosine_decay_schedule(LEARNING_RATE, steps), weight_decay=WEIGHT_DECAY)
     state = optimizer.init(params)
 
     def loss(params: Any, spectra: Float[Array, "batch numbers"], octaves: Float[Array, " batch"]) -> Array:
@@ -76,13 +77,20 @@ def fit_spectrum(places: Places, factors: tuple[int, ...], seed: int = 0) -> Par
         updates, state = optimizer.update(jax.grad(loss)(params, spectra, octaves), state, params)
         return optax.apply_updates(params, updates), state
 
-    for _ in range(EPOCHS if size else 0):
+    for _ in range(EPOCHS):
         order = rng.permutation(len(spectra))
         for at in range(0, len(order) - size + 1, size):
             rows = order[at : at + size]
             params, state = step(params, state, jnp.asarray(spectra[rows]), jnp.asarray(octaves[rows]))
-    fitted = {".".join(map(str, path)): np.asarray(leaf) for path, leaf in nnx.to_flat_state(params)}
-    kernel = fitted["fc1.kernel"]
-    fitted["fc1.kernel"] = kernel / np.broadcast_to(deviation, len(kernel))[:, None]
-    fitted["fc1.bias"] = fitted["fc1.bias"] - np.broadcast_to(mean / deviation, len(kernel)) @ kernel
-    return {f"subject.spectrum.{name}": array for name, array in fitted.items()}
+    fitted = _by_name(params)
+    kernel, bias = fitted["subject.spectrum.fc1.kernel"], fitted["subject.spectrum.fc1.bias"]
+    return fitted | {
+        "subject.spectrum.fc1.kernel": kernel / deviation[:, None],
+        "subject.spectrum.fc1.bias": bias - (mean / deviation) @ kernel,
+    }
+
+
+def _by_name(params: Any) -> Params:
+    return {
+        f"subject.spectrum.{'.'.join(map(str, path))}": np.asarray(leaf) for path, leaf in nnx.to_flat_state(params)
+    }
