@@ -14,7 +14,7 @@ from tqdm import tqdm
 from vtiqa_jax.data.judged import JudgedPhotos
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import ImageError, UserError
-from vtiqa_jax.heads.faulty import Faulty, make_faulty
+from vtiqa_jax.heads.faulty import LARGEST_PART, Faulty, make_faulty, make_faulty_parts
 from vtiqa_jax.heads.seen import Seen, SeenCache
 from vtiqa_jax.models.faults import FAULTS
 from vtiqa_jax.photos import headers
@@ -78,7 +78,13 @@ def _see_whole(cache: SeenCache, name: str, data: bytes) -> Seen:
 
 
 def _see_planted(cache: SeenCache, count: int, name: str, data: bytes) -> Seen:
-    return cache.read(data, f"{count}", lambda: make_faulty(decode(name, data).pixels, count, zlib.crc32(data)))
+    return cache.read(
+        data, f"{count}", lambda: make_faulty(decode(name, data).pixels, count, zlib.crc32(data), LARGEST_PART)
+    )
+
+
+def _see_parts(cache: SeenCache, name: str, data: bytes) -> Seen:
+    return cache.read(data, "parts", lambda: make_faulty_parts(decode(name, data).pixels, zlib.crc32(data)))
 
 
 def _read_all(
@@ -145,6 +151,15 @@ def collect_lessons(
         sources = np.unique([judged.sources[row] for row in known], return_inverse=True)[1]
         by_eye = ByEye(seen, judged.weights[known], is_large, sources)
         parts.append((seen, JUDGED_TIMES, np.arange(len(known))))
+        large = np.flatnonzero(is_large)
+        files = _of_files([judged.paths[known[number]] for number in large])
+        found, more = _read_all(files, functools.partial(_see_parts, cache), "faults planted into parts", len(large))
+        left_out += more
+        parts += [
+            (forget_unclear(part, seen.strengths[number]), 1, np.full(len(part.strengths), number))
+            for part, number in zip(found, large, strict=True)
+            if part
+        ]
 
     plant = functools.partial(_see_planted, cache, LARGE_VERSIONS)
     found, more = _read_all(_of_files(photos), plant, "faults planted into photos", len(photos))
