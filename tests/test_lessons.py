@@ -1,7 +1,7 @@
 """What the head that names faults learns from, and what it is asked about without having learnt it."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +97,11 @@ def test_every_photo_counts_as_often_as_it_should_and_judged_ones_keep_their_num
         ("judged.jpg", 0): JUDGED_TIMES,
         ("scored.jpg", NOBODY): SCORED_VERSIONS,
     }
-    rows = lessons.rows(np.array([1]))
-    assert set(photo[rows]) == {NAMES.index(name) for name in ("large.jpg", "judged.jpg", "scored.jpg")}
-    assert len(lessons.rows()) == sum(counted.values())
+    for rows in lessons.rows(np.array([1])):
+        assert set(photo[rows]) == {NAMES.index(name) for name in ("large.jpg", "judged.jpg", "scored.jpg")}
+    without_parts, everything = lessons.rows()
+    assert len(everything) == sum(counted.values()) == len(without_parts) + PARTS
+    assert (photo[everything] == NAMES.index("judged_large.jpg")).sum() == counted["judged_large.jpg", 1]
 
 
 def test_what_a_photo_has_of_its_own_is_unknown_in_its_versions(folder: Path, judged: JudgedPhotos) -> None:
@@ -143,8 +145,8 @@ def test_a_photo_judged_by_eye_is_asked_about_by_a_head_that_did_not_learn_from_
     learned: list[set[int]] = []
     asked: list[int] = []
 
-    def fit(seen: Seen, seed: int, rows: np.ndarray) -> dict[str, np.ndarray]:
-        learned.append(set(seen.screen[rows, 0].astype(int)))
+    def fit(seen: Seen, rows: Sequence[np.ndarray], seed: int) -> dict[str, np.ndarray]:
+        learned.append(set(seen.screen[np.concatenate(rows), 0].astype(int)))
         return {}
 
     def find(_: Checkpoint, seen: Seen) -> np.ndarray:

@@ -14,6 +14,7 @@ from vtiqa_jax.data.planted_faults import AMOUNTS, PLANTED, amount_of, plant
 from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.heads import faulty
 from vtiqa_jax.heads.alarms import LEAST_NAMED, fit_probabilities, fit_thresholds
+from vtiqa_jax.heads.averaging import average_heads
 from vtiqa_jax.heads.faulty import (
     HARDEST,
     INNOCENT_CHANGES,
@@ -243,6 +244,38 @@ def test_the_loss_falls_where_strengths_agree_and_counts_faults_that_are_there(r
     assert weights[defocus, defocus] > weights[defocus, dark] > weights[defocus, enlarged] > 0
 
 
+def test_heads_side_by_side_find_the_mean_of_what_each_finds(rng: np.random.Generator) -> None:
+    members = [ReasonsHead(6, 3, 5, hidden=8, queries=2, rngs=nnx.Rngs(seed)) for seed in (0, 1)]
+    together = ReasonsHead(6, 3, 5, hidden=16, queries=4, rngs=nnx.Rngs(2))
+    states = [nnx.to_flat_state(nnx.split(member, nnx.Param)[1]) for member in members]
+    named = [
+        {".".join(map(str, path)): rng.normal(size=leaf.shape).astype(np.float32) for path, leaf in state}
+        for state in states
+    ]
+
+    def with_params(head: ReasonsHead, params: dict[str, np.ndarray]) -> ReasonsHead:
+        graphdef, state = nnx.split(head, nnx.Param)
+        flat = [
+            (path, leaf.replace(jnp.asarray(params[".".join(map(str, path))])))
+            for path, leaf in nnx.to_flat_state(state)
+        ]
+        return nnx.merge(graphdef, nnx.from_flat_state(flat))
+
+    structure = (rng.random((7, 3, 9)) < 0.6).astype(np.float32)
+    structure[0, 1] = 0  # a photo too small for one of the scales
+    inputs = [rng.normal(size=shape).astype(np.float32) for shape in ((7, 3, 9, 6), (7, 5), (7, TONES))]
+    tokens, screen, tones = map(jnp.asarray, inputs)
+
+    def strengths(head: ReasonsHead) -> np.ndarray:
+        return np.asarray(head(head.see_places(tokens, jnp.asarray(structure)), screen, tones)[0])
+
+    each = [strengths(with_params(member, params)) for member, params in zip(members, named, strict=True)]
+    found = strengths(with_params(together, average_heads(named, scales=3)))
+    # Queries that look at the units of the other head, or a sum instead of a mean, are wrong by more than a strength.
+    np.testing.assert_allclose(found, np.mean(each, axis=0), atol=1e-3)
+    assert np.abs(each[0] - each[1]).max() > 1
+
+
 def made_up_seen(rng: np.random.Generator, count: int) -> Seen:
     """Versions whose tokens, and tones, have more of a direction the stronger each fault is."""
     strengths = (rng.random((count, len(FAULTS))) < 0.15) * rng.uniform(0.4, 3.6, (count, len(FAULTS)))
@@ -264,7 +297,7 @@ def test_a_fitted_head_finds_faults_in_versions_that_it_never_saw(
     everything = made_up_seen(rng, 1500)
     train, test = everything.take(np.arange(1200)), everything.take(np.arange(1200, 1500))
     monkeypatch.setattr("vtiqa_jax.heads.reasons.EPOCHS", 12)
-    params = fit_reasons(train)
+    params = fit_reasons(train, [np.arange(1200), np.arange(0, 1200, 2)])
     head = ReasonsHead(24, 2, 5, rngs=nnx.Rngs(1))
     graphdef, state = nnx.split(head, nnx.Param)
     flat = [
