@@ -47,7 +47,7 @@ class Lessons:
     is_part: Bool[np.ndarray, " versions"]
     """Whether each is one of `make_faulty_parts`."""
 
-    def rows(self, left_out: Int[np.ndarray, " photos"] = np.empty(0, np.int64)) -> list[Int[np.ndarray, "_"]]:
+    def rows(self, left_out: Int[np.ndarray, " photos"] = np.empty(0, np.int64)) -> list[Int[np.ndarray, " _"]]:
         """Returns the versions that each of two heads learns from, as often as they count.
 
         One knows no parts: it tells faults that photos have by themselves better, and the other planted ones.

@@ -87,7 +87,7 @@ def _loss(head: ReasonsHead, batch: _Batch, key: Array) -> Float[Array, ""]:
     return ordinal_loss(jnp.concatenate([native, screen], axis=1), batch.strengths)
 
 
-def fit_reasons(seen: Seen, rows: Sequence[Int[np.ndarray, "_"]], seed: int = 0) -> Params:
+def fit_reasons(seen: Seen, rows: Sequence[Int[np.ndarray, " _"]], seed: int = 0) -> Params:
     """Fits heads that learn apart, each with its share of the hidden units, and averages what they find.
 
     Args:

@@ -72,7 +72,10 @@ def is_quantized(name: str, depth: int) -> bool:
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
-    """Writes most of the backbone's matrices, and the largest of the heads, as 8-bit integers and all else as float16; complete or not at all."""
+    """Writes most of the backbone's matrices, and the largest of the heads, as 8-bit integers, and all else as float16.
+
+    The file is complete or not there at all.
+    """
     arrays: dict[str, np.ndarray] = {}
     for name, array in checkpoint.params.items():
         if name == LARGEST_OF_HEADS or is_quantized(name, checkpoint.config.depth):
