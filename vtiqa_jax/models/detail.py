@@ -29,7 +29,7 @@ HARM_WEIGHTS = (1.5, 1.0)
 SUBJECT_WEIGHT = 4.0
 """Weight of how much a place shows the photo's subject, see `SubjectHead`, beside how much it tells of blur. Noise and
 compression are the same all over a photo, and the more places tell of them, the better."""
-HIDDEN = 320
+HIDDEN = 192
 NO_STRUCTURE = 0.4
 """Grey levels, see `Places.structure`: a place with less says nothing. Fog, sky and a studio's background have less."""
 OCTAVES_THAT_HOLD = 0.7

@@ -18,8 +18,6 @@ from vtiqa_jax.models.params import is_matmul_weight, param_group
 
 GROUP_SIZE = 32
 """Inputs that share a scale. Smaller groups are more exact and cost 2 bytes each."""
-LARGEST_OF_HEADS = "detail.fc1.kernel"
-"""The only matrix of a head that is rounded."""
 METADATA_FILE = "card.json"
 
 
@@ -72,13 +70,10 @@ def is_quantized(name: str, depth: int) -> bool:
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
-    """Writes most of the backbone's matrices, and the largest of the heads, as 8-bit integers, and all else as float16.
-
-    The file is complete or not there at all.
-    """
+    """Writes most of the backbone's matrices as 8-bit integers and all else as float16; complete or not at all."""
     arrays: dict[str, np.ndarray] = {}
     for name, array in checkpoint.params.items():
-        if name == LARGEST_OF_HEADS or is_quantized(name, checkpoint.config.depth):
+        if is_quantized(name, checkpoint.config.depth):
             arrays[f"{name}.int8"], arrays[f"{name}.scale"] = quantize(np.asarray(array, np.float32))
         else:
             arrays[name] = np.asarray(array, np.float16)
