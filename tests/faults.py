@@ -1447,9 +1447,9 @@ FAULTS = (
     ),
     Fault(
         "an incomplete batch is filled up at its front",
-        "vtiqa_jax/scoring/scorer.py",
-        "padded = [*photos, *[photos[-1]] * (size - len(photos))]",
-        "padded = [*[photos[-1]] * (size - len(photos)), *photos]",
+        "vtiqa_jax/padding.py",
+        "padded = [*rows, *[rows[-1]] * (size - len(rows))]",
+        "padded = [*[rows[-1]] * (size - len(rows)), *rows]",
         "tests/test_model.py::test_eight_devices_score_as_one",
     ),
     Fault(

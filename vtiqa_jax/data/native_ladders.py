@@ -183,9 +183,9 @@ def enlarge(photo: Photo, factor: float, filter_name: str) -> Resized:
 def shrink(photo: Photo, factor: float, rng: np.random.Generator) -> Resized:
     """Shrinks each side `factor` times, by one of the filters that keep a photo sharp."""
     height, width, _ = photo.shape
-    size = max(8, round(width / factor)), max(8, round(height / factor))
+    height, width = (max(8, round(side / factor)) for side in (height, width))
     name = str(rng.choice(["area", "bicubic", "lanczos", "hamming"]))
-    return resize_area(photo, size[::-1]) if name == "area" else FILTERS[name](photo, size)
+    return resize_area(photo, (height, width)) if name == "area" else FILTERS[name](photo, (width, height))
 
 
 def climb(ladder: Ladder, photo: Photo, seed: int) -> Iterator[tuple[float, Photo]]:

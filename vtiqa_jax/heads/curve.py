@@ -19,6 +19,7 @@ from vtiqa_jax.models.detail import add_causes
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vit import select_implementation
 from vtiqa_jax.models.vtiqa import VTIQA
+from vtiqa_jax.padding import stack_padded
 from vtiqa_jax.photos.decode import decode
 
 BATCH = 4
@@ -56,9 +57,7 @@ def measure_octaves(model: Checkpoint, photos: Manifest) -> Float[np.ndarray, " 
             rows.append(row)
             made.append(plan.make(pixels))
         if rows:
-            padded = [*made, *[made[-1]] * (BATCH - len(made))]
-            arrays = (np.stack(same) for same in zip(*padded, strict=True))
-            octaves[rows] = np.asarray(find(params, *arrays))[: len(rows)]
+            octaves[rows] = np.asarray(find(params, *stack_padded(made, BATCH)))[: len(rows)]
     return octaves
 
 

@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.heads.places import Places
+from vtiqa_jax.heads.standardization import Standardization, by_name
 from vtiqa_jax.models.detail import CAUSES, NO_STRUCTURE, SOFTNESS, DetailHead, add_causes, find_holding_scale
 from vtiqa_jax.models.params import Params
 
@@ -254,9 +255,8 @@ def fit_detail(places: Places, factors: tuple[int, ...], options: FitOptions = F
     """
     rng = np.random.default_rng(options.seed)
     sample = places.tokens[rng.choice(len(places.tokens), min(len(places.tokens), 1500), replace=False), 0]
-    flat = sample.reshape(-1, sample.shape[-1]).astype(np.float32)
-    mean, deviation = flat.mean(0), flat.std(0) + 0.05
-    head = DetailHead(flat.shape[1], rngs=nnx.Rngs(options.seed))
+    standardize = Standardization.of(sample.reshape(-1, sample.shape[-1]).astype(np.float32))
+    head = DetailHead(sample.shape[-1], rngs=nnx.Rngs(options.seed))
     graphdef, params = nnx.split(head, nnx.Param)
     ladders = _repeat_ladders(places)
     steps = options.epochs * max(1, len(ladders) // options.ladders)
@@ -268,7 +268,7 @@ def fit_detail(places: Places, factors: tuple[int, ...], options: FitOptions = F
     state = optimizer.init(params)
 
     def loss(params: Any, batch: _Batch) -> Float[Array, ""]:
-        tokens = (batch.tokens.astype(jnp.float32) - mean) / deviation
+        tokens = standardize(batch.tokens.astype(jnp.float32))
         return _loss(nnx.merge(graphdef, params), dataclasses.replace(batch, tokens=tokens), factors)
 
     @jax.jit
@@ -279,7 +279,4 @@ def fit_detail(places: Places, factors: tuple[int, ...], options: FitOptions = F
     for _ in range(options.epochs):
         for batch in _batches(places, ladders, options, rng):
             params, state = step(params, state, batch)
-    fitted = {".".join(map(str, path)): leaf for path, leaf in nnx.to_flat_state(params)}
-    kernel, bias = np.asarray(fitted["fc1.kernel"]), np.asarray(fitted["fc1.bias"])
-    fitted["fc1.kernel"], fitted["fc1.bias"] = kernel / deviation[:, None], bias - (mean / deviation) @ kernel
-    return {f"detail.{name}": np.asarray(array) for name, array in fitted.items()}
+    return standardize.fold_into(by_name(params, "detail."), "detail.fc1")

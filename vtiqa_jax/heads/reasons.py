@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Float32, Int
 
 from vtiqa_jax.heads.averaging import average_heads
 from vtiqa_jax.heads.seen import Seen
+from vtiqa_jax.heads.standardization import Standardization, by_name
 from vtiqa_jax.models.faults import FAULTS
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.reasons import HIDDEN, LEVELS, QUERIES, STEEPNESS, ReasonsHead
@@ -123,16 +124,15 @@ def _fit_member(
     )
     state = optimizer.init(params)
     sample = seen.tokens[rng.choice(rows, min(len(rows), 1000), replace=False), 0]
-    flat = sample.reshape(-1, features).astype(np.float32)
-    place = flat.mean(0), flat.std(0) + 0.05
+    of_places = Standardization.of(sample.reshape(-1, features).astype(np.float32))
     inputs = np.concatenate([seen.screen, seen.tones], axis=1)
-    screen = inputs[rows].mean(0), inputs[rows].std(0) + 0.05
+    of_screen = Standardization.of(inputs[rows])
 
     @jax.jit
     def step(params: Any, state: optax.OptState, batch: _Batch, key: Array) -> tuple[Any, optax.OptState]:
         def loss(params: Any) -> Float[Array, ""]:
-            tokens = (batch.tokens.astype(jnp.float32) - place[0]) / place[1]
-            scaled = dataclasses.replace(batch, tokens=tokens, inputs=(batch.inputs - screen[0]) / screen[1])
+            tokens, inputs = of_places(batch.tokens.astype(jnp.float32)), of_screen(batch.inputs)
+            scaled = dataclasses.replace(batch, tokens=tokens, inputs=inputs)
             return _loss(nnx.merge(graphdef, params), scaled, key)
 
         gradient = jax.grad(loss)(params)
@@ -146,9 +146,4 @@ def _fit_member(
             tokens, structure = (array[some][:, :, drawn] for array in (seen.tokens, seen.structure))
             batch = _Batch(*map(jnp.asarray, (tokens, structure, inputs[some], seen.strengths[some])))
             params, state = step(params, state, batch, jax.random.key(int(rng.integers(1 << 32))))
-    fitted = {".".join(map(str, path)): np.asarray(leaf) for path, leaf in nnx.to_flat_state(params)}
-    for layer, (mean, deviation) in {"place": place, "screen": screen}.items():
-        kernel, bias = fitted[f"{layer}.kernel"], fitted[f"{layer}.bias"]
-        fitted[f"{layer}.kernel"] = kernel / deviation[:, None]
-        fitted[f"{layer}.bias"] = bias - (mean / deviation) @ kernel
-    return fitted
+    return of_screen.fold_into(of_places.fold_into(by_name(params), "place"), "screen")

@@ -26,6 +26,7 @@ from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.reasons import measure_tones
 from vtiqa_jax.models.vit import select_implementation
 from vtiqa_jax.models.vtiqa import VTIQA
+from vtiqa_jax.padding import stack_padded
 from vtiqa_jax.photos import native, resize
 
 CHUNK = 4
@@ -87,8 +88,7 @@ def see_versions(model: Checkpoint, params: Params, versions: Iterable[Faulty]) 
     waiting = iter(versions)
     while chunk := list(itertools.islice(waiting, CHUNK)):
         prepared = [config.preparation.make(version.pixels) for version in chunk]
-        padded = [*prepared, *[prepared[-1]] * (CHUNK - len(chunk))]  # one shape is compiled
-        global_view, *_, native_views, structure = map(np.stack, zip(*padded, strict=True))
+        global_view, *_, native_views, structure = stack_padded(prepared, CHUNK)
         seen = (np.asarray(array)[: len(chunk)] for array in read(params, global_view, native_views))
         tokens, screen, tones = seen
         strengths = np.stack([version.strengths for version in chunk])

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Float32
 
 from vtiqa_jax.heads.detail import HUBER_DELTA, PLACE_SCALES
 from vtiqa_jax.heads.places import Places
+from vtiqa_jax.heads.standardization import Standardization, by_name
 from vtiqa_jax.models.detail import NO_STRUCTURE
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.spectrum import SpectrumHead
@@ -61,15 +62,15 @@ def fit_spectrum(places: Places, factors: tuple[int, ...], seed: int = 0) -> Par
     head = SpectrumHead(places.spectrum.shape[-1], rngs=nnx.Rngs(seed))
     graphdef, params = nnx.split(head, nnx.Param)
     if not len(spectra):
-        return _by_name(params)
+        return by_name(params, "subject.spectrum.")
     size = min(BATCH, len(spectra))
-    mean, deviation = spectra.mean(0), spectra.std(0) + 0.05
+    standardize = Standardization.of(spectra)
     steps = EPOCHS * (len(spectra) // size)
     optimizer = optax.adamw(optax.cosine_decay_schedule(LEARNING_RATE, steps), weight_decay=WEIGHT_DECAY)
     state = optimizer.init(params)
 
     def loss(params: Any, spectra: Float[Array, "batch numbers"], octaves: Float[Array, " batch"]) -> Array:
-        found = nnx.merge(graphdef, params)((spectra - mean) / deviation)
+        found = nnx.merge(graphdef, params)(standardize(spectra))
         return optax.losses.huber_loss(found, octaves, delta=HUBER_DELTA).mean()
 
     @jax.jit
@@ -82,15 +83,4 @@ def fit_spectrum(places: Places, factors: tuple[int, ...], seed: int = 0) -> Par
         for at in range(0, len(order) - size + 1, size):
             rows = order[at : at + size]
             params, state = step(params, state, jnp.asarray(spectra[rows]), jnp.asarray(octaves[rows]))
-    fitted = _by_name(params)
-    kernel, bias = fitted["subject.spectrum.fc1.kernel"], fitted["subject.spectrum.fc1.bias"]
-    return fitted | {
-        "subject.spectrum.fc1.kernel": kernel / deviation[:, None],
-        "subject.spectrum.fc1.bias": bias - (mean / deviation) @ kernel,
-    }
-
-
-def _by_name(params: Any) -> Params:
-    return {
-        f"subject.spectrum.{'.'.join(map(str, path))}": np.asarray(leaf) for path, leaf in nnx.to_flat_state(params)
-    }
+    return standardize.fold_into(by_name(params, "subject.spectrum."), "subject.spectrum.fc1")

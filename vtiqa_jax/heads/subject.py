@@ -15,6 +15,7 @@ from vtiqa_jax.heads.places import Places, make_reader
 from vtiqa_jax.heads.spectrum import fit_spectrum
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.params import Params, backbone_params
+from vtiqa_jax.padding import stack_padded
 from vtiqa_jax.photos import decode
 
 PENALTY = 100.0
@@ -86,8 +87,8 @@ def read_wholes(
     tokens = []
     for start in range(0, len(views), BATCH):
         part = views[start : start + BATCH]
-        padded = np.stack([*part, *[part[-1]] * (BATCH - len(part))])
-        tokens.append(np.asarray(read(backbone, jnp.asarray(padded)))[: len(part)])
+        (images,) = stack_padded([(view,) for view in part], BATCH)
+        tokens.append(np.asarray(read(backbone, images))[: len(part)])
     return np.concatenate(tokens), subjects.shows[rows], left_out
 
 

@@ -28,6 +28,7 @@ from vtiqa_jax.models.false_alarms import DEFAULT_RATE, choose_thresholds
 from vtiqa_jax.models.fingerprint import fingerprint, identify
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vit import select_implementation
+from vtiqa_jax.padding import stack_padded
 from vtiqa_jax.photos import decode, formats
 from vtiqa_jax.photos.capture import Capture
 from vtiqa_jax.photos.place_grid import Arrangement, Region
@@ -320,8 +321,7 @@ class Scorer:
 
     def _dispatch(self, step: JudgeStep, photos: Sequence[Prepared], size: int) -> Judgements:
         """Starts one batch, padded to `size` by repeating the last photo; its result comes when it is ready."""
-        padded = [*photos, *[photos[-1]] * (size - len(photos))]
-        images = (np.stack(same) for same in zip(*padded, strict=True))
+        images = stack_padded(photos, size)
         return step(self._params, *(sharding.shard_batch(image, self.mesh) for image in images))
 
     def score_prepared(self, photos: Sequence[Prepared], size: int) -> Iterator[ScoreResult]:

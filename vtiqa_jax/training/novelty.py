@@ -17,6 +17,7 @@ from vtiqa_jax import sharding
 from vtiqa_jax.data.distortions import DISTORTIONS
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.params import Params
+from vtiqa_jax.padding import stack_padded
 from vtiqa_jax.photos.resize import Rgb, make_thumbnail, prepare
 from vtiqa_jax.scoring.scorer import CPU_BATCH, make_feature_step
 
@@ -59,8 +60,7 @@ def read_features(model: Checkpoint, photos: Iterable[Rgb]) -> Float[np.ndarray,
     waiting = iter(photos)
     while batch := list(itertools.islice(waiting, CPU_BATCH)):
         prepared = [prepare(photo, config.screen_side, config.eval_cuts) for photo in batch]
-        padded = [*prepared, *[prepared[-1]] * (CPU_BATCH - len(batch))]  # one shape is compiled
-        seen = encode(params, *map(np.stack, zip(*padded, strict=True)))["features"]
+        seen = encode(params, *stack_padded(prepared, CPU_BATCH))["features"]
         features.append(np.asarray(seen)[: len(batch)])
     return np.concatenate(features)
 
