@@ -2565,7 +2565,14 @@ FAULTS = (
         "vtiqa_jax/gallery/scripts/grid.js",
         "if (!place || (place.top + place.height > above && place.top < below)) return active;",
         "return active;",
-        "tests/test_gallery_browser.py::test_keys_work_before_anything_has_the_focus",
+        "tests/test_gallery_browser.py::test_the_first_key_only_selects",
+    ),
+    Fault(
+        "a key marks a photo that nobody selected",
+        "vtiqa_jax/gallery/scripts/keys.js",
+        "  return true;\n}\n\nfunction pressAnywhere",
+        "  return MOVES.test(key) || pressOnCard(key);\n}\n\nfunction pressAnywhere",
+        "tests/test_gallery_browser.py::test_the_first_key_only_selects",
     ),
     Fault(
         "a page imports a name that nobody exports",
