@@ -119,7 +119,7 @@ def test_score_says_of_how_many_training_photos_it_is_better(
     status, said, _ = command(vtiqa.main, "score", tmp_path / "bad.jpg", folder / "p01.png", *arguments)
     assert status == 1
     assert said.splitlines() == [
-        "score (test scale, 1 to 5, higher is better)  better than  image",
+        "score (test scale, 1 to 5, higher is better)  better than (of training photos)  image",
         f"    failed         {tmp_path / 'bad.jpg'}: not an image, or in a format that cannot be read",
         f"{score:10.4f}   75 %  {folder / 'p01.png'}",
     ]
