@@ -2575,6 +2575,20 @@ FAULTS = (
         "tests/test_gallery_browser.py::test_the_first_key_only_selects",
     ),
     Fault(
+        "the time left of a training counts the compilation in",
+        "vtiqa_jax/training/logger.py",
+        'epochs_left * (epochs[-1]["seconds"] - epochs[0]["seconds"]) / (len(epochs) - 1)',
+        'epochs_left * epochs[-1]["seconds"] / len(epochs)',
+        "tests/test_metrics.py::test_the_time_left_is_estimated_without_the_compilation",
+    ),
+    Fault(
+        "eval is silent about photos that trained the model",
+        "vtiqa_jax/commands/eval.py",
+        'return len(set(names) & set(split["train"])) if is_of_model else 0',
+        'return len(set(names) & set(split["train"])) if not is_of_model else 0',
+        "tests/test_commands.py::test_training_ends_with_results_that_eval_and_score_agree_with",
+    ),
+    Fault(
         "a page imports a name that nobody exports",
         "vtiqa_jax/web/modules.py",
         "if name not in exports(sources[(file.parent / other).resolve()]):",
