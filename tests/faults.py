@@ -1888,6 +1888,13 @@ FAULTS = (
         "tests/test_signals.py::test_after_sigterm_a_run_is_to_stop",
     ),
     Fault(
+        "a Ctrl-C that JAX swallows does not stop a training",
+        "vtiqa_jax/training/signals.py",
+        "if signal.SIGINT in received:",
+        "if signal.SIGINT in received and False:",
+        "tests/test_signals.py::test_ctrl_c_that_was_swallowed_stops_after_the_step",
+    ),
+    Fault(
         "a person is told of a saved state before there is one",
         "vtiqa_jax/training/signals.py",
         "if has_state() else",
@@ -2587,6 +2594,20 @@ FAULTS = (
         'return len(set(names) & set(split["train"])) if is_of_model else 0',
         'return len(set(names) & set(split["train"])) if not is_of_model else 0',
         "tests/test_commands.py::test_training_ends_with_results_that_eval_and_score_agree_with",
+    ),
+    Fault(
+        "a good photo is told where it is bad",
+        "vtiqa_jax/results/lines.py",
+        "(result.score < (scale.low + scale.high) / 2) == scale.higher_is_better",
+        "(result.score < scale.high) == scale.higher_is_better",
+        "tests/test_named_faults.py::test_a_bad_photo_without_a_reason_is_known",
+    ),
+    Fault(
+        "--top alone shows all photos",
+        "vtiqa_jax/commands/score.py",
+        "only_chosen = selection.chooses and not selection.prints_paths",
+        "only_chosen = selection.chooses and selection.folder is not None",
+        "tests/test_score_command.py::test_chosen_photos_are_printed_and_no_others",
     ),
     Fault(
         "a page imports a name that nobody exports",

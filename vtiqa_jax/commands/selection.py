@@ -24,7 +24,7 @@ class Selection:
     """Photos by their score, and what to do with them. Those that could not be scored are never among them."""
 
     min_score: float | None = None
-    """Lowest score of the chosen photos, which are shown, unless a further option uses them otherwise."""
+    """Lowest score of the chosen photos. They are shown, or --list, --copy-to and others take them."""
     max_score: float | None = None
     """Highest score of the chosen photos."""
     top: int | None = None
