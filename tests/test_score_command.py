@@ -383,7 +383,7 @@ def test_chosen_photos_are_printed_and_no_others(
     assert printed("--min-score", 1e6) == ([], [*told[:2], f"0 of {COUNT + 1} photos copied to {best}{os.sep}"])
     _, said, error = command(vtiqa.main, "score", folder, "--checkpoint", model, "--top", 3)
     assert [line.split()[-1] for line in said.splitlines()[2 if "by rank" in said else 1 :]] == shown, "only shown"
-    assert error.splitlines() == [*told[:2], f"3 of {COUNT + 1} photos"]
+    assert error.splitlines() == [*told[:2], f"3 of {COUNT + 1} photos shown"]
     assert len(printed()[0]) == COUNT + 1, "nothing is chosen: all are copied and printed"
     monkeypatch.setattr("_pytest.capture.CaptureIO.isatty", lambda _: True)
     monkeypatch.setattr("tqdm.std.tqdm.display", lambda *_, **__: None)

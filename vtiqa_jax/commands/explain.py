@@ -130,7 +130,7 @@ def explain(
         tqdm.write(f"{line}: {said}" if said else line, file=sys.stdout)
         unexplained |= lacks_reason(result, model.scale)
     if unexplained and sys.stdout.isatty():
-        print("Where no fault is named, see the map, and what a better photo has: vtiqa compare")
+        print("where no fault is named: the map shows where it is bad; what a better photo has: vtiqa compare")
     if failed:
         print(f"{failed} of {len(photos)} photos have no map", file=sys.stderr)
     return 1 if failed else 0

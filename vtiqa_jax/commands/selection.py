@@ -145,7 +145,7 @@ class Selection:
             for photo in chosen:  # its own bytes, whatever the stream's encoding: another program opens it
                 sys.stdout.buffer.write(os.fsencode(photo) + end)
         if self.only_shows:
-            print(_say_share(len(chosen), count), file=sys.stderr)
+            print(f"{_say_share(len(chosen), count)} shown", file=sys.stderr)
         if self.folder is None:
             return True
         if self.move_to and not self.yes:

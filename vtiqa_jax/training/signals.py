@@ -22,8 +22,8 @@ ON_EARLY_CTRL_C = "Stopping before a state is saved; the same command trains fro
 def stop_on_sigterm(has_state: Callable[[], bool]) -> Iterator[Callable[[int], bool]]:
     """Yields `should_stop(step)`: whether the run is to stop after this step, for all processes the same.
 
-    Ctrl-C interrupts the block, as always. A callback of JAX may swallow the exception, so `should_stop` raises it again.
-    Of one process, both are told as soon as they come.
+    Ctrl-C interrupts the block, as always. If a callback of JAX swallows the exception, `should_stop` raises it. Of one
+    process, both are told as soon as they come.
 
     Args:
         has_state: whether a state is saved from which the run can continue; is called from another thread.
