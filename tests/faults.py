@@ -2603,7 +2603,7 @@ FAULTS = (
         "tests/test_named_faults.py::test_a_bad_photo_without_a_reason_is_known",
     ),
     Fault(
-        "--top alone shows all photos",
+        "the option --top alone shows all photos",
         "vtiqa_jax/commands/score.py",
         "only_chosen = selection.chooses and not selection.prints_paths",
         "only_chosen = selection.chooses and selection.folder is not None",
