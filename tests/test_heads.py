@@ -22,7 +22,7 @@ from vtiqa_jax.data.datasets import biq2021
 from vtiqa_jax.data.manifest import ImageFolder, Manifest, read_csv
 from vtiqa_jax.data.native_ladders import LADDERS, Cause
 from vtiqa_jax.errors import ImageError, UserError
-from vtiqa_jax.heads import build, faulty, photographs, places, versions
+from vtiqa_jax.heads import build, faulty, lessons, photographs, places, versions
 from vtiqa_jax.heads.curve import fit_curve, measure_octaves
 from vtiqa_jax.heads.detail import BLUR, MOST_OCTAVES, FitOptions, expected_octaves, fit_detail, misheld, misplaced
 from vtiqa_jax.heads.photographs import learn_photographs
@@ -51,8 +51,8 @@ def small_versions(monkeypatch: pytest.MonkeyPatch) -> None:
         "NOISY_PART": (32, 40), "EDGE": 0.5,
     }.items():  # fmt: skip
         monkeypatch.setattr(versions, name, value)
-    for name, value in {"SMALLEST": 16, "LARGEST_PART": (36, 48)}.items():
-        monkeypatch.setattr(faulty, name, value)
+    monkeypatch.setattr(faulty, "SMALLEST", 16)
+    monkeypatch.setattr(lessons, "LARGEST_PART", (36, 48))
     monkeypatch.setattr("vtiqa_jax.heads.reasons.EPOCHS", 1)
 
 

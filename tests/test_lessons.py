@@ -1,7 +1,7 @@
 """What the head that names faults learns from, and what it is asked about without having learnt it."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.heads import lessons as learnt
 from vtiqa_jax.heads import naming
 from vtiqa_jax.heads.alarms import fit_thresholds
+from vtiqa_jax.heads.faulty import HARDEST
 from vtiqa_jax.heads.lessons import JUDGED_TIMES, LARGE_VERSIONS, NOBODY, SCORED_VERSIONS, SEEN, WHOLE_TIMES
 from vtiqa_jax.heads.reasons import ordinal_loss
 from vtiqa_jax.heads.seen import Seen, SeenCache
@@ -27,6 +28,8 @@ from vtiqa_jax.models.faults import FALSE_ALARMS, FAULTS
 from vtiqa_jax.models.params import init_params
 from vtiqa_jax.models.reasons import TONES
 
+PARTS = len(HARDEST) + 3
+"""Versions in parts of a large photo that was judged."""
 NAMES = ("large.jpg", "judged_large.jpg", "judged.jpg", "broken.jpg", "scored.jpg")
 
 
@@ -46,7 +49,7 @@ class StubCache(SeenCache):
         name = data.rpartition(b"\n")[2].decode()
         if name == "broken.jpg":
             raise ImageError("not an image")
-        count = 1 if recipe == "as it is" else int(recipe)
+        count = {"as it is": 1, "parts": PARTS}.get(recipe) or int(recipe)
         strengths = np.zeros((count, len(FAULTS)), np.float32)
         strengths[1::2, 0] = 2.0
         number = np.full((count, 1), NAMES.index(name), np.float32)
@@ -90,20 +93,22 @@ def test_every_photo_counts_as_often_as_it_should_and_judged_ones_keep_their_num
     }
     assert counted == {
         ("large.jpg", NOBODY): LARGE_VERSIONS + WHOLE_TIMES,
-        ("judged_large.jpg", 1): LARGE_VERSIONS + JUDGED_TIMES,
+        ("judged_large.jpg", 1): LARGE_VERSIONS + PARTS + JUDGED_TIMES,
         ("judged.jpg", 0): JUDGED_TIMES,
         ("scored.jpg", NOBODY): SCORED_VERSIONS,
     }
-    rows = lessons.rows(np.array([1]))
-    assert set(photo[rows]) == {NAMES.index(name) for name in ("large.jpg", "judged.jpg", "scored.jpg")}
-    assert len(lessons.rows()) == sum(counted.values())
+    for rows in lessons.rows(np.array([1])):
+        assert set(photo[rows]) == {NAMES.index(name) for name in ("large.jpg", "judged.jpg", "scored.jpg")}
+    without_parts, everything = lessons.rows()
+    assert len(everything) == sum(counted.values()) == len(without_parts) + PARTS
+    assert (photo[everything] == NAMES.index("judged_large.jpg")).sum() == counted["judged_large.jpg", 1]
 
 
 def test_what_a_photo_has_of_its_own_is_unknown_in_its_versions(folder: Path, judged: JudgedPhotos) -> None:
     lessons, _, _ = collect(folder, judged)
     photo, is_version = lessons.seen.screen[:, 0].astype(int), lessons.times == 1
     own = lessons.seen.strengths[(photo == NAMES.index("judged_large.jpg")) & is_version]
-    expected = np.zeros((LARGE_VERSIONS, len(FAULTS)))
+    expected = np.zeros((PARTS + LARGE_VERSIONS, len(FAULTS)))  # both are even: every other one is planted
     expected[0::2, 0], expected[1::2, 0], expected[:, 3] = np.nan, 2.0, np.nan  # planted where it is planted
     np.testing.assert_array_equal(own, expected)
     assert np.isfinite(lessons.seen.strengths[photo != NAMES.index("judged_large.jpg")]).all()
@@ -140,8 +145,8 @@ def test_a_photo_judged_by_eye_is_asked_about_by_a_head_that_did_not_learn_from_
     learned: list[set[int]] = []
     asked: list[int] = []
 
-    def fit(seen: Seen, seed: int, rows: np.ndarray) -> dict[str, np.ndarray]:
-        learned.append(set(seen.screen[rows, 0].astype(int)))
+    def fit(seen: Seen, rows: Sequence[np.ndarray], seed: int) -> dict[str, np.ndarray]:
+        learned.append(set(seen.screen[np.concatenate(rows), 0].astype(int)))
         return {}
 
     def find(_: Checkpoint, seen: Seen) -> np.ndarray:

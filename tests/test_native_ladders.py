@@ -17,6 +17,7 @@ from vtiqa_jax.data.native_ladders import (
     disc,
     enlarge,
     path,
+    shrink,
 )
 from vtiqa_jax.models.detail import CAUSES
 
@@ -134,6 +135,14 @@ def test_a_flat_photo_stays_flat(name: str) -> None:
     flat = np.full((40, 50, 3), (90, 130, 170), np.uint8)
     for _, made in climb(LADDERS[name], flat, seed=0):
         assert np.abs(made.astype(int) - flat).max() <= 4
+
+
+def test_a_photo_is_shrunk_by_several_filters_to_its_size(photo: np.ndarray) -> None:
+    made = [shrink(photo, 2.5, np.random.default_rng(seed)) for seed in range(20)]
+    assert {small.shape for small in made} == {(39, 52, 3)}  # height and width, not the other way
+    assert len({small.tobytes() for small in made}) == 4
+    for small in made:
+        assert error(small, cv2.resize(photo, (52, 39), interpolation=cv2.INTER_AREA)) < 6
 
 
 @pytest.mark.parametrize("filter_name", FILTERS)

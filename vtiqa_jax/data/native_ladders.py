@@ -16,7 +16,7 @@ from PIL import Image
 
 from vtiqa_jax.data.camera_noise import Camera, add_camera_noise
 from vtiqa_jax.data.light import round_values
-from vtiqa_jax.photos.resize import Resized
+from vtiqa_jax.photos.resize import Resized, resize_area
 
 Photo = UInt8[np.ndarray, "height width 3"]
 Cause = Literal["blur", "noise", "artefacts"]
@@ -178,6 +178,14 @@ def enlarge(photo: Photo, factor: float, filter_name: str) -> Resized:
     """Enlarges each side `factor` times."""
     height, width, _ = photo.shape
     return photo if factor == 1 else FILTERS[filter_name](photo, (round(width * factor), round(height * factor)))
+
+
+def shrink(photo: Photo, factor: float, rng: np.random.Generator) -> Resized:
+    """Shrinks each side `factor` times, by one of the filters that keep a photo sharp."""
+    height, width, _ = photo.shape
+    size = max(8, round(width / factor)), max(8, round(height / factor))
+    name = str(rng.choice(["area", "bicubic", "lanczos", "hamming"]))
+    return resize_area(photo, size[::-1]) if name == "area" else FILTERS[name](photo, size)
 
 
 def climb(ladder: Ladder, photo: Photo, seed: int) -> Iterator[tuple[float, Photo]]:

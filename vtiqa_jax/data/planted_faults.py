@@ -14,7 +14,6 @@ from vtiqa_jax.data import native_ladders
 from vtiqa_jax.data.camera_noise import Camera, add_camera_noise
 from vtiqa_jax.data.light import from_light, round_values, to_light
 from vtiqa_jax.data.native_ladders import FILTERS, Photo
-from vtiqa_jax.photos.resize import resize_area
 
 AMOUNTS: dict[str, tuple[float, float, float]] = {
     "defocus": (1.0, 2.0, 4.0),
@@ -84,7 +83,7 @@ def compression(photo: Photo, loss: float, rng: np.random.Generator) -> Photo:
 def enlarged(photo: Photo, factor: float, rng: np.random.Generator) -> Photo:
     """Shrinks a photo and enlarges it again; half of them are sharpened after it."""
     height, width, _ = photo.shape
-    small = resize_area(photo, (max(8, round(height / factor)), max(8, round(width / factor))))
+    small = native_ladders.shrink(photo, factor, rng)
     large = FILTERS[str(rng.choice(list(FILTERS)))](small, (width, height))
     return native_ladders.halos(large, float(rng.uniform(0.3, 1.5)), rng) if rng.random() < 0.4 else large
 

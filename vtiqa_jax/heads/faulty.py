@@ -1,6 +1,7 @@
 """Versions of good photos with planted faults, and innocent ones that must not be taken for faults."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator
 
 import cv2
@@ -13,8 +14,10 @@ from vtiqa_jax.errors import ImageError
 from vtiqa_jax.models.faults import FAULTS
 from vtiqa_jax.photos.resize import Resized, resize_area
 
-LARGEST_PART = 896, 1200
-"""Height and width of the parts of larger photos, pixels."""
+LARGEST_PART, SCREEN_PART = (896, 1200), (1500, 2000)
+"""Height and width of the parts of larger photos, pixels; and of parts as large as what is looked at on a screen."""
+HARDEST = ("enlarged", "luminance_noise", "colour_cast")
+"""Faults that are told worst in large photos, which have some of them by themselves."""
 STRONGEST, WEAKEST = 3.6, 0.4
 """Strengths that are planted."""
 SHARES = (0.15, 0.6, 0.2, 0.05)
@@ -83,14 +86,18 @@ INNOCENT_CHANGES: dict[str, tuple[float, Callable[[Photo, np.random.Generator], 
 """How often each is drawn, and how it is done."""
 
 
-def _draw_part(photo: Photo, rng: np.random.Generator) -> Resized:
-    """Returns a part of the photo, as it is or shrunk, that is at most as large as `LARGEST_PART`."""
+def _draw_part(photo: Photo, largest: tuple[int, int], rng: np.random.Generator) -> Resized:
+    """Returns a part of the photo, as it is or shrunk, that is at most as large as `largest`."""
     height, width, _ = photo.shape
-    fit = min(1.0, max(LARGEST_PART[0] / height, LARGEST_PART[1] / width))
+    fit = min(1.0, max(largest[0] / height, largest[1] / width))
     if fit < 1 and rng.random() < 0.4:
         factor = rng.uniform(fit, 1) if rng.random() < 0.5 else fit
         photo = resize_area(photo, (round(height * factor), round(width * factor)))
-    height, width = (min(want, have) for want, have in zip(LARGEST_PART, photo.shape, strict=False))
+    return _cut_part(photo, largest, rng)
+
+
+def _cut_part(photo: Photo, largest: tuple[int, int], rng: np.random.Generator) -> Resized:
+    height, width = (min(want, have) for want, have in zip(largest, photo.shape, strict=False))
     top, left = (
         int(rng.integers(0, have - want + 1)) for have, want in zip(photo.shape, (height, width), strict=False)
     )
@@ -106,13 +113,14 @@ def draw_strengths(rng: np.random.Generator) -> dict[str, float]:
     return drawn
 
 
-def make_faulty(photo: Photo, count: int, seed: int) -> Iterator[Faulty]:
+def make_faulty(photo: Photo, count: int, seed: int, largest: tuple[int, int]) -> Iterator[Faulty]:
     """Makes versions of a photo, the first of them without any change.
 
     Args:
         photo: good.
         count: of versions.
         seed: draws all.
+        largest: height and width of the parts of larger photos.
 
     Raises:
         ImageError: the photo is too small.
@@ -122,11 +130,34 @@ def make_faulty(photo: Photo, count: int, seed: int) -> Iterator[Faulty]:
     rng = np.random.default_rng(seed)
     names, (shares, changes) = list(INNOCENT_CHANGES), zip(*INNOCENT_CHANGES.values(), strict=True)
     for number in range(count):
-        part = _draw_part(photo, rng)
+        part = _draw_part(photo, largest, rng)
         drawn = draw_strengths(rng) if number else {}
         if number and rng.random() < INNOCENT:
             change = rng.choice(len(names), p=shares)
             if not (names[change] == "shallow depth of field" and drawn.keys() & {"motion", "defocus", "enlarged"}):
                 part = changes[change](part, rng)
-        strengths = np.array([drawn.get(fault, 0) for fault in FAULTS], np.float32)
-        yield Faulty(plant(part, drawn, rng), strengths)
+        yield _plant(part, drawn, rng)
+
+
+def make_faulty_parts(photo: Photo, seed: int) -> Iterator[Faulty]:
+    """Makes versions of a large photo in parts as large as what is looked at.
+
+    The first is without any change, one each has one of `HARDEST`, and two are drawn as `make_faulty` draws them.
+
+    Args:
+        photo: may have faults of its own.
+        seed: draws all.
+
+    Raises:
+        ImageError: the photo is too narrow.
+    """
+    drawn = itertools.islice(make_faulty(photo, 3, seed, SCREEN_PART), 1, None)
+    rng = np.random.default_rng(seed + 1)
+    for fault in (None, *HARDEST):
+        part = _cut_part(photo, SCREEN_PART, rng)
+        yield _plant(part, {fault: float(rng.uniform(WEAKEST, STRONGEST))} if fault else {}, rng)
+    yield from drawn
+
+
+def _plant(part: Photo, strengths: dict[str, float], rng: np.random.Generator) -> Faulty:
+    return Faulty(plant(part, strengths, rng), np.array([strengths.get(fault, 0) for fault in FAULTS], np.float32))

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from vtiqa_jax.data.judged import JudgedPhotos
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import ImageError, UserError
-from vtiqa_jax.heads.faulty import Faulty, make_faulty
+from vtiqa_jax.heads.faulty import LARGEST_PART, Faulty, make_faulty, make_faulty_parts
 from vtiqa_jax.heads.seen import Seen, SeenCache
 from vtiqa_jax.models.faults import FAULTS
 from vtiqa_jax.photos import headers
@@ -44,11 +44,19 @@ class Lessons:
     """Number of times that each counts."""
     judged: Int[np.ndarray, " versions"]
     """The number, among all that were judged by eye, of the photo that each was made of; or `NOBODY`."""
+    is_part: Bool[np.ndarray, " versions"]
+    """Whether each is one of `make_faulty_parts`."""
 
-    def rows(self, left_out: Int[np.ndarray, " photos"] = np.empty(0, np.int64)) -> Int[np.ndarray, " rows"]:
-        """Returns the versions to learn from, as often as they count, but those of some judged photos."""
-        kept = np.flatnonzero(~np.isin(self.judged, left_out))
-        return np.repeat(kept, self.times[kept])
+    def rows(self, left_out: Int[np.ndarray, " photos"] = np.empty(0, np.int64)) -> list[Int[np.ndarray, " _"]]:
+        """Returns the versions that each of two heads learns from, as often as they count.
+
+        One knows no parts: it tells faults that photos have by themselves better, and the other planted ones.
+
+        Args:
+            left_out: numbers of judged photos that nothing is learnt from.
+        """
+        known = ~np.isin(self.judged, left_out)
+        return [np.repeat(kept, self.times[kept]) for kept in map(np.flatnonzero, (known & ~self.is_part, known))]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +86,13 @@ def _see_whole(cache: SeenCache, name: str, data: bytes) -> Seen:
 
 
 def _see_planted(cache: SeenCache, count: int, name: str, data: bytes) -> Seen:
-    return cache.read(data, f"{count}", lambda: make_faulty(decode(name, data).pixels, count, zlib.crc32(data)))
+    return cache.read(
+        data, f"{count}", lambda: make_faulty(decode(name, data).pixels, count, zlib.crc32(data), LARGEST_PART)
+    )
+
+
+def _see_parts(cache: SeenCache, name: str, data: bytes) -> Seen:
+    return cache.read(data, "parts", lambda: make_faulty_parts(decode(name, data).pixels, zlib.crc32(data)))
 
 
 def _read_all(
@@ -111,6 +125,46 @@ def forget_unclear(planted: Seen, own: Float32[np.ndarray, " faults"]) -> Seen:
     return dataclasses.replace(planted, strengths=np.where(unclear, np.float32(np.nan), planted.strengths))
 
 
+@dataclasses.dataclass(frozen=True)
+class _Lesson:
+    """What a model sees of some versions of a photo."""
+
+    seen: Seen
+    times: int
+    judged: int = NOBODY
+    is_part: bool = False
+
+
+def _collect_judged(cache: SeenCache, judged: JudgedPhotos) -> tuple[list[_Lesson], ByEye, dict[Path, int], list[str]]:
+    """Collects what is learnt from photos judged by eye: as they are, and large ones with planted faults, too.
+
+    Returns:
+        The lessons; all that is seen of the photos as they are; their numbers; a line for each that was left out.
+
+    Raises:
+        UserError: none of them can be used.
+    """
+    look = functools.partial(_see_whole, cache)
+    found, left_out = _read_all(_of_files(judged.paths), look, "photos judged by eye", len(judged.paths))
+    known = np.flatnonzero([part is not None for part in found])
+    if not len(known):
+        raise UserError(f"no photo judged by eye can be used; the first: {left_out[0]}")
+    whole = Seen.concatenate([part for part in found if part])
+    seen = dataclasses.replace(whole, strengths=judged.strengths[known].astype(np.float32))
+    paths = [judged.paths[row] for row in known]
+    is_large = np.array([_is_large(path.read_bytes()) for path in paths])
+    sources = np.unique([judged.sources[row] for row in known], return_inverse=True)[1]
+    lessons = [_Lesson(seen.take(np.array([number])), JUDGED_TIMES, number) for number in range(len(paths))]
+    large = [int(number) for number in np.flatnonzero(is_large)]
+    plant = functools.partial(_see_parts, cache)
+    found, more = _read_all(_of_files([paths[number] for number in large]), plant, "into their parts", len(large))
+    for number, part in zip(large, found, strict=True):
+        if part:
+            lessons.append(_Lesson(forget_unclear(part, seen.strengths[number]), 1, number, is_part=True))
+    numbers = {path.resolve(): number for number, path in enumerate(paths)}
+    return lessons, ByEye(seen, judged.weights[known], is_large, sources), numbers, left_out + more
+
+
 def collect_lessons(
     cache: SeenCache, photos: Sequence[Path], scored: Manifest, judged: JudgedPhotos | None
 ) -> tuple[Lessons, ByEye | None, list[str]]:
@@ -129,22 +183,12 @@ def collect_lessons(
     Raises:
         UserError: no photo can be used, or none of the judged ones.
     """
-    parts: list[tuple[Seen, int, Int[np.ndarray, " versions"]]] = []
+    lessons: list[_Lesson] = []
     numbers: dict[Path, int] = {}
     by_eye, left_out = None, []
     if judged is not None:
-        look = functools.partial(_see_whole, cache)
-        found, left_out = _read_all(_of_files(judged.paths), look, "photos judged by eye", len(judged.paths))
-        known = np.flatnonzero([part is not None for part in found])
-        if not len(known):
-            raise UserError(f"no photo judged by eye can be used; the first: {left_out[0]}")
-        whole = Seen.concatenate([part for part in found if part])
-        seen = dataclasses.replace(whole, strengths=judged.strengths[known].astype(np.float32))
-        numbers = {judged.paths[row].resolve(): number for number, row in enumerate(known)}
-        is_large = np.array([_is_large(judged.paths[row].read_bytes()) for row in known])
-        sources = np.unique([judged.sources[row] for row in known], return_inverse=True)[1]
-        by_eye = ByEye(seen, judged.weights[known], is_large, sources)
-        parts.append((seen, JUDGED_TIMES, np.arange(len(known))))
+        lessons, by_eye, numbers, left_out = _collect_judged(cache, judged)
+    of_judged = len(lessons)
 
     plant = functools.partial(_see_planted, cache, LARGE_VERSIONS)
     found, more = _read_all(_of_files(photos), plant, "faults planted into photos", len(photos))
@@ -154,18 +198,20 @@ def collect_lessons(
         if part and by_eye and number != NOBODY:
             part = forget_unclear(part, by_eye.seen.strengths[number])
         if part:
-            parts.append((part, 1, np.full(len(part.strengths), number)))
+            lessons.append(_Lesson(part, 1, number))
     alone = [path for path in photos if path.resolve() not in numbers]
     found, _ = _read_all(_of_files(alone), functools.partial(_see_whole, cache), "photos as they are", len(alone))
-    parts += [(part, WHOLE_TIMES, np.array([NOBODY])) for part in found if part]
+    lessons += [_Lesson(part, WHOLE_TIMES) for part in found if part]
 
     small = ((name, scored.images.read(name)) for name in scored.names)
     plant = functools.partial(_see_planted, cache, SCORED_VERSIONS)
     found, more = _read_all(small, plant, "into scored photos", len(scored.names))
     left_out += more
-    parts += [(part, 1, np.full(len(part.strengths), NOBODY)) for part in found if part]
-    if len(parts) == (by_eye is not None):
+    lessons += [_Lesson(part, 1) for part in found if part]
+    if len(lessons) == of_judged:
         raise UserError(f"no photo can be used to learn faults from; the first: {left_out[0]}")
-    seen, times, of = zip(*parts, strict=True)
-    counts = [len(part.strengths) for part in seen]
-    return Lessons(Seen.concatenate([*seen]), np.repeat(times, counts), np.concatenate(of)), by_eye, left_out
+    counts = [len(lesson.seen.strengths) for lesson in lessons]
+    times, of, is_part = (
+        np.repeat([getattr(lesson, name) for lesson in lessons], counts) for name in ("times", "judged", "is_part")
+    )
+    return Lessons(Seen.concatenate([lesson.seen for lesson in lessons]), times, of, is_part), by_eye, left_out

@@ -123,7 +123,7 @@ def cross_fit(model: Checkpoint, lessons: Lessons, by_eye: ByEye, seed: int) -> 
     for number in range(FOLDS):
         asked = np.flatnonzero(fold == number)
         if len(asked):
-            made = with_head(model, fit_reasons(lessons.seen, seed, lessons.rows(asked)))
+            made = with_head(model, fit_reasons(lessons.seen, lessons.rows(asked), seed))
             strengths[asked] = find_strengths(made, by_eye.seen.take(asked))
     return strengths
 
@@ -156,7 +156,7 @@ def build_reasons(
     assert model.scale is not None
     planted, good = choose_scored(scored.mos if model.scale.higher_is_better else -scored.mos, seed)
     lessons, by_eye, left_out = collect_lessons(SeenCache(cache, model), photos, scored.select(planted), judged)
-    made = with_head(model, fit_reasons(lessons.seen, seed, lessons.rows()))
+    made = with_head(model, fit_reasons(lessons.seen, lessons.rows(), seed))
     strengths = measure_strengths(made, _decode_all(scored.select(good)))
     if not len(strengths := strengths[~np.isnan(strengths).any(1)]):
         raise UserError("none of the good scored photos can be read: from where faults are named is not known")

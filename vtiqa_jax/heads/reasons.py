@@ -1,6 +1,7 @@
 """Fitting the head that names faults, from versions whose faults are known."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -10,10 +11,11 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, Float32, Int
 
+from vtiqa_jax.heads.averaging import average_heads
 from vtiqa_jax.heads.seen import Seen
 from vtiqa_jax.models.faults import FAULTS
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.models.reasons import HIDDEN, LEVELS, STEEPNESS, ReasonsHead
+from vtiqa_jax.models.reasons import HIDDEN, LEVELS, QUERIES, STEEPNESS, ReasonsHead
 
 EPOCHS, BATCH = 40, 64
 LEARNING_RATE, WEIGHT_DECAY = 2e-3, 3e-2
@@ -85,28 +87,39 @@ def _loss(head: ReasonsHead, batch: _Batch, key: Array) -> Float[Array, ""]:
     return ordinal_loss(jnp.concatenate([native, screen], axis=1), batch.strengths)
 
 
-def fit_reasons(seen: Seen, seed: int = 0, rows: Int[np.ndarray, " rows"] | None = None) -> Params:
-    """Fits the head.
+def fit_reasons(seen: Seen, rows: Sequence[Int[np.ndarray, " _"]], seed: int = 0) -> Params:
+    """Fits heads that learn apart, each with its share of the hidden units, and averages what they find.
 
     Args:
         seen: versions of many photos.
-        seed: of its first parameters and of all draws.
-        rows: of the versions to learn from, some of them several times; all once when not given.
+        rows: of the versions that each of them learns from, some several times.
+        seed: of their first parameters and of all draws.
 
     Returns:
-        Its parameters, by the names of a VT-IQA; curve and thresholds are as they were drawn.
+        The parameters, by the names of a VT-IQA; curve and thresholds are as they were drawn.
     """
+    width, queries = HIDDEN // len(rows), QUERIES // len(rows)
+    members = [_fit_member(seen, own, (width, queries), len(rows) * seed + number) for number, own in enumerate(rows)]
+    averaged = average_heads(members, scales=seen.tokens.shape[1])
+    return {f"reasons.{name}": array for name, array in averaged.items()}
+
+
+def _fit_member(
+    seen: Seen, rows: Int[np.ndarray, " rows"], size_of_head: tuple[int, int], seed: int
+) -> dict[str, Float32[np.ndarray, "..."]]:
+    """Fits a head of so many hidden units and queries."""
     rng = np.random.default_rng(seed)
-    versions, scales, places, features = seen.tokens.shape
-    rows = np.arange(versions) if rows is None else rows
-    head = ReasonsHead(features, scales, seen.screen.shape[1], rngs=nnx.Rngs(seed))
+    width, queries = size_of_head
+    _, scales, places, features = seen.tokens.shape
+    rngs = nnx.Rngs(seed)
+    head = ReasonsHead(features, scales, seen.screen.shape[1], hidden=width, queries=queries, rngs=rngs)
     graphdef, params = nnx.split(head, nnx.Param)
     size = min(BATCH, len(rows))
     steps = EPOCHS * (len(rows) // size)
     optimizer = optax.adamw(
         optax.warmup_cosine_decay_schedule(0, LEARNING_RATE, steps // 20, steps),
         weight_decay=WEIGHT_DECAY,
-        mask=lambda tree: jax.tree.map(lambda leaf: leaf.ndim == 2 and leaf.shape[0] >= HIDDEN, tree),
+        mask=lambda tree: jax.tree.map(lambda leaf: leaf.ndim == 2 and leaf.shape[0] >= width, tree),
     )
     state = optimizer.init(params)
     sample = seen.tokens[rng.choice(rows, min(len(rows), 1000), replace=False), 0]
@@ -138,4 +151,4 @@ def fit_reasons(seen: Seen, seed: int = 0, rows: Int[np.ndarray, " rows"] | None
         kernel, bias = fitted[f"{layer}.kernel"], fitted[f"{layer}.bias"]
         fitted[f"{layer}.kernel"] = kernel / deviation[:, None]
         fitted[f"{layer}.bias"] = bias - (mean / deviation) @ kernel
-    return {f"reasons.{name}": array for name, array in fitted.items()}
+    return fitted

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from vtiqa_jax.data.light import round_values
-from vtiqa_jax.data.native_ladders import FACTORS, FILTERS, LADDERS, Cause, Photo, climb, enlarge
+from vtiqa_jax.data.native_ladders import FACTORS, FILTERS, LADDERS, Cause, Photo, climb, enlarge, shrink
 from vtiqa_jax.photos.resize import Resized, resize_area
 
 NATIVE_PART, SHRUNK_PART = (1152, 1536), (864, 1152)
@@ -94,14 +94,6 @@ def _draw_part(photo: Photo, size: tuple[int, int], rng: np.random.Generator) ->
     return np.ascontiguousarray(max(parts, key=lambda found: found[0])[1])
 
 
-def _shrink(photo: Photo, factor: float, rng: np.random.Generator) -> Resized:
-    """Shrinks with one of the filters that keep it sharp."""
-    height, width, _ = photo.shape
-    size = round(width / factor), round(height / factor)
-    name = rng.choice(["area", "bicubic", "lanczos", "hamming"])
-    return resize_area(photo, size[::-1]) if name == "area" else FILTERS[name](photo, size)
-
-
 def _ladders(part: Photo, where: str, count: int, rng: np.random.Generator) -> Iterator[Version]:
     others = rng.permutation([name for name in LADDERS if name != ALWAYS])
     for name in (ALWAYS, *others[: count - 1]):
@@ -128,7 +120,7 @@ def _shrunk_and_enlarged(part: Photo, rng: np.random.Generator) -> Iterator[Vers
     yield Version(part, "shrunk and enlarged", "blur", 0.0, is_sharp=True)
     for factor in FACTORS[2:]:
         name = rng.choice([name for name in FILTERS if name != "nearest"])
-        pixels = FILTERS[name](_shrink(part, factor, rng), (width, height))
+        pixels = FILTERS[name](shrink(part, factor, rng), (width, height))
         yield Version(pixels, "shrunk and enlarged", "blur", 0.0, factor=factor, is_sharp=True)
 
 
@@ -213,7 +205,7 @@ def make_versions(photo: Photo, *, is_native: bool, seed: int) -> Iterator[Versi
         yield from _enlargements(photo, "native", rng)
     largest = min(SHRUNK[1], max(photo.shape) / SMALLEST, min(photo.shape[:2]) / NARROWEST)
     if largest >= SHRUNK[0]:
-        shrunk = _shrink(photo, float(rng.uniform(SHRUNK[0], largest)), rng)
+        shrunk = shrink(photo, float(rng.uniform(SHRUNK[0], largest)), rng)
         clean.append((shrunk, "shrunk"))
         part = _draw_part(shrunk, SHRUNK_PART, rng)
         yield from _ladders(part, "shrunk", SHRUNK_LADDERS, rng)

@@ -18,8 +18,8 @@ LEVELS = (1.0, 2.0, 3.0)
 STEEPNESS = 3.0
 """Of the logit by which a planted fault is at least slight, plain or severe, for each step of its strength."""
 
-HIDDEN = 64
-QUERIES = 4
+HIDDEN = 128
+QUERIES = 8
 """By which places are weighed: the sharpest, the noisiest and so on."""
 BRIGHTNESSES = (4, 8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 208, 224, 240, 248, 252)
 """Grey levels up to which pixels are counted."""
@@ -56,13 +56,24 @@ def measure_tones(images: UInt8[Array, "batch size size 3"]) -> Float[Array, "ba
 class ReasonsHead(nnx.Module):
     """What both kinds of views show to the strength of each fault. Always float32."""
 
-    def __init__(self, native_features: int, scales: int, screen_features: int, *, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self,
+        native_features: int,
+        scales: int,
+        screen_features: int,
+        *,
+        hidden: int = HIDDEN,
+        queries: int = QUERIES,
+        rngs: nnx.Rngs,
+    ) -> None:
         """Draws the parameters.
 
         Args:
             native_features: of a place.
             scales: at which native views are made.
             screen_features: of the global view.
+            hidden: units of each layer.
+            queries: number of queries.
             rngs: the stream `params` draws them.
         """
 
@@ -70,12 +81,12 @@ class ReasonsHead(nnx.Module):
             unit_gain = nnx.initializers.lecun_normal()
             return nnx.Linear(inputs, outputs, kernel_init=unit_gain, precision="highest", rngs=rngs)
 
-        self.place = linear(native_features, HIDDEN)
-        self.queries = linear(HIDDEN, QUERIES)
-        self.native = linear(scales * (QUERIES * HIDDEN + 1), HIDDEN)
-        self.native_faults = linear(HIDDEN, len(NATIVE_FAULTS))
-        self.screen = linear(screen_features + TONES, HIDDEN)
-        self.screen_faults = linear(HIDDEN, len(SCREEN_FAULTS))
+        self.place = linear(native_features, hidden)
+        self.queries = linear(hidden, queries)
+        self.native = linear(scales * (queries * hidden + 1), hidden)
+        self.native_faults = linear(hidden, len(NATIVE_FAULTS))
+        self.screen = linear(screen_features + TONES, hidden)
+        self.screen_faults = linear(hidden, len(SCREEN_FAULTS))
         plain = (LEVELS[0] + LEVELS[1]) / 2
         self.curve = nnx.Param(jnp.tile(STEEPNESS * jnp.array([1.0, -plain]), (len(FAULTS), 1)))
         """Of each fault slope and intercept of the logit of its probability by its strength."""
