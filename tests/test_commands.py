@@ -119,7 +119,7 @@ def test_score_says_of_how_many_training_photos_it_is_better(
     status, said, _ = command(vtiqa.main, "score", tmp_path / "bad.jpg", folder / "p01.png", *arguments)
     assert status == 1
     assert said.splitlines() == [
-        "score (test scale, 1 to 5, higher is better)  better than  image",
+        "score (test scale, 1 to 5, higher is better)  better than (of training photos)  image",
         f"    failed         {tmp_path / 'bad.jpg'}: not an image, or in a format that cannot be read",
         f"{score:10.4f}   75 %  {folder / 'p01.png'}",
     ]
@@ -260,8 +260,8 @@ def test_training_ends_with_results_that_eval_and_score_agree_with(
 
     # The predictions are a manifest again; scored from the files they give the same figures.
     arguments = ("--scores", workdir / "predictions.csv", "--images", folder, "--out", tmp_path / "eval")
-    status, said, _ = command(eval_program.main, "manifest", *arguments, "--checkpoint", workdir / "checkpoint")
-    assert status == 0
+    status, said, error = command(eval_program.main, "manifest", *arguments, "--checkpoint", workdir / "checkpoint")
+    assert (status, error) == (0, ""), "none of its test photos trained it"
     again = json.loads((tmp_path / "eval" / "result.json").read_text())
     assert again["failed"] == 0
     assert again["model"] == Scorer.load(workdir / "checkpoint").fingerprint
@@ -277,6 +277,12 @@ def test_training_ends_with_results_that_eval_and_score_agree_with(
     status, _, error = command(eval_program.main, "manifest", *arguments, "--checkpoint", workdir)
     assert status == 2
     assert f"is it {workdir / 'checkpoint'}?" in error
+
+    # Of photos that trained it, eval warns.
+    on_all = ("--scores", folder / "scores.csv", "--images", folder, "--out", tmp_path / "on-all", "--checkpoint")
+    _, _, error = command(eval_program.main, "manifest", *on_all, workdir / "checkpoint")
+    assert error.startswith("29 of 40 photos trained this model, so the figures are too good")
+    assert command(eval_program.main, "manifest", *on_all, model)[2].startswith("the MOS"), "it trained on none"
 
     # The same command again shows the results; one with other settings is refused.
     status, said, _ = command(train_program.main, "manifest", *given)
@@ -343,9 +349,11 @@ def test_eval_leaves_out_what_cannot_be_read(folder: Path, model: Path, tmp_path
 
 
 def test_training_refuses_in_one_line(folder: Path, model: Path, tmp_path: Path, command: Command) -> None:
+    (tmp_path / "same.csv").write_text("image,mos\np00.png,3\np01.png,3\n")
     given = ("--scores", folder / "scores.csv", "--images", folder, "--workdir", tmp_path / "run")
     for arguments, said in (
         ((*given, "--checkpoint", tmp_path / "none"), "none is not a checkpoint"),
+        (("--scores", tmp_path / "same.csv", *given[2:]), "same.csv are 3: nothing can be learnt from them"),
         ((*given, "--checkpoint", model, "--readout-blocks", 9), "takes rising numbers of the checkpoint's 2 blocks"),
         ((*given, "--checkpoint", model, "--eval-mosaics", 0), "--eval-mosaics must be at least 1"),
         ((*given, "--checkpoint", model, "--view-size", 30), "--view-size 30 is not a multiple of the patches"),

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 from tests.conftest import Command
 from tests.detailed import CONFIG, SCALE, draw_weights, noisy
@@ -216,6 +217,18 @@ def test_a_strip_is_drawn_without_a_warning(scorer: Scorer, size: tuple[int, int
     quality = dataclasses.replace(scorer.explain_pixels(photo), photo=photo)
     drawn = draw_maps(photo, [shown.paint for shown in (quality, *maps)], "a title\nof two lines")
     assert decode("", drawn).pixels.shape[1] == 1100
+
+
+def test_each_part_of_a_picture_says_what_it_shows(scorer: Scorer) -> None:
+    photo = noisy(60, 80)
+    parts = [scorer.explain(photo), scorer.explain_detail(photo), scorer.explain_detail(photo, at=(0.0, 0.0))]
+    titles = []
+    for part in parts:
+        axes = Figure().subplots()
+        part.paint(axes)
+        titles.append(axes.get_title())
+    assert titles[0] == "score by region"
+    assert all(title.startswith("detail, at 1:1") for title in titles[1:]), titles
 
 
 # ---- commands ----

@@ -44,6 +44,7 @@ NOT_RUN = {
     "python3 -m venv": "needs a package index: CI types it",
     ". .venv/bin/activate": "of the line before",
     "pip install": "needs a package index: CI types it",
+    "uv pip install": "needs a package index: CI types it",
     "npm install": "needs a package index: CI types it",
     "python -m build": "needs a package index: .ci/package types it",
     "light/bin/pip install": "needs a package index: .ci/light does it",

@@ -225,4 +225,4 @@ def test_a_browser_says_why_photos_are_bad(server: str, tmp_path: Path, command:
         )
         browser.close()
     ours = [say_reasons(result.reasons) for result in vtiqa_jax.load(tmp_path / "model").stream(reversed(photos))]
-    assert any(ours) and said == ours
+    assert any(ours) and said == [reasons or "No fault is named" for reasons in ours]

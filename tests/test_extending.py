@@ -61,7 +61,7 @@ def photos(material: dict[str, Path]) -> Manifest:
 def test_the_page_shows_every_file_whole() -> None:
     shown = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
     assert sorted(shown) == sorted(file.read_text() for file in FILES)
-    assert len(WALKS) == len(FILES) == 6
+    assert len(WALKS) == len(FILES) == 7
 
 
 @pytest.mark.slow
@@ -85,7 +85,12 @@ def test_its_commands_do_what_it_says(
     assert status == 0, error
     last = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
     assert np.isfinite(last["loss"])
-    logged = {"A loss": "rank", "A loss with extra photos": "pairs", "A distortion": "ranking"}
+    logged = {
+        "A loss": "rank",
+        "A loss in place of the usual one": "squared",
+        "A loss with extra photos": "pairs",
+        "A distortion": "ranking",
+    }
     assert [name for name in logged.values() if name in last] == [name for name in [logged.get(title)] if name]
     kind = load_module("docs/extending/registers.py").RegisterConfig if title == "A backbone" else ModelConfig
     trained = checkpoint.load(tmp_path / "checkpoint", kind)
@@ -111,6 +116,11 @@ def test_the_rank_term_wants_the_order_of_the_labels_and_heeds_agreement() -> No
     sure = recipe.loss(jnp.array([2.0, 0.0, 1.0]), three | {"std": jnp.array([9.0, 1.0, 1.0])})[1]["rank"]
     unsure = recipe.loss(jnp.array([2.0, 0.0, 1.0]), three | {"std": jnp.array([1.0, 9.0, 9.0])})[1]["rank"]
     assert sure > 2 * unsure, "the last two, in the wrong order, weigh most where their observers agree"
+
+
+def test_the_squared_error_is_the_mean_over_photos_with_labels() -> None:
+    batch = {"labels": jnp.array([1.0, 0.0, 5.0]), "mask": jnp.array([1.0, 1.0, 0.0])}
+    assert float(own("squared.py:SquaredRecipe").loss(jnp.array([2.0, 3.0, -9.0]), batch)[0]) == pytest.approx(5.0)
 
 
 @pytest.mark.usefixtures("usual_promotion")

@@ -149,3 +149,13 @@ def test_nothing_to_compare_is_no_figure() -> None:
     for scores in (np.empty(0), np.array([1.0, np.inf])):
         found = metrics.correlations_if_any(scores, np.arange(float(len(scores))))
         assert np.isnan([getattr(found, name) for name in METRICS]).all()
+
+
+def test_the_time_left_is_estimated_without_the_compilation() -> None:
+    """The first epoch took a minute and 100 s more; each other one takes a minute."""
+    epochs = [{"seconds": 160.0}, {"seconds": 220.0}, {"seconds": 280.0}]
+    assert logger.estimate_left(19, epochs[:1], 60.0) == 19 * 60
+    assert logger.estimate_left(18, epochs[:2], None) == 18 * 60
+    assert logger.estimate_left(17, epochs, 60.0) == 17 * 60
+    assert logger.estimate_left(19, epochs[:1], None) is None, "an epoch of one step tells nothing"
+    assert logger.estimate_left(None, epochs, 60.0) is None

@@ -25,7 +25,7 @@ from vtiqa_jax.commands.compare import say_worse
 from vtiqa_jax.commands.display import Display
 from vtiqa_jax.models import checkpoint, quantized
 from vtiqa_jax.models.checkpoint import Checkpoint
-from vtiqa_jax.models.config import tiny_config
+from vtiqa_jax.models.config import LabelScale, tiny_config
 from vtiqa_jax.models.false_alarms import DEFAULT_RATE, choose_thresholds
 from vtiqa_jax.models.faults import FALSE_ALARMS, FAULTS, SCREEN_FAULTS
 from vtiqa_jax.models.params import Params, abstract_model, init_params, merge_params
@@ -33,7 +33,7 @@ from vtiqa_jax.models.vtiqa import VTIQA
 from vtiqa_jax.photos.resize import Rgb
 from vtiqa_jax.results import score_cache
 from vtiqa_jax.results.columns import bulk_columns, score_columns
-from vtiqa_jax.results.lines import say_plain_reasons, say_why
+from vtiqa_jax.results.lines import lacks_reason, say_faults, say_plain_reasons, say_why
 from vtiqa_jax.results.reasons import ALIASES, LEVELS, WORDS, find_fault, name_faults, say_reading
 from vtiqa_jax.results.results import ScoreResult
 from vtiqa_jax.results.score_table import ScoreTable
@@ -347,6 +347,58 @@ def test_a_photo_that_is_looked_at_alone_gets_an_answer() -> None:
     clean = dataclasses.replace(slight, faults=faults[:1])
     assert say_why(clean) == "no fault is named; most probable: too dark, less than 1 %"
     assert say_why(dataclasses.replace(slight, faults=())) == "", "of a model without reasons"
+
+
+def test_all_faults_of_a_photo_are_said_the_most_probable_first() -> None:
+    faults = Fault("too_dark", 2.0, 0.004, is_named=True), Fault("motion", 0.4, 0.084), Fault("defocus", 0.1, 0.07)
+    result = ScoreResult(Path("a.jpg"), 3.0, faults=faults)
+    assert say_faults(result) == ["motion blur, 8 %", "out of focus, 7 %", "too dark, less than 1 %"]
+
+
+@pytest.mark.parametrize(
+    ("score", "strength", "higher_is_better", "expected"),
+    [
+        (2.9, 0.2, True, True),
+        (3.1, 0.2, True, False),
+        (3.1, 0.2, False, True),
+        (2.9, 0.2, False, False),
+        (2.9, 1.2, True, False),
+        (None, 0.2, True, False),
+    ],
+)
+def test_a_bad_photo_without_a_reason_is_known(
+    score: float | None, strength: float, higher_is_better: bool, expected: bool
+) -> None:
+    scale = LabelScale("test", 1.0, 5.0, higher_is_better)
+    assert lacks_reason(dataclasses.replace(faulty(strength), score=score), scale) is expected
+    assert not lacks_reason(ScoreResult(Path("a.jpg"), score), scale), "of a model that names no faults"
+
+
+def test_score_prints_all_faults_of_few_photos(
+    folder: Path, reasoning: Path, found: list[ScoreResult], command: Command
+) -> None:
+    for photo, result in zip(sorted(folder.iterdir()), found, strict=True):
+        status, said, _ = command(__main__.main, "score", photo, "--checkpoint", reasoning, "--reasons")
+        assert status == 0
+        assert said.splitlines()[2:] == [f"    {fault}" for fault in say_faults(result)]
+
+
+def test_who_asks_about_a_bad_photo_is_told_what_to_do_next(
+    drawn_weights: Params, folder: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a terminal, if no fault is named."""
+    monkeypatch.setattr("_pytest.capture.CaptureIO.isatty", lambda _: True)
+    monkeypatch.setattr("tqdm.std.tqdm.display", lambda *_, **__: None)
+    weights = drawn_weights | {"reasons.thresholds": np.full_like(drawn_weights["reasons.thresholds"], 1e9)}
+    for high, is_bad in ((1e6, True), (-1e5, False)):
+        scale = dataclasses.replace(SCALE, low=-1e6, high=high)
+        checkpoint.save(tmp_path / "model", Checkpoint(CONFIG, weights, scale, {}), force=True)
+        arguments = (folder / "0.png", "--checkpoint", tmp_path / "model")
+        for said in (
+            command(__main__.main, "score", *arguments)[1],
+            command(__main__.main, "explain", *arguments, "--out", tmp_path / "maps")[1],
+        ):
+            assert said.splitlines()[-1].endswith("vtiqa compare") is is_bad, said
 
 
 def test_a_common_name_of_a_fault_says_how_it_is_read() -> None:

@@ -23,6 +23,7 @@ from tests.conftest import Command
 from vtiqa_jax import __main__ as vtiqa
 from vtiqa_jax import atomic
 from vtiqa_jax.commands import selection
+from vtiqa_jax.commands.display import LONG
 from vtiqa_jax.commands.selection import Selection
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.photos import decode, transfer
@@ -121,7 +122,11 @@ def test_what_cannot_be_meant_is_told_in_one_line(
 ) -> None:
     (tmp_path / "file").touch()
     for arguments, said in (
-        (("--min-score", 3), "add one of them"),
+        (("--min-score", 3, "--report", tmp_path / "page"), "leave no photo out"),
+        (("--top", 3, "--out", "-"), "leave no photo out"),
+        (("--top", 3, "--xmp"), "leave no photo out"),
+        (("--top", 3, "--quiet"), "leave no photo out"),
+        (("--reasons",), "for 3 photos at most"),
         (("--min-score", 3, "--max-score", 2, "--list"), "--min-score 3 is above --max-score 2"),
         (("--min-score", "nan", "--list"), "take numbers"),
         (("--copy-to", "a", "--move-to", "b"), "give one"),
@@ -376,11 +381,16 @@ def test_chosen_photos_are_printed_and_no_others(
         str(photo) for photo in scores if photo in ordered[:2]
     ]
     assert printed("--min-score", 1e6) == ([], [*told[:2], f"0 of {COUNT + 1} photos copied to {best}{os.sep}"])
+    _, said, error = command(vtiqa.main, "score", folder, "--checkpoint", model, "--top", 3)
+    assert [line.split()[-1] for line in said.splitlines()[2 if "by rank" in said else 1 :]] == shown, "only shown"
+    assert error.splitlines() == [*told[:2], f"3 of {COUNT + 1} photos shown"]
     assert len(printed()[0]) == COUNT + 1, "nothing is chosen: all are copied and printed"
     monkeypatch.setattr("_pytest.capture.CaptureIO.isatty", lambda _: True)
     monkeypatch.setattr("tqdm.std.tqdm.display", lambda *_, **__: None)
     assert printed("--top", COUNT - 1)[0] == list(map(str, ordered[:-1])), "no summary of what was counted out"
     assert printed("--min-score", scores[ordered[4]] - 1e-5)[0] == list(map(str, ordered[:5]))
+    said = command(vtiqa.main, "score", folder, "--checkpoint", model, "--min-score", scores[ordered[-2]] - 1e-5)[1]
+    assert said.count(".png") == COUNT - 1 > LONG, "all that were asked for"
 
 
 def test_where_lower_is_better_the_lowest_are_chosen() -> None:

@@ -1,5 +1,6 @@
 """Stopping a training from outside: what a person is told, and when."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -45,6 +46,28 @@ def test_ctrl_c_interrupts(has_state: bool, said: str, capsys: pytest.CaptureFix
         signal.raise_signal(signal.SIGINT)
     assert capsys.readouterr().err.startswith(said)
     assert signal.set_wakeup_fd(-1) == -1
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.usefixtures("hears_ctrl_c")
+def test_ctrl_c_that_was_swallowed_stops_after_the_step() -> None:
+    """JAX's callback of the garbage collector, in which no exception gets out, stands behind it."""
+    with stop_on_sigterm(lambda: True) as should_stop:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            should_stop(1)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell's background jobs")
+def test_who_is_deaf_to_ctrl_c_stays_so() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with stop_on_sigterm(lambda: True) as should_stop:
+            signal.raise_signal(signal.SIGINT)
+            assert not should_stop(1)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="no pipes for C's read on Windows")

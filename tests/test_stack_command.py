@@ -117,7 +117,7 @@ def test_the_best_and_the_rejects_are_all_photos(card: Path, model: Path, tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--best-of-stacks"], "add one of them"),
+        (["--best-of-stacks", "--out", "s.csv"], "leave no photo out"),
         (["--list-rejects", "--best-of-stacks", "--list"], "goes only with --print0"),
         (["--list-rejects", "--list"], "goes only with --print0"),
         (["--list-rejects", "--copy-to", "there"], "goes only with --print0"),

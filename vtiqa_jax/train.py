@@ -34,7 +34,7 @@ from vtiqa_jax.training import preflight
 from vtiqa_jax.training.advice import advise
 from vtiqa_jax.training.data import prepare_data
 from vtiqa_jax.training.features import features_key
-from vtiqa_jax.training.logger import MetricLogger, epochs_of, format_epoch, format_header, say
+from vtiqa_jax.training.logger import MetricLogger, epochs_of, estimate_left, format_epoch, format_header, say
 from vtiqa_jax.training.loop import train_epoch
 from vtiqa_jax.training.options import TrainOptions
 from vtiqa_jax.training.recorder import EpochRecorder
@@ -173,8 +173,10 @@ def train(
                     save_model(best_model(state))
                 save_state(state, end)
                 logger.log_epoch(run.history, scores, data.selection_mos, best=following.improved)
-                left = recipe.remaining_epochs(following)
-                say(format_epoch(entry, None if left is None else left * entry["seconds"] / entry["epoch"]))
+                pace = recorder.seconds_per_step
+                first = None if pace is None else pace * data.plan.steps
+                left = estimate_left(recipe.remaining_epochs(following), epochs_of(run.history), first)
+                say(format_epoch(entry, left))
                 if not following.done and should_stop(end):
                     raise stopped_after(end)
 

@@ -47,7 +47,9 @@ def demo(*, out: Path = Path("vtiqa-demo")) -> int:
     print(f"\nwhere the {MAPPED} worst of them are bad:")
     status = max(status, explain(*(Path(row["image"]) for row in rows[: -MAPPED - 1 : -1]), out=out / "maps"))
     print(f"\nLook at {out / 'report' / 'index.html'} in a browser, at the pictures in {out / 'maps'}, and at", end=" ")
-    print(f"{out / 'scores.csv'}.\nPhotos of your own: vtiqa score FOLDER --report {out / 'mine'}")
+    print(f"{out / 'scores.csv'}.\nA damaged photo has no reason if the model is not sure of its fault.")
+    print(f"How probable each fault is: vtiqa score {photos / 'coffee-noise.png'} --reasons")
+    print(f"Photos of your own: vtiqa score FOLDER --report {out / 'mine'}")
     return status
 
 

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from vtiqa_jax.choosing.stacks import Stack, say_stack, say_stacks
 from vtiqa_jax.models.config import LabelScale
-from vtiqa_jax.results.lines import say_heading, say_line, shown_columns
+from vtiqa_jax.results.lines import lacks_reason, say_faults, say_heading, say_line, shown_columns
 from vtiqa_jax.results.rank import DETAIL_WEIGHT
 from vtiqa_jax.results.results import ScoreResult
 from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling
@@ -19,6 +19,8 @@ LONG = 20
 """More photos than these have a summary instead of lines, on a terminal."""
 SHOWN = 5
 """Photos of each kind in a summary."""
+FEW = 3
+"""So many photos, at most, have all their faults printed."""
 Order = Literal["best", "worst", "name", "given"]
 """Best or worst first, by name, or as given and found."""
 
@@ -52,6 +54,7 @@ class Display:
         silent: bool = False,
         alone: bool = False,
         kept: bool = False,
+        faults: bool = False,
     ) -> None:
         """Prints the heading, if lines are to follow at once.
 
@@ -63,12 +66,13 @@ class Display:
             silent: print nothing.
             alone: a single photo is scored.
             kept: all results are also written to a file or a page, so a summary need not say how to see them.
+            faults: print below each photo how probable each of its faults is.
         """
-        self._model, self._silent, self._alone, self._kept = model, silent, alone, kept
+        self._model, self._silent, self._alone, self._kept, self._faults = model, silent, alone, kept, faults
         self._columns = shown_columns(model.unknown, mosaics=sampling is not None)
-        is_terminal = sys.stdout.isatty()
-        self._summarizes = is_terminal and order is None
-        self._order: Order = order or ("best" if is_terminal else "given")
+        self._is_terminal = sys.stdout.isatty()
+        self._summarizes = self._is_terminal and order is None
+        self._order: Order = order or ("best" if self._is_terminal else "given")
         self._is_live = not silent and not chosen and self._order == "given"
         if self._is_live:
             print(self._heading())
@@ -77,8 +81,9 @@ class Display:
         return say_heading(self._columns, self._model.scale)
 
     def line(self, result: ScoreResult) -> str:
-        """Returns a photo's line."""
-        return say_line(result, self._columns, say_stack(result), alone=self._alone)
+        """Returns a photo's line, with those of its faults below if they were asked for."""
+        line = say_line(result, self._columns, say_stack(result), alone=self._alone)
+        return "\n    ".join([line, *(say_faults(result) if self._faults else [])])
 
     def add(self, result: ScoreResult) -> None:
         """Prints a photo's line, above the progress bar, if lines are printed as results come."""
@@ -112,6 +117,8 @@ class Display:
         print("\n".join(map(self.line, scored)))
         if failed:
             print("\nfailed:\n" + "\n".join(map(self.line, failed)))
+        if self._alone and self._is_terminal and any(lacks_reason(result, self._model.scale) for result in scored):
+            print("where it is bad: vtiqa explain; what a better photo has: vtiqa compare")
 
     def _summarize(self, scored: Sequence[ScoreResult], failed: Sequence[ScoreResult]) -> None:
         failures = f", {len(failed)} failed" if failed else ""

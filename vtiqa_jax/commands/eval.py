@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,23 @@ def _score_rows(
     return rows[kept], np.array([result.score for result in results if result.score is not None], np.float32)
 
 
+def _count_training_photos(model: Scorer, run: Path, names: Sequence[str]) -> int:
+    """Counts photos that trained a model, by their names.
+
+    Args:
+        model: that is evaluated.
+        run: folder in which it was trained. Its split.json lists the photos; 0 are counted if there is none of this
+            model.
+        names: of the photos.
+    """
+    try:
+        split = json.loads((run / "split.json").read_text(encoding="utf-8"))
+        is_of_model = split["sha256"] == model.provenance["trained"]["split sha256"]
+        return len(set(names) & set(split["train"])) if is_of_model else 0
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
 def _evaluate(
     photos: Manifest,
     rows: np.ndarray,
@@ -41,6 +59,13 @@ def _evaluate(
 ) -> int:
     """Scores the given photos and writes result.json, predictions.csv and scatter.png; 1 when some cannot be read."""
     model = vtiqa_jax.load(checkpoint)
+    run, names = Path(checkpoint).parent, [photos.names[row] for row in rows]
+    if seen := _count_training_photos(model, run, names):
+        print(
+            f"{seen} of {len(rows)} photos trained this model, so the figures are too good; its test photos are in"
+            f" {run / 'predictions.csv'}",
+            file=sys.stderr,
+        )
     atomic.make_folder(out)
     kept, scores = _score_rows(model, photos, rows, batch_size)
     print(f"{checkpoint}: {model.scale}")

@@ -20,7 +20,7 @@ from vtiqa_jax.errors import UserError
 from vtiqa_jax.models.compute_dtype import ComputeDtype
 from vtiqa_jax.photos import own
 from vtiqa_jax.photos.stderr import quiet_decoders
-from vtiqa_jax.results.lines import say_why
+from vtiqa_jax.results.lines import lacks_reason, say_why
 from vtiqa_jax.results.reasons import WORDS, find_fault, say_reading
 from vtiqa_jax.results.words import say_detail, say_place
 from vtiqa_jax.scoring.detail_map import DetailMap, check_point
@@ -83,7 +83,7 @@ def explain(
     atomic.make_folder(out)
     if reason is not None and (reading := say_reading(reason)):
         print(reading)
-    failed = 0
+    failed, unexplained = 0, False
     print(f"score ({model.scale})  worst at      image")
     for photo in tqdm(photos, "explaining", unit="photo", disable=None, leave=False):
         with quiet_decoders():
@@ -128,6 +128,9 @@ def explain(
         said = "; ".join(filter(None, parts))
         line = f"{result.score:10.4f}  {quality.worst_place:<12}  {photo}"
         tqdm.write(f"{line}: {said}" if said else line, file=sys.stdout)
+        unexplained |= lacks_reason(result, model.scale)
+    if unexplained and sys.stdout.isatty():
+        print("where no fault is named: the map shows where it is bad; what a better photo has: vtiqa compare")
     if failed:
         print(f"{failed} of {len(photos)} photos have no map", file=sys.stderr)
     return 1 if failed else 0

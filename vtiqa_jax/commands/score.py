@@ -17,7 +17,7 @@ from tqdm import tqdm
 import vtiqa_jax
 from vtiqa_jax import atomic
 from vtiqa_jax.choosing.stacks import find_stacks, mark_stacks
-from vtiqa_jax.commands.display import Display, Order, sort_results
+from vtiqa_jax.commands.display import FEW, Display, Order, sort_results
 from vtiqa_jax.commands.photos import find_photos
 from vtiqa_jax.commands.selection import Selection
 from vtiqa_jax.commands.sigterm import raise_on_sigterm
@@ -79,7 +79,7 @@ def score(
         mosaic_samples: Number of sampled mosaics that also score each photo; their mean and standard deviation are
             printed.
         seed: Seed of the sampled mosaics, which are the same for all photos.
-        reasons: Add the probability of each fault, as columns of --out.
+        reasons: Add the probability of each fault, as columns of --out; of one to three photos also without --out.
         false_alarms: Rate of false alarms: the share of good photos that get any reason, 0.005 to 0.1.
         selection: choose photos by their score.
         stars: ratings for other programs.
@@ -101,6 +101,11 @@ def score(
         raise UserError(
             "--undo takes back stars and does nothing else; give the other options in a command of their own"
         )
+    if selection.only_shows and (out or report or stars.xmp or quiet):
+        raise UserError(
+            "--min-score, --max-score, --top and --best-of-stacks leave no photo out of --out, --report and --xmp, and"
+            " --quiet shows none: add --list, --print0, --copy-to or --move-to, or give them alone"
+        )
     photos = find_photos(paths, [selection.folder] if selection.folder else [])
     if stars.undo:
         return 0 if take_all_back(photos) else 1
@@ -114,8 +119,12 @@ def score(
     # Where nothing can lie beside the output, an interrupted run begins again.
     resumable = out is not None and not atomic.is_stream(out) and atomic.takes_files(out.parent)
     sampling = MosaicSampling(mosaic_samples, seed) if mosaic_samples else None
-    if reasons and out is None:
-        raise UserError("--reasons adds columns to a file; name the file with --out FILE")
+    shows_faults = reasons and out is None
+    if shows_faults and (len(photos) > FEW or quiet or selection.prints_paths):
+        raise UserError(
+            f"--reasons adds columns to a file; name the file with --out FILE (without one, it prints for {FEW} photos"
+            " at most)"
+        )
     model = vtiqa_jax.load(checkpoint, compute_dtype=compute_dtype, false_alarms=false_alarms)
     if reasons and not model.config.reasons:
         raise UserError(f"--reasons: {checkpoint} cannot name faults; leave out --reasons or choose another model")
@@ -149,12 +158,13 @@ def score(
         gallery = None if report is None else stack.enter_context(open_gallery(report))
 
         silent = quiet or selection.prints_paths or has_stdout
-        order = sort or (None if selection.top is None else "best")
-        only_chosen = selection.chooses and selection.folder is not None
+        order = sort or ("best" if selection.top is not None or selection.only_shows else None)
+        only_chosen = selection.chooses and not selection.prints_paths
         kept = out is not None or report is not None
         display = Display(
-            model, sampling, order=order, chosen=only_chosen, silent=silent, alone=len(photos) == 1, kept=kept
-        )
+            model, sampling, order=order, chosen=only_chosen, silent=silent, alone=len(photos) == 1, kept=kept,
+            faults=shows_faults,
+        )  # fmt: skip
         inspect = None if gallery is None else preview
         cached = None if memory is None else memory.get
         stream = model.stream(

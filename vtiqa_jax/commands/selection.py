@@ -24,7 +24,7 @@ class Selection:
     """Photos by their score, and what to do with them. Those that could not be scored are never among them."""
 
     min_score: float | None = None
-    """Lowest score of the chosen photos."""
+    """Lowest score of the chosen photos. They are shown, or --list, --copy-to and others take them."""
     max_score: float | None = None
     """Highest score of the chosen photos."""
     top: int | None = None
@@ -48,11 +48,6 @@ class Selection:
         low, high = self.min_score, self.max_score
         if self.list_rejects and (self.chooses or self.paths_only or self.folder):
             raise UserError("--list-rejects goes only with --print0; leave out the other options that choose photos")
-        if self.chooses and not (self.prints_paths or self.folder):
-            raise UserError(
-                "--min-score, --max-score, --top and --best-of-stacks choose photos for --list, --print0, --copy-to or"
-                " --move-to: add one of them"
-            )
         if (low is not None and low != low) or (high is not None and high != high):
             raise UserError("--min-score and --max-score take numbers")
         if low is not None and high is not None and low > high:
@@ -76,6 +71,11 @@ class Selection:
         """Whether options choose some of the photos."""
         is_between = self.min_score is not None or self.max_score is not None
         return is_between or self.best_of_stacks or self.top is not None
+
+    @property
+    def only_shows(self) -> bool:
+        """Whether the chosen photos are only shown, neither listed nor copied nor moved."""
+        return self.chooses and not (self.prints_paths or self.folder)
 
     @property
     def prints_paths(self) -> bool:
@@ -144,6 +144,8 @@ class Selection:
             sys.stdout.flush()
             for photo in chosen:  # its own bytes, whatever the stream's encoding: another program opens it
                 sys.stdout.buffer.write(os.fsencode(photo) + end)
+        if self.only_shows:
+            print(f"{_say_share(len(chosen), count)} shown", file=sys.stderr)
         if self.folder is None:
             return True
         if self.move_to and not self.yes:

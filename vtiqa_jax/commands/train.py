@@ -160,6 +160,8 @@ def train_manifest(
     photos = manifest.read_csv(
         scores, images, group_column, scene_column, target_columns, partial=partial, out=options.workdir
     )
+    if photos.mos.min() == photos.mos.max():
+        raise UserError(f"all scores in {scores} are {photos.mos[0]:g}: nothing can be learnt from them")
     lowest = float(photos.mos.min()) if low is None else low
     highest = float(photos.mos.max()) if high is None else high
     if not lowest < highest:

@@ -41,7 +41,10 @@ SAFETENSORS_DTYPES = {
     "BOOL": np.dtype("?"),
 }
 
-NEEDS = 'needs the extra "convert": pip install "vtiqa-jax[convert]"'
+NEEDS = (
+    'needs the extra "convert": pip install "vtiqa-jax[convert]" (PyTorch with CUDA takes gigabytes; docs/convert.md'
+    " installs its build for CPUs)"
+)
 NEEDS_SAFETENSORS = "needs the package safetensors: pip install safetensors"
 
 

@@ -93,7 +93,7 @@ COLUMNS = (
     Column("opinion_spread", float, "standard deviation of single people's opinions", placed=True),
     Column(
         "percentile", float, "share of the training photos that score worse, percent", decimals=1,
-        heading="  better than", shown="{:5.0f} %", placed=True,
+        heading="  better than (of training photos)", shown="{:5.0f} %", placed=True,
     ),
     Column("out_of_range", str, "`below` or `above`: beyond the scores of all training photos", placed=True),
     Column(

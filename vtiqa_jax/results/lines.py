@@ -4,7 +4,7 @@ from collections.abc import Container, Sequence
 
 from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.results.columns import Column, score_columns
-from vtiqa_jax.results.reasons import WORDS, say_reasons
+from vtiqa_jax.results.reasons import WORDS, Fault, say_reasons
 from vtiqa_jax.results.results import ScoreResult
 
 
@@ -36,9 +36,24 @@ def say_why(result: ScoreResult) -> str:
     """
     if result.reasons or not result.faults:
         return say_reasons(result.reasons)
-    likeliest = max(result.faults, key=lambda fault: fault.probability)
-    percent = f"{100 * likeliest.probability:.0f}" if likeliest.probability >= 0.01 else "less than 1"
-    return f"no fault is named; most probable: {WORDS[likeliest.name][1]}, {percent} %"
+    return f"no fault is named; most probable: {say_faults(result)[0]}"
+
+
+def say_faults(result: ScoreResult) -> list[str]:
+    """Says how probable each fault is, named or not, the most probable first: "motion blur, 8 %"."""
+
+    def say(fault: Fault) -> str:
+        percent = f"{100 * fault.probability:.0f}" if fault.probability >= 0.01 else "less than 1"
+        return f"{WORDS[fault.name][1]}, {percent} %"
+
+    return [say(fault) for fault in sorted(result.faults, key=lambda fault: -fault.probability)]
+
+
+def lacks_reason(result: ScoreResult, scale: LabelScale) -> bool:
+    """Tells whether a photo scores on the bad half of the scale, and none of its faults is named."""
+    if result.score is None or result.reasons or not result.faults:
+        return False
+    return (result.score < (scale.low + scale.high) / 2) == scale.higher_is_better
 
 
 def say_line(result: ScoreResult, columns: Sequence[Column], stack: str = "", *, alone: bool = False) -> str:

@@ -98,7 +98,7 @@ class DetailMap(PhotoMap):
         from vtiqa_jax.scoring.map_pictures import paint_places
 
         assert self.photo is not None
-        title = say_region(self.region, self.factor, (self.height, self.width))
+        title = f"detail, {say_region(self.region, self.factor, (self.height, self.width))}"
         label = f"octaves lost at 1:{self.factor}"
         paint_places(axes, self.region.cut(self.photo), self.octaves, MAX_OCTAVES, title, label)
 

@@ -23,6 +23,11 @@ def shrink_for_picture(pixels: Rgb) -> Resized:
     return make_thumbnail(pixels, PANEL_SIDE)
 
 
+def set_panel_title(axes: Axes, title: str) -> None:
+    """Says above a part of a picture what it shows."""
+    axes.set_title(title, fontsize=11)
+
+
 def paint_places(
     axes: Axes, photo: Rgb, values: Float32[np.ndarray, "rows columns"], most: float, title: str, label: str
 ) -> None:
@@ -46,7 +51,7 @@ def paint_places(
     for row, column in np.argwhere(np.isnan(values)):
         corner = (column * side - 0.5, row * side - 0.5)
         axes.add_patch(Rectangle(corner, side, side, fill=False, edgecolor="0.5", linewidth=0, hatch="////"))
-    axes.set_title(title, fontsize=11)
+    set_panel_title(axes, title)
     axes.figure.colorbar(drawn, ax=axes, label=label, extend="max")
 
 
@@ -70,6 +75,7 @@ def draw_maps(photo: Rgb | None, painters: Sequence[Callable[[Axes], None]], tit
     figure = Figure(figsize=(5.5 * columns, 0.8 + 5 * ratio * rows), layout="constrained")
     first, *others = figure.subplots(rows, columns, squeeze=False).flat
     first.imshow(shrink_for_picture(photo))
+    set_panel_title(first, "photo")
     for axes in (first, *others):
         axes.set_axis_off()
     with literal_text():

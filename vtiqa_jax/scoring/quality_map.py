@@ -66,7 +66,7 @@ class QualityMap(PhotoMap):
     def paint(self, axes: "Axes") -> None:
         """Draws the photo under the map on a part of a picture, with the map's scale and a cross at the worst place."""
         from vtiqa_jax.scoring.colours import quality_colours
-        from vtiqa_jax.scoring.map_pictures import shrink_for_picture
+        from vtiqa_jax.scoring.map_pictures import set_panel_title, shrink_for_picture
 
         assert self.photo is not None
         photo = shrink_for_picture(self.photo)
@@ -79,6 +79,7 @@ class QualityMap(PhotoMap):
             self.resample(height, width), cmap=colours, alpha=0.65, vmin=low - missing, vmax=high + missing
         )
         row, column = self.worst
+        set_panel_title(axes, "score by region")
         axes.plot(column * width, row * height, "x", color="white", markersize=14, markeredgewidth=3)
         axes.figure.colorbar(drawn, ax=axes, label=f"score by this region ({self.scale.dataset} scale)")
 

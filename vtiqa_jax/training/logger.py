@@ -33,6 +33,23 @@ def format_duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d}" if minutes >= 60 else f"{minutes} min {rest:02d}"
 
 
+def estimate_left(epochs_left: int | None, epochs: History, first: float | None) -> float | None:
+    """Estimates the seconds of the epochs to come: they take as long as those before, except the first one.
+
+    The first one waits for compilation.
+
+    Args:
+        epochs_left: how many are to come; None when that is not known.
+        epochs: those before.
+        first: seconds that the first one would have taken without compilation; None when that is not known.
+    """
+    if epochs_left is None:
+        return None
+    if len(epochs) > 1:
+        return epochs_left * (epochs[-1]["seconds"] - epochs[0]["seconds"]) / (len(epochs) - 1)
+    return None if first is None else epochs_left * first
+
+
 def format_header() -> str:
     """Returns the line above those of `format_epoch`."""
     names = "".join(metric.show_name() for metric in metrics.logged_metrics())

@@ -25,6 +25,8 @@ class EpochRecorder:
 
     photos_per_second: float
     """The speed of the epoch, when it has ended."""
+    seconds_per_step: float | None
+    """The time of a step, without the first, which may wait for compilation; None if there was no other."""
 
     def __init__(
         self,
@@ -52,7 +54,8 @@ class EpochRecorder:
         self._run, self._data, self._recipe, self._machine = run, data, recipe, machine
         self._logger, self._states, self._should_stop, self._save_state = logger, states, should_stop, save_state
         self._pending: list[tuple[Logged, Rows]] = []
-        self._photos, self._began = 0, time.perf_counter()
+        self._photos, self._steps = 0, 0
+        self._began = self._first_ended = time.perf_counter()
         self._bar = tqdm(
             desc=f"epoch {run.schedule.epoch + 1}", total=data.plan.steps, initial=run.batches_done, unit="step",
             leave=False, disable=None if sharding.is_main_process() else True,
@@ -63,7 +66,9 @@ class EpochRecorder:
 
     def __exit__(self, *_: object) -> None:
         """Takes the progress bar away."""
-        self.photos_per_second = self._photos / (time.perf_counter() - self._began)
+        now = time.perf_counter()
+        self.photos_per_second = self._photos / (now - self._began)
+        self.seconds_per_step = (now - self._first_ended) / (self._steps - 1) if self._steps > 1 else None
         self._bar.close()
 
     @property
@@ -102,6 +107,9 @@ class EpochRecorder:
             self._require_finite(values, rows)
             self._run.add(values)
             self._photos += len(rows)
+            self._steps += 1
+            if self._steps == 1:
+                self._first_ended = time.perf_counter()
             self._bar.update()
             self._bar.set_postfix(loss=f"{values['loss']:.3f}")
             if self._step % self._machine.log_every == 0 and self._run.batches_done < self._data.plan.steps:

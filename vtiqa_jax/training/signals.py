@@ -22,7 +22,8 @@ ON_EARLY_CTRL_C = "Stopping before a state is saved; the same command trains fro
 def stop_on_sigterm(has_state: Callable[[], bool]) -> Iterator[Callable[[int], bool]]:
     """Yields `should_stop(step)`: whether the run is to stop after this step, for all processes the same.
 
-    Ctrl-C interrupts the block, as always. Of one process, both are told as soon as they come.
+    Ctrl-C interrupts the block, as always. If a callback of JAX swallows the exception, `should_stop` raises it. Of one
+    process, both are told as soon as they come.
 
     Args:
         has_state: whether a state is saved from which the run can continue; is called from another thread.
@@ -30,13 +31,26 @@ def stop_on_sigterm(has_state: Callable[[], bool]) -> Iterator[Callable[[int], b
     if jax.process_count() > 1:
         yield multihost_utils.reached_preemption_sync_point
         return
-    received: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
+    received: set[int] = set()
+
+    def interrupt(number: int, _: object) -> None:
+        received.add(number)
+        raise KeyboardInterrupt
+
+    def should_stop(_: int) -> bool:
+        if signal.SIGINT in received:
+            raise KeyboardInterrupt
+        return signal.SIGTERM in received
+
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, lambda number, _: received.add(number))}
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background job is deaf to it
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, interrupt)
     try:
         with _tell_signals(has_state):
-            yield lambda _: bool(received)
+            yield should_stop
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -68,7 +68,7 @@ function showScore(number, { score, low, high, detail, holds, strengths, novelty
     row.append(line);
   }
   if (novelty > 0) row.append(element("span", "warning", NO_PHOTOGRAPH));
-  else if (strengths) row.append(element("span", "reasons", sayReasons(strengths, reasons)));
+  else if (strengths) row.append(element("span", "reasons", sayReasons(strengths, reasons) || "No fault is named"));
   const button = Object.assign(element("button", "", "Show where it is good and where bad"), { type: "button" });
   button.onclick = () => {
     button.disabled = true;

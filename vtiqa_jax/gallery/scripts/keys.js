@@ -11,6 +11,7 @@ import { currentPhoto, isViewing, stepBy } from "./viewer.js";
 import { isZoomed, showNextZoom } from "./zoom.js";
 
 const MARKS = { k: "keep", x: "reject" };
+const MOVES = /^(Arrow|Home|End|Page)/;
 
 /** Keys on the open photo; whether one of them was pressed. */
 function pressOnPhoto(key) {
@@ -26,19 +27,19 @@ function pressOnPhoto(key) {
 
 /** Keys on the photo that has the focus. */
 function pressOnCard(key) {
-  if (/^(Arrow|Home|End|Page)/.test(key)) focusPhoto(neighbour(key));
+  if (MOVES.test(key)) focusPhoto(neighbour(key));
   else if (key in MARKS) markPhoto(activePhoto(), MARKS[key]);
   else if (key === "e") toggleStack(activePhoto());
   else return false;
   return true;
 }
 
-/** Keys while nothing has the focus: arrows come to a photo first; Home, End and Page keys scroll as ever. */
+/** Keys while nothing has the focus. The first one only selects, so that nobody marks a photo that was not chosen. */
 function pressOnNothing(key) {
   const photo = firstPhoto();
-  if (!photo || !(key.startsWith("Arrow") || key in MARKS || key === "e")) return false;
-  focusPhoto(photo);
-  return key.startsWith("Arrow") || pressOnCard(key);
+  if (!photo || !(MOVES.test(key) || key in MARKS || key === "e")) return false;
+  focusPhoto(key === "Home" || key === "End" ? neighbour(key) : photo);
+  return true;
 }
 
 function pressAnywhere(key) {
