@@ -178,7 +178,10 @@ def test_another_rate_computes_nothing_again(drawn_weights: Params, photos: list
     """The cache has strengths; which faults are named is told when it is read."""
     photo = tmp_path / "a.png"
     cv2.imwrite(str(photo), photos[0])
-    loose, strict = (Scorer(CONFIG, drawn_weights, SCALE, false_alarms=rate) for rate in (0.1, 0.005))
+    thresholds = np.full((len(FALSE_ALARMS), len(FAULTS)), 1e3, np.float32)
+    thresholds[FALSE_ALARMS.index(0.1)] = -1e3  # names all, where the others name nothing
+    weights = drawn_weights | {"reasons.thresholds": thresholds}
+    loose, strict = (Scorer(CONFIG, weights, SCALE, false_alarms=rate) for rate in (0.1, 0.005))
     assert loose.settings() == strict.settings()
     with score_cache.open_cache(tmp_path / "c", loose.settings()) as cache:
         assert cache.get(photo) is None
