@@ -26,7 +26,7 @@ from vtiqa_jax.bulk import decoding, sources
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.files import find
 from vtiqa_jax.photos.resize import prepare
-from vtiqa_jax.scoring.scorer import pass_size
+from vtiqa_jax.scoring.steps import pass_size
 
 
 def command(*arguments: object) -> float:

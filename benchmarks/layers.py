@@ -29,7 +29,7 @@ from vtiqa_jax.models import catalog, cpu_kernels, params, vit
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.compute_dtype import ComputeDtype
 from vtiqa_jax.models.vit import Implementation
-from vtiqa_jax.scoring import scorer
+from vtiqa_jax.scoring import steps as scoring_steps
 from vtiqa_jax.training import step, whole_model
 from vtiqa_jax.training.finetune import FinetuneRecipe
 
@@ -89,7 +89,7 @@ def computed_by(implementation: Implementation) -> list[Patch]:
     def selected(*_: Any) -> Implementation:
         return implementation
 
-    return [(whole_model, "select_implementation", selected), (scorer, "select_implementation", selected)]
+    return [(whole_model, "select_implementation", selected), (scoring_steps, "select_implementation", selected)]
 
 
 TUNED = "tuned"
@@ -113,7 +113,7 @@ def patched(patches: list[Patch]) -> Iterator[None]:
     def forget() -> None:
         params.abstract_model.cache_clear()
         step.make_train_step.cache_clear()
-        scorer.make_score_step.cache_clear()
+        scoring_steps.make_score_step.cache_clear()
         jax.clear_caches()
 
     with contextlib.ExitStack() as stack:
@@ -142,7 +142,7 @@ class Work:
         mesh, scored = sharding.data_mesh(), self.scored
         with patched(patches):
             train_step: Any = step.make_train_step(recipe, model.config, mesh)
-            run: Any = scorer.make_score_step(model.config, recipe.compute_dtype, mesh)
+            run: Any = scoring_steps.make_score_step(model.config, recipe.compute_dtype, mesh)
             lowered = train_step.lower(self.state, self.frozen, self.key, np.float32(0), self.batch)
             self.steps[name] = lowered.compile()
             lowered = run.lower(self.weights, scored["global_images"], scored["local_images"])
@@ -167,7 +167,7 @@ def prepare(model: Checkpoint, recipe: FinetuneRecipe, scored: int) -> Work:
     labels = {"labels": np.linspace(-1, 1, max(size, scored)).astype(np.float32)}
     batch = next(load_batches(store, labels, [np.arange(size)], size))
     key = step.make_key(0, mesh)
-    weights = scorer.round_weights(sharding.replicate(model.params, mesh), recipe.compute_dtype)
+    weights = scoring_steps.round_weights(sharding.replicate(model.params, mesh), recipe.compute_dtype)
     return Work(state, frozen, key, batch, weights, store.read(np.arange(scored)))
 
 

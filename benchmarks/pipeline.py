@@ -32,7 +32,7 @@ from vtiqa_jax.models.compute_dtype import ComputeDtype, fastest_dtype
 from vtiqa_jax.models.config import ModelConfig, deit_small
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import prepare
-from vtiqa_jax.scoring.scorer import make_score_step, round_weights, score_store
+from vtiqa_jax.scoring.steps import make_score_step, round_weights, score_store
 from vtiqa_jax.training.finetune import FinetuneRecipe
 
 

@@ -32,7 +32,7 @@ from vtiqa_jax.models import adapt, catalog, quantized
 from vtiqa_jax.models import params as parameters
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.params import Params
-from vtiqa_jax.scoring.scorer import make_score_step, round_weights, score_store
+from vtiqa_jax.scoring.steps import make_score_step, round_weights, score_store
 from vtiqa_jax.train import PERCENTILE_PHOTOS
 from vtiqa_jax.training.features import FeatureStore, compute_features
 from vtiqa_jax.training.finetune import FinetuneRecipe

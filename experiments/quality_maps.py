@@ -34,7 +34,7 @@ from vtiqa_jax.models.vtiqa import VTIQA
 from vtiqa_jax.photos.decode import decode, read
 from vtiqa_jax.photos.files import find
 from vtiqa_jax.photos.resize import prepare
-from vtiqa_jax.scoring.scorer import make_score_step
+from vtiqa_jax.scoring.steps import make_score_step
 
 Photo = UInt8[np.ndarray, "height width 3"]
 RADIUS = 0.18

@@ -107,7 +107,7 @@ FAULTS = (
     ),
     Fault(
         "features are those of the first mosaic",
-        "vtiqa_jax/scoring/scorer.py",
+        "vtiqa_jax/scoring/steps.py",
         "features[1:].mean(0)], axis=1)}",
         "features[1]], axis=1)}",
         "tests/test_embed.py::test_features_are_what_the_head_scores_by",
@@ -839,7 +839,7 @@ FAULTS = (
     ),
     Fault(
         "drawn scores are without a warning",
-        "vtiqa_jax/scoring/scorer.py",
+        "vtiqa_jax/scoring/steps.py",
         "        if config.novelty:\n",
         "        if config.novelty and not offsets:\n",
         "tests/test_novelty.py::test_what_is_no_photograph_is_scored_with_a_warning",
@@ -1440,7 +1440,7 @@ FAULTS = (
     ),
     Fault(
         "scores of photos that only fill the batch are returned",
-        "vtiqa_jax/scoring/scorer.py",
+        "vtiqa_jax/scoring/steps.py",
         "scores.append(np.asarray(values)[:count])",
         "scores.append(np.asarray(values))",
         "tests/test_run.py::test_only_the_newest_states_are_kept",
@@ -1469,7 +1469,7 @@ FAULTS = (
     # ---- reasons ----
     Fault(
         "drawn mosaics have the reasons of a square that is not cut",
-        "vtiqa_jax/scoring/scorer.py",
+        "vtiqa_jax/scoring/steps.py",
         "model.judge_reasons(summaries, pair[0], shown[0])",
         "model.judge_reasons(summaries, pair[0], images[0])",
         "tests/test_named_faults.py::test_drawn_mosaics_change_no_reason",

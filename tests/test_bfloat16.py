@@ -20,7 +20,7 @@ from vtiqa_jax.models.vit import Implementation
 from vtiqa_jax.models.vtiqa import QualityHead
 from vtiqa_jax.photos.decode import read
 from vtiqa_jax.photos.resize import prepare
-from vtiqa_jax.scoring.scorer import round_weights
+from vtiqa_jax.scoring.steps import round_weights
 
 SKIMAGE = Path(skimage.__file__).parent / "data"
 PHOTOS = [SKIMAGE / name for name in ("astronaut.png", "coffee.png", "chelsea.png")]

@@ -21,7 +21,8 @@ from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.params import Params, rescale_head
 from vtiqa_jax.photos import decode
-from vtiqa_jax.scoring.scorer import CPU_BATCH, Scorer
+from vtiqa_jax.scoring.scorer import Scorer
+from vtiqa_jax.scoring.steps import CPU_BATCH
 from vtiqa_jax.tuning import fit, held_out, kept
 from vtiqa_jax.tuning.fit import LEAST, find_scenes, tune, with_taste
 from vtiqa_jax.tuning.from_xmp import read_rating, read_ratings

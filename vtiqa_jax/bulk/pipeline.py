@@ -24,7 +24,8 @@ from vtiqa_jax.models.fingerprint import Identity, fingerprint
 from vtiqa_jax.photos.preparation import Preparation
 from vtiqa_jax.results.columns import Column, arrow_schema, bulk_columns
 from vtiqa_jax.results.results import ScoreResult
-from vtiqa_jax.scoring.scorer import ACCELERATOR_BATCH, CPU_BATCH, Scorer, pass_size
+from vtiqa_jax.scoring.scorer import Scorer
+from vtiqa_jax.scoring.steps import ACCELERATOR_BATCH, CPU_BATCH, pass_size
 
 FILES_PER_TASK = 128
 DECODE_ROWS = 16

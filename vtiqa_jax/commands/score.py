@@ -36,7 +36,7 @@ from vtiqa_jax.results.columns import score_columns
 from vtiqa_jax.results.results import ScoreResult
 from vtiqa_jax.results.score_cache import open_cache, open_part, part_path
 from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling
-from vtiqa_jax.scoring.scorer import pass_size
+from vtiqa_jax.scoring.steps import pass_size
 
 MAP_SIDE = 16
 """Side of the maps on a page: rows and columns over the whole photo."""

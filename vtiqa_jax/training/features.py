@@ -25,7 +25,7 @@ from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.params import Params, param_group
 from vtiqa_jax.models.vit import select_implementation
 from vtiqa_jax.models.vtiqa import VTIQA, QualityHead
-from vtiqa_jax.scoring.scorer import pass_size
+from vtiqa_jax.scoring.steps import pass_size
 
 FEATURE_COLUMN = "features"
 CHUNK = 256

@@ -19,7 +19,7 @@ from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.padding import stack_padded
 from vtiqa_jax.photos.resize import Rgb, make_thumbnail, prepare
-from vtiqa_jax.scoring.scorer import CPU_BATCH, make_feature_step
+from vtiqa_jax.scoring.steps import CPU_BATCH, make_feature_step
 
 PENALTY = 1e-3
 """On the direction's square, beside the mean loss of both kinds."""

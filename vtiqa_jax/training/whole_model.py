@@ -17,7 +17,7 @@ from vtiqa_jax.models.compute_dtype import ComputeDtype, DtypeChoice, resolve_dt
 from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.params import Model, Params
 from vtiqa_jax.models.vit import select_implementation
-from vtiqa_jax.scoring.scorer import make_score_step, round_weights, score_store
+from vtiqa_jax.scoring.steps import make_score_step, round_weights, score_store
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,7 +23,7 @@ from vtiqa_jax.models.fingerprint import identify
 from vtiqa_jax.photos import decode, sketch
 from vtiqa_jax.photos.resize import Rgb, make_thumbnail
 from vtiqa_jax.photos.sketch import make_sketch
-from vtiqa_jax.scoring.scorer import CPU_BATCH
+from vtiqa_jax.scoring.steps import CPU_BATCH
 from vtiqa_jax.training.novelty import read_features
 
 _CODE = hashlib.sha256(
