@@ -2673,6 +2673,13 @@ FAULTS = (
         "tests/test_native_ladders.py::test_a_photo_is_shrunk_by_several_filters_to_its_size",
     ),
     Fault(
+        "a layer that takes raw inputs forgets their mean",
+        "vtiqa_jax/heads/standardization.py",
+        "bias - (self.mean / self.deviation) @ kernel",
+        "bias",
+        "tests/test_standardization.py::test_a_folded_layer_finds_in_raw_inputs_what_it_found_in_standardized_ones",
+    ),
+    Fault(
         "what is not known counts as no fault",
         "vtiqa_jax/heads/reasons.py",
         "weigh_errors(strengths) * is_known",
