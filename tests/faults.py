@@ -1116,8 +1116,8 @@ FAULTS = (
     Fault(
         "a decimal comma is believed beside decimal points",
         "vtiqa_jax/data/csv_table.py",
-        'self.delimiter == ";" and not has_point and',
-        'self.delimiter == ";" and',
+        'self.delimiter != "," and not has_point and',
+        'self.delimiter != "," and',
         "tests/test_csv_table.py::test_a_file_with_both_decimal_signs_is_in_doubt",
     ),
     Fault(

@@ -188,7 +188,7 @@ def _ray(address: str | None) -> Iterator[None]:
                 ray.init(num_cpus=MIN_CPUS, **settings)
     except (ConnectionError, ValueError, RuntimeError) as error:
         if address is None:
-            raise UserError(f"Ray cannot be started on this machine: {error}") from error
+            raise UserError(f"Ray cannot be started on this machine: {' '.join(str(error).split())}") from error
         raise UserError(
             f"--address {address}: no Ray cluster answers there; start one, or correct the address"
         ) from error
