@@ -57,17 +57,13 @@ def test_marked_and_judged_photos_are_found_by_the_same_rule(tmp_path: Path, lis
         table.write_text(f"{header}\n{row}\n", encoding="utf-8")
         assert photo in read_marks(table, tmp_path).photos
         assert photo in read_marks(table).photos, "in the table's own folder"
-    (tmp_path / "judged.csv").write_text(
-        f"image,{','.join(FAULTS)}\n{listed}{',0' * len(FAULTS)}\n", encoding="utf-8"
-    )
+    (tmp_path / "judged.csv").write_text(f"image,{','.join(FAULTS)}\n{listed}{',0' * len(FAULTS)}\n", encoding="utf-8")
     assert read_judged(tmp_path / "judged.csv").paths == (photo,)
     (tmp_path / "subjects.csv").write_text(f"image,subject\n{listed},all\n", encoding="utf-8")
     assert read_subjects(tmp_path / "subjects.csv").paths == (photo,)
 
 
-def test_a_marked_photo_that_could_be_either_of_two_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_marked_photo_that_could_be_either_of_two_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tables").mkdir()
     table = tmp_path / "tables" / "marks.csv"
     table.write_text("image,stars\na.jpg,4\n")
