@@ -7,12 +7,14 @@ import logging
 import multiprocessing
 import os
 import secrets
+import socket
 import sys
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import jax
 from cyclopts import Parameter
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 MIN_CPUS = 2
 """Least number of CPUs that Ray is to count on this machine: with fewer, see `pipeline.MIN_FREE_CPUS`, nothing would
 ever run."""
+ANSWER_SECONDS = 10
+"""Time in which a cluster's machine must answer."""
 MAX_NAMED = 20
 """Photos that could not be read whose names are printed."""
 
@@ -86,6 +90,8 @@ def bulk(
     if address is None:
         keep_ray_to_this_machine()
         check_devices()
+    else:
+        check_address(address)
     from vtiqa_jax.bulk import outcome, pipeline, sources
 
     # Here the model is only read: a GPU is for the actor that gets it.
@@ -142,6 +148,26 @@ def keep_ray_to_this_machine() -> None:
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
+def check_address(address: str) -> None:
+    """Checks that something answers at a cluster's address: Ray itself waits for minutes, and cannot be interrupted.
+
+    Raises:
+        UserError: nothing does.
+    """
+    if address == "auto":
+        return
+    try:
+        place = urlsplit(f"//{address.removeprefix('ray://')}")
+        with socket.create_connection((place.hostname, place.port), ANSWER_SECONDS):
+            pass
+    except (OSError, ValueError) as error:  # ValueError: the port is no number
+        raise _no_cluster(address) from error
+
+
+def _no_cluster(address: str) -> UserError:
+    return UserError(f"--address {address}: no Ray cluster answers there; start one, or correct the address")
+
+
 def check_devices() -> None:
     """Checks that the devices are there that JAX_PLATFORMS asks for.
 
@@ -189,9 +215,7 @@ def _ray(address: str | None) -> Iterator[None]:
     except (ConnectionError, ValueError, RuntimeError) as error:
         if address is None:
             raise UserError(f"Ray cannot be started on this machine: {' '.join(str(error).split())}") from error
-        raise UserError(
-            f"--address {address}: no Ray cluster answers there; start one, or correct the address"
-        ) from error
+        raise _no_cluster(address) from error
     try:
         yield
     finally:
