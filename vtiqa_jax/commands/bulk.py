@@ -33,6 +33,7 @@ from vtiqa_jax.photos.own import BEGUN, PROGRESS
 from vtiqa_jax.photos.stderr import quiet_decoders
 from vtiqa_jax.results.columns import replace_undecodable
 from vtiqa_jax.results.identities import differences
+from vtiqa_jax.terminal import visible
 
 if TYPE_CHECKING:
     from vtiqa_jax.bulk import pipeline
@@ -102,7 +103,7 @@ def bulk(
     left_out = LeftOut()
     photos = sources.find(source, left_out)
     if left_out.counts:
-        print(left_out, file=sys.stderr)
+        print(visible(left_out), file=sys.stderr)
     files = [file for file in photos if not file.startswith((f"{name}/", f"{name}{PROGRESS}/"))]
     if not files:
         raise UserError(f"{source} holds no photos besides the result itself; name another source")
@@ -134,7 +135,7 @@ def bulk(
                     pipeline.run(job)
     rows, failed = outcome.count_rows(job)
     for path, error in outcome.list_failed(job, MAX_NAMED):
-        print(f"{path}: {error}", file=sys.stderr)
+        print(visible(f"{path}: {error}"), file=sys.stderr)
     if failed > MAX_NAMED:
         print(f"and {failed - MAX_NAMED:,} more; the column `error` lists all", file=sys.stderr)
     print(f"{out}: {rows:,} photos, {failed:,} of them could not be read")
