@@ -192,7 +192,7 @@ def atomic_replace(path: Path) -> Iterator[Path]:
         with _replace(path) as temporary:
             yield temporary
     except OSError as error:
-        if error.filename is None:
+        if error.errno is not None and error.filename is None:
             error.filename = str(path)
         raise
 
