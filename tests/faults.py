@@ -346,6 +346,20 @@ FAULTS = (
         "tests/test_colour.py::test_numbers_that_do_not_fill_their_16_bits",
     ),
     Fault(
+        "white is 255 in every PNM",
+        "vtiqa_jax/photos/opencv.py",
+        "white = int(header[1]) if header else 255",
+        "white = 255",
+        "tests/test_images.py::test_the_white_of_a_pnm_is_the_one_it_names[1023]",
+    ),
+    Fault(
+        "a photo that cannot be removed stays in two places",
+        "vtiqa_jax/photos/transfer.py",
+        "            if is_new:\n                target.unlink()\n",
+        "",
+        "tests/test_transfer.py::test_a_photo_that_cannot_be_removed_is_not_left_in_two_places",
+    ),
+    Fault(
         "EXIF orientation is ignored in files",
         "vtiqa_jax/photos/decode.py",
         "points is None else pixels, known.orientation)",
@@ -1116,8 +1130,8 @@ FAULTS = (
     Fault(
         "a decimal comma is believed beside decimal points",
         "vtiqa_jax/data/csv_table.py",
-        'self.delimiter == ";" and not has_point and',
-        'self.delimiter == ";" and',
+        'self.delimiter != "," and not has_point and',
+        'self.delimiter != "," and',
         "tests/test_csv_table.py::test_a_file_with_both_decimal_signs_is_in_doubt",
     ),
     Fault(

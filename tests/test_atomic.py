@@ -401,6 +401,14 @@ def test_after_an_error_nothing_has_changed(tmp_path: Path, kind: str, made: str
 
 
 @posix
+def test_a_full_disk_is_told_with_the_name_of_what_was_written(tmp_path: Path) -> None:
+    """Writing to an open file tells no name."""
+    with pytest.raises(OSError, match=r"on device: '.*a\.csv'"), atomic.atomic_replace(tmp_path / "a.csv"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(OSError, match="'other'"), atomic.atomic_replace(tmp_path / "a.csv"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "other")
+
+
 def test_the_check_says_what_writing_would_say(tmp_path: Path) -> None:
     """`check_output` comes before hours of work: what it accepts can be written, what it refuses cannot."""
     (tmp_path / "file").write_text("old")

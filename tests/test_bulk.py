@@ -118,6 +118,17 @@ def two_nodes() -> Iterator[str]:
         process.communicate()
 
 
+def test_an_address_at_which_nothing_answers_is_told_at_once() -> None:
+    """Ray would try for minutes, deaf to SIGTERM."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        place = f"127.0.0.1:{server.getsockname()[1]}"
+        for address in (place, f"ray://{place}"):
+            bulk_command.check_address(address)
+    for address in (place, f"ray://{place}", "127.0.0.1:x", "127.0.0.1", "ray://"):
+        with pytest.raises(UserError, match=f"--address {address}: no Ray cluster answers there; start one"):
+            bulk_command.check_address(address)
+
+
 @pytest.mark.slow
 def test_scores_are_those_of_vtiqa_score_wherever_a_photo_lies(two_nodes: str, model: Path, tmp_path: Path) -> None:
     source, apart = tmp_path / "source", tmp_path / "apart"

@@ -154,3 +154,6 @@ def test_a_damaged_quantized_model_is_refused(model: Checkpoint, tmp_path: Path)
     np.savez(tmp_path / "n.npz", a=np.zeros(3))
     with pytest.raises(UserError, match="not a quantized model"):
         quantized.load(tmp_path / "n.npz")
+    (tmp_path / "o.npz").write_bytes(b"no archive at all")  # in which NumPy looks for a pickle
+    with pytest.raises(UserError, match=r"this project; fetch or make it again$"):
+        quantized.load(tmp_path / "o.npz")

@@ -144,7 +144,8 @@ def test_a_device_that_is_not_there_is_named(run: Run, photos: Path, model: Path
         ("score", photo), ("compare", photo, photo), ("explain", photo, "--out", tmp_path / "maps"),
         ("train", "--workdir", tmp_path / "run"), ("train", "manifest", *table, "--workdir", tmp_path / "run"),
         ("eval", "manifest", *table, "--out", tmp_path / "eval"), ("export", model, tmp_path / "m.stablehlo"),
-        ("info", model),
+        ("info", model), ("tune", tmp_path / "marks.csv", "--out", tmp_path / "mine"),
+        ("heads", tmp_path / "made", "--photos", photo, "--scored", tmp_path / "s.csv", "--cache", tmp_path / "cache"),
     ):  # fmt: skip
         told = run(*words)
         assert told == (
@@ -155,11 +156,13 @@ def test_a_device_that_is_not_there_is_named(run: Run, photos: Path, model: Path
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_platform_that_jax_does_not_know_is_named(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("variable", ["JAX_PLATFORMS", "JAX_PLATFORM_NAME"])
+def test_a_platform_that_jax_does_not_know_is_named(photos: Path, variable: str) -> None:
     program = [sys.executable, "-m", "vtiqa_jax", "score", str(photos / NAMES[0])]
-    ended = subprocess.run(program, capture_output=True, text=True, env=os.environ | {"JAX_PLATFORMS": "gpux"})
+    environment = {name: value for name, value in os.environ.items() if name != "JAX_PLATFORMS"} | {variable: "gpux"}
+    ended = subprocess.run(program, capture_output=True, text=True, env=environment)
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr.startswith("vtiqa: JAX_PLATFORMS=gpux: ") and ended.stderr.count("\n") == 1
+    assert ended.stderr.startswith(f"vtiqa: {variable}=gpux: ") and ended.stderr.count("\n") == 1
 
 
 def test_a_failure_of_jax_that_nobody_asked_for_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

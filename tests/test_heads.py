@@ -569,13 +569,14 @@ def test_too_few_photos_are_told_in_one_line(command: Command, bare: Path, folde
     scored, out = scored_photos(tmp_path / "scored", build.LEAST_SCORED), tmp_path / "out"
     given = {"checkpoint": bare, "scored": scored, "cache": tmp_path / "cache"}
     (tmp_path / "nothing").mkdir()
-    assert "at least 20 photos as cameras made them, not 0" in mistake(
-        command, out, photos=tmp_path / "nothing", **given
-    )
+    said = mistake(command, out, photos=tmp_path / "nothing", **given)
+    assert "no photos in" in said and "with --photos" in said
+    nothing = {"not_photographs": tmp_path / "nothing"}
+    assert "with --not-photographs" in mistake(command, out, photos=folder, **nothing, **given)
     (folder / "0.jpg").write_bytes(b"no photo")
     said = mistake(command, out, photos=folder, **given)
     assert "not 3" in said and "0.jpg: not an image" in said
-    assert "No such file" in mistake(command, out, photos=tmp_path / "missing", **given)
+    assert "missing: there is no such file" in mistake(command, out, photos=tmp_path / "missing", **given)
     assert not out.exists()
 
 

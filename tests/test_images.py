@@ -18,10 +18,11 @@ import pytest
 import tifffile
 from PIL import Image
 
-from tests.photo_files import HEIC, as_dng, encoded, tiff
+from tests.photo_files import HEIC, as_dng, encoded, tiff, with_chunk
 from vtiqa_jax.errors import ImageError
 from vtiqa_jax.models.config import deit_small
 from vtiqa_jax.photos import damage, formats, headers, heif, limits, pillow
+from vtiqa_jax.photos import tiff as tiff_pages
 from vtiqa_jax.photos.decode import decode, open_photo, read
 from vtiqa_jax.photos.resize import prepare
 from vtiqa_jax.photos.stderr import quiet_decoders
@@ -255,6 +256,8 @@ def test_damaged_files_give_a_reason(picture: np.ndarray, tmp_path: Path) -> Non
         read(tmp_path / "missing.jpg")
     with pytest.raises(ImageError, match="Is a directory"):
         read(tmp_path)
+    with pytest.raises(ImageError, match="no file can have this name"):
+        read("a\0.jpg")
 
 
 def test_a_jpeg_needs_its_last_number_but_not_its_end_marker(rng: np.random.Generator) -> None:
@@ -292,6 +295,56 @@ def test_bytes_between_a_jpegs_segments_are_passed_over(picture: np.ndarray) -> 
         position += 2 + int.from_bytes(whole[position + 2 : position + 4], "big")
 
 
+def test_of_gif_and_png_too_the_end_marker_alone_may_be_missing(picture: np.ndarray) -> None:
+    """And of an animation all that follows the first picture; but not a byte of that."""
+    image = Image.fromarray(picture).quantize(64)
+    shown, turned = np.asarray(image.convert("RGB")), image.rotate(180)
+    moving = encoded(image, "GIF", save_all=True, append_images=[turned, image])
+    png = encoded(Image.fromarray(picture), "PNG")
+    for whole, cut, expected in (
+        (encoded(image, "GIF"), 1, shown),
+        (moving, 1, shown),
+        (moving, 40, shown),
+        (png, 1, picture),
+        (png, 4, picture),
+        (png, 12, picture),
+    ):
+        assert np.array_equal(decode("", whole).pixels, expected)
+        assert np.array_equal(decode("", whole[:-cut]).pixels, expected), cut
+    for whole, missing in ((encoded(image, "GIF"), (2, 3, 20)), (png, (13, 16, 17, 30, len(png) - 33))):
+        for cut in missing:
+            with pytest.raises(ImageError, match="damaged or cut off"):
+                decode("", whole[:-cut])
+    # Two pieces of the picture's data, of which the first alone is there: no chunk is cut.
+    size = struct.unpack(">L", png[33:37])[0]
+    half = with_chunk(png[:33], b"IDAT", png[41 : 41 + size // 2])
+    for end in (b"", png[-12:]):
+        with pytest.raises(ImageError, match="damaged or cut off"):
+            decode("", half + end)
+
+
+@pytest.mark.parametrize("white", [1, 100, 255, 1023, 4095, 65535])
+def test_the_white_of_a_pnm_is_the_one_it_names(picture: np.ndarray, white: int) -> None:
+    numbers = np.rint(picture / 255 * white).astype(int)
+    kind = ">u2" if white > 255 else "u1"
+    for name, values in (("6", numbers), ("5", numbers[:, :, 1])):
+        head = f"# made up\n30 20 # across and down\n{white}\n".encode()
+        plain = f"P{int(name) - 3}\n".encode() + head + " ".join(map(str, values.ravel())).encode()
+        expected = values if values.ndim == 3 else np.repeat(values[:, :, None], 3, 2)
+        for data in (f"P{name}\n".encode() + head + values.astype(kind).tobytes(), plain):
+            found = decode("", data).pixels
+            assert np.abs(found - expected / white * 255).max() <= 1, data[:2]
+
+
+def test_a_tiff_in_an_unknown_compression_is_no_black_picture(picture: np.ndarray) -> None:
+    plain = tiff((picture, {}))
+    entry = tiff_pages.list_pages(plain)[0].entries[tiff_pages.COMPRESSION]
+    for number in (0, 9, 34712, 50002):
+        data = plain[: entry.position] + struct.pack("<H", number) + plain[entry.position + 2 :]
+        with pytest.raises(ImageError, match=f"in a way that cannot be read, number {number}; save it"):
+            decode("", data)
+
+
 def test_tiffs_of_every_kind(picture: np.ndarray) -> None:
     """Transparency leaves colours as they are; rare compressions; numbers that are no picture's are refused."""
     image, alpha = Image.fromarray(picture), np.repeat(np.linspace(0, 255, 30).astype(np.uint8)[None], 20, 0)
@@ -315,6 +368,8 @@ def test_tiffs_of_every_kind(picture: np.ndarray) -> None:
                 two = {"photometric": "minisblack", "extrasamples": ["unassalpha"], **options}
                 grey_alpha = tiff((as_stored(np.dstack([grey[:, :, 0], alpha])), two), byteorder=order)
                 assert np.array_equal(decode("", grey_alpha).pixels, grey)
+    selections = {"extrasamples": ["unspecified", "unspecified"]}  # as Photoshop saves them with a picture
+    assert np.array_equal(decode("", tiff((np.dstack([picture, alpha, alpha]), selections))).pixels, picture)
     for compression in ("zstd", "lzma", "tiff_lzw", "packbits", "tiff_deflate"):
         assert np.array_equal(decode("", encoded(image, "TIFF", compression=compression)).pixels, picture), compression
     for kind in (np.float32, np.float16, np.int16, np.int8):
@@ -373,6 +428,9 @@ def test_pillow_images_of_every_mode(picture: np.ndarray) -> None:
         data = encoded(Image.fromarray(deep), kind)
         with Image.open(io.BytesIO(data)) as opened:
             assert np.array_equal(open_photo(opened).pixels, decode("", data).pixels)
+    data = tiff((~deep, {"photometric": "miniswhite"}))  # 0 is white
+    with Image.open(io.BytesIO(data)) as opened:
+        assert np.array_equal(open_photo(opened).pixels, expected)
     turned = Image.fromarray(deep)
     turned.getexif()[0x0112] = 6
     assert np.array_equal(open_photo(turned).pixels, np.rot90(expected, -1))
@@ -386,6 +444,9 @@ def test_pillow_images_of_every_mode(picture: np.ndarray) -> None:
             open_photo(wrong)
     with pytest.raises(ImageError, match="not uint16"):
         open_photo(deep)
+    data = encoded(image, "JPEG")
+    with Image.open(io.BytesIO(data[:-20])) as cut, pytest.raises(ImageError, match="Pillow cannot decode"):
+        open_photo(cut)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 3000, 3), (5, 2, 3)])

@@ -109,6 +109,16 @@ def test_three_photos_have_an_interval_without_a_warning() -> None:
     assert metrics.bootstrap_ci(np.array([1.0, 2.0, 4.0]), np.array([1.0, 3.0, 2.0]))["srcc"] == (-1.0, 1.0)
 
 
+@pytest.mark.parametrize(("count", "told"), [(2, True), (report.FEW - 1, True), (report.FEW, False)])
+def test_correlations_of_few_photos_are_told_to_be_chance(
+    tmp_path: Path, count: int, told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mos = np.arange(count, dtype=np.float32)
+    photos = Manifest(tuple(map(str, range(count))), mos, ImageFolder(tmp_path))
+    report.write_report(tmp_path, photos, np.arange(count), mos**2, LabelScale("test", 0.0, 400.0))
+    assert ("correlations of fewer than 20 photos are mostly chance" in capsys.readouterr().out) is told
+
+
 def test_a_new_metric_is_one_entry(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

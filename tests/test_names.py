@@ -7,9 +7,13 @@ import numpy as np
 import pytest
 
 from vtiqa_jax.data import names as names_module
+from vtiqa_jax.data.judged import read_judged
 from vtiqa_jax.data.manifest import read_csv
 from vtiqa_jax.data.names import find_names, list_files, match_names
+from vtiqa_jax.data.subjects import read_subjects
 from vtiqa_jax.errors import UserError
+from vtiqa_jax.models.faults import FAULTS
+from vtiqa_jax.tuning.marks import read_marks
 
 COMPOSED = "caf\u00e9.jpg"
 DECOMPOSED = unicodedata.normalize("NFD", COMPOSED)
@@ -40,6 +44,36 @@ def test_a_name_is_found_however_it_is_written(tmp_path: Path, listed: str, file
     # What is there by its exact name keeps it, as `./a.jpg` does.
     assert photos.names[1] in (file, listed, listed.strip())
     assert photos.images.read(photos.names[1]) == b"x"
+
+
+@pytest.mark.parametrize(("listed", "file"), [(COMPOSED, DECOMPOSED), ("sub\\a.JPG", "sub/a.jpg")])
+def test_marked_and_judged_photos_are_found_by_the_same_rule(tmp_path: Path, listed: str, file: str) -> None:
+    photo = tmp_path / file
+    photo.parent.mkdir(exist_ok=True)
+    photo.write_bytes(b"x")
+    (tmp_path / "plain.jpg").write_bytes(b"x")
+    for header, row in (("image,stars", f"{listed},4"), ("better,worse", f"plain.jpg,{listed}")):
+        table = tmp_path / "marks.csv"
+        table.write_text(f"{header}\n{row}\n", encoding="utf-8")
+        assert photo in read_marks(table, tmp_path).photos
+        assert photo in read_marks(table).photos, "in the table's own folder"
+    (tmp_path / "judged.csv").write_text(f"image,{','.join(FAULTS)}\n{listed}{',0' * len(FAULTS)}\n", encoding="utf-8")
+    assert read_judged(tmp_path / "judged.csv").paths == (photo,)
+    (tmp_path / "subjects.csv").write_text(f"image,subject\n{listed},all\n", encoding="utf-8")
+    assert read_subjects(tmp_path / "subjects.csv").paths == (photo,)
+
+
+def test_a_marked_photo_that_could_be_either_of_two_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tables").mkdir()
+    table = tmp_path / "tables" / "marks.csv"
+    table.write_text("image,stars\na.jpg,4\n")
+    monkeypatch.chdir(tmp_path)
+    for name in ("A.jpg", "a.JPG"):
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(UserError, match=r"line 2: a\.jpg could be A\.jpg or a\.JPG"):
+        read_marks(table)
+    (tmp_path / "tables" / "a.jpg").write_bytes(b"x")  # by its exact name, though elsewhere
+    assert read_marks(table).photos == (tmp_path / "tables" / "a.jpg",)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from tests.conftest import Command
 from vtiqa_jax import __main__ as program
 from vtiqa_jax.commands import train as train_commands
 from vtiqa_jax.data.manifest import Manifest
+from vtiqa_jax.data.splits import Split
 from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.config import LabelScale, ModelConfig
@@ -41,6 +42,24 @@ def folder(tmp_path: Path) -> Path:
             rows.append(f"{row}.png,{50 + sign * row}")
         (tmp_path / name / "scores.csv").write_text("\n".join(rows))
     return tmp_path
+
+
+def test_a_split_from_a_file_needs_no_shares_that_fit(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    """Of 12 photos the usual shares would leave one to validate on, and refuse them; the file's split has two."""
+    splits: list[Split] = []
+    monkeypatch.setattr(train_commands, "train", lambda _, split, *rest, **options: splits.append(split))
+    table = folder / "mos" / "scores.csv"
+    table.write_text("\n".join(table.read_text().splitlines()[:13]))
+    parts = folder / "split.csv"
+    names = [["train", "val", "test"][min(row // 4, 2)] for row in range(12)]
+    parts.write_text("img_name,official_split\n" + "".join(f"{row}.png,{part}\n" for row, part in enumerate(names)))
+    given = ("manifest", "--scores", table, "--images", folder / "mos", "--workdir", folder / "run")
+    status, _, said = command(program.main, "train", *given)
+    assert status == 2 and "of 12 photos 1 would be left to validate on" in said
+    assert command(program.main, "train", *given, "--split-file", parts)[0] == 0
+    assert [len(getattr(splits[0], part)) for part in ("train", "val", "test")] == [4, 4, 4]
 
 
 def test_dmos_of_ones_own(folder: Path, asked: list[tuple[Any, ...]], command: Command) -> None:

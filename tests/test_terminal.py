@@ -2,12 +2,16 @@
 
 import io
 import sys
+from pathlib import Path
 
 import pytest
 
 from vtiqa_jax import __main__ as vtiqa
 from vtiqa_jax import cli, terminal
 from vtiqa_jax.command_line import Command, Group
+from vtiqa_jax.commands.photos import find_photos
+from vtiqa_jax.results.lines import say_line, shown_columns
+from vtiqa_jax.results.results import ScoreResult
 
 TEXT = "1.5 ± 0.2  café ネコ 📷 • \udce9 \ud800"
 
@@ -41,6 +45,23 @@ def test_every_character_has_something_in_its_place(
 def test_bytes_of_a_name_stay_what_they_are(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
     name = bytes(range(128, 256))
     assert printed(monkeypatch, encoding, name.decode("ascii", "surrogateescape")) == name
+
+
+def test_a_name_acts_on_no_terminal_and_ends_no_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert terminal.visible("a\nb\x1b[31m\u202egnp.jpg") == r"a\nb\x1b[31m\u202egnp.jpg"
+    assert terminal.visible("café ネコ \\ \udce9") == "café ネコ \\ \udce9"
+    result = ScoreResult(tmp_path / "new\nline.jpg", None, error="no photo")
+    assert "\n" not in say_line(result, shown_columns(()))
+    (tmp_path / ".new\nline.jpg").write_bytes(b"x")
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    assert find_photos([tmp_path]) == [tmp_path / "a.jpg"]
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "unused")
+    with pytest.raises(SystemExit):
+        cli.run(vtiqa.VTIQA, "vtiqa", ["score", "no\nsuch\x1b.jpg"])
+    assert capsys.readouterr().err.startswith(r"vtiqa: no\nsuch\x1b.jpg: there is no such file")
 
 
 def test_a_closed_stream_leads_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:

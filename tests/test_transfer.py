@@ -103,6 +103,29 @@ def test_names_may_be_as_long_as_a_disk_allows(tmp_path: Path, links: bool, name
     assert content(tmp_path) == {f"out/{name}": "photo"} | ({} if move else {name: "photo"})
 
 
+def test_a_photo_that_cannot_be_removed_is_not_left_in_two_places(
+    tmp_path: Path, links: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a disk that is read-only, or a folder of somebody else's, photos can be copied and not moved."""
+    source, target = tmp_path / "a.jpg", tmp_path / "out" / "a.jpg"
+    source.write_text("photo")
+    unlink = Path.unlink
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        if path == source:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(OSError, match="Read-only"):
+        transfer.transfer(source, target, move=True)
+    assert content(tmp_path) == {"a.jpg": "photo"}
+    target.write_text("photo")  # it was there before
+    with pytest.raises(OSError, match="Read-only"):
+        transfer.transfer(source, target, move=True)
+    assert content(tmp_path) == {"a.jpg": "photo", "out/a.jpg": "photo"}
+
+
 def test_a_disk_that_keeps_no_modes_and_times_gets_the_photo(
     tmp_path: Path, links: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

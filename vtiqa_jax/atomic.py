@@ -185,8 +185,21 @@ def atomic_replace(path: Path) -> Iterator[Path]:
     owners and what cannot be replaced.
 
     Raises:
-        OSError: `path` cannot be written; asked before anything is yielded, as far as it can be known.
+        OSError: `path` cannot be written; asked before anything is yielded, as far as it can be known. With the name
+            of a file: that of `path` where the system tells none, as of a full disk.
     """
+    try:
+        with _replace(path) as temporary:
+            yield temporary
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
+def _replace(path: Path) -> Iterator[Path]:
+    """Does what `atomic_replace` says."""
     if is_stream(path):
         with tempfile.TemporaryDirectory(prefix="vtiqa-") as elsewhere:
             complete = Path(elsewhere, "complete")

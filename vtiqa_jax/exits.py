@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from vtiqa_jax.errors import Terminated, UserError
+from vtiqa_jax.terminal import visible
 
 DISK = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST,
         errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EBUSY}  # fmt: skip
@@ -41,5 +42,5 @@ def run(command: Callable[[], int | None], program: str) -> NoReturn:
     except KeyboardInterrupt:
         status, told = 130, "interrupted"
     if told:
-        print(f"{program}: {told}", file=sys.stderr)
+        print(f"{program}: {visible(told)}", file=sys.stderr)
     sys.exit(status)

@@ -5,6 +5,7 @@ share of each batch. Plain `jax.jit` with sharded inputs compiles it, for one de
 way, is in maintenance mode, stacks a device axis onto every array and cannot shard what it did not map.
 """
 
+import os
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -51,13 +52,15 @@ def require_devices() -> None:
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:  # JAX asserts that one of the platforms could be started
-        asked: str | None = jax.config.jax_platforms  # type: ignore[attr-defined]
+        older = os.environ.get("JAX_PLATFORM_NAME")
+        asked: str | None = jax.config.jax_platforms or older  # type: ignore[attr-defined]
+        variable = "JAX_PLATFORMS" if asked != older else "JAX_PLATFORM_NAME"
         if not asked:
             raise
         reason = " ".join(str(error).partition(" (set JAX_PLATFORMS")[0].split()).rstrip(".")
         hint = '; NVIDIA GPUs need pip install "vtiqa-jax[cuda]"' if "cuda" in asked or "gpu" in asked else ""
         raise UserError(
-            f"JAX_PLATFORMS={asked}: {reason or 'this machine has no such device'};"
+            f"{variable}={asked}: {reason or 'this machine has no such device'};"
             f" unset it to use the devices that are here{hint}"
         ) from error
 

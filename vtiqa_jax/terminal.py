@@ -1,12 +1,24 @@
-"""Standard output and standard error that take any text, whatever their encoding."""
+"""Standard output and standard error that take any text, whatever their encoding and whatever is in a name."""
 
 import codecs
 import io
 import os
+import re
 import sys
 
 LIKENESS = {"±": "+-", "•": "*"}
 """Substitutes for characters that an encoding lacks. Others are told by their number, as in a string of Python's."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Characters that end a line, move or colour what a terminal shows, or turn the direction of what follows."""
+
+
+def visible(text: object) -> str:
+    """Returns a name, or a line with names, in which each character that would act on a terminal is told by its number.
+
+    Names of files may hold any of them: a line end would make two lines of one.
+    """
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
 
 
 def accept_any_text() -> None:

@@ -7,12 +7,14 @@ import logging
 import multiprocessing
 import os
 import secrets
+import socket
 import sys
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import jax
 from cyclopts import Parameter
@@ -31,6 +33,7 @@ from vtiqa_jax.photos.own import BEGUN, PROGRESS
 from vtiqa_jax.photos.stderr import quiet_decoders
 from vtiqa_jax.results.columns import replace_undecodable
 from vtiqa_jax.results.identities import differences
+from vtiqa_jax.terminal import visible
 
 if TYPE_CHECKING:
     from vtiqa_jax.bulk import pipeline
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
 MIN_CPUS = 2
 """Least number of CPUs that Ray is to count on this machine: with fewer, see `pipeline.MIN_FREE_CPUS`, nothing would
 ever run."""
+ANSWER_SECONDS = 10
+"""Time in which a cluster's machine must answer."""
 MAX_NAMED = 20
 """Photos that could not be read whose names are printed."""
 
@@ -86,6 +91,8 @@ def bulk(
     if address is None:
         keep_ray_to_this_machine()
         check_devices()
+    else:
+        check_address(address)
     from vtiqa_jax.bulk import outcome, pipeline, sources
 
     # Here the model is only read: a GPU is for the actor that gets it.
@@ -96,7 +103,7 @@ def bulk(
     left_out = LeftOut()
     photos = sources.find(source, left_out)
     if left_out.counts:
-        print(left_out, file=sys.stderr)
+        print(visible(left_out), file=sys.stderr)
     files = [file for file in photos if not file.startswith((f"{name}/", f"{name}{PROGRESS}/"))]
     if not files:
         raise UserError(f"{source} holds no photos besides the result itself; name another source")
@@ -128,7 +135,7 @@ def bulk(
                     pipeline.run(job)
     rows, failed = outcome.count_rows(job)
     for path, error in outcome.list_failed(job, MAX_NAMED):
-        print(f"{path}: {error}", file=sys.stderr)
+        print(visible(f"{path}: {error}"), file=sys.stderr)
     if failed > MAX_NAMED:
         print(f"and {failed - MAX_NAMED:,} more; the column `error` lists all", file=sys.stderr)
     print(f"{out}: {rows:,} photos, {failed:,} of them could not be read")
@@ -140,6 +147,26 @@ def keep_ray_to_this_machine() -> None:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # by itself Ray reports to its makers
     # Ray's processes show it to each other; by itself Ray keeps one in the user's home, and there may be none.
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
+def check_address(address: str) -> None:
+    """Checks that something answers at a cluster's address: Ray itself waits for minutes, and cannot be interrupted.
+
+    Raises:
+        UserError: nothing does.
+    """
+    if address == "auto":
+        return
+    try:
+        place = urlsplit(f"//{address.removeprefix('ray://')}")
+        with socket.create_connection((place.hostname, place.port), ANSWER_SECONDS):
+            pass
+    except (OSError, ValueError) as error:  # ValueError: the port is no number
+        raise _no_cluster(address) from error
+
+
+def _no_cluster(address: str) -> UserError:
+    return UserError(f"--address {address}: no Ray cluster answers there; start one, or correct the address")
 
 
 def check_devices() -> None:
@@ -188,10 +215,8 @@ def _ray(address: str | None) -> Iterator[None]:
                 ray.init(num_cpus=MIN_CPUS, **settings)
     except (ConnectionError, ValueError, RuntimeError) as error:
         if address is None:
-            raise UserError(f"Ray cannot be started on this machine: {error}") from error
-        raise UserError(
-            f"--address {address}: no Ray cluster answers there; start one, or correct the address"
-        ) from error
+            raise UserError(f"Ray cannot be started on this machine: {' '.join(str(error).split())}") from error
+        raise _no_cluster(address) from error
     try:
         yield
     finally:

@@ -1,5 +1,6 @@
 """`vtiqa compare`: which of two photos is better, and how sure the model is."""
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from vtiqa_jax.results.reasons import say_reasons
 from vtiqa_jax.results.results import ScoreResult
 from vtiqa_jax.results.words import say_detail, say_interval
 from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling, probability_above
+from vtiqa_jax.terminal import visible
 
 WORDS = ((0.99, "almost certainly"), (0.9, "very likely"), (0.75, "likely"), (0.6, "perhaps"))
 """Words, and the least probability of each."""
@@ -66,6 +68,7 @@ def compare(
     for result in results:
         if result.error:
             raise UserError(f"{result.image}: {result.error}")
+    results = [dataclasses.replace(result, image=visible(result.image)) for result in results]
     drawn = f"; mean ± standard deviation over {mosaic_samples} mosaics, the same for both" if sampling else ""
     print(f"{model.scale}{drawn}")
     for result in results:

@@ -15,6 +15,7 @@ from vtiqa_jax.data.manifest import ImageFolder, Manifest
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.evaluation import report
 from vtiqa_jax.scoring.scorer import Scorer
+from vtiqa_jax.terminal import visible
 
 
 def _score_rows(
@@ -26,7 +27,7 @@ def _score_rows(
     stream = model.stream(paths, batch_size=batch_size)
     results = list(tqdm(stream, "scoring", len(rows), unit="photo", disable=None, leave=False))
     for failed in (result for result in results if result.error):
-        print(f"left out: {failed.image}: {failed.error}", file=sys.stderr)
+        print(visible(f"left out: {failed.image}: {failed.error}"), file=sys.stderr)
     kept = np.array([result.score is not None for result in results])
     return rows[kept], np.array([result.score for result in results if result.score is not None], np.float32)
 

@@ -26,6 +26,7 @@ from vtiqa_jax.results.words import say_detail, say_place
 from vtiqa_jax.scoring.detail_map import DetailMap, check_point
 from vtiqa_jax.scoring.fault_map import FaultMap, check_fault
 from vtiqa_jax.scoring.map_pictures import draw_maps
+from vtiqa_jax.terminal import visible
 
 MAP_SIDE = 48
 """Side of the map as an array: rows and columns over the whole photo."""
@@ -90,7 +91,7 @@ def explain(
             (result,) = model.stream([photo], inspect=lambda pixels, screen: (pixels, screen))
         if result.error is not None:
             failed += 1
-            tqdm.write(f"    failed  {photo}: {result.error}", file=sys.stdout)
+            tqdm.write(f"    failed  {visible(photo)}: {result.error}", file=sys.stdout)
             continue
         pixels, screen = result.inspected
         quality = dataclasses.replace(model.explain_pixels(screen), photo=pixels)
@@ -116,7 +117,9 @@ def explain(
             if error.errno != errno.ENAMETOOLONG:
                 raise
             failed += 1
-            tqdm.write(f"    failed  {photo}: its name is too long for a map's, which is longer", file=sys.stdout)
+            tqdm.write(
+                f"    failed  {visible(photo)}: its name is too long for a map's, which is longer", file=sys.stdout
+            )
             continue
         sharpest = details[0].sharpest if details else None
         most = faults[0].worst if faults else None
@@ -126,7 +129,7 @@ def explain(
             f"most {WORDS[faults[0].fault][1]}: {say_place(*most)}" if most else "",
         ]
         said = "; ".join(filter(None, parts))
-        line = f"{result.score:10.4f}  {quality.worst_place:<12}  {photo}"
+        line = f"{result.score:10.4f}  {quality.worst_place:<12}  {visible(photo)}"
         tqdm.write(f"{line}: {said}" if said else line, file=sys.stdout)
         unexplained |= lacks_reason(result, model.scale)
     if unexplained and sys.stdout.isatty():

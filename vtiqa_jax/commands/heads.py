@@ -8,6 +8,8 @@ from typing import Annotated
 import numpy as np
 from cyclopts import Parameter
 
+from vtiqa_jax import sharding
+from vtiqa_jax.commands.photos import find_photos
 from vtiqa_jax.data import datasets
 from vtiqa_jax.data.csv_table import read_table
 from vtiqa_jax.data.judged import join_judged, read_judged
@@ -19,7 +21,9 @@ from vtiqa_jax.heads.detail import FitOptions
 from vtiqa_jax.heads.held_out import SPREAD, check_held_out, with_intervals
 from vtiqa_jax.models import catalog, quantized
 from vtiqa_jax.models import checkpoint as checkpoints
-from vtiqa_jax.photos import files, stderr
+from vtiqa_jax.photos import stderr
+
+OTHERS = "name screenshots, plots, pages or drawings with --not-photographs"
 
 
 def _read_scored(scored: Path, dataset: str | None, *, partial: bool) -> Manifest:
@@ -107,6 +111,9 @@ def heads(
             raise UserError(f"{out} exists already; choose another name, or overwrite it with --force")
     else:
         checkpoints.check_overwrite(out, force=force)
+    large = sorted(find_photos(photos, what_to_do="name photos as cameras made them with --photos"))
+    others = sorted(find_photos(not_photographs, what_to_do=OTHERS)) if not_photographs else []
+    sharding.require_devices()
     options = FitOptions(seed=seed)
     model = catalog.load(checkpoint)
     if out.suffix == ".npz" and model.config.embed_dim % quantized.GROUP_SIZE:
@@ -119,7 +126,6 @@ def heads(
         check_held_out(unseen, model.scale)  # what is wrong with them is told before the heads take their time
     rows = np.random.default_rng(seed).permutation(len(listed.names))[: max(0, most_scored)]
     with stderr.quiet_decoders():
-        large, others = (sorted(map(Path, files.find(given))) for given in (photos, not_photographs))
         made, left_out = build_heads(
             model,
             large,

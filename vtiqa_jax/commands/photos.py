@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.photos import files
+from vtiqa_jax.terminal import visible
 
 WHAT_TO_DO = "name photos or a folder of photos"
 DEMO = ", or try `vtiqa demo`, which brings its own"
@@ -29,9 +30,15 @@ def find_photos(paths: Sequence[Path], outputs: Sequence[Path] = (), what_to_do:
         raise UserError(f"{', '.join(map(str, paths[:3]))}: there is no such file or folder; {what_to_do}")
     left_out = files.LeftOut()
     photos = [Path(photo) for photo in files.find(paths, left_out, outputs=outputs)]
+    if not photos and (own := next((each for each in outputs if any(_is_same(each, path) for path in paths)), None)):
+        raise UserError(f"{own} is the folder of the photos itself; name another to put the chosen ones in")
     if left_out.counts:
-        print(left_out, file=sys.stderr)
+        print(visible(left_out), file=sys.stderr)
     if not photos:
         beside = "".join(f" but in {output}" for output in outputs)
         raise UserError(f"no photos in {', '.join(map(str, paths))}{beside}; {what_to_do}")
     return photos
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)

@@ -37,6 +37,7 @@ from vtiqa_jax.results.results import ScoreResult
 from vtiqa_jax.results.score_cache import open_cache, open_part, part_path
 from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling
 from vtiqa_jax.scoring.steps import pass_size
+from vtiqa_jax.terminal import visible
 
 MAP_SIDE = 16
 """Side of the maps on a page: rows and columns over the whole photo."""
@@ -219,7 +220,7 @@ def score(
     if silent or only_chosen:  # no line has said it
         for result in results:
             if result.error is not None:
-                print(f"{result.image}: {result.error}", file=sys.stderr)
+                print(visible(f"{result.image}: {result.error}"), file=sys.stderr)
     if failed:
         print(f"{failed} of {len(photos)} photos could not be read", file=sys.stderr)
     has_stars = not stars.xmp or stars.apply(

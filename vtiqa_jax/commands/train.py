@@ -63,12 +63,13 @@ def train_splits(
     start, before = shape_start(named, options), named if tell_before else None
     with lock_workdir(options.workdir):
         if count == 1:
-            split = make_split(0)
             if dividing.split_file:
                 split = split_files.load(
                     dividing.split_file, photos.names, column=dividing.split_column, meta=dividing.split_names,
                     val_fraction=dividing.val_fraction, seed=dividing.split_seed, partial=partial, scenes=photos.scenes,
                 )  # fmt: skip
+            else:
+                split = make_split(0)
             train(photos, split, scale, start, options, options.workdir, provenance, before=before, partial=partial)
             return
         results = []

@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 from cyclopts import Parameter
 
-from vtiqa_jax import atomic
+from vtiqa_jax import atomic, sharding
 from vtiqa_jax.commands.photos import find_photos
 from vtiqa_jax.commands.sigterm import raise_on_sigterm
 from vtiqa_jax.errors import UserError
@@ -60,6 +60,7 @@ def tune(
     checkpoints.check_overwrite(out, force=force)
     if not marks and not from_xmp:
         raise UserError("no marks are given: name a CSV, or folders with --from-xmp; docs/tune.md shows how to mark")
+    sharding.require_devices()
     model = without_taste(catalog.load(checkpoint))
     if model.scale is None or model.config.kind != "vtiqa":
         raise UserError(

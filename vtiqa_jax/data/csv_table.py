@@ -17,6 +17,8 @@ SHOWN = 5
 DELIMITERS = ",;\t"
 LONGEST_HEADER = 100_000
 """Characters; the module csv refuses cells that are longer."""
+_DECLARATION = re.compile(r'"?sep=(.)"?')
+"""A first line, by which Excel is told what parts the cells."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
@@ -50,13 +52,13 @@ class CsvTable:
     def numbers(self, name: str) -> tuple[list[float], list[str]]:
         """Returns a column's numbers, NaN where there is none, and what is wrong with those cells, each with its line.
 
-        Where semicolons part the cells, as Excel does in much of Europe, a comma may be the decimal sign.
+        Where semicolons or tabs part the cells, as in Excel's files in much of Europe, a comma may be the decimal sign.
         """
         cells = [cell.strip() for cell in self.column(name)]
         has_point, values, problems = any("." in cell for cell in cells), [], []
         for line, cell in zip(self.lines, cells, strict=True):
             try:
-                with_comma = self.delimiter == ";" and not has_point and cell.count(",") == 1
+                with_comma = self.delimiter != "," and not has_point and cell.count(",") == 1
                 values.append(parse_number(cell.replace(",", ".") if with_comma else cell))
             except ValueError as error:
                 values.append(float("nan"))
@@ -104,7 +106,9 @@ def read_table(path: Path, columns: Sequence[str]) -> CsvTable:
         UserError: it cannot be read, its header lacks a column, or rows contradict the header; with the lines.
     """
     text = _read_text(path)
-    delimiter = _find_delimiter(re.split(r"[\r\n]", text[:LONGEST_HEADER].lstrip("\r\n"), maxsplit=1)[0], columns)
+    head = re.split(r"[\r\n]", text[:LONGEST_HEADER].lstrip("\r\n"), maxsplit=1)[0]
+    declared = _DECLARATION.fullmatch(head)
+    delimiter = declared[1] if declared else _find_delimiter(head, columns)
     # Strict: a quotation mark that is not closed would swallow all further rows.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     header: tuple[str, ...] = ()
@@ -119,6 +123,9 @@ def read_table(path: Path, columns: Sequence[str]) -> CsvTable:
             while filled and not cells[filled - 1].strip():
                 filled -= 1
             if not filled:  # spreadsheets leave such rows, and empty columns
+                continue
+            if declared:
+                declared = None
                 continue
             if not header:
                 header = tuple(cell.strip() for cell in cells[:filled])

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vtiqa_jax.data.csv_table import read_table, refuse
+from vtiqa_jax.data.names import find_photos
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models.faults import FAULTS
 from vtiqa_jax.models.reasons import LEVELS
@@ -60,12 +61,14 @@ def read_judged(table: Path, images: Path | None = None) -> JudgedPhotos:
             for line, value in zip(cells.lines, columns[name], strict=True)
             if not np.isnan(value) and not (0 <= value <= most and (value or name != "weight"))
         ]
-    names = [Path(name.strip()) for name in cells.column("image")]
-    paths = tuple((images or table.parent) / name for name in names)
+    folder, listed = images or table.parent, cells.column("image")
+    found, unclear = find_photos(listed, folder)
+    names = [Path(name.strip()) for name in listed]
+    paths = tuple(folder / found.get(name, name.strip()) for name in listed)
     problems += [
-        f"line {line}: no such photo: {path}"
-        for line, path in zip(cells.lines, paths, strict=True)
-        if not path.is_file()
+        f"line {line}: {unclear.get(name, f'no such photo: {path}')}"
+        for line, name, path in zip(cells.lines, listed, paths, strict=True)
+        if name not in found
     ]
     refuse(table, problems)
     strengths = np.array([columns[fault] for fault in FAULTS]).T.reshape(-1, len(FAULTS))

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from vtiqa_jax import atomic, sharding
 from vtiqa_jax.data.csv_table import SHOWN, one_line, read_table, refuse
-from vtiqa_jax.data.names import find_names, list_files
+from vtiqa_jax.data.names import find_photos
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.photos.stamps import file_stamp
 
@@ -109,28 +109,6 @@ class Manifest:
         return Manifest(everything, padded(self.mos), images, longer(self.groups), longer(self.scenes), targets)
 
 
-def _find_photos(listed: Sequence[str], folder: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """Finds the file of each listed photo; tells why others are not matched, though files are called alike.
-
-    Folders are listed only where a photo is not there by its exact name.
-    """
-    matches: dict[str, str] = {}
-    for name in listed:
-        exact = (spelling for spelling in (name, name.strip()) if os.path.isfile(folder / spelling))
-        if (file := next(exact, None)) is not None:
-            matches[name] = file
-    others = [name for name in listed if name not in matches and name.strip()]
-    if not others:
-        return matches, {}
-    root = os.path.abspath(folder) + os.sep
-    relative = {name: name.strip().removeprefix(root) for name in others}
-    taken = {os.path.abspath(folder / file) for file in matches.values()}
-    files = [file for file in list_files(folder, relative.values()) if os.path.abspath(folder / file) not in taken]
-    matched, problems = find_names(relative.values(), files)
-    matches |= {name: files[matched[short]] for name, short in relative.items() if short in matched}
-    return matches, {name: problems[short] for name, short in relative.items() if short in problems}
-
-
 def read_csv(
     scores: Path,
     images: Path,
@@ -174,7 +152,7 @@ def read_csv(
         values[column], wrong = table.numbers(column)
         problems += wrong
     listed = table.column("image")
-    matches, unclear = _find_photos(listed, images)
+    matches, unclear = find_photos(listed, images)
     seen: set[str] = set()
     for line, name in zip(table.lines, listed, strict=True):
         if not name.strip():

@@ -104,3 +104,33 @@ def list_files(folder: Path, names: Iterable[str]) -> list[str]:
 
     visit(folder, "")
     return files
+
+
+def find_photos(listed: Sequence[str], folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Finds the files of photos that a table lists relative to a folder, or by absolute paths.
+
+    Folders are listed only where a photo is not there by its exact name.
+
+    Args:
+        listed: the photos, as cells of the table, which may have spaces around.
+        folder: that of the photos.
+
+    Returns:
+        The file of each photo that is there, relative to the folder; and of others, though files are called alike, the
+        reason why they are not matched, see `find_names`.
+    """
+    matches: dict[str, str] = {}
+    for name in listed:
+        exact = (spelling for spelling in (name, name.strip()) if os.path.isfile(folder / spelling))
+        if (file := next(exact, None)) is not None:
+            matches[name] = file
+    others = [name for name in listed if name not in matches and name.strip()]
+    if not others:
+        return matches, {}
+    root = os.path.abspath(folder) + os.sep
+    relative = {name: name.strip().removeprefix(root) for name in others}
+    taken = {os.path.abspath(folder / file) for file in matches.values()}
+    files = [file for file in list_files(folder, relative.values()) if os.path.abspath(folder / file) not in taken]
+    matched, problems = find_names(relative.values(), files)
+    matches |= {name: files[matched[short]] for name, short in relative.items() if short in matched}
+    return matches, {name: problems[short] for name, short in relative.items() if short in problems}

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from vtiqa_jax.data.csv_table import read_table, refuse
+from vtiqa_jax.data.names import find_photos
 from vtiqa_jax.errors import UserError
 
 LETTERS = "ABCDEFG"
@@ -72,11 +73,13 @@ def read_subjects(table: Path, images: Path | None = None) -> SubjectPhotos:
             shows.append(_parse_subject(text.strip()))
         except ValueError as error:
             problems.append(f"line {line}: subject is {text!r}, {error}")
-    paths = tuple((images or table.parent) / name.strip() for name in cells.column("image"))
+    folder, listed = images or table.parent, cells.column("image")
+    found, unclear = find_photos(listed, folder)
+    paths = tuple(folder / found.get(name, name.strip()) for name in listed)
     problems += [
-        f"line {line}: no such photo: {path}"
-        for line, path in zip(cells.lines, paths, strict=True)
-        if not path.is_file()
+        f"line {line}: {unclear.get(name, f'no such photo: {path}')}"
+        for line, name, path in zip(cells.lines, listed, paths, strict=True)
+        if name not in found
     ]
     refuse(table, problems)
     return SubjectPhotos(paths, np.array(shows))

@@ -19,6 +19,8 @@ from vtiqa_jax.models.config import LabelScale
 
 BEFORE = "before training"
 """The row of the model that a training began with."""
+FEW = 20
+"""Photos below which a warning is told: a correlation of n photos is off by about 1 / sqrt(n - 1), of two always."""
 
 
 def format_table(results: dict[str, Any]) -> str:
@@ -32,6 +34,8 @@ def format_table(results: dict[str, Any]) -> str:
     for name, row in rows.items():
         values = "".join(metric.show(row.get(key)) for key, metric in METRICS.items())
         lines.append(f"{name:<{width}}{row['n']:>7}{values}")
+    if results["n"] < FEW:
+        lines.append(f"correlations of fewer than {FEW} photos are mostly chance")
     return "\n".join(lines)
 
 

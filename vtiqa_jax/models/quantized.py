@@ -102,4 +102,6 @@ def load(path: Path) -> Checkpoint:
         return from_metadata(metadata, params)
     # What NumPy raises for a file that is no .npz, is cut off, or holds other arrays.
     except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path} is damaged, or not a quantized model of this project: {error}") from error
+        # NumPy's own words say how to unpickle code; those of the system are of use.
+        reason = f": {error.strerror}" if isinstance(error, OSError) and error.strerror else "; fetch or make it again"
+        raise UserError(f"{path} is damaged, or not a quantized model of this project{reason}") from error

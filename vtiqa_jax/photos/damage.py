@@ -11,6 +11,9 @@ from vtiqa_jax.photos.metadata import jpeg_segments
 
 REPAIRED = "the file is damaged; what could not be read of it was filled in"
 SCAN, END = 0xDA, b"\xff\xd9"
+PNG_SIGNATURE, PNG_END = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB\x60\x82"
+_GIF_HEAD = 13
+"""Bytes of a GIF before its palette, of which the third last are flags."""
 
 
 def mend_jpeg(data: bytes) -> bytes:
@@ -34,6 +37,44 @@ def mend_jpeg(data: bytes) -> bytes:
     if _decodes(data + END, strict=True) and _has_all_bits(data):
         return data + END
     raise ImageError("the JPEG is truncated")
+
+
+def mend_gif(data: bytes) -> bytes:
+    """Ends a GIF after its first picture, which is the photo: what follows may be cut off, or the end mark missing."""
+    at = _GIF_HEAD + _palette_size(data, _GIF_HEAD - 3)
+    while data[at : at + 1] == b"!":  # an extension
+        at = _skip_blocks(data, at + 2)
+    if data[at : at + 1] != b",":
+        return data
+    at = _skip_blocks(data, at + 11 + _palette_size(data, at + 9))
+    return data[:at] + b";" if at <= len(data) else data
+
+
+def _palette_size(data: bytes, at: int) -> int:
+    """Returns the bytes of the palette that the flags at a place of a GIF announce."""
+    flags = data[at] if at < len(data) else 0
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def _skip_blocks(data: bytes, at: int) -> int:
+    """Returns the place behind a GIF's blocks of data, the last of which is empty; one behind the file without it."""
+    while at < len(data):
+        size = data[at]
+        at += 1 + size
+        if not size:
+            return at
+    return len(data) + 1
+
+
+def mend_png(data: bytes) -> bytes:
+    """Ends a PNG of which only the end mark is missing: all chunks before it are whole."""
+    at = len(PNG_SIGNATURE)
+    while at + 8 <= len(data):
+        name, end = data[at + 4 : at + 8], at + 12 + int.from_bytes(data[at : at + 4], "big")
+        if name == b"IEND" or end > len(data):
+            break
+        at = end
+    return data[:at] + PNG_END if PNG_END.startswith(data[at:]) else data
 
 
 def _has_all_bits(data: bytes) -> bool:

@@ -67,6 +67,10 @@ def decode(name: str | os.PathLike[str], data: bytes, *, max_pixels: int = MAX_P
     taken, turned = read_capture(data, kind), 1
     if kind == "JPEG":
         data = damage.mend_jpeg(data)
+    elif kind == "GIF":
+        data = damage.mend_gif(data)
+    elif kind == "PNG":
+        data = damage.mend_png(data)
     elif kind == "TIFF":
         data, turned = _photo_of_tiff(data)
     width, height = headers.read_size(data, kind)
@@ -88,6 +92,9 @@ def _photo_of_tiff(data: bytes) -> tuple[bytes, int]:
         raise ImageError("the TIFF is damaged: its header cannot be read")
     if any(kind not in (1, 4) for kind in page.numbers(tiff.SAMPLE_FORMAT)):
         raise ImageError("the TIFF holds signed or fractional numbers, so white is unknown; save it with 8 or 16 bits")
+    compression = page.number(tiff.COMPRESSION, 1)
+    if compression not in tiff.COMPRESSIONS.union(tiff.RARE_COMPRESSIONS):
+        raise ImageError(f"the TIFF is compressed in a way that cannot be read, number {compression}; save it with LZW")
     return tiff.put_first(page), page.inherited_orientation
 
 
@@ -117,13 +124,20 @@ def read(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Photo
         ImageError: it cannot be read.
     """
     try:
-        if stat.S_ISCHR(os.stat(path).st_mode):  # /dev/zero never ends
+        if stat.S_ISCHR(_stat(path).st_mode):  # /dev/zero never ends
             raise ImageError("it is a device, not a file")
         return decode(path, Path(path).read_bytes(), max_pixels=max_pixels)
     except OSError as error:
         raise ImageError(error.strerror or str(error)) from error
     except MemoryError as error:
         raise ImageError("it needs more memory than there is") from error
+
+
+def _stat(path: str | os.PathLike[str]) -> os.stat_result:
+    try:
+        return os.stat(path)
+    except ValueError as error:  # it holds a NUL, or letters that the system has no bytes for
+        raise ImageError(f"no file can have this name: {error}") from error
 
 
 def open_photo(image: Any, *, max_pixels: int = MAX_PIXELS) -> Photo:
@@ -142,8 +156,7 @@ def open_photo(image: Any, *, max_pixels: int = MAX_PIXELS) -> Photo:
     if isinstance(image, PhotoFile):
         return decode(image.name, image.data, max_pixels=max_pixels)
     if hasattr(image, "getexif"):
-        _refuse_preview(image)
-        return Photo(pillow.to_rgb(image), capture=read_exif(image.info.get("exif") or b""))
+        return _open_pillow(image)
     if not isinstance(image, np.ndarray):
         raise ImageError(f"a photo is a path, a uint8 array or a Pillow image, not {type(image).__name__}")
     if image.ndim == 2:
@@ -151,6 +164,14 @@ def open_photo(image: Any, *, max_pixels: int = MAX_PIXELS) -> Photo:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3, 4) or not image.size:
         raise ImageError(f"a photo is a uint8 array [height, width, 3], not {image.dtype} {image.shape}")
     return Photo(np.repeat(image, 3, axis=2) if image.shape[2] == 1 else np.ascontiguousarray(image[:, :, :3]))
+
+
+def _open_pillow(image: Any) -> Photo:
+    _refuse_preview(image)
+    try:
+        return Photo(pillow.to_rgb(image), capture=read_exif(image.info.get("exif") or b""))
+    except (OSError, ValueError, SyntaxError) as error:  # it is decoded only now, and the file may be cut off
+        raise ImageError(f"Pillow cannot decode it: {error}") from error
 
 
 def _refuse_preview(image: Any) -> None:
@@ -173,7 +194,11 @@ def list_photos(photos: Any) -> list[Any]:
     Raises:
         ImageError: they are no photos.
     """
-    if isinstance(photos, str | os.PathLike) or hasattr(photos, "getexif") or getattr(photos, "ndim", None) in (2, 3):
+    if (
+        isinstance(photos, str | os.PathLike)
+        or hasattr(photos, "getexif")
+        or getattr(photos, "ndim", None) in (0, 2, 3)
+    ):
         return [photos]
     # A file, its bytes and a dictionary could be gone through, but what they give is no photo.
     if isinstance(photos, Iterable) and not isinstance(photos, bytes | bytearray | Mapping | io.IOBase):

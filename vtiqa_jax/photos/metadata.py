@@ -172,5 +172,6 @@ def _read_tiff(data: bytes) -> Metadata:
         is_for_pillow=colour.is_of_press(profile)
         or page.number(tiff.COMPRESSION, 1) in tiff.RARE_COMPRESSIONS
         or page.number(tiff.PHOTOMETRIC, 0) == tiff.CIELAB
-        or page.number(tiff.EXTRA_SAMPLES, 0) in tiff.TRANSPARENCY,  # OpenCV makes it black
+        or page.number(tiff.EXTRA_SAMPLES, 0) in tiff.TRANSPARENCY  # OpenCV makes it black
+        or page.number(tiff.SAMPLES, 1) > 4,  # selections that were saved with the picture; OpenCV refuses them
     )

@@ -16,7 +16,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from vtiqa_jax.errors import ImageError
-from vtiqa_jax.photos import colour
+from vtiqa_jax.photos import colour, tiff
 from vtiqa_jax.photos.headers import Format
 from vtiqa_jax.photos.resize import Rgb
 
@@ -43,10 +43,11 @@ def to_rgb(image: Image.Image) -> Rgb:
     Raises:
         ImageError: what its numbers mean cannot be told from its mode.
     """
+    is_negative = _is_negative(image)
     image = ImageOps.exif_transpose(image)
     profile = image.info.get("icc_profile") or b""
     if image.mode.startswith("I"):
-        return _cut_to_8(image)
+        return _cut_to_8(image, is_negative=is_negative)
     if image.mode == "LAB":
         profile = colour.lab_profile()
     if image.mode in ("La", "RGBa"):  # multiplied by their transparency
@@ -68,14 +69,20 @@ def copy_rgb(image: Image.Image) -> Rgb:
     return pixels
 
 
-def _cut_to_8(image: Image.Image) -> Rgb:
-    """Greys of 16 bits. Mode I holds numbers of any size: only such as 16-bit files make are taken."""
+def _is_negative(image: Image.Image) -> bool:
+    """Returns whether an image comes from a TIFF of 16 bits in which 0 is white: Pillow turns only 8 bits about."""
+    return image.mode.startswith("I;16") and getattr(image, "tag_v2", {}).get(tiff.PHOTOMETRIC) == tiff.WHITE_IS_ZERO
+
+
+def _cut_to_8(image: Image.Image, *, is_negative: bool) -> Rgb:
+    """Cuts greys of 16 bits. Mode I holds numbers of any size: only such as 16-bit files make are taken."""
     pixels = np.asarray(image).astype(np.int64)
     if image.mode == "I" and not (pixels.min() >= 0 and 255 < pixels.max() < 65536):
         raise ImageError(
             f"a Pillow image of mode I with numbers from {pixels.min()} to {pixels.max()} is none of 16 bits: "
             "convert it to mode L"
         )
+    pixels = 65535 - pixels if is_negative else pixels
     return np.repeat((pixels >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
 
 
@@ -105,7 +112,7 @@ def decode_stored(data: bytes, kind: Format) -> Rgb | None:
         image = FILES[kind](io.BytesIO(data))
         image.load()
         if image.mode.startswith("I"):
-            return _cut_to_8(image)
+            return _cut_to_8(image, is_negative=_is_negative(image))
         if image.mode == "CMYK":
             return _from_cmyk(np.asarray(image))
         return copy_rgb(image) if image.mode in CONVERTED else None

@@ -55,11 +55,17 @@ def transfer(source: Path, target: Path, *, move: bool = False) -> bool:
         OSError: it cannot be written or read.
     """
     atomic.make_folder(target.parent)
-    if not _place(source, target, link=move and not source.is_symlink()) and not _is_copy(source, target):
+    is_new = _place(source, target, link=move and not source.is_symlink())
+    if not is_new and not _is_copy(source, target):
         return False
     # A photo is not its own copy, by whatever name of the folder.
     if move and not (os.path.samefile(source, target) and target.stat().st_nlink < 2):
-        source.unlink()
+        try:
+            source.unlink()
+        except OSError:  # it stays where it was, and there alone
+            if is_new:
+                target.unlink()
+            raise
     return True
 
 

@@ -6,6 +6,7 @@ from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.results.columns import Column, score_columns
 from vtiqa_jax.results.reasons import WORDS, Fault, say_reasons
 from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.terminal import visible
 
 
 def shown_columns(unknown: Container[str], *, mosaics: bool = False) -> list[Column]:
@@ -69,4 +70,4 @@ def say_line(result: ScoreResult, columns: Sequence[Column], stack: str = "", *,
     shown = "failed".rjust(len(score)) if result.score is None else score
     why = say_why(result) if alone else say_plain_reasons(result)
     said = "; ".join(filter(None, [why, result.remarks, stack]))
-    return f"{shown}{''.join(others)}  {result.image}{f': {said}' if said else ''}"
+    return f"{shown}{''.join(others)}  {visible(result.image)}{f': {said}' if said else ''}"

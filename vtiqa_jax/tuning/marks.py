@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from vtiqa_jax.data.csv_table import CsvTable, read_table, refuse
+from vtiqa_jax.data.names import find_photos
 from vtiqa_jax.errors import UserError
 
 Kind = Literal["stars", "mark"]
@@ -80,22 +81,14 @@ def read_marks(table: Path, images: Path | None = None) -> Marks:
     """
     found = read_table(table, ())
     columns = {title.casefold() for title in found.header}
-
-    def place(name: str) -> Path:
-        path = Path(name.strip())
-        if images is not None:
-            path = images / path
-        elif not path.exists() and (table.parent / path).exists():
-            path = table.parent / path
-        return Path(os.path.abspath(path))  # two spellings of one path; links stay what they are
-
+    folders = [Path(), table.parent] if images is None else [images]
     if columns.issuperset(PAIR):
-        return _read_pairs(found, [[place(name) for name in found.column(side)] for side in PAIR])
+        return _read_pairs(found, folders)
     kinds: list[Kind] = [kind for kind in ("stars", "mark") if kind in columns]
     if "image" not in columns or not kinds:
         present = ", ".join(found.header)[:200] or "nothing"
         raise UserError(f"{table} needs the columns image and stars or mark, or better and worse (found: {present})")
-    photos, problems = [place(name) for name in found.column("image")], []
+    photos, problems = _find_photos(found, "image", folders)
     ratings: dict[Kind, dict[Path, float]] = {}
     for kind in kinds:
         values, wrong = _read_stars(found) if kind == "stars" else _read_keep_or_reject(found)
@@ -103,6 +96,24 @@ def read_marks(table: Path, images: Path | None = None) -> Marks:
         problems += wrong + contradictions
     refuse(table, problems)
     return Marks(ratings)
+
+
+def _find_photos(found: CsvTable, column: str, folders: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """Returns the photo of each row, in the first folder that has it, and what is wrong with those cells."""
+    cells = found.column(column)
+    # Its exact name in the second folder counts before a similar one in the first.
+    exact = ((cell, folder / cell.strip()) for folder in reversed(folders) for cell in cells)
+    photos = {cell: path for cell, path in exact if os.path.exists(path)}
+    unclear: dict[str, str] = {}
+    for folder in folders:
+        matches, problems = find_photos([cell for cell in cells if cell not in photos], folder)
+        photos |= {cell: folder / file for cell, file in matches.items()}
+        unclear |= problems
+    return (
+        # Two spellings of one path are one; links stay what they are.
+        [Path(os.path.abspath(photos.get(cell, folders[0] / cell.strip()))) for cell in cells],
+        [f"line {line}: {unclear[cell]}" for line, cell in zip(found.lines, cells, strict=True) if cell in unclear],
+    )
 
 
 def _read_stars(found: CsvTable) -> tuple[list[float | None], list[str]]:
@@ -142,10 +153,12 @@ def _by_photo(
     return {photo: value for photo, (value, _) in rated.items()}, problems
 
 
-def _read_pairs(found: CsvTable, sides: Sequence[Sequence[Path]]) -> Marks:
-    pairs = list(zip(*sides, strict=True))
+def _read_pairs(found: CsvTable, folders: Sequence[Path]) -> Marks:
+    (better, wrong), (worse, also_wrong) = (_find_photos(found, side, folders) for side in PAIR)
+    pairs = list(zip(better, worse, strict=True))
     cells = zip(*(found.column(side) for side in PAIR), strict=True)
-    problems = [
+    problems = [*wrong, *also_wrong]
+    problems += [
         f"line {line}: {'a photo is not named' if not all(map(str.strip, names)) else 'a photo is better than itself'}"
         for line, pair, names in zip(found.lines, pairs, cells, strict=True)
         if pair[0] == pair[1] or not all(map(str.strip, names))
