@@ -18,11 +18,10 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Int
 
-from vtiqa_jax.data import light
+from vtiqa_jax.data import images, light
 from vtiqa_jax.data.distortions import DISTORTIONS, Distortion
 from vtiqa_jax.data.manifest import ImageSource, Manifest
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import make_thumbnail
 
 LEVELS = (0.08, 0.36, 0.64, 0.92)
@@ -65,7 +64,7 @@ class DistortedImages:
         if version is None:
             return self.source.read(name)
         photo, distortion, level = version
-        pixels = make_thumbnail(decode(photo, self.source.read(photo)).pixels, LARGEST)
+        pixels = make_thumbnail(images.decode(self.source.read(photo), photo), LARGEST)
         if distortion != PRISTINE:
             rng = np.random.default_rng(zlib.crc32(f"{photo}|{distortion}".encode()))
             pixels = self.distortions[distortion](pixels, float(level), rng)

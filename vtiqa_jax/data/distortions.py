@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from vtiqa_jax.data import images
 from vtiqa_jax.data.light import from_light, round_values, to_light
-from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import resize_area, resize_bicubic, resize_nearest
 
 Photo = UInt8[np.ndarray, "height width 3"]
@@ -127,7 +127,7 @@ def row_noise(photo: Photo, level: float, rng: np.random.Generator) -> Photo:
 def _coded(photo: Photo, ending: str, option: int, value: int) -> Photo:
     is_coded, data = cv2.imencode(ending, photo[:, :, ::-1], [option, value])
     # OpenCV's JPEG 2000 refuses photos of a few pixels: nothing is lost on those.
-    return decode(ending, data.tobytes()).pixels if is_coded else photo
+    return images.decode(data.tobytes(), ending) if is_coded else photo
 
 
 def jpeg(photo: Photo, level: float, _: np.random.Generator) -> Photo:

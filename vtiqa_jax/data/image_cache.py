@@ -26,11 +26,11 @@ from tqdm import tqdm
 
 from vtiqa_jax import atomic, sharding
 from vtiqa_jax.cpus import available_cpus
+from vtiqa_jax.data import images
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.photos import formats
-from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import ARITHMETIC, Rgb, resize_bicubic, shrink
 from vtiqa_jax.photos.stderr import quiet_decoders
 
@@ -298,7 +298,7 @@ def _build(photos: Manifest, folder: Path, config: ModelConfig, *, leave_out_bro
 
     def store(row: int) -> None:
         try:
-            pixels = decode(photos.names[row], photos.images.read(photos.names[row])).pixels
+            pixels = images.decode(photos.images.read(photos.names[row]), photos.names[row])
         except (ImageError, OSError) as error:
             failed[row] = f"{photos.images}/{photos.names[row]}: {getattr(error, 'strerror', None) or error}"
             if leave_out_broken and isinstance(error, ImageError):

@@ -10,6 +10,7 @@ import scipy.special
 from jaxtyping import Array, Float, Float32
 from tqdm import tqdm
 
+from vtiqa_jax.data import images
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import ImageError
 from vtiqa_jax.models import params as parameters
@@ -20,7 +21,6 @@ from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vit import select_implementation
 from vtiqa_jax.models.vtiqa import VTIQA
 from vtiqa_jax.padding import stack_padded
-from vtiqa_jax.photos.decode import decode
 
 BATCH = 4
 """Photos computed together: more of them leave a CPU's caches."""
@@ -51,7 +51,7 @@ def measure_octaves(model: Checkpoint, photos: Manifest) -> Float[np.ndarray, " 
         rows, made = [], []
         for row in range(start, min(start + BATCH, len(octaves))):
             try:
-                pixels = decode(photos.names[row], photos.images.read(photos.names[row])).pixels
+                pixels = images.decode(photos.images.read(photos.names[row]), photos.names[row])
             except ImageError:
                 continue
             rows.append(row)

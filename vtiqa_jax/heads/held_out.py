@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from tqdm import tqdm
 
+from vtiqa_jax.data import images
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.heads.intervals import fit_errors, fit_kinds, fit_opinions
@@ -16,7 +17,6 @@ from vtiqa_jax.models.adapt import without_intervals
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.config import LabelScale
 from vtiqa_jax.models.ends import soften_ends
-from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.training.novelty import read_features
 
 SPREAD = "std"
@@ -71,7 +71,7 @@ def with_intervals(model: Checkpoint, photos: Manifest) -> Checkpoint:
     bare = without_intervals(model)
     try:
         names = tqdm(photos.names, "held-out photos", unit="photo", disable=None)
-        features = read_features(bare, (decode(name, photos.images.read(name)).pixels for name in names))
+        features = read_features(bare, (images.decode(photos.images.read(name), name) for name in names))
     except ImageError as error:
         raise UserError(f"a held-out photo cannot be read: {error}") from error
     scores = score_features(bare, features)

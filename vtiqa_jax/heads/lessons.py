@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 from tqdm import tqdm
 
+from vtiqa_jax.data import images
 from vtiqa_jax.data.judged import JudgedPhotos
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import ImageError, UserError
@@ -18,7 +19,6 @@ from vtiqa_jax.heads.faulty import LARGEST_PART, Faulty, make_faulty, make_fault
 from vtiqa_jax.heads.seen import Seen, SeenCache
 from vtiqa_jax.models.faults import FAULTS
 from vtiqa_jax.photos import headers
-from vtiqa_jax.photos.decode import decode
 
 LARGE_VERSIONS, SCORED_VERSIONS = 10, 6
 """Versions of each photo: of photos as cameras made them, and of those with opinions."""
@@ -72,7 +72,7 @@ class ByEye:
 
 
 def _as_it_is(name: str, data: bytes) -> Iterator[Faulty]:
-    yield Faulty(decode(name, data).pixels, np.zeros(len(FAULTS), np.float32))
+    yield Faulty(images.decode(data, name), np.zeros(len(FAULTS), np.float32))
 
 
 def _is_large(data: bytes) -> bool:
@@ -87,12 +87,12 @@ def _see_whole(cache: SeenCache, name: str, data: bytes) -> Seen:
 
 def _see_planted(cache: SeenCache, count: int, name: str, data: bytes) -> Seen:
     return cache.read(
-        data, f"{count}", lambda: make_faulty(decode(name, data).pixels, count, zlib.crc32(data), LARGEST_PART)
+        data, f"{count}", lambda: make_faulty(images.decode(data, name), count, zlib.crc32(data), LARGEST_PART)
     )
 
 
 def _see_parts(cache: SeenCache, name: str, data: bytes) -> Seen:
-    return cache.read(data, "parts", lambda: make_faulty_parts(decode(name, data).pixels, zlib.crc32(data)))
+    return cache.read(data, "parts", lambda: make_faulty_parts(images.decode(data, name), zlib.crc32(data)))
 
 
 def _read_all(

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int
 from tqdm import tqdm
 
+from vtiqa_jax.data import images
 from vtiqa_jax.data.judged import JudgedPhotos
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import ImageError, UserError
@@ -26,7 +27,6 @@ from vtiqa_jax.models.faults import FAULTS
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.reasons import LEVELS
 from vtiqa_jax.models.vtiqa import VTIQA
-from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import Rgb
 from vtiqa_jax.scoring.scorer import Scorer
 
@@ -86,7 +86,7 @@ def _decode_all(photos: Manifest) -> Iterator[Rgb]:
     """Yields the pixels of those photos that can be read."""
     for name in photos.names:
         with contextlib.suppress(ImageError):
-            yield decode(name, photos.images.read(name)).pixels
+            yield images.decode(photos.images.read(name), name)
 
 
 def deal(sources: Int[np.ndarray, " photos"], seed: int) -> Int[np.ndarray, " photos"]:

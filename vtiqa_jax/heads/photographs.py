@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from vtiqa_jax.data import images
 from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.models.checkpoint import Checkpoint
-from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import Rgb
 from vtiqa_jax.training.novelty import fit_novelty, read_features, vary, with_novelty
 
@@ -25,7 +25,7 @@ def _pixels(names: Sequence[str], read: Callable[[str], bytes], what: str, *, va
     """Yields the pictures that can be read, as they are or parts of them."""
     for name in tqdm(names, what, disable=None):
         try:
-            pixels = decode(name, read(name)).pixels
+            pixels = images.decode(read(name), name)
         except (ImageError, OSError):
             continue
         yield vary(pixels, np.random.default_rng(zlib.crc32(name.encode()))) if varied else pixels

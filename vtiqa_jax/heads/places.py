@@ -15,7 +15,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float16, Float32, Int
 
-from vtiqa_jax.data import camera_noise, light, native_ladders
+from vtiqa_jax.data import camera_noise, images, light, native_ladders
 from vtiqa_jax.errors import ImageError
 from vtiqa_jax.heads import versions
 from vtiqa_jax.heads.kept import read_or_make, without_heads
@@ -29,7 +29,6 @@ from vtiqa_jax.models.fingerprint import identify
 from vtiqa_jax.models.params import Params
 from vtiqa_jax.models.vit import select_implementation
 from vtiqa_jax.photos import metadata, native, resize
-from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.native import choose_places, cut_places
 from vtiqa_jax.photos.resize import shrink
 
@@ -174,7 +173,7 @@ class PlacesCache:
         name = hashlib.sha256(data + self._key.encode()).hexdigest()[:24]
 
         def make() -> Places:
-            photo = decode(path.name, data).pixels
+            photo = images.decode(data, path.name)
             made = make_versions(photo, is_native=metadata.is_as_taken(data, photo.shape), seed=zlib.crc32(data))
             first = next(made, None)
             if first is None:
