@@ -85,7 +85,7 @@ def suffix(name: str | os.PathLike[str]) -> str:
     return os.path.splitext(os.fspath(name))[1].lower()
 
 
-RULES = 2
+RULES = 3
 """Version of this room's own rules: which picture of a file counts, and how its colours and its light are read."""
 
 
