@@ -137,7 +137,7 @@ def test_score_refuses_what_cannot_work_in_one_line(
         ([], "no photos are given"),
         ([tmp_path / "none"], "none: there is no such file or folder"),
         ([tmp_path / "empty", "--checkpoint", model], "no photos in"),
-        ([folder, "--copy-to", folder], f"no photos in {folder} but in {folder}"),
+        ([folder, "--copy-to", folder], f"{folder} is the folder of the photos itself"),
         ([photo, "--checkpoint", tmp_path / "none"], "none is not a checkpoint"),
         ([photo, "--checkpoint", model, "--out", tmp_path / "none" / "s.csv"], "s.csv cannot be written: No such file"),
         ([photo, "--checkpoint", model, "--out", tmp_path / "d.csv"], "d.csv cannot be written: Is a directory"),

@@ -253,7 +253,9 @@ def test_explain_adds_the_map_of_detail(tmp_path: Path, detailed: Path, model: P
     status, out, err = command(__main__.main, *arguments)
     assert (status, err) == (0, "")
     first, second = out.splitlines()[1:]
-    assert re.search(r"a\.png: detail \d\.\d\d, holds (up to \d+|at 100|at less than 12\.5) %; sharpest: \w+", first)
+    assert re.search(
+        r"a\.png: detail \d\.\d\d, holds (up to \d+|at 100|at less than 12\.5) %; sharpest at 100 %: \w+", first
+    )
     assert second.endswith("flat.png"), "of what has no structure nothing is said"
     assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == [
         *("a.png.detail.npy", "a.png.npy", "a.png.png", "flat.png.npy", "flat.png.png"),

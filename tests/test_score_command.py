@@ -352,7 +352,9 @@ def test_the_best_few_are_chosen(folder: Path, model: Path, scores: dict[Path, f
     for top in (1, 3, len(scores) + 5):
         assert command(vtiqa.main, *arguments, "--top", top)[1].splitlines() == list(map(str, ordered[:top]))
     worst_first = command(vtiqa.main, *arguments, "--top", 3, "--sort", "worst")[1].splitlines()
-    assert worst_first == list(map(str, reversed(ordered[:3]))), "the best three, in the order that is asked for"
+    assert worst_first == list(map(str, reversed(ordered[-3:])))
+    by_name = command(vtiqa.main, *arguments, "--top", 3, "--sort", "name")[1].splitlines()
+    assert by_name == sorted(map(str, ordered[:3])), "the best three, in the order that is asked for"
     below = command(vtiqa.main, *arguments, "--top", 2, "--max-score", scores[ordered[1]] + 1e-5)[1].splitlines()
     assert below == list(map(str, ordered[1:3])), "of those that the other options choose"
     status, _, error = command(vtiqa.main, *arguments, "--top", 0)

@@ -125,7 +125,7 @@ def explain(
         most = faults[0].worst if faults else None
         parts = [
             say_why(result),
-            f"{say_detail(result)}; sharpest: {say_place(*sharpest)}" if sharpest else "",
+            f"{say_detail(result)}; sharpest at 100 %: {say_place(*sharpest)}" if sharpest else "",
             f"most {WORDS[faults[0].fault][1]}: {say_place(*most)}" if most else "",
         ]
         said = "; ".join(filter(None, parts))

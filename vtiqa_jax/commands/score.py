@@ -207,7 +207,7 @@ def score(
                 ),
                 stacks,
             )
-    chosen = selection.choose(results, higher_is_better=model.scale.higher_is_better)
+    chosen = selection.choose(results, higher_is_better=model.scale.higher_is_better, worst_first=sort == "worst")
     display.finish(chosen if only_chosen else results, stacks)
     if not is_scored and (unwritten := [str(path) for path in (out, report) if path is not None]):
         print(

@@ -28,7 +28,8 @@ class Selection:
     max_score: float | None = None
     """Highest score of the chosen photos."""
     top: int | None = None
-    """Number of photos to choose, the best by rank. With --best-of-stacks a stack that is kept whole counts as one."""
+    """Number of photos to choose, the best by rank, or the worst with --sort worst. A stack that --best-of-stacks keeps
+    whole counts as one."""
     best_of_stacks: bool = False
     """Choose the best photo of each stack, all of brackets, focus stacks and panoramas, and photos in no stack."""
     list_rejects: bool = False
@@ -98,10 +99,17 @@ class Selection:
         atomic.require_new_files(next(place for place in (folder, *folder.parents) if place.exists()))
         return plan_targets(paths, photos, self.folder)
 
-    def choose(self, results: Iterable[ScoreResult], *, higher_is_better: bool = True) -> list[ScoreResult]:
+    def choose(
+        self, results: Iterable[ScoreResult], *, higher_is_better: bool = True, worst_first: bool = False
+    ) -> list[ScoreResult]:
         """Returns the results that were asked for, in their order.
 
         A stack that is kept whole is chosen whole if one of its photos is.
+
+        Args:
+            results: of all photos.
+            higher_is_better: of a larger rank.
+            worst_first: whether `top` chooses the worst.
         """
         if self.list_rejects:
             return [result for result in results if result.best is False]
@@ -112,7 +120,7 @@ class Selection:
             groups.setdefault(("stack", result.stack) if is_whole else ("photo", index), []).append(result)
         chosen = [group for group in groups.values() if any(map(self._is_between, group))]
         if self.top is not None:
-            sign = -1 if higher_is_better else 1
+            sign = 1 if higher_is_better == worst_first else -1
             chosen.sort(key=lambda group: min(sign * result.rank for result in group if result.rank is not None))
             chosen = chosen[: self.top]
         kept = {id(result) for group in chosen for result in group}

@@ -28,8 +28,10 @@ def say(text: str) -> None:
 
 
 def format_duration(seconds: float) -> str:
-    """Hours and minutes, or minutes and seconds when below an hour."""
+    """Says hours and minutes, minutes and seconds when below an hour, or seconds when below a minute."""
     minutes, rest = divmod(round(seconds), 60)
+    if minutes < 1:
+        return f"{rest} s"
     return f"{minutes // 60} h {minutes % 60:02d}" if minutes >= 60 else f"{minutes} min {rest:02d}"
 
 
