@@ -227,7 +227,7 @@ def test_each_part_of_a_picture_says_what_it_shows(scorer: Scorer) -> None:
         axes = Figure().subplots()
         part.paint(axes)
         titles.append(axes.get_title())
-    assert titles[0] == "score by region"
+    assert titles[0] == "score by region, x: the worst"
     assert all(title.startswith("detail, at 1:1") for title in titles[1:]), titles
 
 
@@ -301,7 +301,7 @@ def test_score_and_compare_say_what_holds(tmp_path: Path, detailed: Path, comman
     assert out.splitlines()[:2] == ["the worst first (by rank: the score, and detail for 10 %):", heading]
     _, out, _ = command(__main__.main, "compare", *photos, "--checkpoint", detailed, "--mosaic-samples", 2)
     assert f"a.png: detail {found[0].detail:.2f}, holds" in out
-    assert "At 100 % " in out.splitlines()[-1]
+    assert "t 100 % " in out.splitlines()[-1]
 
 
 # ---- the page ----

@@ -86,13 +86,13 @@ def pair(a: tuple[float, float | None], b: tuple[float, float | None], higher: b
 @pytest.mark.parametrize(
     ("a", "b", "said"),
     [
-        ((4.0, 2.0), (3.0, 2.5), "At 100 % y is better, by 0.50; x is better as a whole, with both counted."),
-        ((4.0, 3.0), (3.0, 2.5), "At 100 % x is better, by 0.50; x is better as a whole, too."),
-        ((4.0, 3.0), (3.0, 3.01), "At 100 % they are alike; x is better as a whole, with both counted."),
+        ((4.0, 2.0), (3.0, 2.5), "y has more detail at 100 %, by 0.50; x is better with score and detail together."),
+        ((4.0, 3.0), (3.0, 2.5), "x has more detail at 100 %, by 0.50; x is better with the score, too."),
+        ((4.0, 3.0), (3.0, 3.01), "At 100 % they are alike; x is better with score and detail together."),
         (
             (3.0, 2.5),
             (2.95, 3.0),
-            "At 100 % y is better, by 0.50; as a whole, with both counted, they are as good as",
+            "y has more detail at 100 %, by 0.50; with score and detail together they are as good as",
         ),
     ],
 )

@@ -134,10 +134,10 @@ def say_detailed(a: ScoreResult, b: ScoreResult, scale: LabelScale) -> list[str]
     if sharper is None:
         at_full_size = "At 100 % they are alike"
     else:
-        at_full_size = f"At 100 % {sharper.image} is better, by {abs(a.detail - b.detail):.2f}"
+        at_full_size = f"{sharper.image} has more detail at 100 %, by {abs(a.detail - b.detail):.2f}"
     if whole is None:
-        return [f"{at_full_size}; as a whole, with both counted, they are as good as each other."]
-    but = "is better as a whole, too" if whole is sharper else "is better as a whole, with both counted"
+        return [f"{at_full_size}; with score and detail together they are as good as each other."]
+    but = "is better with the score, too" if whole is sharper else "is better with score and detail together"
     return [f"{at_full_size}; {whole.image} {but}."]
 
 

@@ -215,7 +215,7 @@ def score(
             file=sys.stderr,
         )
     if report is not None and is_scored and not silent:
-        print(f"report: {report / 'index.html'}")
+        print(f"report: {report / 'index.html'}{', of all photos' if selection.chooses else ''}")
     failed = sum(result.error is not None for result in results)
     if silent or only_chosen:  # no line has said it
         for result in results:

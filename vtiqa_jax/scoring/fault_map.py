@@ -122,7 +122,7 @@ def check_fault(config: ModelConfig, fault: str) -> None:
     if not config.reasons:
         raise UserError("this model names no faults, so it has no maps of them")
     if fault not in (*NATIVE_FAULTS, CLIPPED):
-        raise UserError(f'"{WORDS[fault][1]}" is a fault of the whole photo, so it has no map')
+        raise UserError(f'"{WORDS[fault][1]}" is a fault of the whole photo, so it has no map; leave out --reason')
 
 
 def make_fault_map(

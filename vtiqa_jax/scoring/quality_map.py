@@ -79,7 +79,7 @@ class QualityMap(PhotoMap):
             self.resample(height, width), cmap=colours, alpha=0.65, vmin=low - missing, vmax=high + missing
         )
         row, column = self.worst
-        set_panel_title(axes, "score by region")
+        set_panel_title(axes, "score by region, x: the worst")
         axes.plot(column * width, row * height, "x", color="white", markersize=14, markeredgewidth=3)
         axes.figure.colorbar(drawn, ax=axes, label=f"score by this region ({self.scale.dataset} scale)")
 
