@@ -393,7 +393,7 @@ def test_a_fit_finds_what_was_planted(rng: np.random.Generator) -> None:
 @pytest.mark.usefixtures("as_people_run")
 def test_fewer_ladders_than_a_batch_are_still_learnt_from(rng: np.random.Generator) -> None:
     made = planted(3, rng)
-    one, more = (fit_detail(made, (1, 2), FitOptions(epochs=epochs, ladders=8)) for epochs in (1, 3))
+    one, more = (fit_detail(made, (1, 2), FitOptions(epochs=epochs, ladders=64)) for epochs in (1, 3))
     assert not np.array_equal(one["detail.octaves.kernel"], more["detail.octaves.kernel"])
 
 
