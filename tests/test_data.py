@@ -288,7 +288,7 @@ def test_broken_photos_are_left_out_and_remembered(
     assert file.read_text() == "p1.png\np4.png\n"
     # The same again, also for the other processes of a run, without a look at them.
     with monkeypatch.context() as patch:
-        patch.setattr(image_cache, "decode", lambda *_: pytest.fail("decoded again"))
+        patch.setattr(image_cache.images, "decode", lambda *_: pytest.fail("decoded again"))
         assert build_image_cache(photos, shared, config, leave_out_broken=True).broken == (1, 4)
         patch.setattr(sharding, "is_main_process", lambda: False)
         assert build_image_cache(photos, shared, config, leave_out_broken=True).broken == (1, 4)
