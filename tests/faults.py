@@ -1660,7 +1660,7 @@ FAULTS = (
     Fault(
         "the best few are the lowest where higher is better",
         "vtiqa_jax/commands/selection.py",
-        "sign = -1 if higher_is_better else 1",
+        "sign = 1 if higher_is_better == worst_first else -1",
         "sign = 1 if higher_is_better else -1",
         "tests/test_score_command.py::test_the_best_few_are_chosen",
     ),
