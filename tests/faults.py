@@ -2694,13 +2694,6 @@ FAULTS = (
         "tests/test_standardization.py::test_a_folded_layer_finds_in_raw_inputs_what_it_found_in_standardized_ones",
     ),
     Fault(
-        "the light package hears Ctrl-C only when it is repeated",
-        "packages/vtiqa-onnx/vtiqa_onnx/signals.py",
-        'raise Terminated("terminated")\n        if received:',
-        'raise Terminated("terminated")\n        if len(received) > 1:',
-        "tests/test_light.py::test_signals_are_heard_between_two_photos_and_anywhere_when_they_are_repeated",
-    ),
-    Fault(
         "what is not known counts as no fault",
         "vtiqa_jax/heads/reasons.py",
         "weigh_errors(strengths) * is_known",

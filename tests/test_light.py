@@ -21,7 +21,6 @@ import vtiqa_onnx
 from PIL import Image
 from vtiqa_onnx import __main__ as program
 from vtiqa_onnx import scorer as light
-from vtiqa_onnx.signals import stop_between_photos
 
 import vtiqa_jax
 from tests import detailed
@@ -29,7 +28,7 @@ from tests.conftest import Command
 from tests.photo_files import exif, smooth
 from vtiqa_jax import __main__ as whole_program
 from vtiqa_jax.data import demo
-from vtiqa_jax.errors import ImageError, Terminated, UserError
+from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.export import onnx_vtiqa
 from vtiqa_jax.export.card import make_card
 from vtiqa_jax.models import catalog, quantized
@@ -326,25 +325,6 @@ def test_interrupted_it_leaves_nothing_half_written(made: Path, photos: Path, tm
     _, error = process.communicate(timeout=300)
     assert (process.returncode, error) == (130, "vtiqa-onnx: interrupted\n")
     assert not [path for path in tmp_path.iterdir() if path.suffix != ".jpg"]
-
-
-def test_signals_are_heard_between_two_photos_and_anywhere_when_they_are_repeated() -> None:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with stop_between_photos() as check:
-            check()
-            signal.raise_signal(signal.SIGINT)
-            with pytest.raises(KeyboardInterrupt):
-                check()
-            with pytest.raises(KeyboardInterrupt):
-                signal.raise_signal(signal.SIGINT)
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        with stop_between_photos() as check:
-            signal.raise_signal(signal.SIGTERM)
-            with pytest.raises(Terminated):
-                check()
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def test_what_is_shared_is_found(build: ModuleType, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from vtiqa_jax import atomic
 from vtiqa_jax.commands.photos import WHAT_TO_DO, find_photos
+from vtiqa_jax.commands.sigterm import raise_on_sigterm
 from vtiqa_jax.distribution import DISTRIBUTION
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models.false_alarms import DEFAULT_RATE
@@ -18,7 +19,6 @@ from vtiqa_jax.results import score_files
 from vtiqa_jax.results.columns import score_columns
 from vtiqa_jax.results.lines import say_heading, say_line, shown_columns
 from vtiqa_jax.results.results import ScoreResult
-from vtiqa_onnx.signals import stop_between_photos
 
 
 class _Parser(argparse.ArgumentParser):
@@ -108,7 +108,7 @@ def _score(asked: argparse.Namespace) -> int:
     columns = shown_columns(model.unknown)
     results: list[ScoreResult] = []
     found = model.stream(photos, batch_size=batch_size, max_pixels=asked.max_pixels)
-    with stop_between_photos() as check, quiet_decoders():
+    with raise_on_sigterm(), quiet_decoders():
         if not is_silent:
             print(say_heading(columns, model.scale), flush=True)
         for result in found:
@@ -117,7 +117,6 @@ def _score(asked: argparse.Namespace) -> int:
                 print(say_line(result, columns, alone=len(photos) == 1), flush=True)
             elif result.error is not None:
                 print(f"{result.image}: {result.error}", file=sys.stderr)
-            check()
     failed = sum(result.error is not None for result in results)
     if out is not None and failed < len(results):
         score_files.write_scores(out, ending, results, score_columns(mosaics=False, reasons=asked.reasons), model.scale)
