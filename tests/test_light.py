@@ -275,7 +275,11 @@ def made(build: ModuleType, model: Path, tmp_path_factory: pytest.TempPathFactor
 
 
 ALONE = """
+import signal
 import sys
+
+# A shell's background job, as these tests may be, is deaf to Ctrl-C, and so are its children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 class Refuse:
     def find_spec(self, name, path=None, target=None):
