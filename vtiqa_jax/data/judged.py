@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vtiqa_jax.data.csv_table import read_table, refuse
-from vtiqa_jax.data.names import find_photos
+from vtiqa_jax.data.names import locate_photos
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models.faults import FAULTS
 from vtiqa_jax.models.reasons import LEVELS
@@ -61,15 +61,10 @@ def read_judged(table: Path, images: Path | None = None) -> JudgedPhotos:
             for line, value in zip(cells.lines, columns[name], strict=True)
             if not np.isnan(value) and not (0 <= value <= most and (value or name != "weight"))
         ]
-    folder, listed = images or table.parent, cells.column("image")
-    found, unclear = find_photos(listed, folder)
+    listed = cells.column("image")
     names = [Path(name.strip()) for name in listed]
-    paths = tuple(folder / found.get(name, name.strip()) for name in listed)
-    problems += [
-        f"line {line}: {unclear.get(name, f'no such photo: {path}')}"
-        for line, name, path in zip(cells.lines, listed, paths, strict=True)
-        if name not in found
-    ]
+    paths, missing = locate_photos(listed, cells.lines, images or table.parent)
+    problems += missing
     refuse(table, problems)
     strengths = np.array([columns[fault] for fault in FAULTS]).T.reshape(-1, len(FAULTS))
     sources = tuple(str(name if name.parent == Path() else name.parent) for name in names)

@@ -134,3 +134,24 @@ def find_photos(listed: Sequence[str], folder: Path) -> tuple[dict[str, str], di
     matched, problems = find_names(relative.values(), files)
     matches |= {name: files[matched[short]] for name, short in relative.items() if short in matched}
     return matches, {name: problems[short] for name, short in relative.items() if short in problems}
+
+
+def locate_photos(listed: Sequence[str], lines: Sequence[int], folder: Path) -> tuple[tuple[Path, ...], list[str]]:
+    """Finds the photos that a table lists, all of which should be there.
+
+    Args:
+        listed: see `find_photos`.
+        lines: of the table, one for each photo.
+        folder: that of the photos.
+
+    Returns:
+        A path for each photo, and what is wrong with the lines whose photo is not there.
+    """
+    found, unclear = find_photos(listed, folder)
+    paths = tuple(folder / found.get(name, name.strip()) for name in listed)
+    problems = [
+        f"line {line}: {unclear.get(name, f'no such photo: {path}')}"
+        for line, name, path in zip(lines, listed, paths, strict=True)
+        if name not in found
+    ]
+    return paths, problems

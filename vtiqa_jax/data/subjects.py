@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from vtiqa_jax.data.csv_table import read_table, refuse
-from vtiqa_jax.data.names import find_photos
+from vtiqa_jax.data.names import locate_photos
 from vtiqa_jax.errors import UserError
 
 LETTERS = "ABCDEFG"
@@ -73,13 +73,7 @@ def read_subjects(table: Path, images: Path | None = None) -> SubjectPhotos:
             shows.append(_parse_subject(text.strip()))
         except ValueError as error:
             problems.append(f"line {line}: subject is {text!r}, {error}")
-    folder, listed = images or table.parent, cells.column("image")
-    found, unclear = find_photos(listed, folder)
-    paths = tuple(folder / found.get(name, name.strip()) for name in listed)
-    problems += [
-        f"line {line}: {unclear.get(name, f'no such photo: {path}')}"
-        for line, name, path in zip(cells.lines, listed, paths, strict=True)
-        if name not in found
-    ]
+    paths, missing = locate_photos(cells.column("image"), cells.lines, images or table.parent)
+    problems += missing
     refuse(table, problems)
     return SubjectPhotos(paths, np.array(shows))
