@@ -24,7 +24,9 @@ from vtiqa_jax.data.native_ladders import LADDERS, Cause
 from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.heads import build, faulty, lessons, photographs, places, versions
 from vtiqa_jax.heads.curve import fit_curve, measure_octaves
-from vtiqa_jax.heads.detail import BLUR, MOST_OCTAVES, FitOptions, expected_octaves, fit_detail, misheld, misplaced
+from vtiqa_jax.heads.detail import fit_detail
+from vtiqa_jax.heads.ladder_batches import BLUR, FitOptions
+from vtiqa_jax.heads.ladder_loss import MOST_OCTAVES, expected_octaves, misheld, misplaced
 from vtiqa_jax.heads.photographs import learn_photographs
 from vtiqa_jax.heads.places import Places, PlacesCache
 from vtiqa_jax.heads.versions import PARTLY_LADDERS, Version, make_versions
@@ -32,10 +34,12 @@ from vtiqa_jax.models import checkpoint
 from vtiqa_jax.models.adapt import with_soft_ends, without_detail, without_novelty, without_soft_ends
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.config import LabelScale, ModelConfig, tiny_config
-from vtiqa_jax.models.detail import CAUSES, NO_STRUCTURE, SOFTNESS, DetailHead
-from vtiqa_jax.models.params import Params, init_params, merge_params
+from vtiqa_jax.models.detail import CAUSES, NO_STRUCTURE, SOFTNESS, DetailHead, summarize
+from vtiqa_jax.models.params import Params, backbone_params, init_params, merge_params
+from vtiqa_jax.models.pixels import cut_squares
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.metadata import is_as_taken
+from vtiqa_jax.photos.resize import shrink
 from vtiqa_jax.photos.stderr import quiet_decoders
 from vtiqa_jax.results.interpreter import NO_PHOTOGRAPH
 from vtiqa_jax.scoring.scorer import Scorer
@@ -351,6 +355,10 @@ def what_is_lost(cause: np.ndarray, costs: np.ndarray) -> np.ndarray:
     return np.asarray(expected_octaves(nothing, *shown, 0 * enlarged, enlarged, jnp.array([1.0, 2.0])))[:, 0]
 
 
+def drawn_squares(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    return rng.integers(0, 256, (*shape, 16, 16, 3), np.uint8)
+
+
 def planted(ladders: int, rng: np.random.Generator, *, flat: int = 0) -> Places:
     """Places of sharp ladders, of one cause after the other. A feature for each reading is what was lost by it, on
     another scale; the others say nothing."""
@@ -363,7 +371,7 @@ def planted(ladders: int, rng: np.random.Generator, *, flat: int = 0) -> Places:
     structure = np.full((len(costs), 2, 6), NO_STRUCTURE + 1, np.float32)
     structure[: 4 * flat] = 0
     return Places(
-        tokens.astype(np.float16), np.zeros((*structure.shape, 2), np.float16), structure, ladder, cause, costs,
+        tokens.astype(np.float16), drawn_squares(structure.shape, rng), structure, ladder, cause, costs,
         np.zeros((len(costs), 6), np.float32),
         np.ones(len(costs), np.float32), np.ones(len(costs), bool),
     )  # fmt: skip
@@ -374,7 +382,8 @@ def predicted(params: Params, made: Places) -> np.ndarray:
     graphdef = nnx.split(DetailHead(FEATURES, rngs=nnx.Rngs(0)))[0]
     named = {name.removeprefix("detail."): jnp.asarray(array) for name, array in params.items()}
     fitted = merge_params(graphdef, named)
-    return np.asarray(fitted(jnp.asarray(made.tokens, jnp.float32), jnp.asarray(made.structure)))
+    tokens = jnp.asarray(made.tokens, jnp.float32)
+    return np.asarray(summarize(*fitted.places(tokens), jnp.asarray(made.structure)))
 
 
 @pytest.mark.usefixtures("as_people_run")
@@ -403,7 +412,9 @@ def test_photos_of_nothing_but_sky_leave_the_head_finite(rng: np.random.Generato
     assert all(np.isfinite(array).all() for array in params.values())
 
 
-@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"ladders": 0}, {"places": 0}, {"seed": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"epochs": 0}, {"pixel_epochs": 0}, {"ladders": 0}, {"places": 0}, {"pixel_places": 0}, {"seed": -1}]
+)
 def test_a_fit_of_nothing_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(UserError, match="at least"):
         FitOptions(**wrong)
@@ -452,12 +463,37 @@ def never(*_: object, **__: object) -> Iterator[Version]:
 
 
 @pytest.mark.usefixtures("small_versions")
+def test_what_is_kept_of_a_version_belongs_together(model: Checkpoint, folder: Path, tmp_path: Path) -> None:
+    photo, config = folder / "0.jpg", model.config
+    kept, data, plan = PlacesCache(tmp_path / "cache", model).read(photo), photo.read_bytes(), config.native
+    made = list(make_versions(decode(photo.name, data).pixels, is_native=True, seed=zlib.crc32(data)))
+    backbone = {name: jnp.asarray(array) for name, array in backbone_params(model.params).items()}
+    numbers = set()
+    for row in (0, len(made) // 2, len(made) - 1):
+        version = made[row]
+        seen_as = version.pixels if version.seen_as is None else version.seen_as
+        assert plan is not None
+        images, structure = plan.make(version.pixels, shrink(seen_as, config.screen_side))
+        tokens = np.asarray(places.make_reader(config)(backbone, jnp.asarray(images)))
+        squares = np.asarray(cut_squares(jnp.asarray(images), plan.grid))
+        # By their tokens, which differ even where pixels are the same.
+        apart = np.abs(kept.tokens[row][:, :, None] - tokens[:, None]).max((0, 3))
+        chosen = apart.argmin(1)
+        assert apart.min(1).max() < 0.01 < np.sort(apart, axis=1)[:, 1].min()
+        np.testing.assert_array_equal(kept.squares[row], squares[:, chosen])
+        np.testing.assert_array_equal(kept.structure[row], structure[:, chosen])
+        numbers.add(tuple(chosen.tolist()))
+    assert len(numbers) == 1  # the same places of all versions
+    assert len(set(numbers.pop())) == places.KEPT < plan.grid**2
+
+
+@pytest.mark.usefixtures("small_versions")
 def test_places_are_computed_once_for_each_photo_and_backbone(
     model: Checkpoint, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo, cache = folder / "0.jpg", tmp_path / "cache"
     first = PlacesCache(cache, model).read(photo)
-    assert first.tokens.shape[1:] == (2, 49, model.config.embed_dim)
+    assert first.tokens.shape[1:] == (2, places.KEPT, model.config.embed_dim)
     data = photo.read_bytes()
     made = list(make_versions(decode(photo.name, data).pixels, is_native=True, seed=zlib.crc32(data)))
     assert len(first.tokens) == len(first.structure) == len(first.ladder) == len(made)

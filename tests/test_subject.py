@@ -18,7 +18,7 @@ from tests.test_heads import scored_photos
 from vtiqa_jax.data.manifest import read_csv
 from vtiqa_jax.data.subjects import join_subjects, read_subjects
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.export import onnx_detail, onnx_spectrum, onnx_vtiqa, stablehlo
+from vtiqa_jax.export import onnx_detail, onnx_pixels, onnx_vtiqa, stablehlo
 from vtiqa_jax.heads import subject as fitting
 from vtiqa_jax.heads.curve import measure_octaves
 from vtiqa_jax.heads.subject import check_cells, fit_subject
@@ -27,7 +27,7 @@ from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.config import tiny_config
 from vtiqa_jax.models.detail import NO_STRUCTURE, SOFTNESS, SUBJECT_WEIGHT, DetailHead
 from vtiqa_jax.models.params import Params, abstract_model, init_params, merge_params
-from vtiqa_jax.models.spectrum import measure_spectrum
+from vtiqa_jax.models.pixels import cut_squares
 from vtiqa_jax.models.vtiqa import VTIQA
 from vtiqa_jax.photos.decode import decode
 from vtiqa_jax.photos.resize import Rgb, prepare
@@ -75,35 +75,38 @@ def test_the_subject_is_as_soft_as_its_own_pixels_say(rng: np.random.Generator) 
     head = DetailHead(FEATURES, rngs=nnx.Rngs(0))
     tokens = jnp.asarray(rng.standard_normal((2, PLACES, FEATURES)), jnp.float32)
     structure = jnp.full((2, PLACES), NO_STRUCTURE + 1).at[:, 0].set(0)
-    blur, subject = rng.standard_normal((2, 2, PLACES)).astype(np.float32)
+    softness, subject = rng.standard_normal((2, 2, PLACES)).astype(np.float32)
     plain, (octaves, logits) = np.asarray(head(tokens, structure)), map(np.asarray, head.places(tokens))
 
-    def mean(factor: float, others: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Of places, as they count for each reading of blur and by the subject."""
-        weights = np.exp(logits[..., [0, SOFTNESS]] + factor * others[..., None])
-        weights = weights * (np.asarray(structure) > 0)[..., None]
+    def mean(values: np.ndarray, logits: np.ndarray) -> np.ndarray:
+        """Of places with structure."""
+        weights = np.exp(logits) * (np.asarray(structure) > 0)
         return (weights * values).sum(1) / weights.sum(1)
 
-    found = np.asarray(head.see_subject(tokens, structure, jnp.asarray(blur), jnp.asarray(subject)))
+    found = np.asarray(head.see_subject(tokens, structure, jnp.asarray(softness), jnp.asarray(subject)))
     np.testing.assert_array_equal(found[:, 1:SOFTNESS], plain[:, 1:SOFTNESS])
 
-    def by_hand(factor: float, others: np.ndarray, asked: float) -> np.ndarray:
-        softer = mean(factor, others, blur[..., None]) - mean(0.0, others, blur[..., None])
-        tokens = [mean(weight, others, octaves[..., [0, SOFTNESS]])[:, i] for i, weight in enumerate((asked, factor))]
-        return np.stack(tokens, axis=1) + softer
+    def by_hand(shown: np.ndarray, asked: np.ndarray) -> np.ndarray:
+        """The cause by tokens of all places, the softness by those `asked`; and by how much the subject is softer."""
+        softer = mean(softness, shown) - mean(softness, 0 * shown)
+        by_tokens = [mean(octaves[..., i], logits[..., i] + more) for i, more in ((0, 0 * asked), (SOFTNESS, asked))]
+        return np.stack(by_tokens, axis=1) + softer[:, None]
 
-    blurs = found[:, [0, SOFTNESS]]
-    np.testing.assert_allclose(blurs, by_hand(SUBJECT_WEIGHT, subject, 0.0), atol=1e-5)
-    for factor, others in ((0.0, subject), (1.0, subject), (SUBJECT_WEIGHT, subject[::-1])):
-        assert np.abs(blurs - by_hand(factor, others, 0.0)).max() > 0.01
-    assert np.abs(blurs - by_hand(SUBJECT_WEIGHT, subject, SUBJECT_WEIGHT)).max() > 0.01
-    assert np.abs(blurs - mean(SUBJECT_WEIGHT, subject, octaves[..., [0, SOFTNESS]])).max() > 0.01
-    # Alike in all places, it moves nothing; and what places without structure say does not count.
-    even = head.see_subject(tokens, structure, jnp.full_like(structure, 3), jnp.zeros_like(structure))
+    blurs, shown = found[:, [0, SOFTNESS]], SUBJECT_WEIGHT * subject
+    np.testing.assert_allclose(blurs, by_hand(shown, shown), atol=1e-5)
+    for wrong in (
+        by_hand(0 * shown, shown),
+        by_hand(shown, 0 * shown),
+        by_hand(shown[::-1], shown),
+        by_hand(subject, shown),
+    ):
+        assert np.abs(blurs - wrong).max() > 0.01
+    # Where no place shows more of it than others, nothing is moved. What places without structure say does not count.
+    even = head.see_subject(tokens, structure, jnp.asarray(softness), jnp.zeros_like(structure))
     np.testing.assert_allclose(even, plain, atol=1e-5)
-    sky = head.see_subject(tokens, structure, jnp.asarray(blur).at[:, 0].add(100), jnp.asarray(subject))
+    sky = head.see_subject(tokens, structure, jnp.asarray(softness).at[:, 0].add(100), jnp.asarray(subject))
     np.testing.assert_allclose(sky, found, atol=1e-5)
-    nothing = head.see_subject(tokens, 0 * structure, jnp.asarray(blur), jnp.asarray(subject))
+    nothing = head.see_subject(tokens, 0 * structure, jnp.asarray(softness), jnp.asarray(subject))
     assert np.isnan(nothing).all()
 
 
@@ -186,9 +189,8 @@ def test_places_of_a_map_differ_as_their_own_pixels_say(scorer: Scorer, plain: S
     photo = noisy(3 * 28, 3 * 28)
     near, plainly = (one.explain_detail(photo, at=(0.5, 0.5)) for one in (scorer, plain))
     assert near.factor == 1 and near.octaves.shape == (21, 21) and model.subject is not None
-    spectrum = measure_spectrum(jnp.asarray(photo), 21)
-    blur = np.asarray(model.subject.spectrum(spectrum)).reshape(21, 21)
-    expected_octaves = plainly.octaves + blur - (plainly.weights * blur).sum()
+    softness = np.asarray(model.subject.pixels(cut_squares(jnp.asarray(photo), 21))).reshape(21, 21)
+    expected_octaves = plainly.octaves + softness - (plainly.weights * softness).sum()
     np.testing.assert_allclose(near.octaves, expected_octaves, atol=1e-4)
     assert np.abs(near.octaves - plainly.octaves).max() > 0.01
     assert (near.weights * near.octaves).sum() == pytest.approx((plainly.weights * plainly.octaves).sum(), abs=1e-4)
@@ -204,11 +206,11 @@ def of_the_next_photo(op: Any, places: Any) -> Any:
 FOUND = onnx_detail.find_subject
 
 
-def as_soft_as_the_first(op: Any, spectrum: Any) -> Any:
-    return op.Slice(BLUR(op, spectrum), np.array([0]), np.array([1]), np.array([0]))
+def as_soft_as_the_first(op: Any, views: Any, grid: int, patch: int) -> Any:
+    return op.Slice(SOFTNESS_OF(op, views, grid, patch), np.array([0]), np.array([1]), np.array([0]))
 
 
-BLUR = onnx_spectrum.find_blur
+SOFTNESS_OF = onnx_pixels.find_softness
 
 
 @pytest.mark.parametrize(
@@ -217,7 +219,7 @@ BLUR = onnx_spectrum.find_blur
         (None, True),
         ((onnx_detail, "SUBJECT_WEIGHT", 0.0), False),
         ((onnx_detail, "find_subject", of_the_next_photo), False),
-        ((onnx_spectrum, "find_blur", as_soft_as_the_first), False),
+        ((onnx_pixels, "find_softness", as_soft_as_the_first), False),
     ],
     ids=["right", "all places count alike", "the next photo's subject", "all views as soft as the first"],
 )

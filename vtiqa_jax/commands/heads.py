@@ -17,8 +17,8 @@ from vtiqa_jax.data.manifest import Manifest, read_csv
 from vtiqa_jax.data.subjects import join_subjects, read_subjects
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.heads.build import build_heads
-from vtiqa_jax.heads.detail import FitOptions
 from vtiqa_jax.heads.held_out import SPREAD, check_held_out, with_intervals
+from vtiqa_jax.heads.ladder_batches import FitOptions
 from vtiqa_jax.models import catalog, quantized
 from vtiqa_jax.models import checkpoint as checkpoints
 from vtiqa_jax.photos import stderr

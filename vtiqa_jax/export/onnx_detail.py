@@ -37,25 +37,27 @@ def find_subject(op: ModelGraph, places: Value) -> Value:
     return op.Squeeze(op.MatMul(places, op.param("subject.linear.kernel")), np.array([2]))
 
 
+def _weigh(op: Graph, octaves: Value, logits: Value, counts: Value) -> Value:
+    """Adds the mean of what is said of places that count, as by `models.detail.summarize`."""
+    weights = op.Softmax(op.Where(counts, logits, np.float32(-np.inf)), axis=1)
+    weights = op.Where(counts, weights, np.float32(0))
+    return op.ReduceSum(op.Mul(weights, octaves), np.array([1]), keepdims=0)
+
+
 def _find_octaves(op: ModelGraph, places: Value, structure: Value, where: tuple[Value, Value] | None) -> Value:
     """Octaves of resolution lost in each view by each cause, [views, readings]; NaN without structure."""
     hidden = op.Gelu(linear(op, places, "detail.fc1"), approximate="none")
     octaves, logits = (linear(op, hidden, f"detail.{layer}") for layer in ("octaves", "weight"))
-    counts = op.Unsqueeze(op.Greater(structure, np.float32(NO_STRUCTURE)), np.array([2]))
-
-    def weigh(logits: Value) -> Value:
-        weights = op.Softmax(op.Where(counts, logits, np.float32(-np.inf)), axis=1)
-        return op.Where(counts, weights, np.float32(0))
-
-    softer = None
+    counts, softer = op.Unsqueeze(op.Greater(structure, np.float32(NO_STRUCTURE)), np.array([2])), None
     if where:
-        by_reading, speaking = np.eye(SOFTNESS + 1, dtype=np.float32)[BLURS], op.Gather(logits, BLURS, axis=2)
-        subject, blur = where
-        more = op.Mul(op.Unsqueeze(subject, np.array([2])), np.float32(SUBJECT_WEIGHT))
-        moved = op.Mul(op.Sub(weigh(op.Add(speaking, more)), weigh(speaking)), op.Unsqueeze(blur, np.array([2])))
-        softer = op.MatMul(op.ReduceSum(moved, np.array([1]), keepdims=0), by_reading)
-        logits = op.Add(logits, op.Mul(more, by_reading[-1]))  # softness alone
-    mean = op.ReduceSum(op.Mul(weigh(logits), octaves), np.array([1]), keepdims=0)
+        readings, (subject, softness) = np.arange(SOFTNESS + 1), where
+        shown = op.Mul(op.Unsqueeze(subject, np.array([2])), np.float32(SUBJECT_WEIGHT))
+        own = op.Unsqueeze(softness, np.array([2]))
+        evenly = op.Mul(shown, np.float32(0))
+        softer = op.Sub(_weigh(op, own, shown, counts), _weigh(op, own, evenly, counts))
+        softer = op.Mul(softer, np.isin(readings, BLURS).astype(np.float32))
+        logits = op.Add(logits, op.Mul(shown, (readings == SOFTNESS).astype(np.float32)))
+    mean = _weigh(op, octaves, logits, counts)
     mean = op.Add(mean, softer) if softer else mean
     is_known = op.cast(op.ReduceMax(op.cast(counts, np.int32), np.array([1]), keepdims=0), np.bool_)
     return op.Where(is_known, mean, np.float32(np.nan))
@@ -130,14 +132,14 @@ def judge(
         factors: of the scales.
         places: what is read of each place, of all photos at one scale and then at the next, [views, places, features].
         structure: of each place, see `onnx_native.make_views`.
-        where: of a model that finds the subject: `find_subject` of each photo, `onnx_spectrum.find_blur` of all views.
+        where: of a model that finds the subject: `find_subject` of each photo, `onnx_pixels.find_softness` of views.
 
     Returns:
         `detail`, on the score's scale; and `holds`, percent of a photo's width. Both [photos].
     """
     if where:
-        subject, blur = where
-        where = op.Concat(*[subject] * len(factors), axis=0), blur
+        subject, softness = where
+        where = op.Concat(*[subject] * len(factors), axis=0), softness
     found = _find_octaves(op, places, structure, where)
     octaves = op.Reshape(found, np.array([len(factors), -1, SOFTNESS + 1]))
     scales = [op.Gather(octaves, np.int64(number), axis=0) for number in range(len(factors))]

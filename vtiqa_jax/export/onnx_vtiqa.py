@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from vtiqa_jax.errors import UserError
-from vtiqa_jax.export import onnx_detail, onnx_intervals, onnx_native, onnx_reasons, onnx_spectrum
+from vtiqa_jax.export import onnx_detail, onnx_intervals, onnx_native, onnx_pixels, onnx_reasons
 from vtiqa_jax.export.onnx_graph import Graph, Value
 from vtiqa_jax.export.onnx_layers import ModelGraph, Storage, block, cls_token, embed, layer_norm, linear
 from vtiqa_jax.models import adapt, quantized, views
@@ -166,8 +166,8 @@ def _vision_transformer(
 
 def _find_subject(op: ModelGraph, config: ModelConfig, native: Value, whole: Value) -> tuple[Value, Value]:
     """Adds how much each place shows the subject, and how soft each place of all native views is by its own pixels."""
-    spectrum = onnx_spectrum.measure(op, native, config.mosaic_grid, config.mosaic_patch)
-    return onnx_detail.find_subject(op, whole), onnx_spectrum.find_blur(op, spectrum)
+    softness = onnx_pixels.find_softness(op, native, config.mosaic_grid, config.mosaic_patch)
+    return onnx_detail.find_subject(op, whole), softness
 
 
 def _soften_ends(op: ModelGraph, scores: Value) -> Value:

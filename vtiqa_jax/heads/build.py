@@ -13,7 +13,8 @@ from vtiqa_jax.data.manifest import Manifest
 from vtiqa_jax.data.subjects import SubjectPhotos
 from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.heads.curve import fit_curve, measure_octaves
-from vtiqa_jax.heads.detail import FitOptions, fit_detail
+from vtiqa_jax.heads.detail import fit_detail
+from vtiqa_jax.heads.ladder_batches import FitOptions
 from vtiqa_jax.heads.naming import build_reasons
 from vtiqa_jax.heads.photographs import LEAST_PICTURES, learn_photographs
 from vtiqa_jax.heads.places import Places, PlacesCache
@@ -110,7 +111,7 @@ def build_heads(
     places, left_out = collect_places(PlacesCache(cache, bare), photos)
     made = dataclasses.replace(bare, params=bare.params | fit_detail(places, NATIVE_FACTORS, options))
     if subjects is not None:
-        made, more = build_subject(made, subjects, places, options.seed)
+        made, more = build_subject(made, subjects, places, options)
         left_out += more
     elif model.config.subject and model.config.native_blocks == made.config.native_blocks:
         known = {name: array for name, array in model.params.items() if param_group(name)[0] == "subject"}

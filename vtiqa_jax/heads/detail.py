@@ -1,245 +1,16 @@
-"""Fitting the detail head: octaves lost, from places of versions whose losses are known."""
+"""Fitting the detail head: octaves lost, from the tokens of places of versions whose losses are known."""
 
-import dataclasses
-from collections.abc import Iterator, Sequence
-from typing import Any
-
-import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array
 
-from vtiqa_jax.errors import UserError
+from vtiqa_jax.heads.ladder_batches import FitOptions
+from vtiqa_jax.heads.ladder_fit import fit_ladders, sample_places
 from vtiqa_jax.heads.places import Places
 from vtiqa_jax.heads.standardization import Standardization, by_name
-from vtiqa_jax.models.detail import CAUSES, NO_STRUCTURE, SOFTNESS, DetailHead, add_causes, find_holding_scale
+from vtiqa_jax.models.detail import DetailHead
 from vtiqa_jax.models.params import Params
-
-BLUR, NOISE, ARTEFACTS = range(len(CAUSES))
-MOST_OCTAVES = 3.3
-"""More cannot be told apart."""
-SCALE_WEIGHTS = (1.0, 0.6, 0.4, 0.3)
-"""Weights of the errors at each scale: the photo's own pixels count most."""
-HUBER_DELTA = 0.5
-OTHER_WEIGHT = 0.3
-"""Weight of the errors of causes that a ladder does not show."""
-ORDER_WEIGHT = 1.0
-"""Weight of versions that do not lose more than better ones of their ladder."""
-NOISE_TIMES = 4
-"""Number of times that a clean photo's ladder of noise is shown while another is shown once: it is the hardest to tell
-from texture."""
-ARTEFACT_TIMES = 3
-"""The same of ladders of artefacts: of the other causes there are more."""
-TEXTURE_WEIGHT = 4.0
-"""Weight of the softness of noisy versions: noise must not read as texture, which blur takes away."""
-PLACE_WEIGHT = 3.0
-"""Weight of single places of photos that are blurred in part: the backbone's attention tells each place of all others,
-and a head that never saw such photos takes every place for sharp as soon as some are."""
-PLACE_SCALES = 2
-"""Scales at which single places count: farther off, a square has both parts in it."""
-HOLDING_WEIGHT = 1.0
-"""Weight of enlarged photos that hold at another share of their size than the enlargement says."""
-LEAST_STEP = 0.3
-"""Octaves by which they should, at most: a weak step may cost less than it should."""
-START = -0.3, 2.5
-"""Octaves that a ladder's best version may have lost, whatever the head says of it."""
-BELOW_ZERO = -0.2
-"""Octaves: a photo that is sharp to the pixel cannot be much sharper."""
-
-
-@dataclasses.dataclass(frozen=True)
-class FitOptions:
-    """How the head is fitted."""
-
-    epochs: int = 16
-    ladders: int = 8
-    """Ladders of a batch."""
-    places: int = 20
-    """Places of each view, drawn anew for each batch: the others say the same, and cost time."""
-    learning_rate: float = 2e-3
-    weight_decay: float = 5e-2
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if min(self.epochs, self.ladders, self.places) < 1 or self.seed < 0:
-            raise UserError("epochs, ladders and places must be at least 1, and the seed at least 0")
-
-
-def expected_octaves(
-    start: Float[Array, "ladders readings"],
-    cause: Int[Array, "ladders versions"],
-    octaves: Float[Array, "ladders versions"],
-    beneath: Float[Array, "ladders versions"],
-    factor: Float[Array, "ladders versions"],
-    shrunk: Float[Array, " scales"],
-) -> Float[Array, "ladders versions scales readings"]:
-    """Returns what versions have lost by each cause at each scale.
-
-    What spreads a pixel's light adds up in squares: of two blurs, and of a blur and a photo's own softness. Enlarging
-    a photo spreads it further, and shrinking shrinks all of it.
-
-    Args:
-        start: what the best version of each ladder has lost.
-        cause: of a ladder's steps.
-        octaves: what each step costs.
-        beneath: octaves that each version was blurred by beneath the cause.
-        factor: how often each version was enlarged.
-        shrunk: how often they are shrunk to be seen.
-    """
-    is_blur = _is_blur(jnp.arange(SOFTNESS + 1))
-    is_own = _is_own(cause)
-    added = is_own * (4**octaves - 1)[:, :, None] + is_blur * (4**beneath - 1)[:, :, None]
-    enlarged = jnp.where(is_blur, factor[:, :, None] ** 2, 1)
-    spread = enlarged * (4 ** start[:, None] + added)
-    seen = jnp.maximum(spread - 1, 0)[:, :, None] / shrunk[:, None] ** 2
-    return jnp.minimum(jnp.log2(1 + seen) / 2, MOST_OCTAVES)
-
-
-def _is_blur(reading: Int[Array, "*shape"]) -> Bool[Array, "*shape"]:
-    """Tells which of the head's readings are of blur: as a cause, and alone."""
-    return (reading == BLUR) | (reading == SOFTNESS)
-
-
-def _is_own(cause: Int[Array, "ladders versions"]) -> Bool[Array, "ladders versions readings"]:
-    """Tells which readings the ladders of causes change."""
-    readings, cause = jnp.arange(SOFTNESS + 1), cause[:, :, None]
-    return (readings == cause) | ((cause == BLUR) & _is_blur(readings))
-
-
-def misheld(
-    lost: Float[Array, "ladders versions scales readings"],
-    factor: Float[Array, "ladders versions"],
-    factors: Sequence[int],
-) -> Float[Array, ""]:
-    """Returns how wrong it is where enlarged photos hold: at as much less of their size as they were enlarged.
-
-    Args:
-        lost: octaves, of each ladder's best version first; NaN where nothing is known.
-        factor: how often each version was enlarged.
-        factors: by which photos are shrunk to be seen.
-    """
-    known = ~jnp.isnan(lost[:, :, :1, :1])
-    seen = jnp.where(known, lost, 0).reshape(-1, *lost.shape[2:])
-    holds = jnp.log2(find_holding_scale(seen, factors)).reshape(factor.shape)
-    error = holds - holds[:, :1] + jnp.log2(factor)
-    counts = (factor > 1) & (known & known[:, :1])[:, :, 0, 0]
-    error = optax.losses.huber_loss(jnp.where(counts, error, 0), delta=HUBER_DELTA)
-    return error.sum() / jnp.maximum(counts.sum(), 1)
-
-
-def misplaced(
-    blur: Float[Array, "ladders versions scales places"],
-    beneath: Float[Array, "ladders versions places"],
-    counts: Bool[Array, "ladders versions scales places"],
-    is_sharp: Bool[Array, " ladders"],
-    shrunk: Float[Array, " scales"],
-) -> Float[Array, ""]:
-    """Returns how wrong single places are where photos are blurred in part.
-
-    Args:
-        blur: octaves lost at each place, of each ladder's best version first.
-        beneath: octaves that each place was blurred by; NaN where that is not known.
-        counts: places with structure.
-        is_sharp: ladders whose best version has lost nothing.
-        shrunk: how often photos are shrunk to be seen.
-    """
-    # As of whole photos: what a place had lost before is not known.
-    start = jnp.where(is_sharp[:, None], 0.0, jnp.clip(jax.lax.stop_gradient(blur[:, 0, 0]), *START))
-    spread = 4 ** start[:, None] + 4**beneath - 1
-    expected = jnp.log2(1 + jnp.maximum(spread - 1, 0)[:, :, None] / shrunk[:, None] ** 2) / 2
-    known = counts & ~jnp.isnan(expected) & ~_is_even(beneath).all(1)[:, None, None, None]
-    error = optax.losses.huber_loss(jnp.where(known, blur - expected, 0), delta=HUBER_DELTA)
-    return error.sum() / jnp.maximum(known.sum(), 1)
-
-
-def _is_even(beneath: Float[Array, "ladders versions places"]) -> Bool[Array, "ladders versions"]:
-    """Returns which versions are blurred alike in all places."""
-    return (beneath == beneath[:, :, :1]).all(-1)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Batch:
-    """Whole ladders, filled up to one length by their first version."""
-
-    tokens: Float[Array, "ladders versions scales places features"]
-    structure: Float[Array, "ladders versions scales places"]
-    cause: Int[Array, "ladders versions"]
-    octaves: Float[Array, "ladders versions"]
-    beneath: Float[Array, "ladders versions places"]
-    factor: Float[Array, "ladders versions"]
-    is_sharp: Bool[Array, " ladders"]
-    is_there: Bool[Array, "ladders versions"]
-
-
-jax.tree_util.register_dataclass(_Batch, [field.name for field in dataclasses.fields(_Batch)], [])
-
-
-def _repeat_ladders(places: Places) -> Int[np.ndarray, " shown"]:
-    """Returns the numbers of the ladders that an epoch shows: those of more than one version, some more often."""
-    # Of clean photos only: a camera's photo has noise of its own, beside which a little more is nothing.
-    starts, lengths = places.spans
-    is_clean = (places.cause[starts] == NOISE) & places.is_sharp[starts]
-    times = np.select([is_clean, places.cause[starts] == ARTEFACTS], [NOISE_TIMES, ARTEFACT_TIMES], 1) * (lengths > 1)
-    return np.repeat(np.arange(len(starts)), times)
-
-
-def _batches(
-    places: Places, ladders: Int[np.ndarray, " shown"], options: FitOptions, rng: np.random.Generator
-) -> Iterator[_Batch]:
-    """Yields ladders as far as they fill batches."""
-    starts, lengths = places.spans
-    most = lengths.max()
-    size, order = min(options.ladders, len(ladders)), rng.permutation(ladders)
-    for at in range(0, len(order) - size + 1, size):
-        chosen = order[at : at + size]
-        is_there = np.arange(most) < lengths[chosen, None]
-        rows = starts[chosen, None] + np.where(is_there, np.arange(most), 0)
-        drawn = rng.permutation(places.tokens.shape[2])[: options.places]
-        tokens, structure = (array[rows[..., None], :, drawn] for array in (places.tokens, places.structure))
-        shown = tokens.swapaxes(2, 3), structure.swapaxes(2, 3)
-        beneath = places.beneath[rows[..., None], drawn]
-        found = *shown, places.cause[rows], places.octaves[rows], beneath, places.factor[rows]
-        yield _Batch(*map(jnp.asarray, (*found, places.is_sharp[starts[chosen]], is_there)))
-
-
-def _loss(head: DetailHead, batch: _Batch, whole_factors: tuple[int, ...]) -> Float[Array, ""]:
-    factors = jnp.asarray(whole_factors, jnp.float32)
-    octaves, logits = head.places(batch.tokens.astype(jnp.float32))
-    lost = head.summarize(octaves, logits, batch.structure)  # [ladders, versions, scales, readings]
-    is_even = _is_even(batch.beneath)
-    known = ~jnp.isnan(lost) & (batch.is_there & is_even)[:, :, None, None]
-    lost = jnp.where(known, lost, 0)
-    # What a camera's photo itself has lost is not known: what the head says of it counts, and trains nothing.
-    found = jnp.clip(jax.lax.stop_gradient(lost[:, 0, 0]), *START)
-    is_sharp = batch.is_sharp[:, None, None, None]
-    beneath = jnp.where(is_even, batch.beneath[:, :, 0], 0)
-    expected = expected_octaves(
-        jnp.where(batch.is_sharp[:, None], 0.0, found), batch.cause, batch.octaves, beneath, batch.factor, factors
-    )
-    readings, is_noisy = jnp.arange(SOFTNESS + 1), (batch.cause == NOISE)[:, :, None, None]
-    is_told = _is_own(batch.cause)[:, :, None] | (is_noisy & _is_blur(readings))
-    is_told |= (batch.factor > 1)[:, :, None, None]  # an enlarged photo is soft, and no noisier than it was
-    weights = known * jnp.array(SCALE_WEIGHTS[: len(factors)])[:, None] * jnp.where(is_told, 1, OTHER_WEIGHT)
-    weights = weights * jnp.where(is_noisy & (readings == SOFTNESS), TEXTURE_WEIGHT, 1)
-    first = jnp.zeros(expected.shape, bool).at[:, 0, 0].set(True)
-    weights = jnp.where(first & ~is_sharp, 0, weights)
-    # Blur hides noise, and compression hides both: by how much is not known, but nothing grows.
-    is_exact = is_told | is_sharp
-    error = jnp.where(is_exact, lost - expected, jax.nn.relu(lost - expected))
-    count = jnp.maximum(weights.sum(), 1e-6)  # of photos of nothing but sky nothing is known
-    error = (weights * optax.losses.huber_loss(error, delta=HUBER_DELTA)).sum() / count
-    total, wanted = add_causes(lost)[:, :, 0], add_causes(expected)[:, :, 0]
-    both = known[:, 1:, 0, 0] & known[:, :-1, 0, 0]
-    least = jnp.minimum(0.7 * jnp.diff(wanted, axis=1), LEAST_STEP)
-    missing = jnp.where(both, jax.nn.relu(least - jnp.diff(total, axis=1)), 0).sum() / jnp.maximum(both.sum(), 1)
-    too_sharp = (weights * jax.nn.relu(BELOW_ZERO - lost) ** 2).sum() / count
-    blur = octaves[:, :, :PLACE_SCALES, :, SOFTNESS]
-    counts = (batch.structure[:, :, :PLACE_SCALES] > NO_STRUCTURE) & batch.is_there[:, :, None, None]
-    placing = misplaced(blur, batch.beneath, counts, batch.is_sharp, factors[:PLACE_SCALES])
-    holding = misheld(jnp.where(known, lost, jnp.nan), batch.factor, whole_factors)
-    return error + ORDER_WEIGHT * missing + PLACE_WEIGHT * placing + HOLDING_WEIGHT * holding + 0.1 * too_sharp
 
 
 def fit_detail(places: Places, factors: tuple[int, ...], options: FitOptions = FitOptions()) -> Params:
@@ -253,30 +24,11 @@ def fit_detail(places: Places, factors: tuple[int, ...], options: FitOptions = F
     Returns:
         Its parameters, by the names of a VT-IQA. `curve` is as it was drawn, see `curve.fit_curve`.
     """
-    rng = np.random.default_rng(options.seed)
-    sample = places.tokens[rng.choice(len(places.tokens), min(len(places.tokens), 1500), replace=False), 0]
-    standardize = Standardization.of(sample.reshape(-1, sample.shape[-1]).astype(np.float32))
-    head = DetailHead(sample.shape[-1], rngs=nnx.Rngs(options.seed))
-    graphdef, params = nnx.split(head, nnx.Param)
-    ladders = _repeat_ladders(places)
-    steps = options.epochs * max(1, len(ladders) // options.ladders)
-    optimizer = optax.adamw(
-        optax.cosine_decay_schedule(options.learning_rate, steps),
-        weight_decay=options.weight_decay,
-        mask=lambda tree: jax.tree.map(lambda leaf: leaf.ndim == 2, tree),
-    )
-    state = optimizer.init(params)
+    standardize = Standardization.of(sample_places(places.tokens, options.seed).astype(np.float32))
+    head = DetailHead(places.tokens.shape[-1], rngs=nnx.Rngs(options.seed))
 
-    def loss(params: Any, batch: _Batch) -> Float[Array, ""]:
-        tokens = standardize(batch.tokens.astype(jnp.float32))
-        return _loss(nnx.merge(graphdef, params), dataclasses.replace(batch, tokens=tokens), factors)
+    def judge(head: DetailHead, tokens: Array) -> tuple[Array, Array]:
+        return head.places(standardize(tokens.astype(jnp.float32)))
 
-    @jax.jit
-    def step(params: Any, state: optax.OptState, batch: _Batch) -> tuple[Any, optax.OptState]:
-        updates, state = optimizer.update(jax.grad(loss)(params, batch), state, params)
-        return optax.apply_updates(params, updates), state
-
-    for _ in range(options.epochs):
-        for batch in _batches(places, ladders, options, rng):
-            params, state = step(params, state, batch)
+    params = fit_ladders(head, judge, places, places.tokens, factors, options)
     return standardize.fold_into(by_name(params, "detail."), "detail.fc1")

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Bool, Float16, Float32, Int
+from jaxtyping import Array, Bool, Float16, Float32, Int, UInt8
 
 from vtiqa_jax.data import camera_noise, images, light, native_ladders
 from vtiqa_jax.errors import ImageError
@@ -21,12 +21,13 @@ from vtiqa_jax.heads import versions
 from vtiqa_jax.heads.kept import read_or_make, without_heads
 from vtiqa_jax.heads.versions import Version, make_versions
 from vtiqa_jax.models import params as parameters
-from vtiqa_jax.models import spectrum, views
+from vtiqa_jax.models import views
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.detail import CAUSES
 from vtiqa_jax.models.fingerprint import identify
 from vtiqa_jax.models.params import Params
+from vtiqa_jax.models.pixels import cut_squares
 from vtiqa_jax.models.vit import select_implementation
 from vtiqa_jax.photos import metadata, native, resize
 from vtiqa_jax.photos.native import choose_places, cut_places
@@ -41,7 +42,7 @@ UNTOUCHED = 0.05
 _CODE = hashlib.sha256(
     b"".join(
         Path(str(module.__file__)).read_bytes()
-        for module in (camera_noise, light, native_ladders, versions, native, resize, spectrum)
+        for module in (camera_noise, light, native_ladders, versions, native, resize)
     )
 ).hexdigest()
 """Places of versions that other code made are not the same."""
@@ -52,8 +53,8 @@ class Places:
     """Places of versions of photos, one row a version."""
 
     tokens: Float16[np.ndarray, "versions scales places features"]
-    spectrum: Float16[np.ndarray, "versions scales places numbers"]
-    """Of `measure_spectrum`."""
+    squares: UInt8[np.ndarray, "versions scales places patch patch 3"]
+    """The places themselves."""
     structure: Float32[np.ndarray, "versions scales places"]
     ladder: Int[np.ndarray, " versions"]
     """Rows of one ladder have one number and stand together, the best of them first."""
@@ -98,7 +99,8 @@ def make_reader(config: ModelConfig) -> Any:
     return read
 
 
-_measure = jax.jit(spectrum.measure_spectrum, static_argnums=1)
+KEPT = 24
+"""Places of a photo that are kept: the others say the same, and pixels take room."""
 
 
 def _find_shares(
@@ -113,33 +115,37 @@ def _find_shares(
     return np.select([shares < UNTOUCHED, shares > 1 - UNTOUCHED], [0, 1], np.nan).astype(np.float32)
 
 
-def read_places(config: ModelConfig, params: Params, made: Iterator[Version]) -> Places:
+def read_places(config: ModelConfig, params: Params, made: Iterator[Version], seed: int) -> Places:
     """Reads the places of versions of a photo.
 
     Args:
         config: of the model, with native views.
         params: of its backbone.
         made: at least one version.
+        seed: draws which places are kept, the same of all versions.
     """
     read, plan = make_reader(config), config.native
     assert plan is not None
     rows: list[tuple[Any, ...]] = []
     ladders: dict[str, int] = {}
+    kept = np.sort(np.random.default_rng(seed).permutation(plan.grid**2)[:KEPT])
     for version in made:
         seen_as = version.pixels if version.seen_as is None else version.seen_as
         screen = shrink(seen_as, config.screen_side)
         images, structure = plan.make(version.pixels, screen)
-        seen = read(params, jnp.asarray(images)), _measure(images, plan.grid)
+        shown = jnp.asarray(images)
+        tokens = read(params, shown).astype(jnp.float16)[:, kept]
+        squares = cut_squares(shown, plan.grid)[:, kept]
         number = ladders.setdefault(version.ladder, len(ladders))
         cause = CAUSES.index(version.cause)
         beneath = np.full(plan.grid**2, version.beneath)
         if version.where is not None:
             beneath *= _find_shares(version.where, choose_places(screen, plan.grid), plan.patch)
-        known = version.octaves, beneath, version.factor, version.is_sharp
-        rows.append((*(array.astype(jnp.float16) for array in seen), structure, number, cause, *known))
-    tokens, spectra, structure, *others = zip(*rows, strict=True)
+        known = version.octaves, beneath[kept], version.factor, version.is_sharp
+        rows.append((tokens, squares, structure[:, kept], number, cause, *known))
+    tokens, squares, structure, *others = zip(*rows, strict=True)
     dtypes = (np.int32, np.int32, np.float32, np.float32, np.float32, np.bool_)
-    return Places(np.stack(tokens), np.stack(spectra), np.stack(structure), *map(np.asarray, others, dtypes))
+    return Places(np.stack(tokens), np.stack(squares), np.stack(structure), *map(np.asarray, others, dtypes))
 
 
 class PlacesCache:
@@ -174,10 +180,11 @@ class PlacesCache:
 
         def make() -> Places:
             photo = images.decode(data, path.name)
-            made = make_versions(photo, is_native=metadata.is_as_taken(data, photo.shape), seed=zlib.crc32(data))
+            seed = zlib.crc32(data)
+            made = make_versions(photo, is_native=metadata.is_as_taken(data, photo.shape), seed=seed)
             first = next(made, None)
             if first is None:
                 raise ImageError("it is neither as a camera made it nor large enough to be shrunk")
-            return read_places(self._config, self._params, itertools.chain([first], made))
+            return read_places(self._config, self._params, itertools.chain([first], made), seed)
 
         return read_or_make(self._folder / f"{name}.npz", Places, make)

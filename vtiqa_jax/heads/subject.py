@@ -11,8 +11,9 @@ from tqdm import tqdm
 
 from vtiqa_jax.data.subjects import LETTERS, SubjectPhotos
 from vtiqa_jax.errors import ImageError, UserError
+from vtiqa_jax.heads.ladder_batches import FitOptions
+from vtiqa_jax.heads.pixels import fit_pixels
 from vtiqa_jax.heads.places import Places, make_reader
-from vtiqa_jax.heads.spectrum import fit_spectrum
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.params import Params, backbone_params
 from vtiqa_jax.padding import stack_padded
@@ -93,7 +94,7 @@ def read_wholes(
 
 
 def build_subject(
-    model: Checkpoint, subjects: SubjectPhotos, places: Places, seed: int = 0
+    model: Checkpoint, subjects: SubjectPhotos, places: Places, options: FitOptions
 ) -> tuple[Checkpoint, list[str]]:
     """Makes the head.
 
@@ -101,7 +102,7 @@ def build_subject(
         model: with native views.
         subjects: photos whose subject was marked.
         places: of versions of many photos, some of them blurred in part.
-        seed: of all draws.
+        options: how what reads pixels is fitted.
 
     Returns:
         The model with the head, and a line for each photo that was left out.
@@ -110,8 +111,8 @@ def build_subject(
         UserError: no photo can be read.
     """
     tokens, shows, left_out = read_wholes(model, subjects)
-    spectrum = fit_spectrum(places, model.config.native_factors, seed)
-    return with_subject(model, fit_subject(tokens, shows) | spectrum), left_out
+    pixels = fit_pixels(places, model.config.native_factors, options)
+    return with_subject(model, fit_subject(tokens, shows) | pixels), left_out
 
 
 def check_cells(model: Checkpoint) -> None:

@@ -46,6 +46,18 @@ def add_causes(octaves: Float[Array, "*batch readings"]) -> Float[Array, "*batch
     return octaves[..., : len(CAUSES)] @ jnp.array(CAUSE_WEIGHTS)
 
 
+def summarize(
+    octaves: Float[Array, "*batch places readings"],
+    logits: Float[Array, "*batch places readings"],
+    structure: Float[Array, "*batch places"],
+) -> Float[Array, "*batch readings"]:
+    """Octaves lost in views, by what is said of each place and its structure; see `DetailHead`."""
+    counts = (structure > NO_STRUCTURE)[..., None]
+    weights = jax.nn.softmax(logits, axis=-2, where=counts)
+    mean = jnp.sum(jnp.where(counts, weights * octaves, 0), axis=-2)
+    return jnp.where(counts.any(-2), mean, jnp.nan)
+
+
 class DetailHead(nnx.Module):
     """Patch tokens of native views to octaves lost, cause by cause. Always float32.
 
@@ -89,46 +101,32 @@ class DetailHead(nnx.Module):
         Returns:
             NaN for a view without structure.
         """
-        return self.summarize(*self.places(tokens), structure)
-
-    def summarize(
-        self,
-        octaves: Float[Array, "*batch places readings"],
-        logits: Float[Array, "*batch places readings"],
-        structure: Float[Array, "*batch places"],
-    ) -> Float[Array, "*batch readings"]:
-        """Octaves lost in views, by what `places` says of each place and its structure; see `__call__`."""
-        counts = (structure > NO_STRUCTURE)[..., None]
-        weights = jax.nn.softmax(logits, axis=-2, where=counts)
-        mean = jnp.sum(jnp.where(counts, weights * octaves, 0), axis=-2)
-        return jnp.where(counts.any(-2), mean, jnp.nan)
+        return summarize(*self.places(tokens), structure)
 
     def see_subject(
         self,
         tokens: Float[Array, "*batch places features"],
         structure: Float[Array, "*batch places"],
-        blur: Float[Array, "*batch places"],
+        softness: Float[Array, "*batch places"],
         subject: Float[Array, "*batch places"],
     ) -> Float[Array, "*batch readings"]:
         """Does what `__call__` does, but the blur is that of the photo's subject.
 
         Tokens tell how blurred a photo is, and hardly how blurred each place of it is: attention tells each of all
-        others. By how much the subject is softer than the places that speak for the photo, their own pixels tell.
+        others. By how much the subject is softer than the rest, the places' own pixels tell.
 
         Args:
             tokens: see `__call__`.
             structure: see `__call__`.
-            blur: octaves lost at each place, of `SpectrumHead`.
+            softness: octaves lost at each place, of `PixelHead`.
             subject: how much each place shows the subject, of `SubjectHead`.
         """
         octaves, logits = self.places(tokens)
-        counts = jnp.expand_dims(structure > NO_STRUCTURE, -1)
-        speaking = logits[..., BLURS]
-        shown = speaking + SUBJECT_WEIGHT * subject[..., None]
-        weights, others = (jax.nn.softmax(some, axis=-2, where=counts) for some in (shown, speaking))
-        softer = jnp.sum(jnp.where(counts, (weights - others) * blur[..., None], 0), axis=-2)
+        shown = SUBJECT_WEIGHT * subject[..., None]
         # Tokens of the subject alone tell of softness, too; of all that harms a photo, more places tell better.
-        lost = self.summarize(octaves, logits.at[..., SOFTNESS].set(shown[..., -1]), structure)
+        lost = summarize(octaves, logits.at[..., SOFTNESS:].add(shown), structure)
+        own = softness[..., None]
+        softer = summarize(own, shown, structure) - summarize(own, jnp.zeros_like(shown), structure)
         return lost.at[..., BLURS].add(softer)
 
     def on_scale(self, octaves: Float[Array, "*batch"]) -> Float[Array, "*batch"]:

@@ -26,8 +26,8 @@ from vtiqa_jax.models.detail import SOFTNESS, DetailHead, add_causes, find_holdi
 from vtiqa_jax.models.ends import SoftEnds
 from vtiqa_jax.models.intervals import Intervals, Sureness
 from vtiqa_jax.models.novelty import Novelty
+from vtiqa_jax.models.pixels import cut_squares
 from vtiqa_jax.models.reasons import ReasonsHead, measure_tones
-from vtiqa_jax.models.spectrum import count_features, measure_spectrum
 from vtiqa_jax.models.subject import SubjectHead
 from vtiqa_jax.models.taste import Taste
 from vtiqa_jax.models.vit import Implementation, VisionTransformer, linear
@@ -122,7 +122,7 @@ class VTIQA(nnx.Module):
         self.reasons = ReasonsHead(place, scales, config.feature_dim, rngs=rngs) if config.reasons else None
         self.intervals = Intervals(2 * config.feature_dim, opinions=config.opinions) if config.intervals else None
         self.taste = Taste(2 * config.feature_dim) if config.taste else None
-        self.subject = SubjectHead(place, count_features(config.mosaic_patch), rngs=rngs) if config.subject else None
+        self.subject = SubjectHead(place, rngs=rngs) if config.subject else None
 
     def __call__(
         self,
@@ -246,8 +246,8 @@ class VTIQA(nnx.Module):
             summary = reasons.see_places(tokens, levels) if reasons else jnp.zeros((*levels.shape[:1], 0))
             if subject is None or self.subject is None:
                 return detail(tokens, levels), summary
-            blur = self.subject.spectrum(measure_spectrum(images, self.config.mosaic_grid))
-            return detail.see_subject(tokens, levels, blur, subject), summary
+            softness = self.subject.pixels(cut_squares(images, self.config.mosaic_grid))
+            return detail.see_subject(tokens, levels, softness, subject), summary
 
         # A scale at a time: all of them would leave a CPU's caches.
         octaves, summaries = jax.lax.map(see, (native_views.swapaxes(0, 1), structure.swapaxes(0, 1)))
@@ -265,8 +265,9 @@ class VTIQA(nnx.Module):
         """
         assert self.detail is not None
         octaves, logits = self.detail.places(self.read_places(native_views))
-        blur = self.subject.spectrum(measure_spectrum(native_views, self.config.mosaic_grid)) if self.subject else None
-        return add_causes(octaves), logits[..., :SOFTNESS].mean(-1), blur
+        squares = cut_squares(native_views, self.config.mosaic_grid)
+        softness = self.subject.pixels(squares) if self.subject else None
+        return add_causes(octaves), logits[..., :SOFTNESS].mean(-1), softness
 
     def judge_detail(
         self, octaves: Float[Array, "batch scales readings"]

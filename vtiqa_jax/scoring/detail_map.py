@@ -316,12 +316,12 @@ def make_detail_map(
     order = (arrange_tiles if arrangement == "tiles" else arrange_mosaics)(rows, columns, config.mosaic_grid)
     device = next(iter(jax.tree.leaves(params)[0].devices()))
     judge = functools.partial(_make_places_step(config, dtype, device), params)
-    octaves, logits, *blur = judge_grid(cut, order, judge)
+    octaves, logits, *softness = judge_grid(cut, order, judge)
     counts = cut.structure > MIN_STRUCTURE
     weights = _weigh(logits, counts)
-    if blur:
+    if softness:
         # Tokens know of their neighbours: places differ by more than they say, as the pixels of each tell.
-        octaves = octaves + blur[0] - (weights * blur[0]).sum()
+        octaves = octaves + softness[0] - (weights * softness[0]).sum()
     if config.subject and region is None:
         find = functools.partial(_make_subject_step(config, dtype, device), params)
         weights = _weigh(logits + SUBJECT_WEIGHT * _find_subject(screen, cut, (height, width), find, config), counts)
