@@ -2328,6 +2328,13 @@ FAULTS = (
         "tests/test_subject.py::test_the_subject_is_as_soft_as_its_own_pixels_say",
     ),
     Fault(
+        "all of the subject's difference counts in the sum, and half of it in the softness",
+        "vtiqa_jax/models/detail.py",
+        "jnp.array([[SUBJECT_SHARE, 1.0]])",
+        "jnp.array([[1.0, SUBJECT_SHARE]])",
+        "tests/test_subject.py::test_the_subject_is_as_soft_as_its_own_pixels_say",
+    ),
+    Fault(
         "the subject is compared with what is least of it",
         "vtiqa_jax/models/detail.py",
         "summarize(own, jnp.zeros_like(shown), structure)",

@@ -25,7 +25,7 @@ from vtiqa_jax.heads.subject import check_cells, fit_subject
 from vtiqa_jax.models import quantized
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.config import tiny_config
-from vtiqa_jax.models.detail import NO_STRUCTURE, SOFTNESS, SUBJECT_WEIGHT, DetailHead
+from vtiqa_jax.models.detail import NO_STRUCTURE, SOFTNESS, SUBJECT_SHARE, SUBJECT_WEIGHT, DetailHead
 from vtiqa_jax.models.params import Params, abstract_model, init_params, merge_params
 from vtiqa_jax.models.pixels import cut_squares
 from vtiqa_jax.models.vtiqa import VTIQA
@@ -90,7 +90,7 @@ def test_the_subject_is_as_soft_as_its_own_pixels_say(rng: np.random.Generator) 
         """The cause by tokens of all places, the softness by those `asked`; and by how much the subject is softer."""
         softer = mean(softness, shown) - mean(softness, 0 * shown)
         by_tokens = [mean(octaves[..., i], logits[..., i] + more) for i, more in ((0, 0 * asked), (SOFTNESS, asked))]
-        return np.stack(by_tokens, axis=1) + softer[:, None]
+        return np.stack(by_tokens, axis=1) + softer[:, None] * [SUBJECT_SHARE, 1]
 
     blurs, shown = found[:, [0, SOFTNESS]], SUBJECT_WEIGHT * subject
     np.testing.assert_allclose(blurs, by_hand(shown, shown), atol=1e-5)

@@ -20,6 +20,7 @@ from vtiqa_jax.models.detail import (
     SOFT_FROM,
     SOFT_WIDTH,
     SOFTNESS,
+    SUBJECT_SHARE,
     SUBJECT_WEIGHT,
 )
 
@@ -55,7 +56,9 @@ def _find_octaves(op: ModelGraph, places: Value, structure: Value, where: tuple[
         own = op.Unsqueeze(softness, np.array([2]))
         evenly = op.Mul(shown, np.float32(0))
         softer = op.Sub(_weigh(op, own, shown, counts), _weigh(op, own, evenly, counts))
-        softer = op.Mul(softer, np.isin(readings, BLURS).astype(np.float32))
+        shares = np.zeros(SOFTNESS + 1, np.float32)
+        shares[BLURS] = SUBJECT_SHARE, 1
+        softer = op.Mul(softer, shares)
         logits = op.Add(logits, op.Mul(shown, (readings == SOFTNESS).astype(np.float32)))
     mean = _weigh(op, octaves, logits, counts)
     mean = op.Add(mean, softer) if softer else mean

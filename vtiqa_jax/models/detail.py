@@ -29,6 +29,9 @@ HARM_WEIGHTS = (1.5, 1.0)
 SUBJECT_WEIGHT = 4.0
 """Weight of how much a place shows the photo's subject, see `SubjectHead`, beside how much it tells of blur. Noise and
 compression are the same all over a photo, and the more places tell of them, the better."""
+SUBJECT_SHARE = 0.5
+"""Share of the subject's difference from the rest that counts in the sum of detail, where all of it would hide weak
+compression (docs/experiments.md). In the softness all of it counts."""
 HIDDEN = 192
 NO_STRUCTURE = 0.4
 """Grey levels, see `Places.structure`: a place with less says nothing. Fog, sky and a studio's background have less."""
@@ -127,7 +130,7 @@ class DetailHead(nnx.Module):
         lost = summarize(octaves, logits.at[..., SOFTNESS:].add(shown), structure)
         own = softness[..., None]
         softer = summarize(own, shown, structure) - summarize(own, jnp.zeros_like(shown), structure)
-        return lost.at[..., BLURS].add(softer)
+        return lost.at[..., BLURS].add(softer * jnp.array([[SUBJECT_SHARE, 1.0]]))
 
     def on_scale(self, octaves: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
         """Returns octaves lost as a number on the score's scale: the less is lost, the better."""
