@@ -39,6 +39,8 @@ HEIGHT, WIDTH = 1500, 2000
 """Size of the middle of each photo that is damaged, in pixels."""
 SMALL = 480, 640
 """Side of the part that is enlarged, in pixels."""
+MOST_LOST = 1.0
+"""Octaves by which `holds` is below 100 % of a part that counts as sharp."""
 
 
 @Parameter(name="*")
@@ -204,11 +206,14 @@ def enlargements(model: Scorer, photos: dict[str, Photo]) -> Iterator[dict[str, 
         values = np.array(found)
         values = values[~np.isnan(values).any((1, 2))]
         errors = values[:, 1:, 1] - values[:, :1, 1] - np.log2(FACTORS)
+        is_right, is_sharp = np.abs(errors) < np.log2(1.15), values[:, 0, 1] < MOST_LOST
         yield {
             "filter": name,
             "factors": FACTORS,
             "n": len(values),
-            "within 15 %": [float(np.mean(np.abs(error) < np.log2(1.15))) for error in errors.T],
+            "within 15 %": is_right.mean(0).tolist(),
+            "n, hold at half their size": int(is_sharp.sum()),
+            "within 15 %, of these": is_right[is_sharp].mean(0).tolist(),
             "median error, octaves": [float(np.median(error)) for error in errors.T],
             "copy beats its original": float(np.mean(values[:, 1:, 0] >= values[:, :1, 0])),
         }
