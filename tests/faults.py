@@ -2309,8 +2309,8 @@ FAULTS = (
     Fault(
         "the background counts as much as the subject",
         "vtiqa_jax/models/detail.py",
-        "shown = SUBJECT_WEIGHT * subject[..., None]",
-        "shown = 0 * subject[..., None]",
+        "softness[..., None], SUBJECT_WEIGHT * subject[..., None]",
+        "softness[..., None], 0 * subject[..., None]",
         "tests/test_subject.py::test_the_subject_is_as_soft_as_its_own_pixels_say",
     ),
     Fault(
@@ -2321,17 +2321,10 @@ FAULTS = (
         "tests/test_subject.py::test_the_subject_is_as_soft_as_its_own_pixels_say",
     ),
     Fault(
-        "what tokens say of blur counts by the subject, too",
+        "the shares of the subject's difference are swapped",
         "vtiqa_jax/models/detail.py",
-        "logits.at[..., SOFTNESS:].add(shown)",
-        "logits.at[..., BLURS].add(shown)",
-        "tests/test_subject.py::test_the_subject_is_as_soft_as_its_own_pixels_say",
-    ),
-    Fault(
-        "all of the subject's difference counts in the sum, and half of it in the softness",
-        "vtiqa_jax/models/detail.py",
-        "jnp.array([[SUBJECT_SHARE, 1.0]])",
-        "jnp.array([[1.0, SUBJECT_SHARE]])",
+        "jnp.array([SUBJECT_SHARES])",
+        "jnp.array([SUBJECT_SHARES[::-1]])",
         "tests/test_subject.py::test_the_subject_is_as_soft_as_its_own_pixels_say",
     ),
     Fault(

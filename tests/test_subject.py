@@ -25,7 +25,7 @@ from vtiqa_jax.heads.subject import check_cells, fit_subject
 from vtiqa_jax.models import quantized
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.config import tiny_config
-from vtiqa_jax.models.detail import NO_STRUCTURE, SOFTNESS, SUBJECT_SHARE, SUBJECT_WEIGHT, DetailHead
+from vtiqa_jax.models.detail import NO_STRUCTURE, SOFTNESS, SUBJECT_SHARES, SUBJECT_WEIGHT, DetailHead
 from vtiqa_jax.models.params import Params, abstract_model, init_params, merge_params
 from vtiqa_jax.models.pixels import cut_squares
 from vtiqa_jax.models.vtiqa import VTIQA
@@ -86,21 +86,17 @@ def test_the_subject_is_as_soft_as_its_own_pixels_say(rng: np.random.Generator) 
     found = np.asarray(head.see_subject(tokens, structure, jnp.asarray(softness), jnp.asarray(subject)))
     np.testing.assert_array_equal(found[:, 1:SOFTNESS], plain[:, 1:SOFTNESS])
 
-    def by_hand(shown: np.ndarray, asked: np.ndarray) -> np.ndarray:
-        """The cause by tokens of all places, the softness by those `asked`; and by how much the subject is softer."""
+    def by_hand(shown: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
+        """What tokens of all places tell; and by how much the subject is softer."""
         softer = mean(softness, shown) - mean(softness, 0 * shown)
-        by_tokens = [mean(octaves[..., i], logits[..., i] + more) for i, more in ((0, 0 * asked), (SOFTNESS, asked))]
-        return np.stack(by_tokens, axis=1) + softer[:, None] * [SUBJECT_SHARE, 1]
+        by_tokens = [mean(octaves[..., reading], logits[..., reading]) for reading in (0, SOFTNESS)]
+        return np.stack(by_tokens, axis=1) + softer[:, None] * shares
 
     blurs, shown = found[:, [0, SOFTNESS]], SUBJECT_WEIGHT * subject
-    np.testing.assert_allclose(blurs, by_hand(shown, shown), atol=1e-5)
-    for wrong in (
-        by_hand(0 * shown, shown),
-        by_hand(shown, 0 * shown),
-        by_hand(shown[::-1], shown),
-        by_hand(subject, shown),
-    ):
-        assert np.abs(blurs - wrong).max() > 0.01
+    np.testing.assert_allclose(blurs, by_hand(shown, SUBJECT_SHARES), atol=1e-5)
+    for wrong, shares in ((0 * shown, SUBJECT_SHARES), (shown[::-1], SUBJECT_SHARES), (subject, SUBJECT_SHARES)):
+        assert np.abs(blurs - by_hand(wrong, shares)).max() > 0.01
+    assert np.abs(blurs - by_hand(shown, SUBJECT_SHARES[::-1])).max() > 0.01
     # Where no place shows more of it than others, nothing is moved. What places without structure say does not count.
     even = head.see_subject(tokens, structure, jnp.asarray(softness), jnp.zeros_like(structure))
     np.testing.assert_allclose(even, plain, atol=1e-5)

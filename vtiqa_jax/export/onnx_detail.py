@@ -20,7 +20,7 @@ from vtiqa_jax.models.detail import (
     SOFT_FROM,
     SOFT_WIDTH,
     SOFTNESS,
-    SUBJECT_SHARE,
+    SUBJECT_SHARES,
     SUBJECT_WEIGHT,
 )
 
@@ -51,15 +51,14 @@ def _find_octaves(op: ModelGraph, places: Value, structure: Value, where: tuple[
     octaves, logits = (linear(op, hidden, f"detail.{layer}") for layer in ("octaves", "weight"))
     counts, softer = op.Unsqueeze(op.Greater(structure, np.float32(NO_STRUCTURE)), np.array([2])), None
     if where:
-        readings, (subject, softness) = np.arange(SOFTNESS + 1), where
+        subject, softness = where
         shown = op.Mul(op.Unsqueeze(subject, np.array([2])), np.float32(SUBJECT_WEIGHT))
         own = op.Unsqueeze(softness, np.array([2]))
         evenly = op.Mul(shown, np.float32(0))
         softer = op.Sub(_weigh(op, own, shown, counts), _weigh(op, own, evenly, counts))
         shares = np.zeros(SOFTNESS + 1, np.float32)
-        shares[BLURS] = SUBJECT_SHARE, 1
+        shares[BLURS] = SUBJECT_SHARES
         softer = op.Mul(softer, shares)
-        logits = op.Add(logits, op.Mul(shown, (readings == SOFTNESS).astype(np.float32)))
     mean = _weigh(op, octaves, logits, counts)
     mean = op.Add(mean, softer) if softer else mean
     is_known = op.cast(op.ReduceMax(op.cast(counts, np.int32), np.array([1]), keepdims=0), np.bool_)

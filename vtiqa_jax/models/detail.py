@@ -27,11 +27,11 @@ beat the mean of many of the same scene (docs/detail.md)."""
 HARM_WEIGHTS = (1.5, 1.0)
 """Weights of noise and artefacts, each the mean over the scales, in what keeps a photo from holding."""
 SUBJECT_WEIGHT = 4.0
-"""Weight of how much a place shows the photo's subject, see `SubjectHead`, beside how much it tells of blur. Noise and
-compression are the same all over a photo, and the more places tell of them, the better."""
-SUBJECT_SHARE = 0.5
-"""Share of the subject's difference from the rest that counts in the sum of detail, where all of it would hide weak
-compression (docs/experiments.md). In the softness all of it counts."""
+"""Weight of how much a place shows the photo's subject, see `SubjectHead`, where it is told by how much that is softer
+than the rest. Noise and compression are the same all over a photo, and the more places tell of them, the better."""
+SUBJECT_SHARES = (0.5, 0.75)
+"""Shares of that difference which count in the blur of the sum and in the softness. All of it would hide weak
+compression, and `holds` would follow enlargements worse (docs/experiments.md)."""
 HIDDEN = 192
 NO_STRUCTURE = 0.4
 """Grey levels, see `Places.structure`: a place with less says nothing. Fog, sky and a studio's background have less."""
@@ -124,13 +124,9 @@ class DetailHead(nnx.Module):
             softness: octaves lost at each place, of `PixelHead`.
             subject: how much each place shows the subject, of `SubjectHead`.
         """
-        octaves, logits = self.places(tokens)
-        shown = SUBJECT_WEIGHT * subject[..., None]
-        # Tokens of the subject alone tell of softness, too; of all that harms a photo, more places tell better.
-        lost = summarize(octaves, logits.at[..., SOFTNESS:].add(shown), structure)
-        own = softness[..., None]
+        own, shown = softness[..., None], SUBJECT_WEIGHT * subject[..., None]
         softer = summarize(own, shown, structure) - summarize(own, jnp.zeros_like(shown), structure)
-        return lost.at[..., BLURS].add(softer * jnp.array([[SUBJECT_SHARE, 1.0]]))
+        return self(tokens, structure).at[..., BLURS].add(softer * jnp.array([SUBJECT_SHARES]))
 
     def on_scale(self, octaves: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
         """Returns octaves lost as a number on the score's scale: the less is lost, the better."""
