@@ -40,9 +40,10 @@ def find_softness(op: ModelGraph, views: Value, grid: int, patch: int) -> Value:
     for number in range(len(CONVOLUTIONS)):
         planes, side = _convolve(op, planes, number, side, channels)
         channels = CONVOLUTIONS[number][-1]
-        pooled = (reduce(planes, over_pixels, keepdims=0) for reduce in (op.ReduceMean, op.ReduceMax))
-        seen += [op.Log(op.Add(values, np.float32(LEAST))) for values in pooled]
-    hidden = op.Concat(*seen[-2 * POOLED :], op.Squeeze(colour, over_pixels), axis=1)
+        if number >= len(CONVOLUTIONS) - POOLED:
+            pooled = (reduce(planes, over_pixels, keepdims=0) for reduce in (op.ReduceMean, op.ReduceMax))
+            seen += [op.Log(op.Add(values, np.float32(LEAST))) for values in pooled]
+    hidden = op.Concat(*seen, op.Squeeze(colour, over_pixels), axis=1)
     for layer in ("fc1", "fc2"):
         hidden = op.Gelu(linear(op, hidden, f"subject.pixels.{layer}"), approximate="none")
     return op.Reshape(linear(op, hidden, "subject.pixels.fc3"), np.array([-1, grid**2]))

@@ -43,6 +43,7 @@ class FitOptions:
             raise UserError("epochs, ladders and places must be at least 1, and the seed at least 0")
 
 
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class LadderBatch:
     """Whole ladders, filled up to one length by their first version."""
@@ -56,9 +57,6 @@ class LadderBatch:
     factor: Float[Array, "ladders versions"]
     is_sharp: Bool[Array, " ladders"]
     is_there: Bool[Array, "ladders versions"]
-
-
-jax.tree_util.register_dataclass(LadderBatch, [field.name for field in dataclasses.fields(LadderBatch)], [])
 
 
 def repeat_ladders(places: Places) -> Int[np.ndarray, " shown"]:

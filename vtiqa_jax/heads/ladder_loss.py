@@ -77,6 +77,12 @@ def _is_own(cause: Int[Array, "ladders versions"]) -> Bool[Array, "ladders versi
     return (readings == cause) | ((cause == BLUR) & _is_blur(readings))
 
 
+def _mean_error(error: Float[Array, "*shape"], counts: Bool[Array, "*shape"]) -> Float[Array, ""]:
+    """Returns the mean loss of the errors that count; 0 where none does."""
+    losses = optax.losses.huber_loss(jnp.where(counts, error, 0), delta=HUBER_DELTA)
+    return losses.sum() / jnp.maximum(counts.sum(), 1)
+
+
 def misheld(
     lost: Float[Array, "ladders versions scales readings"],
     factor: Float[Array, "ladders versions"],
@@ -94,8 +100,7 @@ def misheld(
     holds = jnp.log2(find_holding_scale(seen, factors)).reshape(factor.shape)
     error = holds - holds[:, :1] + jnp.log2(factor)
     counts = (factor > 1) & (known & known[:, :1])[:, :, 0, 0]
-    error = optax.losses.huber_loss(jnp.where(counts, error, 0), delta=HUBER_DELTA)
-    return error.sum() / jnp.maximum(counts.sum(), 1)
+    return _mean_error(error, counts)
 
 
 def misplaced(
@@ -119,8 +124,7 @@ def misplaced(
     spread = 4 ** start[:, None] + 4**beneath - 1
     expected = jnp.log2(1 + jnp.maximum(spread - 1, 0)[:, :, None] / shrunk[:, None] ** 2) / 2
     known = counts & ~jnp.isnan(expected) & ~_is_even(beneath).all(1)[:, None, None, None]
-    error = optax.losses.huber_loss(jnp.where(known, blur - expected, 0), delta=HUBER_DELTA)
-    return error.sum() / jnp.maximum(known.sum(), 1)
+    return _mean_error(blur - expected, known)
 
 
 def _is_even(beneath: Float[Array, "ladders versions places"]) -> Bool[Array, "ladders versions"]:

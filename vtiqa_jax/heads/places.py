@@ -35,6 +35,8 @@ from vtiqa_jax.photos.resize import shrink
 
 CHUNK = 4
 """Views computed together: more of them leave a CPU's caches."""
+KEPT = 24
+"""Places of a photo that are kept: the others say the same, and pixels take room."""
 LOOKED_AT = 2
 """Side of the square that decides in which part of a photo a place lies, in patches: what the first two scales see."""
 UNTOUCHED = 0.05
@@ -99,10 +101,6 @@ def make_reader(config: ModelConfig) -> Any:
     return read
 
 
-KEPT = 24
-"""Places of a photo that are kept: the others say the same, and pixels take room."""
-
-
 def _find_shares(
     where: Float32[np.ndarray, "height width"], chosen: native.Places, patch: int
 ) -> Float32[np.ndarray, " places"]:
@@ -162,7 +160,7 @@ class PlacesCache:
         backbone = parameters.backbone_params(model.params)
         self._params = {name: jnp.asarray(array) for name, array in backbone.items()}
         identity = identify(dataclasses.replace(model, params=backbone), "float32")
-        self._key = hashlib.sha256(f"{identity['weights']} {self._config} {_CODE}".encode()).hexdigest()[:16]
+        self._key = hashlib.sha256(f"{identity['weights']} {self._config} {KEPT} {_CODE}".encode()).hexdigest()[:16]
         self._folder = folder
 
     def read(self, path: Path) -> Places:

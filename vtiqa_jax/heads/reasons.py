@@ -33,6 +33,7 @@ RELATED_WEIGHT = 0.2
 RELATED = (("defocus", "motion"), ("defocus", "enlarged"), ("motion", "enlarged"), ("luminance_noise", "chroma_noise"))
 
 
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class _Batch:
     """Some rows of what was seen, on the device."""
@@ -42,9 +43,6 @@ class _Batch:
     inputs: Float[Array, "versions inputs"]
     """Inputs of the screen's branch: features and tones."""
     strengths: Float[Array, "versions faults"]
-
-
-jax.tree_util.register_dataclass(_Batch, [field.name for field in dataclasses.fields(_Batch)], [])
 
 
 def _related() -> Float32[np.ndarray, "faults faults"]:

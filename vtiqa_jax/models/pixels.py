@@ -73,10 +73,11 @@ class PixelHead(nnx.Module):
         levels = (squares.astype(jnp.float32) - MIDDLE) / SPREAD
         colour = levels.mean((-3, -2))
         planes, seen = levels - colour[..., None, None, :], []
-        for layer, (kernel, stride, _) in zip(self.convolutions, CONVOLUTIONS, strict=True):
-            planes = jax.nn.relu(layer(unfold(planes, kernel, stride)))
-            seen += [jnp.log(LEAST + planes.mean((-3, -2))), jnp.log(LEAST + planes.max((-3, -2)))]
-        return jnp.concatenate([*seen[-2 * POOLED :], colour], axis=-1)
+        for number, (kernel, stride, _) in enumerate(CONVOLUTIONS, start=1):
+            planes = jax.nn.relu(self.convolutions[number - 1](unfold(planes, kernel, stride)))
+            if number > len(CONVOLUTIONS) - POOLED:
+                seen += [jnp.log(LEAST + planes.mean((-3, -2))), jnp.log(LEAST + planes.max((-3, -2)))]
+        return jnp.concatenate([*seen, colour], axis=-1)
 
     def digest(self, seen: Float[Array, "*batch features"]) -> Float[Array, "*batch hidden"]:
         """Returns what the last layer is given, of what `see` returns."""
