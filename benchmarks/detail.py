@@ -6,13 +6,14 @@ For example:
 
 The middle of each photo is damaged at its own pixels, by code that is written here, apart from that of training
 (`vtiqa_jax/data/native_ladders.py`). There are kinds that training shows and kinds that it never shows, enlargement by
-filters of both sorts, and camera noise with another demosaicing. With `--pairs` (columns noisy, clean, scene; paths
-relative to the file) real noisy photos are compared with the means of many photos of the same scene; both are first
-compressed alike.
+filters of both sorts, edges that are cut off, and camera noise with another demosaicing. With `--pairs` (columns noisy,
+clean, scene; paths relative to the file) real noisy photos are compared with the means of many photos of the same
+scene; both are first compressed alike.
 """
 
 import csv
 import dataclasses
+import itertools
 import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import scipy.fft
 from cyclopts import Parameter
 from damage import Photo, clipped, jpeg, jpeg2000, middle, motion
 from jaxtyping import Float
@@ -37,8 +39,10 @@ from vtiqa_jax.photos.decode import read
 
 HEIGHT, WIDTH = 1500, 2000
 """Size of the middle of each photo that is damaged, in pixels."""
-SMALL = 480, 640
-"""Side of the part that is enlarged, in pixels."""
+ENLARGED = {"middle": (1200, 1600), "part": (480, 640)}
+"""Size of what is enlarged, in pixels: the middle of a photo, and the part of it with the most edges."""
+CUT = ((3, 0, 3, 0), (0, 4, 0, 2), (5, 1, 1, 4), (1, 6, 5, 1), (6, 6, 6, 6))
+"""Percent of a photo that are cut off at the top, the bottom, the left and the right."""
 MOST_LOST = 1.0
 """Octaves by which `holds` is below 100 % of a part that counts as sharp."""
 
@@ -122,12 +126,13 @@ def _by_fourier(photo: Photo, factor: float) -> Photo:
     """Adds no frequencies: the photo's spectrum with zeros around it."""
     height, width, _ = photo.shape
     size = round(height * factor), round(width * factor)
-    spectrum = np.fft.fftshift(np.fft.fft2(photo, axes=(0, 1)), axes=(0, 1))
     top, left = (after // 2 - before // 2 for after, before in zip(size, (height, width), strict=True))
-    padded = np.zeros((*size, 3), complex)
-    padded[top : top + height, left : left + width] = spectrum
-    light = np.fft.ifft2(np.fft.ifftshift(padded, axes=(0, 1)), axes=(0, 1)).real
-    return clipped(light * (size[0] * size[1] / (height * width)))
+    planes = []
+    for plane in np.moveaxis(photo, 2, 0).astype(np.float32):  # three at once would take gigabytes
+        padded = np.zeros(size, np.complex64)
+        padded[top : top + height, left : left + width] = scipy.fft.fftshift(scipy.fft.fft2(plane))
+        planes.append(scipy.fft.ifft2(scipy.fft.ifftshift(padded)).real)
+    return clipped(np.stack(planes, axis=2) * (size[0] * size[1] / (height * width)))
 
 
 ENLARGERS: dict[str, Callable[[Photo, float], Photo]] = {
@@ -196,19 +201,43 @@ def ladders(
         }
 
 
+def trim(photo: Photo, top: int, bottom: int, left: int, right: int) -> Photo:
+    """Cuts off so many percent of a photo at each edge."""
+    height, width, _ = photo.shape
+    rows, columns = (
+        slice(side * first // 100, side - side * last // 100)
+        for side, first, last in ((height, top, bottom), (width, left, right))
+    )
+    return np.ascontiguousarray(photo[rows, columns])
+
+
+def crops(model: Scorer, photos: dict[str, Photo]) -> dict[str, Any]:
+    """Measures whether `holds` stays where a few per cent of a photo are cut off: all of it is as sharp as before."""
+    found = [
+        judge(model, [photo, *(trim(photo, *edges) for edges in CUT)])[:, 1]
+        for photo in tqdm(photos.values(), desc="crops")
+    ]
+    values = np.array(found)
+    values = values[~np.isnan(values).any(1)]
+    is_same = np.abs(values[:, 1:] - values[:, :1]) < np.log2(1.15)
+    return {"n": len(values), "within 15 %": float(is_same.mean()), "octaves": float(values.std(1, ddof=1).mean())}
+
+
 def enlargements(model: Scorer, photos: dict[str, Photo]) -> Iterator[dict[str, Any]]:
     """Measures how `holds` follows enlargement."""
-    for name, enlarge in ENLARGERS.items():
-        found = []
-        for photo in tqdm(photos.values(), desc=name):
-            small = busiest(photo, *SMALL)
-            found.append(judge(model, [small, *(enlarge(small, factor) for factor in FACTORS)]))
+    for name, size in itertools.product(ENLARGERS, ENLARGED):
+        found, cut = [], middle if size == "middle" else busiest
+        for photo in tqdm(photos.values(), desc=f"{name}, {size}"):
+            small = cut(photo, *ENLARGED[size])
+            enlarged = (ENLARGERS[name](small, factor) for factor in FACTORS)
+            found.append(np.concatenate([judge(model, [version]) for version in itertools.chain([small], enlarged)]))
         values = np.array(found)
         values = values[~np.isnan(values).any((1, 2))]
         errors = values[:, 1:, 1] - values[:, :1, 1] - np.log2(FACTORS)
         is_right, is_sharp = np.abs(errors) < np.log2(1.15), values[:, 0, 1] < MOST_LOST
         yield {
             "filter": name,
+            "of": size,
             "factors": FACTORS,
             "n": len(values),
             "within 15 %": is_right.mean(0).tolist(),
@@ -264,7 +293,8 @@ def main(arguments: Arguments) -> None:
         ("planted", ladders(model, photos, PLANTED)),
         ("kinds that training never shows", ladders(model, photos, UNSEEN)),
         ("enlargement", enlargements(model, photos)),
-        ("noise of a camera", iter([noise(model, photos)])),
+        ("edges cut off", (crops(model, photos) for _ in range(1))),
+        ("noise of a camera", (noise(model, photos) for _ in range(1))),
         ("real noise", pairs(model, arguments.pairs) if arguments.pairs else iter(())),
     ):
         table[title] = []

@@ -117,7 +117,7 @@ def judge_by_hand(weights: Params, tile: np.ndarray) -> np.ndarray:
     model = merge_params(abstract_model(CONFIG)[0], weights)
     assert isinstance(model, VTIQA) and model.detail is not None
     tokens = model.backbone.read_places(normalize(jnp.asarray(tile[None])), CONFIG.native_blocks, PATCH)
-    by_cause = np.asarray(model.detail.places(tokens)[0])[0]
+    by_cause = np.asarray(model.detail(tokens)[0])[0]
     return (by_cause[..., :SOFTNESS] @ np.array(CAUSE_WEIGHTS, np.float32)).reshape(7, 7)
 
 

@@ -32,7 +32,13 @@ from vtiqa_jax.results.reasons import Fault, name_faults, say_reasons
 from vtiqa_jax.results.results import ScoreResult
 
 CONFIG = tiny_config(
-    depth=3, readout_blocks=(2, 3), eval_mosaics=2, native_factors=(1, 2, 4), native_blocks=(1, 2), reasons=True
+    depth=3,
+    readout_blocks=(2, 3),
+    eval_mosaics=2,
+    native_factors=(1, 2, 4),
+    native_mosaics=(4, 1, 1),
+    native_blocks=(1, 2),
+    reasons=True,
 )
 NAMES = ["strengths", "probabilities"]
 TOLERANCE = 1e-4

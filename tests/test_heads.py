@@ -383,7 +383,7 @@ def predicted(params: Params, made: Places) -> np.ndarray:
     named = {name.removeprefix("detail."): jnp.asarray(array) for name, array in params.items()}
     fitted = merge_params(graphdef, named)
     tokens = jnp.asarray(made.tokens, jnp.float32)
-    return np.asarray(summarize(*fitted.places(tokens), jnp.asarray(made.structure)))
+    return np.asarray(summarize(*fitted(tokens), jnp.asarray(made.structure)))
 
 
 @pytest.mark.usefixtures("as_people_run")

@@ -89,7 +89,7 @@ def test_strengths_are_the_head_s(
     assert isinstance(model, VTIQA)
     for photo, result in zip(photos, found, strict=True):
         *images, native, structure = (jnp.asarray(array[None]) for array in CONFIG.preparation.make(photo))
-        _, summaries = model.read_native(native, structure, None)
+        summaries = model.read_native(native, structure, None).summaries
         strengths, probabilities = model.judge_reasons(summaries, model.encode_views(images)[0], images[0])
         assert [fault.name for fault in result.faults] == list(FAULTS)
         np.testing.assert_allclose([fault.strength for fault in result.faults], strengths[0], atol=1e-4)

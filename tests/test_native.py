@@ -11,7 +11,7 @@ import pytest
 from vtiqa_jax.models.config import LabelScale, tiny_config
 from vtiqa_jax.models.params import init_params
 from vtiqa_jax.photos import native
-from vtiqa_jax.photos.native import NativeViews, Places, choose_places, cut_places
+from vtiqa_jax.photos.native import NativeViews, Places, choose_places, cut_places, rank_places
 from vtiqa_jax.photos.preparation import Preparation
 from vtiqa_jax.photos.resize import Cut, shrink
 from vtiqa_jax.scoring.scorer import Scorer
@@ -67,6 +67,38 @@ def test_of_equal_places_the_first_is_taken() -> None:
     np.testing.assert_allclose(places.centres[:, 1].reshape(7, 7) * 140, np.broadcast_to(columns, (7, 7)))
 
 
+@pytest.mark.parametrize("count", [4, 9])
+def test_several_places_of_a_cell_are_the_best_of_its_parts(count: int, rng: np.random.Generator) -> None:
+    """And the places of most structure in all cells are those that are found when there is one of each."""
+    grid, side = 3, round(count**0.5)
+    screen = rng.integers(0, 256, (144, 180, 3), np.uint8)
+    ranked = rank_places(screen, grid, count)
+    (alone,) = rank_places(screen, grid, 1)
+    first = choose_places(screen, grid)
+    for places in (ranked[0], alone):
+        np.testing.assert_array_equal(places.centres, first.centres)
+        np.testing.assert_array_equal(places.structure, first.structure)
+    structure = np.stack([places.structure for places in ranked])
+    assert (np.diff(structure, axis=0) <= 0).all() and len(ranked) == count
+    centres = np.stack([places.centres for places in ranked])  # [rank, cell, 2]
+    cells = np.floor(centres * grid).astype(int)
+    np.testing.assert_array_equal(cells[..., 0] * grid + cells[..., 1], np.tile(np.arange(grid**2), (count, 1)))
+    row, column = np.moveaxis(np.floor(centres * grid * side).astype(int) % side, -1, 0)
+    assert (np.sort(row * side + column, axis=0) == np.arange(count)[:, None]).all(), "each part has one"
+
+
+def test_views_of_a_factor_show_its_places_by_their_rank(rng: np.random.Generator) -> None:
+    native_views = NativeViews((1, 2, 4), (4, 1, 4), 3, 8)
+    photo = rng.integers(0, 256, (200, 240, 3), np.uint8)
+    views, structure = native_views.make(photo, screen := shrink(photo, 100))
+    ranked = rank_places(screen, 3, 4)
+    expected = [(factor, rank) for factor, count in ((1, 4), (2, 1), (4, 4)) for rank in range(count)]
+    assert native_views.spans == [slice(0, 4), slice(4, 5), slice(5, 9)]
+    for number, (factor, rank) in enumerate(expected):
+        np.testing.assert_array_equal(views[number], cut_places(photo, ranked[rank], 8, factor))
+        np.testing.assert_array_equal(structure[number], ranked[rank].structure)
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (2, 3), (6, 5), (8, 200)])
 def test_a_screen_with_fewer_pixels_than_cells_has_all_places(shape: tuple[int, int], rng: np.random.Generator) -> None:
     places = choose_places(rng.integers(0, 256, (*shape, 3), np.uint8), 7)
@@ -116,7 +148,7 @@ def test_places_at_the_edge_stay_within_the_photo(shape: tuple[int, int]) -> Non
 
 
 def test_a_photo_that_is_too_small_for_a_scale_is_black_there_and_has_no_structure(rng: np.random.Generator) -> None:
-    views = NativeViews((1, 2, 4), 7, 4)
+    views = NativeViews((1, 2, 4), (1, 1, 1), 7, 4)
     photo = rng.integers(1, 256, (15, 400, 3), np.uint8)  # 16 px are needed for a quarter
     seen, structure = views.make(photo, shrink(photo, 64))
     assert seen[:2].min() > 0 and not seen[2].any()
@@ -126,7 +158,9 @@ def test_a_photo_that_is_too_small_for_a_scale_is_black_there_and_has_no_structu
     assert at_least[2].any()
 
 
-@pytest.mark.parametrize("native_views", [None, NativeViews((1, 2, 8), 7, 4)])
+@pytest.mark.parametrize(
+    "native_views", [None, NativeViews((1, 2, 8), (1, 1, 1), 7, 4), NativeViews((1, 8), (4, 9), 7, 4)]
+)
 @pytest.mark.parametrize("shape", [(1, 1), (40, 31), (300, 200)])
 def test_what_is_made_has_the_shapes_and_types_that_are_said(
     native_views: NativeViews | None, shape: tuple[int, int], rng: np.random.Generator

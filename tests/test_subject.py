@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 from jax import export
 
 from tests.detailed import CONFIG as WITHOUT
@@ -25,7 +24,17 @@ from vtiqa_jax.heads.subject import check_cells, fit_subject
 from vtiqa_jax.models import quantized
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.config import tiny_config
-from vtiqa_jax.models.detail import NO_STRUCTURE, SOFTNESS, SUBJECT_SHARES, SUBJECT_WEIGHT, DetailHead
+from vtiqa_jax.models.detail import (
+    NO_STRUCTURE,
+    SEEN_BEST,
+    SEEN_WIDTH,
+    SOFTNESS,
+    SUBJECT_WEIGHT,
+    find_holding_scale,
+    find_softer_subject,
+    see_subject,
+    sum_losses,
+)
 from vtiqa_jax.models.params import Params, abstract_model, init_params, merge_params
 from vtiqa_jax.models.pixels import cut_squares
 from vtiqa_jax.models.vtiqa import VTIQA
@@ -34,8 +43,15 @@ from vtiqa_jax.photos.resize import Rgb, prepare
 from vtiqa_jax.scoring.mosaic_sampling import MosaicSampling
 from vtiqa_jax.scoring.scorer import Scorer
 
-CONFIG = WITHOUT.replace(subject=True, depth=3, readout_blocks=(1, 2, 3), native_blocks=(1, 2), eval_mosaics=2)
-FEATURES, PLACES = 6, 9
+CONFIG = WITHOUT.replace(
+    subject=True,
+    depth=3,
+    readout_blocks=(1, 2, 3),
+    native_mosaics=(4, 1, 1, 4),
+    native_blocks=(1, 2),
+    eval_mosaics=2,
+)
+PLACES = 9
 TOLERANCE = 1e-4
 
 
@@ -71,39 +87,53 @@ def photos() -> list[Rgb]:
 # ---- the heads ----
 
 
-def test_the_subject_is_as_soft_as_its_own_pixels_say(rng: np.random.Generator) -> None:
-    head = DetailHead(FEATURES, rngs=nnx.Rngs(0))
-    tokens = jnp.asarray(rng.standard_normal((2, PLACES, FEATURES)), jnp.float32)
+def test_the_subject_is_softer_by_what_its_own_pixels_say(rng: np.random.Generator) -> None:
     structure = jnp.full((2, PLACES), NO_STRUCTURE + 1).at[:, 0].set(0)
     softness, subject = rng.standard_normal((2, 2, PLACES)).astype(np.float32)
-    plain, (octaves, logits) = np.asarray(head(tokens, structure)), map(np.asarray, head.places(tokens))
 
-    def mean(values: np.ndarray, logits: np.ndarray) -> np.ndarray:
-        """Of places with structure."""
-        weights = np.exp(logits) * (np.asarray(structure) > 0)
-        return (weights * values).sum(1) / weights.sum(1)
+    def by_hand(weight: float, subject: np.ndarray = subject) -> np.ndarray:
+        """Means over places with structure: by the subject, less that of all."""
+        weights = np.exp(weight * subject[:, 1:])
+        return (weights * softness[:, 1:]).sum(1) / weights.sum(1) - softness[:, 1:].mean(1)
 
-    found = np.asarray(head.see_subject(tokens, structure, jnp.asarray(softness), jnp.asarray(subject)))
-    np.testing.assert_array_equal(found[:, 1:SOFTNESS], plain[:, 1:SOFTNESS])
-
-    def by_hand(shown: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
-        """What tokens of all places tell; and by how much the subject is softer."""
-        softer = mean(softness, shown) - mean(softness, 0 * shown)
-        by_tokens = [mean(octaves[..., reading], logits[..., reading]) for reading in (0, SOFTNESS)]
-        return np.stack(by_tokens, axis=1) + softer[:, None] * shares
-
-    blurs, shown = found[:, [0, SOFTNESS]], SUBJECT_WEIGHT * subject
-    np.testing.assert_allclose(blurs, by_hand(shown, SUBJECT_SHARES), atol=1e-5)
-    for wrong, shares in ((0 * shown, SUBJECT_SHARES), (shown[::-1], SUBJECT_SHARES), (subject, SUBJECT_SHARES)):
-        assert np.abs(blurs - by_hand(wrong, shares)).max() > 0.01
-    assert np.abs(blurs - by_hand(shown, SUBJECT_SHARES[::-1])).max() > 0.01
-    # Where no place shows more of it than others, nothing is moved. What places without structure say does not count.
-    even = head.see_subject(tokens, structure, jnp.asarray(softness), jnp.zeros_like(structure))
-    np.testing.assert_allclose(even, plain, atol=1e-5)
-    sky = head.see_subject(tokens, structure, jnp.asarray(softness).at[:, 0].add(100), jnp.asarray(subject))
+    found = find_softer_subject(jnp.asarray(softness), jnp.asarray(subject), structure)
+    np.testing.assert_allclose(found, by_hand(SUBJECT_WEIGHT), atol=1e-5)
+    for wrong in (by_hand(0), by_hand(1), by_hand(SUBJECT_WEIGHT, subject[::-1])):
+        assert np.abs(found - wrong).max() > 0.01
+    sky = find_softer_subject(jnp.asarray(softness).at[:, 0].add(100), jnp.asarray(subject), structure)
     np.testing.assert_allclose(sky, found, atol=1e-5)
-    nothing = head.see_subject(tokens, 0 * structure, jnp.asarray(softness), jnp.asarray(subject))
-    assert np.isnan(nothing).all()
+    assert np.isnan(find_softer_subject(jnp.asarray(softness), jnp.asarray(subject), 0 * structure)).all()
+
+
+def test_the_subject_counts_at_the_scale_that_shows_it_best() -> None:
+    factors, softer = (1, 2, 4, 8), jnp.array([[0.1, 0.2, 0.4, 0.8]])
+
+    def seen(blur: float, softer: jax.Array = softer) -> float:
+        """Of a photo of which the first scale alone tells how blurred it is."""
+        octaves = jnp.full((1, 4, SOFTNESS + 1), jnp.nan).at[0, 0].set(blur)
+        return float(see_subject(octaves, softer, factors)[0])
+
+    for number, factor in enumerate(factors):
+        weights = np.exp(-0.5 * ((np.log2(factor) - np.arange(4)) / SEEN_WIDTH) ** 2)
+        expected_mean = (weights * np.asarray(softer[0])).sum() / weights.sum()
+        assert seen(np.log2(factor) + SEEN_BEST) == pytest.approx(expected_mean, abs=1e-4)
+        assert number in (0, 3) or np.argmax(weights) == number
+    assert seen(-20.0) == pytest.approx(0.375, abs=1e-3) and seen(20.0) == pytest.approx(0.375, abs=1e-3)
+    nothing = jnp.nan
+    # A scale that a photo is too small for says nothing, and no scale at all leaves nothing.
+    assert seen(SEEN_BEST, softer.at[0, 1:].set(nothing)) == pytest.approx(0.1)
+    assert np.isnan(seen(SEEN_BEST, softer * nothing))
+
+
+def test_the_blur_of_the_subject_counts_in_the_sum_and_where_a_photo_holds() -> None:
+    factors = (1, 2, 4, 8)
+    octaves = jnp.array([[[0.5, 0.1, 0.2, 0.8], [0.1, 0, 0, 0.2], [0, 0, 0, 0], [0, 0, 0, 0]]])
+    softer = jnp.array([[-0.4, -0.2, 0.0, 0.0]])
+    seen = float(see_subject(octaves, softer, factors)[0])
+    difference = float(sum_losses(octaves, factors, softer)[0] - sum_losses(octaves, factors)[0])
+    assert difference == pytest.approx(seen, abs=1e-6)
+    holds, without = (float(find_holding_scale(octaves, factors, one)[0]) for one in (softer, None))
+    assert np.log2(holds / without) == pytest.approx(-seen, abs=1e-5) and seen < -0.1
 
 
 # ---- the model ----
@@ -127,8 +157,8 @@ def test_what_shows_at_full_size_is_told_by_the_subject_and_the_score_is_not(
     )
     for photo, (score, detail, holds), other in zip(photos, found, without, strict=True):
         whole, *_, native, structure = (jnp.asarray(array[None]) for array in CONFIG.preparation.make(photo))
-        octaves, _ = model.read_native(native, structure, model.find_subject(whole))
-        expected_detail, expected_holds = (float(number[0]) for number in model.judge_detail(octaves))
+        readings = model.read_native(native, structure, model.find_subject(whole))
+        expected_detail, expected_holds = (float(number[0]) for number in model.judge_detail(readings))
         assert (detail, holds) == pytest.approx((expected_detail, 100 * expected_holds), rel=TOLERANCE)
         assert score == pytest.approx(other[0], abs=1e-5)
     # By the subject of the next photo, or by none, they are further off.
@@ -203,7 +233,9 @@ FOUND = onnx_detail.find_subject
 
 
 def as_soft_as_the_first(op: Any, views: Any, grid: int, patch: int) -> Any:
-    return op.Slice(SOFTNESS_OF(op, views, grid, patch), np.array([0]), np.array([1]), np.array([0]))
+    softness = SOFTNESS_OF(op, views, grid, patch)
+    first = op.Slice(softness, np.array([0]), np.array([1]), np.array([0]))
+    return op.Expand(first, op.Shape(softness))
 
 
 SOFTNESS_OF = onnx_pixels.find_softness

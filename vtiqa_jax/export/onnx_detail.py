@@ -8,21 +8,23 @@ from vtiqa_jax.export.onnx_graph import Graph, Value
 from vtiqa_jax.export.onnx_layers import ModelGraph, layer_norm, linear
 from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.detail import (
-    BLURS,
     CAUSE_WEIGHTS,
     ERROR,
     ERROR_GROWTH,
     EXACT_TO,
     HARM_WEIGHTS,
+    LEAST_WEIGHT,
     MOST_GROWTH,
     NO_STRUCTURE,
     OCTAVES_THAT_HOLD,
+    SEEN_BEST,
+    SEEN_WIDTH,
     SOFT_FROM,
     SOFT_WIDTH,
     SOFTNESS,
-    SUBJECT_SHARES,
     SUBJECT_WEIGHT,
 )
+from vtiqa_jax.photos.native import NativeViews
 
 
 def read_places(op: ModelGraph, config: ModelConfig, x: Value) -> Value:
@@ -45,24 +47,49 @@ def _weigh(op: Graph, octaves: Value, logits: Value, counts: Value) -> Value:
     return op.ReduceSum(op.Mul(weights, octaves), np.array([1]), keepdims=0)
 
 
-def _find_octaves(op: ModelGraph, places: Value, structure: Value, where: tuple[Value, Value] | None) -> Value:
-    """Octaves of resolution lost in each view by each cause, [views, readings]; NaN without structure."""
-    hidden = op.Gelu(linear(op, places, "detail.fc1"), approximate="none")
-    octaves, logits = (linear(op, hidden, f"detail.{layer}") for layer in ("octaves", "weight"))
-    counts, softer = op.Unsqueeze(op.Greater(structure, np.float32(NO_STRUCTURE)), np.array([2])), None
-    if where:
-        subject, softness = where
-        shown = op.Mul(op.Unsqueeze(subject, np.array([2])), np.float32(SUBJECT_WEIGHT))
-        own = op.Unsqueeze(softness, np.array([2]))
-        evenly = op.Mul(shown, np.float32(0))
-        softer = op.Sub(_weigh(op, own, shown, counts), _weigh(op, own, evenly, counts))
-        shares = np.zeros(SOFTNESS + 1, np.float32)
-        shares[BLURS] = SUBJECT_SHARES
-        softer = op.Mul(softer, shares)
-    mean = _weigh(op, octaves, logits, counts)
-    mean = op.Add(mean, softer) if softer else mean
-    is_known = op.cast(op.ReduceMax(op.cast(counts, np.int32), np.array([1]), keepdims=0), np.bool_)
-    return op.Where(is_known, mean, np.float32(np.nan))
+def _find_softer(op: Graph, softness: Value, subject: Value, counts: Value) -> Value:
+    """Adds `models.detail.find_softer_subject`, [photos]; of places, [photos, places, 1] each."""
+    shown = op.Mul(subject, np.float32(SUBJECT_WEIGHT))
+    evenly = op.Mul(shown, np.float32(0))
+    softer = op.Sub(_weigh(op, softness, shown, counts), _weigh(op, softness, evenly, counts))
+    return op.Squeeze(softer, np.array([1]))
+
+
+def _see_subject(op: Graph, blur: Value, softer: Sequence[Value], factors: Sequence[int]) -> Value:
+    """Adds `models.detail.see_subject`, [photos].
+
+    Args:
+        op: the graph.
+        blur: octaves lost by it at the first scale, [photos].
+        softer: octaves by which the subject is, at each scale; NaN where nothing is known.
+        factors: of the scales.
+    """
+    total, weighed = np.float32(0), np.float32(0)
+    for here, factor in zip(softer, factors, strict=True):
+        off = op.Div(op.Sub(blur, np.float32(np.log2(factor) + SEEN_BEST)), np.float32(SEEN_WIDTH))
+        is_missing = op.IsNaN(here)
+        near = op.Exp(op.Mul(op.Mul(off, off), np.float32(-0.5)))
+        weight = op.Where(is_missing, np.float32(0), op.Add(near, np.float32(LEAST_WEIGHT)))
+        total = op.Add(total, weight)
+        weighed = op.Add(weighed, op.Mul(weight, op.Where(is_missing, np.float32(0), here)))
+    return op.Div(weighed, total)
+
+
+def _join_places(op: Graph, values: Value, native: NativeViews, span: slice, width: int) -> Value:
+    """Joins the places of all views at a scale: [photos, places of all of them, width].
+
+    Args:
+        op: the graph.
+        values: of one view of all photos and then of the next, [views * photos, places] or [..., width].
+        native: the views.
+        span: those of the scale.
+        width: numbers of each place.
+    """
+    views, places = native.shapes[1]
+    by_view = op.Reshape(values, np.array([views, -1, places, width]))
+    of_scale = op.Slice(by_view, np.array([span.start]), np.array([span.stop]), np.array([0]))
+    count = span.stop - span.start
+    return op.Reshape(op.Transpose(of_scale, perm=[1, 0, 2, 3]), np.array([-1, count * places, width]))
 
 
 def _add_causes(op: Graph, octaves: Value) -> Value:
@@ -122,7 +149,7 @@ def _combine_scales(op: Graph, octaves: Sequence[Value], factors: Sequence[int])
 
 def judge(
     op: ModelGraph,
-    factors: Sequence[int],
+    native: NativeViews,
     places: Value,
     structure: Value,
     where: tuple[Value, Value] | None,
@@ -131,20 +158,32 @@ def judge(
 
     Args:
         op: the graph.
-        factors: of the scales.
-        places: what is read of each place, of all photos at one scale and then at the next, [views, places, features].
+        native: the views.
+        places: what is read of each place of one view of all photos and then of the next, [views * photos, places,
+            features].
         structure: of each place, see `onnx_native.make_views`.
         where: of a model that finds the subject: `find_subject` of each photo, `onnx_pixels.find_softness` of views.
 
     Returns:
         `detail`, on the score's scale; and `holds`, percent of a photo's width. Both [photos].
     """
-    if where:
-        subject, softness = where
-        where = op.Concat(*[subject] * len(factors), axis=0), softness
-    found = _find_octaves(op, places, structure, where)
-    octaves = op.Reshape(found, np.array([len(factors), -1, SOFTNESS + 1]))
-    scales = [op.Gather(octaves, np.int64(number), axis=0) for number in range(len(factors))]
-    blur = _combine_scales(op, [op.Gather(scale, np.int64(SOFTNESS), axis=1) for scale in scales], factors)
-    beyond = op.Sub(np.float32(OCTAVES_THAT_HOLD), op.Add(blur, _mean_harm(op, octaves)))
-    return _on_scale(op, _add_causes(op, scales[0])), op.Mul(op.Pow(np.float32(2), beyond), np.float32(100))
+    hidden = op.Gelu(linear(op, places, "detail.fc1"), approximate="none")
+    octaves, logits = (linear(op, hidden, f"detail.{layer}") for layer in ("octaves", "weight"))
+    scales, softer = [], []
+    for span in native.spans:
+        counts = op.Greater(_join_places(op, structure, native, span, 1), np.float32(NO_STRUCTURE))
+        is_known = op.cast(op.ReduceMax(op.cast(counts, np.int32), np.array([1]), keepdims=0), np.bool_)
+        lost, counting = (_join_places(op, values, native, span, SOFTNESS + 1) for values in (octaves, logits))
+        scales.append(op.Where(is_known, _weigh(op, lost, counting, counts), np.float32(np.nan)))
+        if where:
+            shown = op.Unsqueeze(op.Concat(*[where[0]] * (span.stop - span.start), axis=1), np.array([2]))
+            found = _find_softer(op, _join_places(op, where[1], native, span, 1), shown, counts)
+            softer.append(op.Where(op.Squeeze(is_known, np.array([1])), found, np.float32(np.nan)))
+    lost = _add_causes(op, scales[0])
+    blur = _combine_scales(op, [op.Gather(scale, np.int64(SOFTNESS), axis=1) for scale in scales], native.factors)
+    if softer:
+        seen = _see_subject(op, blur, softer, native.factors)
+        lost, blur = op.Add(lost, seen), op.Add(blur, seen)
+    harm = _mean_harm(op, op.Concat(*(op.Unsqueeze(scale, np.array([0])) for scale in scales), axis=0))
+    beyond = op.Sub(np.float32(OCTAVES_THAT_HOLD), op.Add(blur, harm))
+    return _on_scale(op, lost), op.Mul(op.Pow(np.float32(2), beyond), np.float32(100))

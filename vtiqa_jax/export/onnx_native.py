@@ -5,11 +5,12 @@ Pixels are compared and averaged in integers, corners computed in float64, so th
 
 import dataclasses
 import functools
+import math
 
 import numpy as np
 
 from vtiqa_jax.export.onnx_graph import Graph, Value
-from vtiqa_jax.photos.native import GREY_LEVEL, LUMA, WINDOW, NativeViews
+from vtiqa_jax.photos.native import GREY_LEVEL, LUMA, WINDOW, NativeViews, parts_of_cells
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +95,33 @@ def choose_places(op: Graph, screen: Value, grid: int) -> Places:
     return Places(centre_row, centre_column, op.Div(greatest, np.float32(GREY_LEVEL * WINDOW**2)))
 
 
+def rank_places(op: Graph, screen: Value, grid: int, count: int) -> list[Places]:
+    """Finds several places in each cell of a grid, as by `photos.native.rank_places`.
+
+    Args:
+        op: the graph.
+        screen: photos as a screen shows them, uint8 [photos, height, width, 3].
+        grid: cells along a side.
+        count: parts of a cell, a square number.
+    """
+    found, numbers = choose_places(op, screen, grid * math.isqrt(count)), parts_of_cells(grid, count)
+    of_parts = [op.Gather(values, numbers, axis=1) for values in (found.rows, found.columns, found.structure)]
+    here, others = op.Unsqueeze(of_parts[2], np.array([3])), op.Unsqueeze(of_parts[2], np.array([2]))
+    # Of equal ones the first comes first.
+    is_earlier = np.tril(np.ones((count, count), np.bool_), -1)
+    is_before = op.Or(op.Greater(others, here), op.And(op.Equal(others, here), is_earlier))
+    ranks = op.ReduceSum(op.cast(is_before, np.int32), np.array([3]), keepdims=0)  # [photos, cells, parts]
+    ranked = []
+    for rank in range(count):
+        is_chosen = op.Equal(ranks, np.int32(rank))
+        chosen = [
+            op.ReduceSum(op.Where(is_chosen, values, zero), np.array([2]), keepdims=0)
+            for values, zero in zip(of_parts, (np.float64(0), np.float64(0), np.float32(0)), strict=True)
+        ]
+        ranked.append(Places(*chosen))
+    return ranked
+
+
 @dataclasses.dataclass(frozen=True)
 class _Photos:
     """The photos that squares are cut from."""
@@ -145,20 +173,21 @@ def make_views(op: Graph, native: NativeViews, photos: Value, screen: Value, cou
         count: of how many of the photos, the first ones, views are made: int64 [1].
 
     Returns:
-        float32 [scales * count, size, size, 3], all photos at one scale and then at the next; and the structure of
-        their places, float32 [scales * count, places].
+        float32 [views * count, size, size, 3], one view of all photos and then the next; and the structure of their
+        places, float32 [views * count, places].
     """
-    found = choose_places(op, screen, native.grid)
-    rows, columns, structure = (
-        op.Slice(values, np.array([0]), count, np.array([0])) for values in (found.rows, found.columns, found.structure)
-    )
+    ranked = [
+        Places(*(op.Slice(values, np.array([0]), count, np.array([0])) for values in vars(places).values()))
+        for places in rank_places(op, screen, native.grid, max(native.mosaics))
+    ]
     height, width = (_side(op, photos, axis) for axis in (1, 2))
     first_pixel = op.Reshape(op.Mul(_range(op, count), op.Mul(height, width)), np.array([-1, 1, 1, 1]))
     flat = _Photos(op.Reshape(photos, np.array([-1, 3])), height, width, first_pixel)
     views, structures = [], []
-    for factor in native.factors:
-        is_large = op.LessOrEqual(np.int64(native.patch * factor), op.Min(height, width))
-        view = _cut_places(op, flat, Places(rows, columns, structure), native, factor)
-        views.append(op.Mul(op.cast(view, np.float32), op.cast(is_large, np.float32)))
-        structures.append(op.Mul(structure, op.cast(is_large, np.float32)))
+    for factor, mosaics in zip(native.factors, native.mosaics, strict=True):
+        is_large = op.cast(op.LessOrEqual(np.int64(native.patch * factor), op.Min(height, width)), np.float32)
+        for places in ranked[:mosaics]:
+            view = _cut_places(op, flat, places, native, factor)
+            views.append(op.Mul(op.cast(view, np.float32), is_large))
+            structures.append(op.Mul(places.structure, is_large))
     return op.Concat(*views, axis=0), op.Concat(*structures, axis=0)

@@ -5,6 +5,7 @@ import numpy as np
 from vtiqa_jax.export.onnx_graph import Graph, Value
 from vtiqa_jax.export.onnx_layers import ModelGraph, linear
 from vtiqa_jax.models.reasons import BRIGHTNESSES, FULL, HIDDEN, QUERIES, RANGES
+from vtiqa_jax.photos.native import NativeViews
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)[:, None]
 THRESHOLDS = "reasons.thresholds"
@@ -58,14 +59,15 @@ def _layers(op: ModelGraph, x: Value, kind: str) -> Value:
 
 
 def judge(
-    op: ModelGraph, scales: int, places: Value, structure: Value, features: Value, images: Value
+    op: ModelGraph, native: NativeViews, places: Value, structure: Value, features: Value, images: Value
 ) -> tuple[Value, Value]:
     """Judges which faults photos have.
 
     Args:
         op: the graph.
-        scales: of the native views.
-        places: what is read of each place, of all photos at one scale and then at the next, [views, places, features].
+        native: the views at photos' own pixels.
+        places: what is read of each place of one view of all photos and then of the next, [views * photos, places,
+            features].
         structure: of each place, see `onnx_native.make_views`.
         features: of the global views, [photos, features].
         images: the global views, 0 to 255, [photos, size, size, 3].
@@ -75,9 +77,10 @@ def judge(
         [photos, faults].
     """
     summary = QUERIES * HIDDEN + 1
-    views = op.Reshape(_see_places(op, places, structure), np.array([scales, -1, summary]))
-    native = op.Reshape(op.Transpose(views, perm=[1, 0, 2]), np.array([-1, scales * summary]))
+    views = op.Reshape(_see_places(op, places, structure), np.array([sum(native.mosaics), -1, summary]))
+    firsts = op.Gather(views, np.array([span.start for span in native.spans]), axis=0)
+    scales = op.Reshape(op.Transpose(firsts, perm=[1, 0, 2]), np.array([-1, len(native.factors) * summary]))
     screen = op.Concat(features, _measure_tones(op, images), axis=1)
-    strengths = op.Concat(_layers(op, native, "native"), _layers(op, screen, "screen"), axis=1)
+    strengths = op.Concat(_layers(op, scales, "native"), _layers(op, screen, "screen"), axis=1)
     slope, intercept = (op.Gather(op.param("reasons.curve"), np.int64(place), axis=1) for place in range(2))
     return strengths, op.Sigmoid(op.Add(op.Mul(slope, strengths), intercept))

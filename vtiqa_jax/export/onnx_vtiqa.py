@@ -224,8 +224,8 @@ def _input_shapes(config: ModelConfig, inputs: Inputs) -> Mapping[str, tuple[typ
         cut = {"views": (np.uint8, (1 + config.eval_mosaics, "batch", size, size, 3))}
         if not config.native:
             return cut
-        (scales, *view), (_, places) = config.native.shapes
-        native = {"native": (np.uint8, (scales, "batch", *view)), "structure": (np.float32, (scales, "batch", places))}
+        (count, *view), (_, places) = config.native.shapes
+        native = {"native": (np.uint8, (count, "batch", *view)), "structure": (np.float32, (count, "batch", places))}
         return cut | native
     if inputs == "regions":
         return {"photos": (np.uint8, (1, "height", "width", 3)), "corners": (np.int32, ("regions", 2))}
@@ -250,8 +250,8 @@ def build(
         metadata: kept in the file's `metadata_props`.
         inputs: what it takes. "photos": `photos`, uint8 RGB pixels [batch, height, width, 3]. "stored":
             `global_images` and `local_images`, as `VTIQA.score` does. "prepared": what `ModelConfig.preparation` makes,
-            as `views` [1 + mosaics, batch, size, size, 3], `native` [scales, batch, size, size, 3] and `structure`
-            [scales, batch, places]. "regions": `photos`, but one, and `corners` [regions, 2], int32: where its regions
+            as `views` [1 + mosaics, batch, size, size, 3], `native` [views, batch, size, size, 3] and `structure`
+            [views, batch, places]. "regions": `photos`, but one, and `corners` [regions, 2], int32: where its regions
             begin in its large stored size, see `views.region_offsets`.
 
     Returns:
@@ -305,14 +305,14 @@ def build(
             outputs |= onnx_intervals.judge(op, config, scores, seen)
         if config.novelty:
             outputs["novelty"] = _novelty(op, seen)
-    if places and structure and judged:
+    if config.native and places and structure and judged:
         where = _find_subject(op, config, native, whole) if native and whole else None
-        outputs["detail"], outputs["holds"] = onnx_detail.judge(op, config.native_factors, places, structure, where)
+        outputs["detail"], outputs["holds"] = onnx_detail.judge(op, config.native, places, structure, where)
         if config.reasons:
             first, axis = np.array([0]), np.array([0])
             seen = op.Reshape(op.Slice(features, first, judged, axis), np.array([-1, config.feature_dim]))
             outputs["strengths"], outputs["probabilities"] = onnx_reasons.judge(
-                op, len(config.native_factors), places, structure, seen, op.Slice(images, first, judged, axis)
+                op, config.native, places, structure, seen, op.Slice(images, first, judged, axis)
             )
     if unused := op.unused_params():
         raise UserError(f"an .onnx graph has no place for {', '.join(unused[:3])}; its scores would not be the model's")

@@ -42,11 +42,12 @@ def build(config: ModelConfig, params: Params) -> bytes:
         said = {"score": model.score_features(*both)}
         if native:
             native_views, structure = native
-            octaves, summaries = model.read_native(native_views, structure, subject)
-            said["detail"], holds = model.judge_detail(octaves)
+            readings = model.read_native(native_views, structure, subject)
+            said["detail"], holds = model.judge_detail(readings)
             said["holds"] = 100 * holds
             if config.reasons:
-                said["strengths"], said["probabilities"] = model.judge_reasons(summaries, features[0], shown[0])
+                reasons = model.judge_reasons(readings.summaries, features[0], shown[0])
+                said["strengths"], said["probabilities"] = reasons
         if config.intervals:
             sureness = model.judge_intervals(said["score"], *both)
             said |= {"low": sureness.low, "high": sureness.high}

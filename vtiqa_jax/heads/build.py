@@ -25,6 +25,9 @@ from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.params import param_group
 
 NATIVE_FACTORS = (1, 2, 4, 8)
+NATIVE_MOSAICS = (4, 4, 4, 1)
+"""One view shows 49 places: too small a sample at a photo's own pixels and at half its size, where most photos stop to
+hold. Where a few per cent of a photo's edges are cut off, another one would be told (docs/detail-results.md)."""
 LEAST_PHOTOS = 20
 LEAST_SCORED = 200
 REACH = 1 / 16
@@ -104,7 +107,9 @@ def build_heads(
         raise UserError(f"the scored photos have {worst:g} to {best:g}, beyond the model's {model.scale}")
     bare = without_detail(model)
     try:
-        config = bare.config.replace(native_factors=NATIVE_FACTORS, native_blocks=native_blocks(bare.config))
+        config = bare.config.replace(
+            native_factors=NATIVE_FACTORS, native_mosaics=NATIVE_MOSAICS, native_blocks=native_blocks(bare.config)
+        )
     except ValueError as error:
         raise UserError(f"no detail can stand on this model: {error}") from error
     bare = dataclasses.replace(bare, config=config)

@@ -28,7 +28,7 @@ def fit_detail(places: Places, factors: tuple[int, ...], options: FitOptions = F
     head = DetailHead(places.tokens.shape[-1], rngs=nnx.Rngs(options.seed))
 
     def judge(head: DetailHead, tokens: Array) -> tuple[Array, Array]:
-        return head.places(standardize(tokens.astype(jnp.float32)))
+        return head(standardize(tokens.astype(jnp.float32)))
 
     params = fit_ladders(head, judge, places, places.tokens, factors, options)
     return standardize.fold_into(by_name(params, "detail."), "detail.fc1")

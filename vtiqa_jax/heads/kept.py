@@ -15,10 +15,12 @@ Arrays = TypeVar("Arrays")
 
 
 def without_heads(config: ModelConfig) -> ModelConfig:
-    """Returns a config without what comes after the backbone and its native views: what these see stays the same."""
-    return config.replace(
-        subject=False, soft_ends=False, novelty=False, reasons=False, intervals=False, opinions=False, taste=False
-    )
+    """Returns a config without what comes after the backbone and its native views: what these see stays the same.
+
+    Heads learn from one view at each factor. More of them show a photo more surely, and teach nothing else.
+    """
+    heads = ("subject", "soft_ends", "novelty", "reasons", "intervals", "opinions", "taste")
+    return config.replace(native_mosaics=(), **dict.fromkeys(heads, False))
 
 
 def read_kept(file: Path, kind: type[Arrays]) -> Arrays | None:

@@ -60,7 +60,7 @@ def without_detail(start: Checkpoint) -> Checkpoint:
     """
     heads = "detail", "subject", "reasons"
     params = {name: array for name, array in start.params.items() if param_group(name)[0] not in heads}
-    config = start.config.replace(native_factors=(), native_blocks=(), subject=False, reasons=False)
+    config = start.config.replace(native_factors=(), native_mosaics=(), native_blocks=(), subject=False, reasons=False)
     return dataclasses.replace(start, config=config, params=params)
 
 

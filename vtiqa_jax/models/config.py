@@ -1,6 +1,7 @@
 """A model's kind, its sizes, and the label scale of its scores. Nothing here computes: it is read without JAX."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -48,6 +49,8 @@ class ModelConfig:
     that the model was trained on. None: never, as released."""
     native_factors: tuple[int, ...] = ()
     """Whole factors, rising from 1, that a photo is shrunk by for its native views. Empty: the model has no detail."""
+    native_mosaics: tuple[int, ...] = ()
+    """Native views at each factor, square numbers; see `NativeViews`. Empty: one."""
     native_blocks: tuple[int, ...] = ()
     """Blocks, counted from 1, whose patch tokens the detail head reads."""
     subject: bool = False
@@ -96,6 +99,10 @@ class ModelConfig:
             raise ValueError("native_factors and native_blocks belong together, and to a VT-IQA")
         if factors and (factors[0] != 1 or list(factors) != sorted(set(factors))):
             raise ValueError(f"native_factors {factors} must rise from 1")
+        mosaics = self.native_mosaics
+        are_squares = all(count > 0 and math.isqrt(count) ** 2 == count for count in mosaics)
+        if mosaics and (len(mosaics) != len(factors) or not are_squares):
+            raise ValueError(f"native_mosaics {mosaics} must be squares, one for each of native_factors {factors}")
         if blocks and (list(blocks) != sorted(set(blocks)) or blocks[0] < 1 or blocks[-1] >= self.depth):
             raise ValueError(f"native_blocks {blocks} must rise, and end before the last block, {self.depth}")
         if (self.soft_ends or self.novelty or self.intervals or self.taste) and self.kind != "vtiqa":
@@ -143,7 +150,8 @@ class ModelConfig:
         """The views of a photo at its own pixels; None where the model has no detail."""
         if not self.native_factors:
             return None
-        return NativeViews(self.native_factors, self.mosaic_grid, self.mosaic_patch)
+        mosaics = self.native_mosaics or (1,) * len(self.native_factors)
+        return NativeViews(self.native_factors, mosaics, self.mosaic_grid, self.mosaic_patch)
 
     @property
     def preparation(self) -> Preparation:

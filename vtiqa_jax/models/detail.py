@@ -19,8 +19,6 @@ CAUSES = ("blur", "noise", "artefacts")
 SOFTNESS = len(CAUSES)
 """What the head tells beside the causes: the blur alone. The cause "blur" is what blur adds to the sum, and blur also
 takes noise away; where a photo stops to hold, only how far its light is spread counts."""
-BLURS = np.array([CAUSES.index("blur"), SOFTNESS])
-"""The readings that are of blur."""
 CAUSE_WEIGHTS = (1.0, 2.5, 1.0)
 """Weights of the causes in their sum. Real noise also hides that a photo is soft: counted once, every other photo would
 beat the mean of many of the same scene (docs/detail.md)."""
@@ -29,17 +27,18 @@ HARM_WEIGHTS = (1.5, 1.0)
 SUBJECT_WEIGHT = 4.0
 """Weight of how much a place shows the photo's subject, see `SubjectHead`, where it is told by how much that is softer
 than the rest. Noise and compression are the same all over a photo, and the more places tell of them, the better."""
-SUBJECT_SHARES = (0.5, 0.75)
-"""Shares of that difference which count in the blur of the sum and in the softness. All of it would hide weak
-compression, and `holds` would follow enlargements worse (docs/experiments.md)."""
+SEEN_BEST, SEEN_WIDTH = 0.9, 0.8
+"""Octaves that a photo has lost at the scale at which it is told best how soft its places are, and how far around."""
+LEAST_WEIGHT = 1e-6
+"""Weight of a scale that is far from the best, so that a photo far from it at all scales is told, too."""
 HIDDEN = 192
 NO_STRUCTURE = 0.4
 """Grey levels, see `Places.structure`: a place with less says nothing. Fog, sky and a studio's background have less."""
 OCTAVES_THAT_HOLD = 0.7
 """A photo holds where it has lost no more: what a camera's photo loses that is in focus (docs/detail.md)."""
-ERROR, ERROR_GROWTH, EXACT_TO = 0.15, 0.3, 1.4
+ERROR, ERROR_GROWTH, EXACT_TO = 0.15, 0.5, 1.0
 """Error of the octaves found at a scale, and its growth where more than `EXACT_TO` are lost."""
-SOFT_FROM, SOFT_WIDTH = 0.3, 0.15
+SOFT_FROM, SOFT_WIDTH = 0.15, 0.15
 """Octaves lost at a scale from which it counts beside larger ones, and over how many that goes."""
 MOST_GROWTH = 9.0
 
@@ -54,11 +53,42 @@ def summarize(
     logits: Float[Array, "*batch places readings"],
     structure: Float[Array, "*batch places"],
 ) -> Float[Array, "*batch readings"]:
-    """Octaves lost in views, by what is said of each place and its structure; see `DetailHead`."""
+    """Sums up what is said of places.
+
+    Args:
+        octaves: lost at each place, see `DetailHead`.
+        logits: how much each place counts.
+        structure: of each place, see `photos.native.Places`; 0 where there is no place.
+
+    Returns:
+        The octaves lost by all places together; NaN where none has structure.
+    """
     counts = (structure > NO_STRUCTURE)[..., None]
     weights = jax.nn.softmax(logits, axis=-2, where=counts)
     mean = jnp.sum(jnp.where(counts, weights * octaves, 0), axis=-2)
     return jnp.where(counts.any(-2), mean, jnp.nan)
+
+
+def find_softer_subject(
+    softness: Float[Array, "*batch places"],
+    subject: Float[Array, "*batch places"],
+    structure: Float[Array, "*batch places"],
+) -> Float[Array, "*batch"]:
+    """Finds by how many octaves a photo's subject is softer than all of the photo.
+
+    Tokens tell how blurred a photo is, and hardly how blurred each place of it is: attention tells each of all others.
+    By how much the subject is softer than the rest, the places' own pixels tell.
+
+    Args:
+        softness: octaves lost at each place, of `PixelHead`.
+        subject: how much each place shows the subject, of `SubjectHead`.
+        structure: see `summarize`.
+
+    Returns:
+        NaN where no place has structure.
+    """
+    own, shown = softness[..., None], SUBJECT_WEIGHT * subject[..., None]
+    return (summarize(own, shown, structure) - summarize(own, jnp.zeros_like(shown), structure))[..., 0]
 
 
 class DetailHead(nnx.Module):
@@ -82,51 +112,13 @@ class DetailHead(nnx.Module):
         self.curve = nnx.Param(jnp.array([0.0, 1.0, 1.0, -1.0]))
         """The worst and the best score, and by which line octaves become a logit between them; see `on_scale`."""
 
-    def places(
+    def __call__(
         self, tokens: Float[Array, "*batch places features"]
     ) -> tuple[Float[Array, "*batch places readings"], Float[Array, "*batch places readings"]]:
         """Returns the octaves lost at each place by each cause, and how much the place counts for it, as a logit; after
         the causes the same of softness."""
         hidden = jax.nn.gelu(self.fc1(tokens), approximate=False)
         return self.octaves(hidden), self.weight(hidden)
-
-    def __call__(
-        self,
-        tokens: Float[Array, "*batch places features"],
-        structure: Float[Array, "*batch places"],
-    ) -> Float[Array, "*batch readings"]:
-        """Octaves lost in views by each cause, and their softness.
-
-        Args:
-            tokens: of each place of a view.
-            structure: of each place, see `photos.native.Places`; 0 where there is no place.
-
-        Returns:
-            NaN for a view without structure.
-        """
-        return summarize(*self.places(tokens), structure)
-
-    def see_subject(
-        self,
-        tokens: Float[Array, "*batch places features"],
-        structure: Float[Array, "*batch places"],
-        softness: Float[Array, "*batch places"],
-        subject: Float[Array, "*batch places"],
-    ) -> Float[Array, "*batch readings"]:
-        """Does what `__call__` does, but the blur is that of the photo's subject.
-
-        Tokens tell how blurred a photo is, and hardly how blurred each place of it is: attention tells each of all
-        others. By how much the subject is softer than the rest, the places' own pixels tell.
-
-        Args:
-            tokens: see `__call__`.
-            structure: see `__call__`.
-            softness: octaves lost at each place, of `PixelHead`.
-            subject: how much each place shows the subject, of `SubjectHead`.
-        """
-        own, shown = softness[..., None], SUBJECT_WEIGHT * subject[..., None]
-        softer = summarize(own, shown, structure) - summarize(own, jnp.zeros_like(shown), structure)
-        return self(tokens, structure).at[..., BLURS].add(softer * jnp.array([SUBJECT_SHARES]))
 
     def on_scale(self, octaves: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
         """Returns octaves lost as a number on the score's scale: the less is lost, the better."""
@@ -167,8 +159,51 @@ def _precision(octaves: Float[Array, " batch"]) -> Float[Array, " batch"]:
     return 1 / (ERROR**2 + (ERROR_GROWTH * jnp.maximum(0, octaves - EXACT_TO)) ** 2)
 
 
+def see_subject(
+    octaves: Float[Array, "batch scales readings"], softer: Float[Array, "batch scales"], factors: Sequence[int]
+) -> Float[Array, " batch"]:
+    """Finds by how much the subject is softer where that is seen best: at the scale that leaves it a little soft.
+
+    What is sharp to the pixel, or blurred beyond telling, all looks alike. An enlarged photo is so seen at the scale
+    that shows what its original shows.
+
+    Args:
+        octaves: lost at each scale, see `DetailHead`.
+        softer: of `find_softer_subject`, at each scale; NaN where a photo is too small for it.
+        factors: see `combine_scales`.
+
+    Returns:
+        NaN where nothing is known.
+    """
+    blur, scales = combine_scales(octaves[..., SOFTNESS], factors), np.log2(factors).astype(np.float32)
+    off = (blur[:, None] - scales[None] - SEEN_BEST) / SEEN_WIDTH
+    weights = jnp.where(jnp.isnan(softer), 0, jnp.exp(-0.5 * off**2) + LEAST_WEIGHT)
+    return jnp.where(weights > 0, weights * softer, 0).sum(1) / weights.sum(1)
+
+
+def sum_losses(
+    octaves: Float[Array, "batch scales readings"],
+    factors: Sequence[int],
+    softer: Float[Array, "batch scales"] | None = None,
+) -> Float[Array, " batch"]:
+    """Sums up what photos have lost at their own pixels by all causes.
+
+    Args:
+        octaves: lost at each scale, see `DetailHead`.
+        factors: see `combine_scales`.
+        softer: by how much the subject is, see `see_subject`; without it all of a photo counts.
+
+    Returns:
+        Octaves; NaN where nothing is known.
+    """
+    lost = add_causes(octaves[:, 0])
+    return lost if softer is None else lost + see_subject(octaves, softer, factors)
+
+
 def find_holding_scale(
-    octaves: Float[Array, "batch scales readings"], factors: Sequence[int]
+    octaves: Float[Array, "batch scales readings"],
+    factors: Sequence[int],
+    softer: Float[Array, "batch scales"] | None = None,
 ) -> Float[Array, " batch"]:
     """Finds the largest scale at which photos hold: 0.5 says that a photo does at half its width and height.
 
@@ -179,9 +214,13 @@ def find_holding_scale(
     Args:
         octaves: lost at each scale, see `DetailHead`; NaN where a photo is too small for it.
         factors: see `combine_scales`.
+        softer: see `sum_losses`.
 
     Returns:
         More than 1 for a photo that would hold if it were enlarged. NaN where nothing is known.
     """
     harm = jnp.nanmean(jnp.maximum(octaves[..., 1:SOFTNESS], 0), axis=1) @ jnp.array(HARM_WEIGHTS)
-    return 2.0 ** (OCTAVES_THAT_HOLD - combine_scales(octaves[..., SOFTNESS], factors) - harm)
+    blur = combine_scales(octaves[..., SOFTNESS], factors)
+    if softer is not None:
+        blur += see_subject(octaves, softer, factors)
+    return 2.0 ** (OCTAVES_THAT_HOLD - blur - harm)

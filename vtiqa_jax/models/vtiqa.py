@@ -11,7 +11,7 @@ The head and the parts beside it are float32, whatever the transformer multiplie
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,15 @@ from jaxtyping import Array, Float, UInt8
 from vtiqa_jax.models import views
 from vtiqa_jax.models.compute_dtype import ComputeDtype
 from vtiqa_jax.models.config import ModelConfig
-from vtiqa_jax.models.detail import SOFTNESS, DetailHead, add_causes, find_holding_scale
+from vtiqa_jax.models.detail import (
+    SOFTNESS,
+    DetailHead,
+    add_causes,
+    find_holding_scale,
+    find_softer_subject,
+    sum_losses,
+    summarize,
+)
 from vtiqa_jax.models.ends import SoftEnds
 from vtiqa_jax.models.intervals import Intervals, Sureness
 from vtiqa_jax.models.novelty import Novelty
@@ -49,6 +57,18 @@ def balanced_lecun_normal() -> Initializer:
         return jnp.abs(base(key, shape, dtype, out_sharding)) * signs.reshape(-1, 1)
 
     return init
+
+
+class NativeReadings(NamedTuple):
+    """What a model reads of photos at their own pixels."""
+
+    octaves: Float[Array, "batch scales readings"]
+    """Octaves that are lost at each scale by each cause, see `DetailHead`; NaN where a photo shows no structure, or is
+    too small."""
+    softer: Float[Array, "batch scales"] | None
+    """Octaves by which the subject is softer, see `find_softer_subject`; None by a model that does not find it."""
+    summaries: Float[Array, "batch scales summary"]
+    """What `ReasonsHead.see_places` says of the first view at each scale; nothing without reasons."""
 
 
 class QualityHead(nnx.Module):
@@ -222,36 +242,41 @@ class VTIQA(nnx.Module):
 
     def read_native(
         self,
-        native_views: UInt8[Array, "batch scales size size 3"],
-        structure: Float[Array, "batch scales places"],
+        native_views: UInt8[Array, "batch views size size 3"],
+        structure: Float[Array, "batch views places"],
         subject: Float[Array, "batch places"] | None,
-    ) -> tuple[Float[Array, "batch scales readings"], Float[Array, "batch scales summary"]]:
-        """Reads all that the heads see of a photo's own pixels; see `photos.native`.
+    ) -> NativeReadings:
+        """Reads all that the heads see of a photo's own pixels.
 
         Args:
-            native_views: at each of `config.native_factors`.
+            native_views: of `config.native`.
             structure: of their places.
             subject: of `see_views`, or of `find_subject`, which takes a pass of its own. It says where softness counts.
-
-        Returns:
-            The octaves that are lost at each scale by each cause, see `DetailHead`: NaN where a photo shows no
-            structure, or is too small. And what `ReasonsHead.see_places` says of each scale; nothing without reasons.
         """
-        detail, reasons = self.detail, self.reasons
-        assert detail is not None
+        detail, reasons, native = self.detail, self.reasons, self.config.native
+        assert detail is not None and native is not None
 
-        def see(scale: tuple[Array, Array]) -> tuple[Array, Array]:
-            images, levels = scale
+        def see(view: tuple[Array, Array]) -> tuple[Array, ...]:
+            images, levels = view
             tokens = self.read_places(images)
             summary = reasons.see_places(tokens, levels) if reasons else jnp.zeros((*levels.shape[:1], 0))
-            if subject is None or self.subject is None:
-                return detail(tokens, levels), summary
-            softness = self.subject.pixels(cut_squares(images, self.config.mosaic_grid))
-            return detail.see_subject(tokens, levels, softness, subject), summary
+            squares = cut_squares(images, self.config.mosaic_grid)
+            softness = self.subject.pixels(squares) if self.subject else jnp.zeros(levels.shape)
+            return *detail(tokens), softness, levels, summary
 
-        # A scale at a time: all of them would leave a CPU's caches.
-        octaves, summaries = jax.lax.map(see, (native_views.swapaxes(0, 1), structure.swapaxes(0, 1)))
-        return octaves.swapaxes(0, 1), summaries.swapaxes(0, 1)
+        # A view at a time: all of them would leave a CPU's caches.
+        *places, summaries = jax.lax.map(see, (native_views.swapaxes(0, 1), structure.swapaxes(0, 1)))
+        lost, softer = [], []
+        for span in native.spans:
+            octaves, logits, softness, levels = (jnp.concatenate(values[span], axis=1) for values in places)
+            lost.append(summarize(octaves, logits, levels))
+            if subject is not None:
+                softer.append(find_softer_subject(softness, jnp.tile(subject, span.stop - span.start), levels))
+        return NativeReadings(
+            jnp.stack(lost, axis=1),
+            jnp.stack(softer, axis=1) if softer else None,
+            jnp.stack([summaries[span.start] for span in native.spans], axis=1),
+        )
 
     def judge_places(
         self, native_views: UInt8[Array, "batch size size 3"]
@@ -260,27 +285,25 @@ class VTIQA(nnx.Module):
 
         Returns:
             The octaves lost there by all causes together, as tokens tell, which know of the other places; how much the
-            place counts, as a logit, the mean over causes; see `DetailHead.places`. And, by a model that finds the
+            place counts, as a logit, the mean over causes; see `DetailHead`. And, by a model that finds the
             subject, the octaves lost by blur, as the place's own pixels tell.
         """
         assert self.detail is not None
-        octaves, logits = self.detail.places(self.read_places(native_views))
+        octaves, logits = self.detail(self.read_places(native_views))
         squares = cut_squares(native_views, self.config.mosaic_grid)
         softness = self.subject.pixels(squares) if self.subject else None
         return add_causes(octaves), logits[..., :SOFTNESS].mean(-1), softness
 
-    def judge_detail(
-        self, octaves: Float[Array, "batch scales readings"]
-    ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
-        """Judges photos at their own pixels, by the octaves of `read_native`.
+    def judge_detail(self, readings: NativeReadings) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
+        """Judges photos at their own pixels.
 
         Returns:
             On the score's scale, what they show at 100 %; and the largest scale at which they hold, see
             `find_holding_scale`.
         """
         assert self.detail is not None
-        holds = find_holding_scale(octaves, self.config.native_factors)
-        return self.detail.on_scale(add_causes(octaves[:, 0])), holds
+        read = readings.octaves, self.config.native_factors, readings.softer
+        return self.detail.on_scale(sum_losses(*read)), find_holding_scale(*read)
 
     def judge_reasons(
         self,

@@ -1,11 +1,13 @@
 """Views of a photo at its own pixels: small squares from all over it, at 1:1 and shrunk by whole factors.
 
 A grid divides the photo. In each of its cells the place is taken where the photo, as a screen shows it, has the most
-structure: sharpness and noise are judged where there is something to be sharp.
+structure: sharpness and noise are judged where there is something to be sharp. Where several mosaics are made, the
+cells are divided again, and the best places of these parts follow in the others.
 """
 
 import dataclasses
 import itertools
+import math
 
 import numpy as np
 from jaxtyping import Float, Float32, Int, UInt8
@@ -25,21 +27,29 @@ class NativeViews:
     """Which views of a photo are made at its own pixels."""
 
     factors: tuple[int, ...]
-    """By which the photo is shrunk, a view for each."""
+    """By which the photo is shrunk."""
+    mosaics: tuple[int, ...]
+    """Views at each factor, square numbers: into so many parts is a cell divided, and each view has one place of it."""
     grid: int
     """Places along a side of a view."""
     patch: int
     """Side of a place in a view, pixels."""
 
     @property
+    def spans(self) -> list[slice]:
+        """Where the views of each factor stand among all."""
+        ends = list(itertools.accumulate(self.mosaics, initial=0))
+        return [slice(*span) for span in itertools.pairwise(ends)]
+
+    @property
     def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The shapes of what `make` returns."""
-        size = self.grid * self.patch
-        return (len(self.factors), size, size, 3), (len(self.factors), self.grid**2)
+        size, count = self.grid * self.patch, sum(self.mosaics)
+        return (count, size, size, 3), (count, self.grid**2)
 
     def make(
         self, pixels: Rgb, screen: Resized
-    ) -> tuple[UInt8[np.ndarray, "scales size size 3"], Float32[np.ndarray, "scales places"]]:
+    ) -> tuple[UInt8[np.ndarray, "views size size 3"], Float32[np.ndarray, "views places"]]:
         """Makes the views of a photo.
 
         Args:
@@ -47,17 +57,18 @@ class NativeViews:
             screen: the same as a screen shows it, see `resize.shrink`.
 
         Returns:
-            A view for each factor, and the structure of its places, see `Places`. Where the photo is too small for a
-            place the view is black and has no structure.
+            The views of each factor, the places of most structure first, and the structure of their places, see
+            `Places`. Where the photo is too small for a place the views are black and have no structure.
         """
-        places = choose_places(screen, self.grid)
+        ranked = rank_places(screen, self.grid, max(self.mosaics))
         views, structure = (
             np.zeros(shape, dtype) for shape, dtype in zip(self.shapes, (np.uint8, np.float32), strict=True)
         )
-        for number, factor in enumerate(self.factors):
+        for factor, span in zip(self.factors, self.spans, strict=True):
             if min(pixels.shape[:2]) >= self.patch * factor:
-                views[number] = cut_places(pixels, places, self.patch, factor)
-                structure[number] = places.structure
+                for number, places in zip(range(span.start, span.stop), ranked, strict=False):
+                    views[number] = cut_places(pixels, places, self.patch, factor)
+                    structure[number] = places.structure
         return views, structure
 
 
@@ -110,6 +121,35 @@ def choose_places(screen: Resized, grid: int) -> Places:
             structure.append(cell[row, column])
     levels = np.array(structure, np.float32) / np.float32(GREY_LEVEL * WINDOW**2)
     return Places(np.array(centres), levels)
+
+
+def parts_of_cells(grid: int, count: int) -> Int[np.ndarray, "cells parts"]:
+    """Returns the numbers that the parts of a grid's cells have in the finer grid that they make.
+
+    Args:
+        grid: cells along a side.
+        count: parts of each, a square number.
+    """
+    parts = math.isqrt(count)
+    numbers = np.arange((grid * parts) ** 2).reshape(grid, parts, grid, parts)
+    return numbers.swapaxes(1, 2).reshape(grid**2, count)
+
+
+def rank_places(screen: Resized, grid: int, count: int) -> list[Places]:
+    """Finds several places in each cell of a grid: one in each of its parts.
+
+    Args:
+        screen: the photo as a screen shows it, see `resize.shrink`.
+        grid: cells along a side.
+        count: parts of a cell, a square number.
+
+    Returns:
+        The places of most structure in their cells, then the next ones. The first are those of `choose_places`.
+    """
+    found, numbers = choose_places(screen, grid * math.isqrt(count)), parts_of_cells(grid, count)
+    order = np.argsort(-found.structure[numbers], axis=1, kind="stable")
+    ranked = np.take_along_axis(numbers, order, axis=1)
+    return [Places(found.centres[chosen], found.structure[chosen]) for chosen in ranked.T]
 
 
 def structure_of_cells(

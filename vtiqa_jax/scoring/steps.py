@@ -87,11 +87,11 @@ def make_judge_step(
             sureness = model.judge_intervals(judgements["score"], *pair)._asdict()
             judgements |= {name: values for name, values in sureness.items() if values is not None}
         if native:
-            octaves, summaries = model.read_native(*native, subject)
-            judgements["detail"], holds = model.judge_detail(octaves)
+            readings = model.read_native(*native, subject)
+            judgements["detail"], holds = model.judge_detail(readings)
             judgements["holds"] = 100 * holds
             if config.reasons:
-                reasons = model.judge_reasons(summaries, pair[0], shown[0])
+                reasons = model.judge_reasons(readings.summaries, pair[0], shown[0])
                 judgements["strengths"], judgements["probabilities"] = reasons
         return judgements
 
