@@ -2321,11 +2321,11 @@ FAULTS = (
         "tests/test_detail.py::test_a_scale_is_told_by_the_places_of_all_its_views",
     ),
     Fault(
-        "the places of several views show what others of their cells' subject",
+        "places of several views are weighed by the subject of other cells",
         "vtiqa_jax/models/vtiqa.py",
         "jnp.tile(subject, span.stop - span.start)",
         "jnp.repeat(subject, span.stop - span.start, axis=1)",
-        "tests/test_subject.py::test_a_stablehlo_program_weighs_by_the_subject",
+        "tests/test_subject.py::test_an_onnx_graph_weighs_by_the_subject[right]",
     ),
     Fault(
         "reasons are told by the places of least structure",
@@ -2340,6 +2340,34 @@ FAULTS = (
         "native_mosaics=(), **dict",
         "**dict",
         "tests/test_heads.py::test_heads_are_made_on_a_model_and_change_no_score",
+    ),
+    Fault(
+        "heads are given to a model that sees one view at each factor",
+        "vtiqa_jax/heads/build.py",
+        "native_factors=NATIVE_FACTORS, native_mosaics=NATIVE_MOSAICS,",
+        "native_factors=NATIVE_FACTORS,",
+        "tests/test_heads.py::test_heads_are_made_on_a_model_and_change_no_score",
+    ),
+    Fault(
+        "a training keeps the native views of its start",
+        "vtiqa_jax/models/adapt.py",
+        "native_factors=(), native_mosaics=(), native_blocks=()",
+        "native_factors=(), native_blocks=()",
+        "tests/test_adapt.py::test_a_training_leaves_the_detail_of_its_start_out[False-taste]",
+    ),
+    Fault(
+        "the curve is measured on all scored photos",
+        "vtiqa_jax/heads/curve.py",
+        "permutation(len(octaves))[:MOST_PHOTOS]",
+        "permutation(len(octaves))",
+        "tests/test_heads.py::test_of_many_scored_photos_some_are_drawn",
+    ),
+    Fault(
+        "the curve is measured on the first scored photos, whichever are drawn",
+        "vtiqa_jax/heads/curve.py",
+        "for row in drawn[start : start + BATCH]:",
+        "for row in range(start, min(start + BATCH, len(drawn))):",
+        "tests/test_heads.py::test_of_many_scored_photos_some_are_drawn",
     ),
     Fault(
         "an .onnx file joins the places of different photos",

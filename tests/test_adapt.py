@@ -170,7 +170,14 @@ def test_views_of_another_size(config: ModelConfig, weights: Params) -> None:
 def test_a_training_leaves_the_detail_of_its_start_out(keep_head: bool, said: str, scale: LabelScale) -> None:
     """It was learnt on the features of a backbone that is about to change."""
     config = tiny_config(
-        depth=3, native_factors=(1, 2), native_blocks=(2,), subject=True, soft_ends=True, novelty=True, **{said: True}
+        depth=3,
+        native_factors=(1, 2),
+        native_mosaics=(4, 1),
+        native_blocks=(2,),
+        subject=True,
+        soft_ends=True,
+        novelty=True,
+        **{said: True},
     )
     whole = Checkpoint(config, init_params(config, 0), scale, {})
     assert {"detail", "subject", "novelty", "ends", said} <= {name.split(".")[0] for name in whole.params}

@@ -22,7 +22,7 @@ from vtiqa_jax.data.datasets import biq2021
 from vtiqa_jax.data.manifest import ImageFolder, Manifest, read_csv
 from vtiqa_jax.data.native_ladders import LADDERS, Cause
 from vtiqa_jax.errors import ImageError, UserError
-from vtiqa_jax.heads import build, faulty, lessons, photographs, places, versions
+from vtiqa_jax.heads import build, curve, faulty, lessons, photographs, places, versions
 from vtiqa_jax.heads.curve import fit_curve, measure_octaves
 from vtiqa_jax.heads.detail import fit_detail
 from vtiqa_jax.heads.ladder_batches import BLUR, FitOptions
@@ -675,6 +675,7 @@ def test_heads_are_made_on_a_model_and_change_no_score(
     assert said.count("broken.jpg: not an image") == 3  # it teaches neither detail nor faults, nor where the subject is
     before, after = checkpoint.load(bare), checkpoint.load(out)
     assert after.config.subject and after.params["subject.linear.kernel"].any()
+    assert after.config.native_mosaics == build.NATIVE_MOSAICS
     assert before.config == without_detail(after).config
     assert all(np.array_equal(after.params[name], array) for name, array in before.params.items())
     assert (after.scale, after.provenance["made"]) == (before.scale, "by a test")
@@ -745,3 +746,16 @@ def test_scored_photos_that_show_nothing_have_no_octaves(model: Checkpoint, tmp_
     names = tuple(f"{number}.png" for number in range(4))
     found = measure_octaves(model, Manifest(names, np.ones(4), ImageFolder(tmp_path)))
     assert np.isnan(found).tolist() == [False, True, False, True] and found[0] != found[2]
+
+
+def test_of_many_scored_photos_some_are_drawn(
+    model: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(6):
+        Image.fromarray(a_photo(number)).save(tmp_path / f"{number}.png")
+    photos = Manifest(tuple(f"{number}.png" for number in range(6)), np.ones(6), ImageFolder(tmp_path))
+    everything = measure_octaves(model, photos)
+    monkeypatch.setattr(curve, "MOST_PHOTOS", 3)
+    drawn = np.flatnonzero(~np.isnan(found := measure_octaves(model, photos)))
+    assert len(drawn) == 3 and drawn.tolist() != [0, 1, 2]
+    np.testing.assert_allclose(found[drawn], everything[drawn], atol=1e-4)

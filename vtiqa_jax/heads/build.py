@@ -26,8 +26,8 @@ from vtiqa_jax.models.params import param_group
 
 NATIVE_FACTORS = (1, 2, 4, 8)
 NATIVE_MOSAICS = (4, 4, 4, 1)
-"""One view shows 49 places: too small a sample at a photo's own pixels and at half its size, where most photos stop to
-hold. Where a few per cent of a photo's edges are cut off, another one would be told (docs/detail-results.md)."""
+"""One view shows 49 places: too small a sample. Where a few per cent of a photo's edges are cut off, it would hold at
+another scale (docs/experiments.md). At an eighth of its size few photos are judged."""
 LEAST_PHOTOS = 20
 LEAST_SCORED = 200
 REACH = 1 / 16

@@ -77,7 +77,7 @@ def _make_reader(config: ModelConfig) -> Any:
 
 
 def see_versions(model: Checkpoint, params: Params, versions: Iterable[Faulty]) -> Seen:
-    """Looks at versions as the model does when it scores.
+    """Looks at versions as the model does when it scores, but at the first view of each factor alone.
 
     Args:
         model: with native views.

@@ -13,6 +13,8 @@ from vtiqa_jax.photos.resize import Cut
 if TYPE_CHECKING:
     from vtiqa_jax.models.vit import VisionTransformer
 
+MOST_MOSAICS = 16
+"""Native views at one factor: a file could ask for more than any machine has room for."""
 Kind = Literal["vtiqa", "original", "backbone"]
 
 
@@ -100,9 +102,11 @@ class ModelConfig:
         if factors and (factors[0] != 1 or list(factors) != sorted(set(factors))):
             raise ValueError(f"native_factors {factors} must rise from 1")
         mosaics = self.native_mosaics
-        are_squares = all(count > 0 and math.isqrt(count) ** 2 == count for count in mosaics)
+        are_squares = all(0 < count <= MOST_MOSAICS and math.isqrt(count) ** 2 == count for count in mosaics)
         if mosaics and (len(mosaics) != len(factors) or not are_squares):
-            raise ValueError(f"native_mosaics {mosaics} must be squares, one for each of native_factors {factors}")
+            raise ValueError(
+                f"native_mosaics {mosaics} must be squares up to {MOST_MOSAICS}, one for each of native_factors {factors}"
+            )
         if blocks and (list(blocks) != sorted(set(blocks)) or blocks[0] < 1 or blocks[-1] >= self.depth):
             raise ValueError(f"native_blocks {blocks} must rise, and end before the last block, {self.depth}")
         if (self.soft_ends or self.novelty or self.intervals or self.taste) and self.kind != "vtiqa":

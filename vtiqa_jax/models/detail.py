@@ -37,7 +37,8 @@ NO_STRUCTURE = 0.4
 OCTAVES_THAT_HOLD = 0.7
 """A photo holds where it has lost no more: what a camera's photo loses that is in focus (docs/detail.md)."""
 ERROR, ERROR_GROWTH, EXACT_TO = 0.15, 0.5, 1.0
-"""Error of the octaves found at a scale, and its growth where more than `EXACT_TO` are lost."""
+"""Error of the octaves found at a scale, and its growth where more than `EXACT_TO` are lost: those with which `holds`
+follows enlargements best (docs/experiments.md)."""
 SOFT_FROM, SOFT_WIDTH = 0.15, 0.15
 """Octaves lost at a scale from which it counts beside larger ones, and over how many that goes."""
 MOST_GROWTH = 9.0
@@ -155,7 +156,7 @@ def combine_scales(octaves: Float[Array, "batch scales"], factors: Sequence[int]
 
 
 def _precision(octaves: Float[Array, " batch"]) -> Float[Array, " batch"]:
-    """Returns how much a scale's octaves tell: the inverse of their variance, as held-out photos show it."""
+    """Returns how much a scale's octaves tell: the inverse of their variance."""
     return 1 / (ERROR**2 + (ERROR_GROWTH * jnp.maximum(0, octaves - EXACT_TO)) ** 2)
 
 

@@ -261,7 +261,9 @@ class VTIQA(nnx.Module):
             tokens = self.read_places(images)
             summary = reasons.see_places(tokens, levels) if reasons else jnp.zeros((*levels.shape[:1], 0))
             squares = cut_squares(images, self.config.mosaic_grid)
-            softness = self.subject.pixels(squares) if self.subject else jnp.zeros(levels.shape)
+            softness = jnp.zeros(levels.shape)
+            if self.subject and subject is not None:
+                softness = self.subject.pixels(squares)
             return *detail(tokens), softness, levels, summary
 
         # A view at a time: all of them would leave a CPU's caches.

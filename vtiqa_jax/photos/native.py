@@ -144,7 +144,8 @@ def rank_places(screen: Resized, grid: int, count: int) -> list[Places]:
         count: parts of a cell, a square number.
 
     Returns:
-        The places of most structure in their cells, then the next ones. The first are those of `choose_places`.
+        The places of most structure in their cells, then the next ones. The first are those of `choose_places`, but for
+        ties. On a screen with fewer pixels than parts, places repeat and lie in other cells.
     """
     found, numbers = choose_places(screen, grid * math.isqrt(count)), parts_of_cells(grid, count)
     order = np.argsort(-found.structure[numbers], axis=1, kind="stable")
