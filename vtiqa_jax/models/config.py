@@ -105,7 +105,7 @@ class ModelConfig:
         are_squares = all(0 < count <= MOST_MOSAICS and math.isqrt(count) ** 2 == count for count in mosaics)
         if mosaics and (len(mosaics) != len(factors) or not are_squares):
             raise ValueError(
-                f"native_mosaics {mosaics} must be squares up to {MOST_MOSAICS}, one for each of native_factors {factors}"
+                f"native_mosaics {mosaics} must be squares up to {MOST_MOSAICS}, one for each of the factors {factors}"
             )
         if blocks and (list(blocks) != sorted(set(blocks)) or blocks[0] < 1 or blocks[-1] >= self.depth):
             raise ValueError(f"native_blocks {blocks} must rise, and end before the last block, {self.depth}")
