@@ -19,7 +19,6 @@ from vtiqa_jax.models.detail import (
     OCTAVES_THAT_HOLD,
     SEEN_BEST,
     SEEN_WIDTH,
-    SOFT_FROM,
     SOFT_WIDTH,
     SOFTNESS,
     SUBJECT_WEIGHT,
@@ -135,7 +134,7 @@ def _combine_scales(op: Graph, octaves: Sequence[Value], factors: Sequence[int])
         lost = op.Max(op.Where(is_missing, np.float32(0), here), np.float32(0))
         fourth = op.Pow(np.float32(4), lost)
         spread = op.Add(op.Mul(op.Sub(fourth, one), square), one)
-        beyond = op.Sub(mean, np.float32(np.log2(factor) + SOFT_FROM))
+        beyond = op.Sub(mean, np.float32(np.log2(factor)))
         is_soft = op.Sigmoid(op.Div(beyond, np.float32(SOFT_WIDTH)))
         growth = op.Min(op.Div(op.Mul(fourth, square), spread), np.float32(MOST_GROWTH))
         weight = op.Div(op.Mul(is_soft, _precision(op, lost)), op.Mul(growth, growth))

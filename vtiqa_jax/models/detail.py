@@ -27,7 +27,7 @@ HARM_WEIGHTS = (1.5, 1.0)
 SUBJECT_WEIGHT = 4.0
 """Weight of how much a place shows the photo's subject, see `SubjectHead`, where it is told by how much that is softer
 than the rest. Noise and compression are the same all over a photo, and the more places tell of them, the better."""
-SEEN_BEST, SEEN_WIDTH = 0.9, 0.8
+SEEN_BEST, SEEN_WIDTH = 1.2, 1.2
 """Octaves that a photo has lost at the scale at which it is told best how soft its places are, and how far around."""
 LEAST_WEIGHT = 1e-6
 """Weight of a scale that is far from the best, so that a photo far from it at all scales is told, too."""
@@ -39,8 +39,8 @@ OCTAVES_THAT_HOLD = 0.7
 ERROR, ERROR_GROWTH, EXACT_TO = 0.15, 0.5, 1.0
 """Error of the octaves found at a scale, and its growth where more than `EXACT_TO` are lost: those with which `holds`
 follows enlargements best (docs/experiments.md)."""
-SOFT_FROM, SOFT_WIDTH = 0.15, 0.15
-"""Octaves lost at a scale from which it counts beside larger ones, and over how many that goes."""
+SOFT_WIDTH = 0.15
+"""Octaves over which a scale begins to count beside larger ones: as these say that the photo is soft there."""
 MOST_GROWTH = 9.0
 
 
@@ -147,7 +147,7 @@ def combine_scales(octaves: Float[Array, "batch scales"], factors: Sequence[int]
     for number, factor in enumerate(factors[1:], start=1):
         here = jnp.maximum(jnp.where(jnp.isnan(octaves[:, number]), 0, octaves[:, number]), 0)
         spread = 1 + factor**2 * (4**here - 1)
-        is_soft = jax.nn.sigmoid((mean - np.log2(factor) - SOFT_FROM) / SOFT_WIDTH)
+        is_soft = jax.nn.sigmoid((mean - np.log2(factor)) / SOFT_WIDTH)
         growth = jnp.minimum(factor**2 * 4**here / spread, MOST_GROWTH)  # of an error at this scale
         weight = jnp.where(jnp.isnan(octaves[:, number]), 0, is_soft * _precision(here) / growth**2)
         mean = (total * mean + weight * jnp.log2(spread) / 2) / (total + weight)
