@@ -45,6 +45,8 @@ CUT = ((3, 0, 3, 0), (0, 4, 0, 2), (5, 1, 1, 4), (1, 6, 5, 1), (6, 6, 6, 6))
 """Percent of a photo that are cut off at the top, the bottom, the left and the right."""
 MOST_LOST = 1.0
 """Octaves by which `holds` is below 100 % of a part that counts as sharp."""
+SMALLEST = 0.125
+"""Share of its size below which nobody is told where a photo holds (`results.words.SMALLEST_SCALE`)."""
 
 
 @Parameter(name="*")
@@ -235,6 +237,7 @@ def enlargements(model: Scorer, photos: dict[str, Photo]) -> Iterator[dict[str, 
         values = values[~np.isnan(values).any((1, 2))]
         errors = values[:, 1:, 1] - values[:, :1, 1] - np.log2(FACTORS)
         is_right, is_sharp = np.abs(errors) < np.log2(1.15), values[:, 0, 1] < MOST_LOST
+        is_told = values[:, :1, 1] + np.log2(FACTORS) < -np.log2(SMALLEST)
         yield {
             "filter": name,
             "of": size,
@@ -243,6 +246,8 @@ def enlargements(model: Scorer, photos: dict[str, Photo]) -> Iterator[dict[str, 
             "within 15 %": is_right.mean(0).tolist(),
             "n, hold at half their size": int(is_sharp.sum()),
             "within 15 %, of these": is_right[is_sharp].mean(0).tolist(),
+            "n, should hold at an eighth": is_told.sum(0).tolist(),
+            "within 15 %, of these copies": (np.sum(is_right & is_told, axis=0) / is_told.sum(0)).tolist(),
             "median error, octaves": [float(np.median(error)) for error in errors.T],
             "copy beats its original": float(np.mean(values[:, 1:, 0] >= values[:, :1, 0])),
         }
