@@ -36,6 +36,7 @@ from vtiqa_jax.data.camera_noise import Camera
 from vtiqa_jax.errors import ImageError
 from vtiqa_jax.photos import files
 from vtiqa_jax.photos.decode import read
+from vtiqa_jax.results.words import SMALLEST_SCALE
 
 HEIGHT, WIDTH = 1500, 2000
 """Size of the middle of each photo that is damaged, in pixels."""
@@ -45,8 +46,6 @@ CUT = ((3, 0, 3, 0), (0, 4, 0, 2), (5, 1, 1, 4), (1, 6, 5, 1), (6, 6, 6, 6))
 """Percent of a photo that are cut off at the top, the bottom, the left and the right."""
 MOST_LOST = 1.0
 """Octaves by which `holds` is below 100 % of a part that counts as sharp."""
-SMALLEST = 0.125
-"""Share of its size below which nobody is told where a photo holds (`results.words.SMALLEST_SCALE`)."""
 
 
 @Parameter(name="*")
@@ -237,7 +236,7 @@ def enlargements(model: Scorer, photos: dict[str, Photo]) -> Iterator[dict[str, 
         values = values[~np.isnan(values).any((1, 2))]
         errors = values[:, 1:, 1] - values[:, :1, 1] - np.log2(FACTORS)
         is_right, is_sharp = np.abs(errors) < np.log2(1.15), values[:, 0, 1] < MOST_LOST
-        is_told = values[:, :1, 1] + np.log2(FACTORS) < -np.log2(SMALLEST)
+        is_told = values[:, :1, 1] + np.log2(FACTORS) < -np.log2(SMALLEST_SCALE / 100)
         yield {
             "filter": name,
             "of": size,

@@ -2428,14 +2428,14 @@ FAULTS = (
     Fault(
         "the subject's softness makes a photo hold at more",
         "vtiqa_jax/models/detail.py",
-        "blur += see_subject",
-        "blur -= see_subject",
+        "blur += softer",
+        "blur -= softer",
         "tests/test_subject.py::test_the_blur_of_the_subject_counts_in_the_sum_and_where_a_photo_holds",
     ),
     Fault(
         "the sum is of all of a photo, not of its subject",
         "vtiqa_jax/models/detail.py",
-        "lost if softer is None else lost + see_subject(octaves, softer, factors)",
+        "lost if softer is None else lost + softer",
         "lost",
         "tests/test_subject.py::test_the_blur_of_the_subject_counts_in_the_sum_and_where_a_photo_holds",
     ),

@@ -127,9 +127,9 @@ def test_the_subject_counts_at_the_scale_that_shows_it_best() -> None:
 def test_the_blur_of_the_subject_counts_in_the_sum_and_where_a_photo_holds() -> None:
     factors = (1, 2, 4, 8)
     octaves = jnp.array([[[0.5, 0.1, 0.2, 0.8], [0.1, 0, 0, 0.2], [0, 0, 0, 0], [0, 0, 0, 0]]])
-    softer = jnp.array([[-0.4, -0.2, 0.0, 0.0]])
-    seen = float(see_subject(octaves, softer, factors)[0])
-    difference = float(sum_losses(octaves, factors, softer)[0] - sum_losses(octaves, factors)[0])
+    softer = see_subject(octaves, jnp.array([[-0.4, -0.2, 0.0, 0.0]]), factors)
+    seen = float(softer[0])
+    difference = float(sum_losses(octaves, softer)[0] - sum_losses(octaves)[0])
     assert difference == pytest.approx(seen, abs=1e-6)
     holds, without = (float(find_holding_scale(octaves, factors, one)[0]) for one in (softer, None))
     assert np.log2(holds / without) == pytest.approx(-seen, abs=1e-5) and seen < -0.1

@@ -49,7 +49,7 @@ def measure_octaves(model: Checkpoint, photos: Manifest) -> Float[np.ndarray, " 
         assert isinstance(vtiqa, VTIQA)
         subject = vtiqa.find_subject(global_view) if vtiqa.subject else None
         readings = vtiqa.read_native(images, structure, subject)
-        return sum_losses(readings.octaves, model.config.native_factors, readings.softer)
+        return sum_losses(readings.octaves, readings.softer)
 
     octaves = np.full(len(photos.names), np.nan)
     drawn = np.sort(np.random.default_rng(0).permutation(len(octaves))[:MOST_PHOTOS])

@@ -183,28 +183,25 @@ def see_subject(
 
 
 def sum_losses(
-    octaves: Float[Array, "batch scales readings"],
-    factors: Sequence[int],
-    softer: Float[Array, "batch scales"] | None = None,
+    octaves: Float[Array, "batch scales readings"], softer: Float[Array, " batch"] | None = None
 ) -> Float[Array, " batch"]:
     """Sums up what photos have lost at their own pixels by all causes.
 
     Args:
         octaves: lost at each scale, see `DetailHead`.
-        factors: see `combine_scales`.
-        softer: by how much the subject is, see `see_subject`; without it all of a photo counts.
+        softer: of `see_subject`; without it all of a photo counts.
 
     Returns:
         Octaves; NaN where nothing is known.
     """
     lost = add_causes(octaves[:, 0])
-    return lost if softer is None else lost + see_subject(octaves, softer, factors)
+    return lost if softer is None else lost + softer
 
 
 def find_holding_scale(
     octaves: Float[Array, "batch scales readings"],
     factors: Sequence[int],
-    softer: Float[Array, "batch scales"] | None = None,
+    softer: Float[Array, " batch"] | None = None,
 ) -> Float[Array, " batch"]:
     """Finds the largest scale at which photos hold: 0.5 says that a photo does at half its width and height.
 
@@ -223,5 +220,5 @@ def find_holding_scale(
     harm = jnp.nanmean(jnp.maximum(octaves[..., 1:SOFTNESS], 0), axis=1) @ jnp.array(HARM_WEIGHTS)
     blur = combine_scales(octaves[..., SOFTNESS], factors)
     if softer is not None:
-        blur += see_subject(octaves, softer, factors)
+        blur += softer
     return 2.0 ** (OCTAVES_THAT_HOLD - blur - harm)

@@ -28,6 +28,7 @@ from vtiqa_jax.models.detail import (
     add_causes,
     find_holding_scale,
     find_softer_subject,
+    see_subject,
     sum_losses,
     summarize,
 )
@@ -65,8 +66,8 @@ class NativeReadings(NamedTuple):
     octaves: Float[Array, "batch scales readings"]
     """Octaves that are lost at each scale by each cause, see `DetailHead`; NaN where a photo shows no structure, or is
     too small."""
-    softer: Float[Array, "batch scales"] | None
-    """Octaves by which the subject is softer, see `find_softer_subject`; None by a model that does not find it."""
+    softer: Float[Array, " batch"] | None
+    """Octaves by which the subject is softer, see `see_subject`; None by a model that does not find it."""
     summaries: Float[Array, "batch scales summary"]
     """What `ReasonsHead.see_places` says of the first view at each scale; nothing without reasons."""
 
@@ -260,10 +261,9 @@ class VTIQA(nnx.Module):
             images, levels = view
             tokens = self.read_places(images)
             summary = reasons.see_places(tokens, levels) if reasons else jnp.zeros((*levels.shape[:1], 0))
-            squares = cut_squares(images, self.config.mosaic_grid)
             softness = jnp.zeros(levels.shape)
             if self.subject and subject is not None:
-                softness = self.subject.pixels(squares)
+                softness = self.subject.pixels(cut_squares(images, self.config.mosaic_grid))
             return *detail(tokens), softness, levels, summary
 
         # A view at a time: all of them would leave a CPU's caches.
@@ -274,9 +274,10 @@ class VTIQA(nnx.Module):
             lost.append(summarize(octaves, logits, levels))
             if subject is not None:
                 softer.append(find_softer_subject(softness, jnp.tile(subject, span.stop - span.start), levels))
+        found = jnp.stack(lost, axis=1)
         return NativeReadings(
-            jnp.stack(lost, axis=1),
-            jnp.stack(softer, axis=1) if softer else None,
+            found,
+            see_subject(found, jnp.stack(softer, axis=1), native.factors) if softer else None,
             jnp.stack([summaries[span.start] for span in native.spans], axis=1),
         )
 
@@ -304,8 +305,8 @@ class VTIQA(nnx.Module):
             `find_holding_scale`.
         """
         assert self.detail is not None
-        read = readings.octaves, self.config.native_factors, readings.softer
-        return self.detail.on_scale(sum_losses(*read)), find_holding_scale(*read)
+        holds = find_holding_scale(readings.octaves, self.config.native_factors, readings.softer)
+        return self.detail.on_scale(sum_losses(readings.octaves, readings.softer)), holds
 
     def judge_reasons(
         self,
