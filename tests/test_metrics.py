@@ -80,6 +80,13 @@ def test_a_logistic_that_says_the_same_of_all_photos_is_none() -> None:
     assert np.isnan(level).all()
 
 
+def test_a_logistic_that_is_level_but_for_the_fit_s_own_error_is_none() -> None:
+    """A fit stops some 1e-5 beside a level line, on one processor here and on another there."""
+    scores, opinions = np.repeat(np.arange(20.0), 2), np.tile([1.0, 2.0], 20)
+    assert np.isnan(metrics.fit_logistic(scores, opinions + 1e-6 * scores)).all()
+    assert not np.isnan(metrics.fit_logistic(scores, opinions + 1e-3 * scores)).any()
+
+
 def test_the_logistic_keeps_the_order() -> None:
     rng = np.random.default_rng(1)
     scores = rng.standard_normal(100)
