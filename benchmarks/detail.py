@@ -243,7 +243,8 @@ def enlargements(model: Scorer, photos: dict[str, Photo]) -> Iterator[dict[str, 
         values = known(found)
         said, expected = values[:, 1:, 1], values[:, :1, 1] + np.log2(FACTORS)
         is_right = np.abs(np.minimum(said, LEAST_TOLD) - np.minimum(expected, LEAST_TOLD)) < TOLERANCE
-        is_near, is_told, is_sharp = np.abs(said - expected) < TOLERANCE, expected < LEAST_TOLD, values[:, 0, 1] < MOST_LOST
+        is_near, is_told = np.abs(said - expected) < TOLERANCE, expected < LEAST_TOLD
+        is_sharp = values[:, 0, 1] < MOST_LOST
         yield {
             "filter": name,
             "of": size,

@@ -2573,6 +2573,27 @@ FAULTS = (
         "tests/test_detail.py::test_causes_add_up_and_noise_counts_more",
     ),
     Fault(
+        "noise is read at 1:1 alone: the copy of a noisy photo has more detail",
+        "vtiqa_jax/models/detail.py",
+        "COARSE_NOISE = 0.4",
+        "COARSE_NOISE = 0.0",
+        "tests/test_detail.py::test_noise_is_read_at_the_first_two_scales",
+    ),
+    Fault(
+        "a photo too small for a second scale has no detail",
+        "vtiqa_jax/models/detail.py",
+        "coarse = jnp.where(jnp.isnan(coarse), fine, coarse)",
+        "coarse = jnp.asarray(coarse)",
+        "tests/test_detail.py::test_noise_is_read_at_the_first_two_scales",
+    ),
+    Fault(
+        "an exported model has no detail for photos too small for a second scale",
+        "vtiqa_jax/export/onnx_detail.py",
+        "op.Sub(op.Where(op.IsNaN(coarse), fine, coarse), fine)",
+        "op.Sub(coarse, fine)",
+        "tests/test_export_detail.py::test_an_onnx_graph_says_what_photos_show_at_their_own_pixels[right]",
+    ),
+    Fault(
         "the place that tells most of one cause tells of all",
         "vtiqa_jax/models/detail.py",
         "jax.nn.softmax(logits, axis=-2, where=counts)",

@@ -24,6 +24,7 @@ from vtiqa_jax.models.detail import (
     DetailHead,
     add_causes,
     find_holding_scale,
+    sum_losses,
     summarize,
 )
 from vtiqa_jax.models.params import Params, abstract_model, init_params, merge_params
@@ -101,6 +102,23 @@ def test_causes_add_up_and_noise_counts_more(head: DetailHead, rng: np.random.Ge
     bias[...] = jnp.full(SOFTNESS + 1, 0.5)  # of softness nothing is added
     octaves = lost(head, tokens, structure)
     np.testing.assert_allclose(add_causes(octaves), sum(total.values()), rtol=EXACT)
+
+
+def test_noise_is_read_at_the_first_two_scales() -> None:
+    """An enlargement takes grain from the first to the second: the sum must not fall by it."""
+    lost = jnp.zeros((1, 4, SOFTNESS + 1))
+
+    def total(octaves: jax.Array) -> float:
+        return float(sum_losses(octaves)[0])
+
+    for scale, counted in ((0, 1.5), (1, 1.0), (2, 0.0), (3, 0.0)):
+        assert total(lost.at[:, scale, CAUSES.index("noise")].set(1)) == pytest.approx(counted, abs=EXACT)
+        for cause in ("blur", "artefacts"):
+            assert total(lost.at[:, scale, CAUSES.index(cause)].set(1)) == pytest.approx(float(scale == 0), abs=EXACT)
+    noisy = lost.at[..., CAUSES.index("noise")].set(1)
+    for small in (noisy.at[:, 1:].set(jnp.nan), noisy[:, :1]):  # nothing is seen at another scale
+        assert total(small) == pytest.approx(2.5, abs=EXACT)
+    assert np.isnan(total(noisy.at[:, 0].set(jnp.nan)))
 
 
 def test_a_view_without_structure_has_no_octaves_and_teaches_nothing(
@@ -278,7 +296,7 @@ def test_a_scale_is_told_by_the_places_of_all_its_views(
         np.testing.assert_allclose(found[photo, scale], expected, atol=5e-5)
     assert np.isnan(found).all(2).sum() == 1
     detail, holding = model.judge_detail(model.read_native(views, structure, None))
-    np.testing.assert_allclose(detail, model.detail.on_scale(add_causes(jnp.asarray(found[:, 0]))), atol=1e-5)
+    np.testing.assert_allclose(detail, model.detail.on_scale(sum_losses(jnp.asarray(found))), atol=1e-5)
     np.testing.assert_allclose(holding, find_holding_scale(jnp.asarray(found), FACTORS), rtol=1e-4)
 
 

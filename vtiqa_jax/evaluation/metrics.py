@@ -78,8 +78,8 @@ METRICS = {
 FITTED = ("plcc", "rmse")
 """Metrics that are also computed after the logistic fit."""
 FLAT = 1e-3
-"""A range of fitted scores, as a share of that of the MOS, by which no photo differs from another. SciPy stops where the
-sum of squares changes by 1.5e-8 of itself, so that its root, 1e-4 of the range, may be left of a level line."""
+"""A range of fitted scores, as a share of that of the MOS, by which no photo differs from another. SciPy stops where
+the sum of squares changes by 1.5e-8 of itself: it may end as far as the root of that, 1e-4, beside a level line."""
 
 
 def logged_metrics() -> list[Metric]:

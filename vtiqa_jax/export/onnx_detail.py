@@ -9,6 +9,7 @@ from vtiqa_jax.export.onnx_layers import ModelGraph, layer_norm, linear
 from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.detail import (
     CAUSE_WEIGHTS,
+    COARSE_NOISE,
     ERROR,
     ERROR_GROWTH,
     EXACT_TO,
@@ -16,6 +17,7 @@ from vtiqa_jax.models.detail import (
     LEAST_WEIGHT,
     MOST_GROWTH,
     NO_STRUCTURE,
+    NOISE,
     OCTAVES_THAT_HOLD,
     SEEN_BEST,
     SEEN_WIDTH,
@@ -91,10 +93,13 @@ def _join_places(op: Graph, values: Value, native: NativeViews, span: slice, wid
     return op.Reshape(op.Transpose(of_scale, perm=[1, 0, 2, 3]), np.array([-1, count * places, width]))
 
 
-def _add_causes(op: Graph, octaves: Value) -> Value:
-    """Adds up the causes, [..., readings] to [...], as in `models.detail.add_causes`."""
+def _sum_losses(op: Graph, scales: Sequence[Value]) -> Value:
+    """Adds up what is lost at each scale, [photos, readings] each, to [photos], as in `models.detail.sum_losses`."""
     weights = np.array([*CAUSE_WEIGHTS, 0], np.float32)  # softness is no cause of its own
-    return op.Squeeze(op.MatMul(octaves, weights[:, None]), np.array([-1]))
+    lost = op.Squeeze(op.MatMul(scales[0], weights[:, None]), np.array([-1]))
+    fine, coarse = (op.Gather(scale, np.int64(NOISE), axis=1) for scale in (scales[0], scales[:2][-1]))
+    coarser = op.Sub(op.Where(op.IsNaN(coarse), fine, coarse), fine)
+    return op.Add(lost, op.Mul(coarser, np.float32(COARSE_NOISE * CAUSE_WEIGHTS[NOISE])))
 
 
 def _mean_harm(op: Graph, octaves: Value) -> Value:
@@ -178,7 +183,7 @@ def judge(
             shown = op.Unsqueeze(op.Concat(*[where[0]] * (span.stop - span.start), axis=1), np.array([2]))
             found = _find_softer(op, _join_places(op, where[1], native, span, 1), shown, counts)
             softer.append(op.Where(op.Squeeze(is_known, np.array([1])), found, np.float32(np.nan)))
-    lost = _add_causes(op, scales[0])
+    lost = _sum_losses(op, scales)
     blur = _combine_scales(op, [op.Gather(scale, np.int64(SOFTNESS), axis=1) for scale in scales], native.factors)
     if softer:
         seen = _see_subject(op, blur, softer, native.factors)

@@ -22,6 +22,10 @@ takes noise away; where a photo stops to hold, only how far its light is spread 
 CAUSE_WEIGHTS = (1.0, 2.5, 1.0)
 """Weights of the causes in their sum. Real noise also hides that a photo is soft: counted once, every other photo would
 beat the mean of many of the same scene (docs/detail.md)."""
+NOISE = CAUSES.index("noise")
+COARSE_NOISE = 0.4
+"""Share of the noise that is read at the second scale. An enlargement makes grains coarser: at 1:1 alone there would be
+less noise in the copy of a noisy photo, and so more detail than in the photo (docs/experiments.md)."""
 HARM_WEIGHTS = (1.5, 1.0)
 """Weights of noise and artefacts, each the mean over the scales, in what keeps a photo from holding."""
 SUBJECT_WEIGHT = 4.0
@@ -194,7 +198,10 @@ def sum_losses(
     Returns:
         Octaves; NaN where nothing is known.
     """
-    lost = add_causes(octaves[:, 0])
+    fine = octaves[:, 0, NOISE]
+    coarse = octaves[:, :2, NOISE][:, -1]
+    coarse = jnp.where(jnp.isnan(coarse), fine, coarse)  # a photo may be too small for a second scale
+    lost = add_causes(octaves[:, 0].at[:, NOISE].set(fine + COARSE_NOISE * (coarse - fine)))
     return lost if softer is None else lost + softer
 
 
