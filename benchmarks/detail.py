@@ -31,9 +31,10 @@ from tqdm import tqdm
 
 import vtiqa_jax
 from vtiqa_jax import Scorer, cli
-from vtiqa_jax.data import camera_noise
+from vtiqa_jax.data import camera_noise, native_ladders
 from vtiqa_jax.data.camera_noise import Camera
 from vtiqa_jax.errors import ImageError
+from vtiqa_jax.models.detail import OCTAVES_THAT_HOLD
 from vtiqa_jax.photos import files
 from vtiqa_jax.photos.decode import read
 from vtiqa_jax.results.words import SMALLEST_SCALE
@@ -145,6 +146,20 @@ ENLARGERS: dict[str, Callable[[Photo, float], Photo]] = {
     "bilinear": _by_opencv(cv2.INTER_LINEAR),
     "Lanczos of OpenCV (unseen)": _by_opencv(cv2.INTER_LANCZOS4),
     "Fourier (unseen)": _by_fourier,
+}
+
+
+def _defocus(photo: Photo, spread: float) -> Photo:
+    """Blurs by a disc of a standard deviation of `spread` pixels in each direction: half its radius."""
+    radius = 2 * spread
+    rows, columns = np.mgrid[-np.ceil(radius) : np.ceil(radius) + 1, -np.ceil(radius) : np.ceil(radius) + 1]
+    disc = np.clip(radius + 0.5 - np.hypot(rows, columns), 0, 1)
+    return cv2.filter2D(photo, -1, disc / disc.sum(), borderType=cv2.BORDER_REFLECT)
+
+
+WIDTHS: dict[str, tuple[tuple[float, ...], Callable[[Photo, float], Photo]]] = {
+    "Gaussian": ((1, 2, 4), lambda photo, spread: cv2.GaussianBlur(photo, (0, 0), spread)),
+    "disc": ((1, 2, 4), _defocus),
 }
 ISO = (0, 400, 800, 1600, 3200, 6400, 12800)
 
@@ -261,6 +276,31 @@ def enlargements(model: Scorer, photos: dict[str, Photo]) -> Iterator[dict[str, 
         }
 
 
+def blurs(model: Scorer, photos: dict[str, Photo]) -> Iterator[dict[str, Any]]:
+    """Measures whether `holds` tells the width of a blur.
+
+    Widths add up in squares; that of a photo itself is told by its own `holds`.
+    """
+    for name, (spreads, blur) in WIDTHS.items():
+        found = []
+        for photo in tqdm(photos.values(), desc=name):
+            small = middle(photo, *ENLARGED["middle"])
+            found.append(judge(model, [small, *(blur(small, spread) for spread in spreads)])[:, 1])
+        values = known(found)
+        added = 4.0 ** np.array([native_ladders.blur_octaves(spread) for spread in spreads]) - 1
+        own = np.maximum(values[:, :1] + OCTAVES_THAT_HOLD, 0)
+        errors = values[:, 1:] + OCTAVES_THAT_HOLD - np.log2(4**own + added) / 2
+        yield {
+            "blur": name,
+            "standard deviations, px": spreads,
+            "n": len(values),
+            "within 15 %": (np.abs(errors) < TOLERANCE).mean(0).tolist(),
+            "within 30 %": (np.abs(errors) < np.log2(1.3)).mean(0).tolist(),
+            "falls at every step": float(np.mean((np.diff(values, axis=1) > 0).all(1))),
+            "median error, octaves": np.median(errors, axis=0).tolist(),
+        }
+
+
 def noise(model: Scorer, photos: dict[str, Photo]) -> Iterator[dict[str, Any]]:
     """Measures whether detail falls with the noise of a camera that training has not seen."""
     found = []
@@ -305,6 +345,7 @@ def main(arguments: Arguments) -> None:
         ("planted", ladders(model, photos, PLANTED)),
         ("kinds that training never shows", ladders(model, photos, UNSEEN)),
         ("enlargement", enlargements(model, photos)),
+        ("blur of known width", blurs(model, photos)),
         ("edges cut off", crops(model, photos)),
         ("noise of a camera", noise(model, photos)),
         ("real noise", pairs(model, arguments.pairs) if arguments.pairs else iter(())),

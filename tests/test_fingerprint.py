@@ -36,6 +36,10 @@ def other_percentiles(provenance: dict[str, Any]) -> dict[str, Any]:
     return {"trained": {"percentiles": {"scores": np.linspace(1, 4, 101).tolist()}}}
 
 
+def with_detail(provenance: dict[str, Any]) -> dict[str, Any]:
+    return provenance | {"detail": {"percentiles": np.linspace(1, 4, 101).tolist(), "photos": 300}}
+
+
 def test_what_changes_scores_changes_the_fingerprint_and_is_named(
     made: Checkpoint, config: ModelConfig, scale: LabelScale, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -47,6 +51,7 @@ def test_what_changes_scores_changes_the_fingerprint_and_is_named(
         "scale.high": dataclasses.replace(made, scale=dataclasses.replace(scale, high=6.0)),
         "scale.higher_is_better": dataclasses.replace(made, scale=dataclasses.replace(scale, higher_is_better=False)),
         "percentiles": dataclasses.replace(made, provenance=other_percentiles(made.provenance)),
+        "detail percentiles": dataclasses.replace(made, provenance=with_detail(made.provenance)),
     }
     identities = {name: identify(other, "float32") for name, other in others.items()}
     identities["compute_dtype"] = identify(made, "bfloat16")

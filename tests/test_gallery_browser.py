@@ -580,7 +580,7 @@ def detailed(tmp_path_factory: pytest.TempPathFactory) -> Path:
             cv2.imencode(".jpg", pixels)[1].tofile(root / name)
             result = ScoreResult(root / name, score, detail=detail, holds=holds, width=6000, height=4000)
             if name == "soft.jpg":
-                result = dataclasses.replace(result, low=3.52, high=4.31, opinion_spread=0.82)
+                result = dataclasses.replace(result, low=3.52, high=4.31, opinion_spread=0.82, detail_percentile=6.4)
             quality = np.linspace(1, 5, 12).reshape(3, 4) if name == "soft.jpg" else None
             gallery.add(result, previewed(pixels), quality, zoomed if name == "soft.jpg" else None)
         gallery.add(ScoreResult(root / "fog.jpg", 3.0, width=960, height=640, warning="fog"), previewed(noise(9)))
@@ -617,6 +617,7 @@ def test_both_numbers_are_shown_and_order_photos(detail_page: Page) -> None:
     page.locator(".card", has_text="soft.jpg").click()
     expect(page.locator("#score")).to_have_text("4.00")
     expect(page.locator("#detail")).to_have_text("1.50 at 100 %")
+    expect(page.locator("#detail-percentile")).to_have_text("more than 6 % of cameras' photos")
     expect(page.locator("#holds")).to_have_text("holds up to 20 %, about 0.96 of 24 megapixels")
     expect(page.locator("#facts")).to_contain_text("3.5 to 4.3, single people ± 0.8")
     page.keyboard.press("?")

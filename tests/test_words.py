@@ -42,6 +42,12 @@ def test_a_scale_in_words(result: ScoreResult, words: str) -> None:
     assert say_detail(result) == (f"detail 3.21, {words}" if words else "")
 
 
+def test_the_detail_of_a_large_photo_is_compared() -> None:
+    large = dataclasses.replace(judged(45.0), detail_percentile=38.4)
+    compared = "detail 3.21, more than 38 % of cameras' photos, holds up to 45 %, about 4.9 of 24 megapixels"
+    assert say_detail(large) == compared
+
+
 @given(st.floats(0, 300), st.integers(32, 30_000), st.integers(32, 30_000))
 def test_no_scale_breaks_a_column_of_words(holds: float, width: int, height: int) -> None:
     (column,) = (column for column in COLUMNS if column.name == "holds")

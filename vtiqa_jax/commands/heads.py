@@ -17,12 +17,14 @@ from vtiqa_jax.data.manifest import Manifest, read_csv
 from vtiqa_jax.data.subjects import join_subjects, read_subjects
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.heads.build import build_heads
+from vtiqa_jax.heads.detail_percentiles import check_compared, with_detail_percentiles
 from vtiqa_jax.heads.held_out import SPREAD, check_held_out, with_intervals
 from vtiqa_jax.heads.ladder_batches import FitOptions
 from vtiqa_jax.models import catalog, quantized
 from vtiqa_jax.models import checkpoint as checkpoints
 from vtiqa_jax.photos import stderr
 
+COMPARED = "name photos of 4 megapixels and more as cameras made them with --compare-with"
 OTHERS = "name screenshots, plots, pages or drawings with --not-photographs"
 
 
@@ -70,6 +72,7 @@ def heads(
     subjects: tuple[Path, ...] = (),
     subject_images: tuple[Path, ...] = (),
     held_out: Path | None = None,
+    compare_with: tuple[Path, ...] = (),
     most_scored: int = 2000,
     seed: int = 0,
     partial: bool = False,
@@ -101,6 +104,8 @@ def heads(
         held_out: CSV with the columns image and mos, of photos that trained neither this model nor its start. The
             intervals are fitted to them. A column std, the standard deviation of single opinions, adds how far these
             are apart. The model keeps its intervals when not given.
+        compare_with: At least 300 photos of 4 megapixels and more as cameras made them, and folders of such photos.
+            None may be among --photos. A large photo's detail is then also told as a share of them.
         most_scored: Number of scored photos to look at, drawn at random.
         seed: Seed of all draws: of the scored photos, the head's first parameters and the order of learning.
         partial: Leave out photos of --scored and --held-out that do not exist.
@@ -113,6 +118,9 @@ def heads(
         checkpoints.check_overwrite(out, force=force)
     large = sorted(find_photos(photos, what_to_do="name photos as cameras made them with --photos"))
     others = sorted(find_photos(not_photographs, what_to_do=OTHERS)) if not_photographs else []
+    compared = sorted(find_photos(compare_with, what_to_do=COMPARED)) if compare_with else []
+    if compare_with:
+        check_compared(compared, large)
     sharding.require_devices()
     options = FitOptions(seed=seed)
     model = catalog.load(checkpoint)
@@ -138,6 +146,9 @@ def heads(
         )
         if unseen:
             made = with_intervals(made, unseen)
+        if compare_with:
+            made, more = with_detail_percentiles(made, compared)
+            left_out += more
     if left_out:
         print("\n".join(["left out:", *left_out]))
     if out.suffix == ".npz":

@@ -26,7 +26,7 @@ from vtiqa_jax.photos.own import CROPS, GENERATOR, PAGE, PICTURES, is_page
 from vtiqa_jax.results.columns import replace_undecodable, score_columns
 from vtiqa_jax.results.reasons import WORDS
 from vtiqa_jax.results.results import ScoreResult
-from vtiqa_jax.results.words import say_holds, say_place
+from vtiqa_jax.results.words import say_detail_percentile, say_holds, say_place
 from vtiqa_jax.scoring.colours import write_ramp
 from vtiqa_jax.scoring.detail_map import MAX_OCTAVES, DetailMap
 from vtiqa_jax.web.modules import join_modules
@@ -92,6 +92,7 @@ class GalleryWriter:
             "folder": replace_undecodable(str(path.parent)),
             "link": _link(path, self._target),
             "remarks": None if result.error else replace_undecodable(result.remarks) or None,
+            "detail_percentile_words": say_detail_percentile(result) or None,
             "holds_words": say_holds(result) or None,
             "named": [fault.name for fault in result.reasons] if result.faults else None,
         }

@@ -61,7 +61,8 @@ def without_detail(start: Checkpoint) -> Checkpoint:
     heads = "detail", "subject", "reasons"
     params = {name: array for name, array in start.params.items() if param_group(name)[0] not in heads}
     config = start.config.replace(native_factors=(), native_mosaics=(), native_blocks=(), subject=False, reasons=False)
-    return dataclasses.replace(start, config=config, params=params)
+    provenance = {name: value for name, value in start.provenance.items() if name != "detail"}
+    return dataclasses.replace(start, config=config, params=params, provenance=provenance)
 
 
 def without_novelty(start: Checkpoint) -> Checkpoint:

@@ -18,12 +18,13 @@ Identity = dict[str, Any]
 
 def identify(model: Checkpoint, compute_dtype: ComputeDtype) -> Identity:
     """Returns all that a photo's result depends on but its decoded pixels."""
-    percentiles = model.provenance.get("trained", {}).get("percentiles")
+    trained, detail = (model.provenance.get(name, {}).get("percentiles") for name in ("trained", "detail"))
     identity = {
         "weights": hash_params(jax.device_get(model.params)),
         "config": dataclasses.asdict(model.config),
         "scale": dataclasses.asdict(model.scale) if model.scale else None,
-        "percentiles": _hash(percentiles["scores"]) if percentiles else None,
+        "percentiles": _hash(trained["scores"]) if trained else None,
+        "detail percentiles": _hash(detail) if detail else None,
         "compute_dtype": compute_dtype,
         "resizing": ARITHMETIC,
     }

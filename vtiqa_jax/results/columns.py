@@ -101,6 +101,11 @@ COLUMNS = (
         heading="  detail", shown="{:8.4f}", placed=True,
     ),
     Column(
+        "detail_percentile", float,
+        "share of photos of 4 megapixels and more, as cameras made them, that show less detail, percent; empty for"
+        " smaller photos", decimals=1, placed=True,
+    ),
+    Column(
         "holds", float, "the largest scale at which it is sharp, clean and real, percent of its width", decimals=1,
         heading="  holds up to", shown=f"  {{:<{LONGEST}}}", words=say_scale,
         placed=True,

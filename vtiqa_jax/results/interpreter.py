@@ -16,6 +16,8 @@ from vtiqa_jax.results.results import ScoreResult
 
 NO_STRUCTURE = "nothing in it has structure: it cannot be judged at 100 %"
 """The warning beside a photo of fog, sky or a white wall alone."""
+LARGE = 4e6
+"""Pixels of the smallest photo whose detail is compared with that of cameras' photos: smaller ones were shrunk."""
 NO_PHOTOGRAPH = "it does not look like a photograph: its score means little"
 """The warning beside a screenshot, a plot, a page or a drawing."""
 
@@ -30,14 +32,22 @@ class Interpreter:
     """Percentiles of the scores of training photos; None where they are not known."""
     thresholds: Mapping[str, float]
     """Strength from which each fault is named."""
+    detail_percentiles: Float[np.ndarray, " 101"] | None = None
+    """Percentiles of the detail of large photos as cameras made them; None where they are not known."""
 
     @classmethod
     def of(
         cls, config: ModelConfig, scale: LabelScale, provenance: Mapping[str, Any], thresholds: Mapping[str, float]
     ) -> "Interpreter":
         """Takes the percentiles from what the model was made from, where that says them."""
-        percentiles = provenance.get("trained", {}).get("percentiles")
-        return cls(config, scale, np.array(percentiles["scores"], np.float64) if percentiles else None, thresholds)
+        trained, detail = (provenance.get(name, {}).get("percentiles") for name in ("trained", "detail"))
+        return cls(
+            config,
+            scale,
+            np.array(trained["scores"], np.float64) if trained else None,
+            thresholds,
+            np.array(detail, np.float64) if detail else None,
+        )
 
     @property
     def unknown(self) -> frozenset[str]:
@@ -48,6 +58,7 @@ class Interpreter:
             "faults": not self.config.reasons,
             "reasons": not self.config.reasons,
             "percentile": self.percentiles is None,
+            "detail_percentile": self.detail_percentiles is None,
             "low": not self.config.intervals,
             "high": not self.config.intervals,
             "opinion_spread": not self.config.opinions,
@@ -62,8 +73,20 @@ class Interpreter:
         """
         if self.percentiles is None:
             raise UserError("this model does not hold the scores of its training photos")
-        below = np.interp(scores, self.percentiles, np.arange(101.0))
+        return self._share_below(scores, self.percentiles)
+
+    def _share_below(
+        self, numbers: Float[np.ndarray, " n"], percentiles: Float[np.ndarray, " 101"]
+    ) -> Float[np.ndarray, " n"]:
+        below = np.interp(numbers, percentiles, np.arange(101.0))
         return below if self.scale.higher_is_better else 100 - below
+
+    def with_size(self, result: ScoreResult, height: int, width: int) -> ScoreResult:
+        """Returns the result of a photo of this size, in pixels; with `detail_percentile` if it is large."""
+        share = None
+        if self.detail_percentiles is not None and result.detail is not None and height * width >= LARGE:
+            share = float(self._share_below(np.array([result.detail]), self.detail_percentiles)[0])
+        return dataclasses.replace(result, height=height, width=width, detail_percentile=share)
 
     def results(self, judgements: Mapping[str, Any]) -> Iterator[ScoreResult]:
         """Yields what was found out about each photo of a batch.

@@ -37,6 +37,9 @@ class ScoreResult:
     detail: float | None = None
     """Quality of what the photo shows at 100 %, on the score's scale; None where it has no structure, or the model no
     detail."""
+    detail_percentile: float | None = None
+    """Share of large photos as cameras made them that show less detail, percent; None of a photo that is not large, or
+    where that is not known."""
     holds: float | None = None
     """The largest scale at which the photo is sharp, clean and real, percent: 50 is half its width and height."""
     faults: tuple[Fault, ...] = ()

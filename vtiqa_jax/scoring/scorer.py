@@ -257,9 +257,8 @@ class Scorer:
                 result = loaded.result or next(results).warned(loaded.warning)
                 if loaded.size:
                     height, width = loaded.size
-                    result = dataclasses.replace(
-                        result, height=height, width=width, capture=loaded.capture, sketch=loaded.sketch
-                    )
+                    result = self._interpreter.with_size(result, height, width)
+                    result = dataclasses.replace(result, capture=loaded.capture, sketch=loaded.sketch)
                 yield dataclasses.replace(result, image=photo, inspected=loaded.inspected)
 
         with ThreadPoolExecutor(available_cpus()) as pool:

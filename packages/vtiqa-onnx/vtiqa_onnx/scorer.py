@@ -184,8 +184,9 @@ class Scorer:
             if photo.prepared is None:
                 yield photo.result
                 continue
-            result = next(judged).warned(photo.result.warning)
-            yield dataclasses.replace(result, image=photo.photo, height=photo.result.height, width=photo.result.width)
+            result, height, width = next(judged).warned(photo.result.warning), photo.result.height, photo.result.width
+            assert height and width
+            yield dataclasses.replace(self._interpreter.with_size(result, height, width), image=photo.photo)
 
     def _run(self, prepared: Sequence[Prepared]) -> Iterator[ScoreResult]:
         if not prepared:

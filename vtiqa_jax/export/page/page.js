@@ -10,7 +10,7 @@ const rows = [];
 const worker = new Worker("worker.js", { type: "module" });
 let card;
 let scale; // its ends, as numbers
-let percentiles;
+let percentiles; // of the scores of training photos, and of the detail of cameras' photos
 let regions;
 let reasons; // the faults that the model names: their words, and from which strength on
 
@@ -18,11 +18,12 @@ function say(text) {
   status.textContent = text;
 }
 
-/** The share of the photos the model was trained on, in percent, that a score is better than. */
-function betterThan(score) {
-  const above = percentiles.findIndex((value) => value > score);
+/** The share of photos, in percent, that a number is better than; NaN where it is not known how they spread. */
+function betterThan(number, spread) {
+  if (!spread) return NaN;
+  const above = spread.findIndex((value) => value > number);
   let below = above < 0 ? 100 : 0;
-  if (above > 0) below = above - (percentiles[above] - score) / (percentiles[above] - percentiles[above - 1]);
+  if (above > 0) below = above - (spread[above] - number) / (spread[above] - spread[above - 1]);
   return scale.higher_is_better ? below : 100 - below;
 }
 
@@ -58,12 +59,13 @@ function drawBar(score) {
 
 function showScore(number, { score, low, high, detail, holds, strengths, novelty, pixels }) {
   const { row, answer, file } = rows[number];
-  const share = percentiles ? `, better than ${betterThan(score).toFixed(0)} % of the photos it was trained on` : "";
+  const trained = betterThan(score, percentiles.scores);
+  const share = Number.isNaN(trained) ? "" : `, better than ${trained.toFixed(0)} % of the photos it was trained on`;
   const people = low === undefined ? "" : ` (people say ${sayInterval(low, high)})`;
   answer.textContent = `${sayScore(score, card)}${people}${share}`;
   answer.dataset.score = score;
   if (detail !== undefined) {
-    const line = element("span", "detail", sayDetail(detail, holds, pixels));
+    const line = element("span", "detail", sayDetail(detail, betterThan(detail, percentiles.detail), holds, pixels));
     Object.assign(line.dataset, { detail, holds });
     row.append(line);
   }
@@ -123,7 +125,8 @@ scale = { low: Number(card.low), high: Number(card.high), higher_is_better: card
 readRamp();
 regions = JSON.parse(card.regions);
 reasons = card.reasons && JSON.parse(card.reasons);
-percentiles = JSON.parse(card.metadata).source?.trained?.percentiles?.scores;
+const source = JSON.parse(card.metadata).source;
+percentiles = { scores: source?.trained?.percentiles?.scores, detail: source?.detail?.percentiles };
 const better = scale.higher_is_better ? "higher" : "lower";
 about.textContent =
   `Scores are on the ${card.scale} scale, ${card.low} to ${card.high}, ${better} is better. ` +

@@ -2,6 +2,8 @@
 
 // Percent: at 1:8 a photo is still looked at. Of what holds less no number is told.
 const SMALLEST_SCALE = 12.5;
+// A photo of fewer pixels is not compared with those of cameras.
+const LARGE = 4e6;
 // Of a smaller photo the share alone is told.
 const LEAST_MEGAPIXELS = 1;
 
@@ -33,10 +35,14 @@ export function sayScore(score, { low, high }) {
 /** What is said of a picture whose novelty is above 0. */
 export const NO_PHOTOGRAPH = "It does not look like a photograph: its score means little.";
 
-/** What a photo shows at 100 %: "at 100 %: 3.21; holds up to 45 %, about 4.9 of 24 megapixels". */
-export function sayDetail(detail, holds, pixels) {
+/**
+ * What a photo shows at 100 %: "at 100 %: 3.21; more than 38 % of cameras' photos; holds up to 45 %, ...".
+ * share: of cameras' photos that show less, percent; NaN where that is not known.
+ */
+export function sayDetail(detail, share, holds, pixels) {
   if (Number.isNaN(detail)) return "Nothing in the photo has structure, so it cannot be judged at 100 %.";
-  return `at 100 %: ${detail.toFixed(2)}; ${sayHolds(holds, pixels)}`;
+  const compared = pixels < LARGE || Number.isNaN(share) ? "" : `more than ${share.toFixed(0)} % of cameras' photos; `;
+  return `at 100 %: ${detail.toFixed(2)}; ${compared}${sayHolds(holds, pixels)}`;
 }
 
 /**

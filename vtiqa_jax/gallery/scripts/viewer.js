@@ -50,6 +50,7 @@ function showVerdict(photo) {
   byId("strip").hidden = !photo.scored;
   if (photo.scored) byId("needle").style.left = `${100 * qualityOf(photo.score)}%`;
   byId("detail").textContent = photo.detail === undefined ? "" : `${photo.detail.toFixed(2)} at 100 %`;
+  byId("detail-percentile").textContent = photo.detail_percentile_words ?? "";
   byId("holds").textContent = photo.holds_words ?? "";
   byId("percentile").textContent = photo.percentile === undefined ? "" : `better than ${photo.percentile.toFixed(0)} % of the photos that trained the model`;
   for (const [kind, text] of Object.entries({ error: photo.error, warning: photo.remarks })) {
