@@ -203,7 +203,12 @@ def test_a_browser_says_what_photos_show_at_their_own_pixels(
     ]  # fmt: skip
     assert len({words[:5] for words in said_of_scales}) == 3, "one photo of each kind"
     share = 100 * (ours[0, 0] - scale.low) / (scale.high - scale.low)
-    compared = [f"more than {share if scale.higher_is_better else 100 - share:.0f} % of cameras' photos; ", "", "", ""]
+    compared = [
+        f"more detail than {share if scale.higher_is_better else 100 - share:.0f} % of cameras' photos; ",
+        "",
+        "",
+        "",
+    ]
     for line, (detail, _), large, words in zip(lines, ours, compared, said_of_scales, strict=True):
         assert line == f"at 100 %: {detail:.2f}; {large}holds {words}"
 

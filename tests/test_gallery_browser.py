@@ -617,7 +617,7 @@ def test_both_numbers_are_shown_and_order_photos(detail_page: Page) -> None:
     page.locator(".card", has_text="soft.jpg").click()
     expect(page.locator("#score")).to_have_text("4.00")
     expect(page.locator("#detail")).to_have_text("1.50 at 100 %")
-    expect(page.locator("#detail-percentile")).to_have_text("more than 6 % of cameras' photos")
+    expect(page.locator("#detail-percentile")).to_have_text("more detail than 6 % of cameras' photos")
     expect(page.locator("#holds")).to_have_text("holds up to 20 %, about 0.96 of 24 megapixels")
     expect(page.locator("#facts")).to_contain_text("3.5 to 4.3, single people ± 0.8")
     page.keyboard.press("?")

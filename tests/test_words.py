@@ -44,7 +44,7 @@ def test_a_scale_in_words(result: ScoreResult, words: str) -> None:
 
 def test_the_detail_of_a_large_photo_is_compared() -> None:
     large = dataclasses.replace(judged(45.0), detail_percentile=38.4)
-    compared = "detail 3.21, more than 38 % of cameras' photos, holds up to 45 %, about 4.9 of 24 megapixels"
+    compared = "detail 3.21, more detail than 38 % of cameras' photos, holds up to 45 %, about 4.9 of 24 megapixels"
     assert say_detail(large) == compared
 
 

@@ -47,16 +47,16 @@ def say_holds(result: "ScoreResult") -> str:
 
 
 def say_detail(result: "ScoreResult") -> str:
-    """Says what a photo shows at 100 %: "detail 3.21, more than 38 % of cameras' photos, holds up to 45 %, ..."."""
+    """Says what a photo shows at 100 %: "detail 3.21, more detail than 38 % of cameras' photos, holds up to 45 %"."""
     if result.detail is None:
         return ""
     return ", ".join(filter(None, [f"detail {result.detail:.2f}", say_detail_percentile(result), say_holds(result)]))
 
 
 def say_detail_percentile(result: "ScoreResult") -> str:
-    """Says how much detail that is for a large photo: "more than 38 % of cameras' photos"; nothing of a small one."""
+    """Says how much detail that is for a large photo: "more detail than 38 % of cameras' photos"; nothing of others."""
     share = result.detail_percentile
-    return "" if share is None else f"more than {share:.0f} % of cameras' photos"
+    return "" if share is None else f"more detail than {share:.0f} % of cameras' photos"
 
 
 def say_place(row: float, column: float) -> str:

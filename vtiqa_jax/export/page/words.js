@@ -36,12 +36,12 @@ export function sayScore(score, { low, high }) {
 export const NO_PHOTOGRAPH = "It does not look like a photograph: its score means little.";
 
 /**
- * What a photo shows at 100 %: "at 100 %: 3.21; more than 38 % of cameras' photos; holds up to 45 %, ...".
+ * What a photo shows at 100 %: "at 100 %: 3.21; more detail than 38 % of cameras' photos; holds up to 45 %, ...".
  * share: of cameras' photos that show less, percent; NaN where that is not known.
  */
 export function sayDetail(detail, share, holds, pixels) {
   if (Number.isNaN(detail)) return "Nothing in the photo has structure, so it cannot be judged at 100 %.";
-  const compared = pixels < LARGE || Number.isNaN(share) ? "" : `more than ${share.toFixed(0)} % of cameras' photos; `;
+  const compared = pixels < LARGE || Number.isNaN(share) ? "" : `more detail than ${share.toFixed(0)} % of cameras' photos; `;
   return `at 100 %: ${detail.toFixed(2)}; ${compared}${sayHolds(holds, pixels)}`;
 }
 
