@@ -272,7 +272,8 @@ def enlargements(model: Scorer, photos: dict[str, Photo]) -> Iterator[dict[str, 
             "within 15 %, of these copies": (np.sum(is_near & is_told, axis=0) / is_told.sum(0)).tolist(),
             "within 15 % of the number itself": is_near.mean(0).tolist(),
             "median error, octaves": np.median(said - expected, axis=0).tolist(),
-            "copy beats its original": float(np.mean(values[:, 1:, 0] >= values[:, :1, 0])),
+            "copy has more detail": float(np.mean(values[:, 1:, 0] >= values[:, :1, 0])),
+            "copy holds more": float(np.mean(said <= values[:, :1, 1])),
         }
 
 
