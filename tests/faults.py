@@ -178,14 +178,14 @@ FAULTS = (
     Fault(
         "a small photo is compared with cameras' photos, too",
         "vtiqa_jax/results/interpreter.py",
-        " and height * width >= LARGE:",
-        ":",
+        "            and height * width >= LARGE\n",
+        "",
         "tests/test_detail_percentiles.py::test_a_small_photo_is_not_compared",
     ),
     Fault(
         "photos of any size are compared with",
         "vtiqa_jax/heads/detail_percentiles.py",
-        "if result.height * result.width < LARGE:",
+        "if height * width < LARGE:",
         "if False:",
         "tests/test_detail_percentiles.py::test_photos_that_count_are_large_and_as_taken",
     ),
@@ -197,6 +197,27 @@ FAULTS = (
         "tests/test_detail_percentiles.py::test_photos_that_count_are_large_and_as_taken",
     ),
     Fault(
+        "photos of `vtiqa bulk` are not compared",
+        "vtiqa_jax/scoring/scorer.py",
+        "dataclasses.replace(self._interpreter.with_size(result, *shape), image=position)",
+        "dataclasses.replace(result, height=shape[0], width=shape[1], image=position)",
+        "tests/test_detail_percentiles.py::test_a_photo_is_compared_with_the_detail_of_others",
+    ),
+    Fault(
+        "a screenshot is compared with photos",
+        "vtiqa_jax/results/interpreter.py",
+        'and NO_PHOTOGRAPH not in (result.warning or "")',
+        "and True",
+        "tests/test_detail_percentiles.py::test_what_is_no_photograph_is_not_compared",
+    ),
+    Fault(
+        "percentiles that fall are taken",
+        "vtiqa_jax/models/percentiles.py",
+        " or (np.diff(percentiles) < 0).any()",
+        "",
+        "tests/test_detail_percentiles.py::test_percentiles_that_are_damaged_are_told_in_one_line",
+    ),
+    Fault(
         "a model without detail keeps how much of it others have",
         "vtiqa_jax/models/adapt.py",
         'if name != "detail"}',
@@ -206,8 +227,8 @@ FAULTS = (
     Fault(
         "scores of a model that compares detail with other photos come from a cache",
         "vtiqa_jax/models/fingerprint.py",
-        '"detail percentiles": _hash(detail) if detail else None,',
-        '"detail percentiles": None,',
+        'identity["detail percentiles"] = _hash(detail.tolist())',
+        'identity["detail percentiles"] = None',
         "tests/test_fingerprint.py::test_what_changes_scores_changes_the_fingerprint_and_is_named",
     ),
     Fault(

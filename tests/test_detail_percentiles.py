@@ -1,8 +1,10 @@
 """The detail of large photos is compared with that of cameras' photos."""
 
 import dataclasses
+import math
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,11 +12,13 @@ import pytest
 from tests.test_heads import a_photo, write
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.heads import detail_percentiles
-from vtiqa_jax.heads.detail_percentiles import check_compared, with_detail_percentiles
+from vtiqa_jax.heads.detail_percentiles import choose_compared, with_detail_percentiles
 from vtiqa_jax.models.adapt import without_detail
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.config import LabelScale, tiny_config
+from vtiqa_jax.models.fingerprint import identify
 from vtiqa_jax.models.params import init_params
+from vtiqa_jax.models.percentiles import DETAIL, SCORES, read_percentiles
 from vtiqa_jax.results import interpreter
 from vtiqa_jax.results.interpreter import Interpreter
 from vtiqa_jax.results.results import ScoreResult
@@ -73,43 +77,87 @@ def few_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(detail_percentiles, "LEAST", 5)
 
 
+@pytest.fixture
+def photos(tmp_path: Path) -> list[Path]:
+    return [write(tmp_path / f"{seed}.jpg", a_photo(seed), size=(120, 90)) for seed in range(5)]
+
+
 @pytest.mark.usefixtures("few_pixels")
-def test_photos_that_count_are_large_and_as_taken(model: Checkpoint, tmp_path: Path) -> None:
-    photos = [write(tmp_path / f"{seed}.jpg", a_photo(seed), size=(120, 90)) for seed in range(5)]
+def test_photos_that_count_are_large_and_as_taken(photos: list[Path], tmp_path: Path) -> None:
+    """Told by their headers, before anything is fitted."""
     wrong = {
         "small.jpg": "less than 0.0108 megapixels",
         "no_camera.jpg": "do not say that a camera made it in this size",
         "shrunk.jpg": "do not say that a camera made it in this size",
-        "broken.jpg": "not an image",
-        "missing.jpg": "No such file",
-        "grey.jpg": interpreter.NO_STRUCTURE,
+        "broken.jpg": "cannot be read",
+        "missing.jpg": "cannot be read",
     }
     write(tmp_path / "small.jpg", a_photo(6, 90, 110), size=(110, 90))
     write(tmp_path / "no_camera.jpg", a_photo(7), size=(120, 90), make="")
     write(tmp_path / "shrunk.jpg", a_photo(8), size=(4000, 3000))
     (tmp_path / "broken.jpg").write_bytes(b"no photo")
-    write(tmp_path / "grey.jpg", np.full((90, 120, 3), 120, np.uint8), size=(120, 90))
-    made, left_out = with_detail_percentiles(model, [*photos, *(tmp_path / name for name in wrong)])
-    assert len(left_out) == len(wrong)
+    chosen, left_out = choose_compared([*photos, *(tmp_path / name for name in wrong)], [tmp_path / "other.jpg"])
+    assert chosen == photos and len(left_out) == len(wrong)
     for line, (name, why) in zip(left_out, wrong.items(), strict=True):
         assert line.startswith(str(tmp_path / name)) and why in line
-    scorer = Scorer(model.config, model.params, SCALE)
-    detail = [result.detail for result in scorer.stream(photos)]
+    with pytest.raises(UserError, match=r"at least 5 photos, not of 4; the first that does not count: .*small.jpg"):
+        choose_compared([*photos[:4], tmp_path / "small.jpg"], [])
+    with pytest.raises(UserError, match=r"3\.jpg is among --photos, too"):
+        choose_compared(photos, [Path(os.path.relpath(photos[3]))])
+
+
+@pytest.mark.usefixtures("few_pixels")
+def test_a_photo_is_compared_with_the_detail_of_others(model: Checkpoint, photos: list[Path], tmp_path: Path) -> None:
+    flat = write(tmp_path / "flat.jpg", np.full((90, 120, 3), 120, np.uint8), size=(120, 90))
+    made, left_out = with_detail_percentiles(model, [*photos, flat])
+    assert left_out == [f"{flat}: {interpreter.NO_STRUCTURE}"]
+    detail = [result.detail for result in Scorer(model.config, model.params, SCALE).stream(photos)]
     known = made.provenance["detail"]
     assert known["photos"] == 5 and made.provenance["made"] == "by a test"
     np.testing.assert_allclose(known["percentiles"], np.percentile(np.array(detail, float), range(101)), atol=1e-6)
     knowing = Scorer(made.config, made.params, SCALE, provenance=made.provenance)
     shares = [result.detail_percentile for result in knowing.stream(photos)]
     np.testing.assert_allclose(np.sort(np.array(shares, float)), [0, 25, 50, 75, 100], atol=0.1)
-    with pytest.raises(UserError, match=r"at least 5 photos, not of 4; the first that does not count: .*small.jpg"):
-        with_detail_percentiles(model, [*photos[:4], tmp_path / "small.jpg"])
+    # Of photos that others decoded the same is told.
+    pixels = [a_photo(6), a_photo(7, 80, 120), a_photo(8)]
+    prepared = [knowing.config.preparation.make(one) for one in pixels]
+    told = list(knowing.score_prepared(prepared, [one.shape[:2] for one in pixels], 8))
+    for ours, other in zip(told, knowing.stream(pixels), strict=True):
+        assert (ours.height, ours.width) == (other.height, other.width)
+        assert ours.detail_percentile == pytest.approx(other.detail_percentile, abs=0.1)
+    assert [one.detail_percentile is None for one in told] == [False, True, False]
+    # Too few that have detail do not undo what was fitted before.
+    few, why = with_detail_percentiles(made, [*photos[:4], flat])
+    assert few.provenance == made.provenance and "4 of 5 photos have it" in why[-1]
 
 
-@pytest.mark.usefixtures("few_pixels")
-def test_what_cannot_be_compared_with_is_told(tmp_path: Path) -> None:
-    photos = [tmp_path / f"{number}.jpg" for number in range(5)]
-    check_compared(photos, [tmp_path / "other.jpg"])
-    with pytest.raises(UserError, match="at least 5 photos, not of 4"):
-        check_compared(photos[:4], [])
-    with pytest.raises(UserError, match=r"3\.jpg is among --photos, too"):
-        check_compared(photos, [Path(os.path.relpath(photos[3]))])
+def test_what_is_no_photograph_is_not_compared() -> None:
+    sized = Interpreter.of(tiny_config(native_factors=(1,), native_blocks=(1,)), SCALE, KNOWN, {})
+    for novelty, is_compared in ((-1.0, True), (1.0, False)):
+        result = sized.with_size(sized.result(3.0, detail=2.5, holds=50.0, novelty=novelty), 2000, 2000)
+        assert (result.detail_percentile is not None) == is_compared
+
+
+RISING = np.linspace(1, 5, 101).tolist()
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [None, "x", [], RISING[:50], [*RISING[:100], math.nan], [*RISING[:100], None], RISING[::-1], ["a"] * 101, 3.0, {}],
+)
+@pytest.mark.parametrize("place", [DETAIL, SCORES])
+def test_percentiles_that_are_damaged_are_told_in_one_line(
+    place: tuple[str, ...], damaged: Any, model: Checkpoint
+) -> None:
+    for depth in range(1, len(place) + 1):
+        provenance: Any = damaged
+        for name in reversed(place[:depth]):
+            provenance = {name: provenance}
+        if depth < len(place) and damaged == {}:
+            assert read_percentiles(provenance, place) is None
+            continue
+        with pytest.raises(UserError, match=f"the model's {'.'.join(place)} are not 101 rising numbers"):
+            Interpreter.of(model.config, SCALE, provenance, {})
+        with pytest.raises(UserError, match="not 101 rising numbers"):
+            identify(dataclasses.replace(model, provenance=provenance), "float32")
+    assert read_percentiles({}, place) is None

@@ -640,7 +640,9 @@ def test_what_cannot_be_made_is_told_in_one_line_before_anything_is_computed(
     unseen = scored_photos(tmp_path / "unseen", 20)
     (tmp_path / "empty").mkdir()
     assert "at least 100 held-out photos with opinions, not 20" in mistake(command, out, **given, held_out=unseen)
-    assert "at least 300 photos, not of 4" in mistake(command, out, **given, compare_with=folder)
+    assert "is among --photos, too" in mistake(command, out, **given, compare_with=folder)
+    said = mistake(command, out, **given, compare_with=scored.with_name("0.png"))
+    assert "at least 300 photos, not of 0; the first that does not count: " in said
     assert "with --compare-with" in mistake(command, out, **given, compare_with=tmp_path / "empty")
     assert "no column `defocus`" in mistake(command, out, **given, judged=unseen)
     assert "0 tables" in mistake(command, out, **given, judged_images=tmp_path)

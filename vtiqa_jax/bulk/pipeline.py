@@ -105,13 +105,17 @@ class ScorePhotos:
         """Turns rows of `decoding.decode_rows` into rows of the result, see `columns.bulk_columns`."""
         errors = table["error"].to_pylist()
         photos = decoding.unpack(table, self._scorer.config.preparation)
-        readable = [arrays for arrays, error in zip(photos, errors, strict=True) if error is None]
-        results = self._scorer.score_prepared(readable, self._size)
+        shapes = zip(table["height"].to_pylist(), table["width"].to_pylist(), strict=True)
+        rows = zip(photos, shapes, errors, strict=True)
+        readable = [(arrays, shape) for arrays, shape, error in rows if error is None]
+        results = self._scorer.score_prepared(
+            [arrays for arrays, _ in readable], [shape for _, shape in readable], self._size
+        )
         scored = [
             next(results).warned(warning) if error is None else ScoreResult(None, None, error)
             for error, warning in zip(errors, table["warning"].to_pylist(), strict=True)
         ]
-        copied = {name: table[name] for name in ("path", "key", "width", "height")}
+        copied = {name: table[name] for name in ("path", "key")}
         copied["model"] = pa.array([self._fingerprint] * len(scored), pa.string())
         schema = arrow_schema(self._columns)
         arrays = [

@@ -17,7 +17,7 @@ from vtiqa_jax.data.manifest import Manifest, read_csv
 from vtiqa_jax.data.subjects import join_subjects, read_subjects
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.heads.build import build_heads
-from vtiqa_jax.heads.detail_percentiles import check_compared, with_detail_percentiles
+from vtiqa_jax.heads.detail_percentiles import choose_compared, with_detail_percentiles
 from vtiqa_jax.heads.held_out import SPREAD, check_held_out, with_intervals
 from vtiqa_jax.heads.ladder_batches import FitOptions
 from vtiqa_jax.models import catalog, quantized
@@ -118,9 +118,9 @@ def heads(
         checkpoints.check_overwrite(out, force=force)
     large = sorted(find_photos(photos, what_to_do="name photos as cameras made them with --photos"))
     others = sorted(find_photos(not_photographs, what_to_do=OTHERS)) if not_photographs else []
-    compared = sorted(find_photos(compare_with, what_to_do=COMPARED)) if compare_with else []
+    compared, small = [], []
     if compare_with:
-        check_compared(compared, large)
+        compared, small = choose_compared(sorted(find_photos(compare_with, what_to_do=COMPARED)), large)
     sharding.require_devices()
     options = FitOptions(seed=seed)
     model = catalog.load(checkpoint)
@@ -148,7 +148,7 @@ def heads(
             made = with_intervals(made, unseen)
         if compare_with:
             made, more = with_detail_percentiles(made, compared)
-            left_out += more
+            left_out += small + more
     if left_out:
         print("\n".join(["left out:", *left_out]))
     if out.suffix == ".npz":

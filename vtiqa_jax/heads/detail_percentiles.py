@@ -1,37 +1,61 @@
 """How much detail photos show as cameras made them: what the detail of a large photo is compared with."""
 
 import dataclasses
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.photos.metadata import is_as_taken
-from vtiqa_jax.results.interpreter import LARGE
-from vtiqa_jax.results.results import ScoreResult
+from vtiqa_jax.results.interpreter import LARGE, NO_PHOTOGRAPH
 from vtiqa_jax.scoring.scorer import Scorer
 
 LEAST = 300
 """Photos: of fewer a percentile would rest on two or three."""
 
 
-def check_compared(photos: Sequence[Path], learnt: Sequence[Path]) -> None:
-    """Checks that the detail of photos can be compared with that of others.
+def choose_compared(photos: Sequence[Path], learnt: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """Chooses the photos whose detail that of others can be compared with, by their headers.
 
     Args:
-        photos: see `with_detail_percentiles`.
+        photos: any.
         learnt: those that the heads learn from.
 
+    Returns:
+        JPEGs of `LARGE` pixels and more as cameras made them, and a line for each other photo.
+
     Raises:
-        UserError: they are too few, or one of them is learnt from.
+        UserError: they are fewer than `LEAST`, or one of the photos is learnt from.
     """
-    if len(photos) < LEAST:
-        raise UserError(f"detail is compared with that of at least {LEAST} photos, not of {len(photos)}")
     if both := {path.resolve() for path in photos} & {path.resolve() for path in learnt}:
         raise UserError(f"{min(both)} is among --photos, too; compare with photos that taught nothing")
+    whys = [_say_why_not(path) for path in photos]
+    chosen = [path for path, why in zip(photos, whys, strict=True) if why is None]
+    left_out = [f"{path}: {why}" for path, why in zip(photos, whys, strict=True) if why is not None]
+    if len(chosen) < LEAST:
+        first = f"; the first that does not count: {left_out[0]}" if left_out else ""
+        raise UserError(f"detail is compared with that of at least {LEAST} photos, not of {len(chosen)}{first}")
+    return chosen, left_out
+
+
+def _say_why_not(path: Path) -> str | None:
+    """Says why a photo does not count; None of one that does."""
+    try:
+        data = path.read_bytes()
+        with Image.open(io.BytesIO(data)) as opened:
+            width, height = opened.size
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return "it cannot be read"
+    if height * width < LARGE:
+        return f"it has less than {LARGE / 1e6:g} megapixels"
+    if not is_as_taken(data, (height, width)):
+        return "its EXIF data do not say that a camera made it in this size"
+    return None
 
 
 def with_detail_percentiles(model: Checkpoint, photos: Sequence[Path]) -> tuple[Checkpoint, list[str]]:
@@ -39,36 +63,21 @@ def with_detail_percentiles(model: Checkpoint, photos: Sequence[Path]) -> tuple[
 
     Args:
         model: with detail.
-        photos: JPEGs of `LARGE` pixels and more as cameras made them, that trained no head.
+        photos: of `choose_compared`.
 
     Returns:
-        The model, and a line for each photo that does not count.
-
-    Raises:
-        UserError: fewer than `LEAST` photos count.
+        The model, as it was where fewer than `LEAST` have detail; and a line for each photo that has none.
     """
     assert model.scale is not None and model.config.native is not None
     scorer = Scorer(model.config, model.params, model.scale)
     results = tqdm(scorer.stream(photos), "photos to compare with", len(photos), unit="photo", disable=None)
     detail, left_out = [], []
     for path, result in zip(photos, results, strict=True):
-        if why := _say_why_not(path, result):
-            left_out.append(f"{path}: {why}")
+        if result.detail is None or NO_PHOTOGRAPH in (result.warning or ""):
+            left_out.append(f"{path}: {result.remarks}")
         else:
             detail.append(result.detail)
     if len(detail) < LEAST:
-        first = f"; the first that does not count: {left_out[0]}" if left_out else ""
-        raise UserError(f"detail is compared with that of at least {LEAST} photos, not of {len(detail)}{first}")
+        return model, [*left_out, f"detail is compared with nothing: {len(detail)} of {len(photos)} photos have it"]
     known = {"percentiles": np.percentile(detail, range(101)).tolist(), "photos": len(detail)}
     return dataclasses.replace(model, provenance=model.provenance | {"detail": known}), left_out
-
-
-def _say_why_not(path: Path, result: ScoreResult) -> str | None:
-    """Says why a photo does not count; None of one that does."""
-    if result.error or result.height is None or result.width is None:
-        return result.error
-    if result.height * result.width < LARGE:
-        return f"it has less than {LARGE / 1e6:g} megapixels"
-    if not is_as_taken(path.read_bytes(), (result.height, result.width)):
-        return "its EXIF data do not say that a camera made it in this size"
-    return result.warning if result.detail is None else None

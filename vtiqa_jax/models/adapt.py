@@ -56,7 +56,8 @@ def with_view_size(start: Checkpoint, size: int) -> Checkpoint:
 def without_detail(start: Checkpoint) -> Checkpoint:
     """Returns the same model without what it says of a photo's own pixels, if it does: detail, its subject and reasons.
 
-    These heads read blocks' patch tokens of one backbone, and are wrong as soon as the backbone learns.
+    It also forgets how much detail other photos have. These heads read blocks' patch tokens of one backbone, and are
+    wrong as soon as the backbone learns.
     """
     heads = "detail", "subject", "reasons"
     params = {name: array for name, array in start.params.items() if param_group(name)[0] not in heads}

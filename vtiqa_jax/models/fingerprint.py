@@ -10,6 +10,7 @@ import jax
 from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.compute_dtype import ComputeDtype
 from vtiqa_jax.models.params import hash_params
+from vtiqa_jax.models.percentiles import DETAIL, SCORES, read_percentiles
 from vtiqa_jax.photos.resize import ARITHMETIC
 
 Identity = dict[str, Any]
@@ -17,17 +18,22 @@ Identity = dict[str, Any]
 
 
 def identify(model: Checkpoint, compute_dtype: ComputeDtype) -> Identity:
-    """Returns all that a photo's result depends on but its decoded pixels."""
-    trained, detail = (model.provenance.get(name, {}).get("percentiles") for name in ("trained", "detail"))
+    """Returns all that a photo's result depends on but its decoded pixels.
+
+    Raises:
+        UserError: the percentiles in what the model was made from are damaged.
+    """
+    scores, detail = (read_percentiles(model.provenance, place) for place in (SCORES, DETAIL))
     identity = {
         "weights": hash_params(jax.device_get(model.params)),
         "config": dataclasses.asdict(model.config),
         "scale": dataclasses.asdict(model.scale) if model.scale else None,
-        "percentiles": _hash(trained["scores"]) if trained else None,
-        "detail percentiles": _hash(detail) if detail else None,
+        "percentiles": None if scores is None else _hash(scores.tolist()),
         "compute_dtype": compute_dtype,
         "resizing": ARITHMETIC,
     }
+    if detail is not None:
+        identity["detail percentiles"] = _hash(detail.tolist())
     return json.loads(json.dumps(identity))
 
 

@@ -11,13 +11,15 @@ from jaxtyping import Float
 from vtiqa_jax.errors import UserError
 from vtiqa_jax.models.config import LabelScale, ModelConfig
 from vtiqa_jax.models.faults import NATIVE_FAULTS
+from vtiqa_jax.models.percentiles import DETAIL, SCORES, read_percentiles
 from vtiqa_jax.results.reasons import WORDS, Fault, name_faults
 from vtiqa_jax.results.results import ScoreResult
 
 NO_STRUCTURE = "nothing in it has structure: it cannot be judged at 100 %"
 """The warning beside a photo of fog, sky or a white wall alone."""
 LARGE = 4e6
-"""Pixels of the smallest photo whose detail is compared with that of cameras' photos: smaller ones were shrunk."""
+"""Pixels of the smallest photo whose detail is compared with that of cameras' photos: most smaller ones were shrunk,
+and are sharper."""
 NO_PHOTOGRAPH = "it does not look like a photograph: its score means little"
 """The warning beside a screenshot, a plot, a page or a drawing."""
 
@@ -39,15 +41,13 @@ class Interpreter:
     def of(
         cls, config: ModelConfig, scale: LabelScale, provenance: Mapping[str, Any], thresholds: Mapping[str, float]
     ) -> "Interpreter":
-        """Takes the percentiles from what the model was made from, where that says them."""
-        trained, detail = (provenance.get(name, {}).get("percentiles") for name in ("trained", "detail"))
-        return cls(
-            config,
-            scale,
-            np.array(trained["scores"], np.float64) if trained else None,
-            thresholds,
-            np.array(detail, np.float64) if detail else None,
-        )
+        """Takes the percentiles from what the model was made from, where that says them.
+
+        Raises:
+            UserError: they are damaged.
+        """
+        scores, detail = (read_percentiles(provenance, place) for place in (SCORES, DETAIL))
+        return cls(config, scale, scores, thresholds, detail if config.native else None)
 
     @property
     def unknown(self) -> frozenset[str]:
@@ -82,9 +82,14 @@ class Interpreter:
         return below if self.scale.higher_is_better else 100 - below
 
     def with_size(self, result: ScoreResult, height: int, width: int) -> ScoreResult:
-        """Returns the result of a photo of this size, in pixels; with `detail_percentile` if it is large."""
+        """Returns the result of a photo of this size, in pixels; with `detail_percentile` if it is a large photo."""
         share = None
-        if self.detail_percentiles is not None and result.detail is not None and height * width >= LARGE:
+        if (
+            self.detail_percentiles is not None
+            and result.detail is not None
+            and height * width >= LARGE
+            and NO_PHOTOGRAPH not in (result.warning or "")
+        ):
             share = float(self._share_below(np.array([result.detail]), self.detail_percentiles)[0])
         return dataclasses.replace(result, height=height, width=width, detail_percentile=share)
 

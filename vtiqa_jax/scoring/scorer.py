@@ -184,16 +184,23 @@ class Scorer:
         images = stack_padded(photos, size)
         return step(self._params, *(sharding.shard_batch(image, self.mesh) for image in images))
 
-    def score_prepared(self, photos: Sequence[Prepared], size: int) -> Iterator[ScoreResult]:
-        """Scores photos by what `config.preparation` makes of them, `size` together, see `pass_size`.
+    def score_prepared(
+        self, photos: Sequence[Prepared], shapes: Sequence[tuple[int, int]], size: int
+    ) -> Iterator[ScoreResult]:
+        """Scores photos by what `config.preparation` makes of them.
+
+        Args:
+            photos: what was made.
+            shapes: height and width of each photo, in pixels.
+            size: photos computed together, see `pass_size`.
 
         Yields:
             A result for each, whose `image` is its position.
         """
         started = deque(self._dispatch(self._step, photos[at : at + size], size) for at in range(0, len(photos), size))
         results = (result for judgements in started for result in self._interpreter.results(judgements))
-        for position, result in zip(range(len(photos)), results, strict=False):
-            yield dataclasses.replace(result, image=position)
+        for position, (shape, result) in enumerate(zip(shapes, results, strict=False)):
+            yield dataclasses.replace(self._interpreter.with_size(result, *shape), image=position)
 
     def stream(
         self,

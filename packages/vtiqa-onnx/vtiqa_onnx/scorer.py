@@ -41,6 +41,8 @@ class _Loaded:
     result: ScoreResult
     """Without a score; with the reason where the photo cannot be read."""
     prepared: Prepared | None
+    shape: tuple[int, int] = (0, 0)
+    """Height and width of a photo that could be read, in pixels."""
 
 
 def _open_session(model: Path, threads: int | None, device: str) -> onnxruntime.InferenceSession:
@@ -172,10 +174,9 @@ class Scorer:
             opened = decode.open_photo(photo, max_pixels=max_pixels)
         except ImageError as error:
             return _Loaded(photo, ScoreResult(photo, None, str(error)), None)
-        height, width, _ = opened.pixels.shape
-        found = ScoreResult(photo, None, warning=opened.warning, height=height, width=width)
+        found = ScoreResult(photo, None, warning=opened.warning)
         arrays, count = self.config.preparation.make(opened.pixels), 1 + self.config.eval_mosaics
-        return _Loaded(photo, found, [np.stack(arrays[:count]), *arrays[count:]])
+        return _Loaded(photo, found, [np.stack(arrays[:count]), *arrays[count:]], opened.pixels.shape[:2])
 
     def _judge(self, photos: Sequence[_Loaded]) -> Iterator[ScoreResult]:
         """Yields the results of a batch."""
@@ -184,9 +185,8 @@ class Scorer:
             if photo.prepared is None:
                 yield photo.result
                 continue
-            result, height, width = next(judged).warned(photo.result.warning), photo.result.height, photo.result.width
-            assert height and width
-            yield dataclasses.replace(self._interpreter.with_size(result, height, width), image=photo.photo)
+            result = self._interpreter.with_size(next(judged).warned(photo.result.warning), *photo.shape)
+            yield dataclasses.replace(result, image=photo.photo)
 
     def _run(self, prepared: Sequence[Prepared]) -> Iterator[ScoreResult]:
         if not prepared:
