@@ -48,15 +48,14 @@ def stages(photos: list[Path]) -> None:
     pixels = [decode("", one).pixels for one in data]
     preparation = scorer.config.preparation
     decoded = decoding.decode_rows(table, preparation)
-    columns = [decoded[name] for name in preparation.columns]
-    prepared = list(zip(*map(decoding.unpack, columns, preparation.shapes), strict=True))
-    list(scorer.score_prepared(prepared[:size], size))
+    prepared, shapes = list(decoding.unpack(decoded, preparation)), [one.shape[:2] for one in pixels]
+    list(scorer.score_prepared(prepared[:size], shapes[:size], size))
     seconds = {
         "reading": timed(lambda: [photo.read_bytes() for photo in photos]),
         "decoding": timed(lambda: [decode("", one).pixels for one in data]),
         "resizing": timed(lambda: [prepare(one, scorer.config.screen_side, scorer.config.eval_cuts) for one in pixels]),
         "reading, decoding, resizing, packing": timed(lambda: decoding.decode_rows(table, preparation)),
-        "scoring": timed(lambda: list(scorer.score_prepared(prepared, size))),
+        "scoring": timed(lambda: list(scorer.score_prepared(prepared, shapes, size))),
     }
     for name, value in seconds.items():
         print(f"{name:<38}{1000 * value / len(photos):8.2f} ms")

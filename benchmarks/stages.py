@@ -63,8 +63,8 @@ def make_stages(file: Path, scorer: Scorer, plain: Scorer) -> dict[str, Callable
         "shrinking it for the screen": lambda: shrink(pixels, config.screen_side),
         "cutting the views of the score": lambda: prepare(screen, None, config.preparation.cuts),
         "cutting the native views": lambda: native.make(pixels, screen),
-        "the model's score": lambda: list(plain.score_prepared([bare], 1)),
-        "the model's score, detail and reasons": lambda: list(scorer.score_prepared([ready], 1)),
+        "the model's score": lambda: list(plain.score_prepared([bare], [pixels.shape[:2]], 1)),
+        "the model's score, detail and reasons": lambda: list(scorer.score_prepared([ready], [pixels.shape[:2]], 1)),
     }
 
 
