@@ -149,9 +149,9 @@ FAULTS = (
     ),
     Fault(
         "a score is compared with what people said, not with scores",
-        "vtiqa_jax/results/interpreter.py",
-        'np.array(percentiles["scores"], np.float64)',
-        'np.array(percentiles["labels"], np.float64)',
+        "vtiqa_jax/models/percentiles.py",
+        'SCORES = ("trained", "percentiles", "scores")',
+        'SCORES = ("trained", "percentiles", "labels")',
         "tests/test_run.py::test_the_best_epochs_model_is_kept",
     ),
     Fault(
