@@ -360,8 +360,9 @@ def test_an_actor_s_rows_are_those_of_the_table_of_columns(
         "path": f"{tmp_path}/a.tar/a/1.v2.png", "key": "a/1", "score": pytest.approx(result.score, abs=1e-5),
         "percentile": result.percentile, "out_of_range": "below",
         "low": None, "high": None, "opinion_spread": None,
-        "detail": None, "holds": None, "rank": pytest.approx(result.score, abs=1e-5), "reasons": None, "error": None,
-        "warning": None, "width": 40, "height": 30, "model": "a fingerprint", "is_sharp": True,
+        "detail": None, "detail_percentile": None, "holds": None, "rank": pytest.approx(result.score, abs=1e-5),
+        "reasons": None, "error": None, "warning": None, "width": 40, "height": 30,
+        "model": "a fingerprint", "is_sharp": True,
     }  # fmt: skip
     assert second["key"] == "broken" and second["score"] is None and second["error"]
     assert third["score"] and third["warning"]

@@ -26,7 +26,7 @@ def result(name: str | Path, score: float | None = 3.25) -> ScoreResult:
     return ScoreResult(
         Path(name), score, None, 12.5, "above", 3.2, 0.0625, (3.1, 3.3), 2.75, 45.0,
         (Fault("motion", 2.0, 0.5, is_named=True),), 6000, 4000, low=3.0, high=3.5, opinion_spread=0.75,
-        stack=7, stack_kind="burst", best=False,
+        detail_percentile=12.25, stack=7, stack_kind="burst", best=False,
     )  # fmt: skip
 
 
@@ -39,7 +39,8 @@ def test_every_format_holds_the_same(tmp_path: Path, scale: LabelScale) -> None:
     rows = [{column.name: column.value(found) for column in COLUMNS} for found in results]
     assert rows[0] == {
         "image": HARD[0], "score": 3.25, "low": 3.0, "high": 3.5, "opinion_spread": 0.75, "percentile": 12.5,
-        "out_of_range": "above", "detail": 2.75, "holds": 45.0, "rank": 3.2, "stack": 7, "stack_kind": "burst",
+        "out_of_range": "above", "detail": 2.75, "detail_percentile": 12.2,
+        "holds": 45.0, "rank": 3.2, "stack": 7, "stack_kind": "burst",
         "best": False, "mean": 3.2, "spread": 0.0625,
         "reasons": "motion blur", "error": None, "warning": None, "width": 6000, "height": 4000,
     }  # fmt: skip
@@ -55,8 +56,8 @@ def test_every_format_holds_the_same(tmp_path: Path, scale: LabelScale) -> None:
         pairs = zip(header, cells, strict=True)
         assert {name: numbers.get(name, str)(cell) if cell else None for name, cell in pairs} == row
     assert lines[0][1:] == [
-        "3.250000", "3.000000", "3.500000", "0.750000", "12.5", "above", "2.750000", "45.0", "3.200000", "7", "burst",
-        "false", "3.200000", "0.062500", "motion blur", "", "", "6000", "4000",
+        "3.250000", "3.000000", "3.500000", "0.750000", "12.5", "above", "2.750000", "12.2", "45.0", "3.200000", "7",
+        "burst", "false", "3.200000", "0.062500", "motion blur", "", "", "6000", "4000",
     ]  # fmt: skip
     assert [json.loads(line) for line in (tmp_path / "s.jsonl").read_text().splitlines()] == rows
     told = json.loads((tmp_path / "s.json").read_text())

@@ -37,9 +37,6 @@ class ScoreResult:
     detail: float | None = None
     """Quality of what the photo shows at 100 %, on the score's scale; None where it has no structure, or the model no
     detail."""
-    detail_percentile: float | None = None
-    """Share of large photos as cameras made them that show less detail, percent; None of a photo that is not large, or
-    where that is not known."""
     holds: float | None = None
     """The largest scale at which the photo is sharp, clean and real, percent: 50 is half its width and height."""
     faults: tuple[Fault, ...] = ()
@@ -60,6 +57,9 @@ class ScoreResult:
     """The standard deviation of their mean around the score, wherever the scale ends."""
     opinion_spread: float | None = None
     """The standard deviation of single people's opinions."""
+    detail_percentile: float | None = None
+    """Share of large photos as cameras made them that show less detail, percent; None of a photo that is not large, or
+    where that is not known."""
     capture: Capture | None = None
     """Time and settings of the exposure, as its file tells them; None of a photo that could not be read."""
     sketch: bytes | None = dataclasses.field(default=None, repr=False)
