@@ -65,7 +65,8 @@ function showScore(number, { score, low, high, detail, holds, strengths, novelty
   answer.textContent = `${sayScore(score, card)}${people}${share}`;
   answer.dataset.score = score;
   if (detail !== undefined) {
-    const line = element("span", "detail", sayDetail(detail, betterThan(detail, percentiles.detail), holds, pixels));
+    const more = novelty > 0 ? NaN : betterThan(detail, percentiles.detail);
+    const line = element("span", "detail", sayDetail(detail, more, holds, pixels));
     Object.assign(line.dataset, { detail, holds });
     row.append(line);
   }
