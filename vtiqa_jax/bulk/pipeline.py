@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import logging
 import math
 import os
@@ -106,10 +107,9 @@ class ScorePhotos:
         errors = table["error"].to_pylist()
         photos = decoding.unpack(table, self._scorer.config.preparation)
         shapes = zip(table["height"].to_pylist(), table["width"].to_pylist(), strict=True)
-        rows = zip(photos, shapes, errors, strict=True)
-        readable = [(arrays, shape) for arrays, shape, error in rows if error is None]
+        is_readable = [error is None for error in errors]
         results = self._scorer.score_prepared(
-            [arrays for arrays, _ in readable], [shape for _, shape in readable], self._size
+            list(itertools.compress(photos, is_readable)), list(itertools.compress(shapes, is_readable)), self._size
         )
         scored = [
             next(results).warned(warning) if error is None else ScoreResult(None, None, error)

@@ -1,16 +1,15 @@
 """How much detail photos show as cameras made them: what the detail of a large photo is compared with."""
 
 import dataclasses
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
-from vtiqa_jax.errors import UserError
+from vtiqa_jax.errors import ImageError, UserError
 from vtiqa_jax.models.checkpoint import Checkpoint
+from vtiqa_jax.photos import headers
 from vtiqa_jax.photos.metadata import is_as_taken
 from vtiqa_jax.results.interpreter import LARGE, NO_PHOTOGRAPH
 from vtiqa_jax.scoring.scorer import Scorer
@@ -47,9 +46,10 @@ def _say_why_not(path: Path) -> str | None:
     """Says why a photo does not count; None of one that does."""
     try:
         data = path.read_bytes()
-        with Image.open(io.BytesIO(data)) as opened:
-            width, height = opened.size
-    except (OSError, ValueError, Image.DecompressionBombError):
+        if (kind := headers.find_format(data)) is None:
+            return "it cannot be read"
+        width, height = headers.read_size(data, kind)
+    except (OSError, ImageError):
         return "it cannot be read"
     if height * width < LARGE:
         return f"it has less than {LARGE / 1e6:g} megapixels"

@@ -14,6 +14,7 @@ from vtiqa_jax.models.checkpoint import Checkpoint
 from vtiqa_jax.models.config import ModelConfig
 from vtiqa_jax.models.ends import soften_ends
 from vtiqa_jax.models.params import layer_index, param_group
+from vtiqa_jax.models.percentiles import SCORES, read_percentiles
 
 
 def resize_pos_embed(embedding: Float[np.ndarray, "1 tokens dim"], side: int) -> Float[np.ndarray, "1 new_tokens dim"]:
@@ -100,6 +101,7 @@ def with_soft_ends(start: Checkpoint, reach: float) -> Checkpoint:
 
     Raises:
         ValueError: `reach` is not above 0 and at most half the scale; the model has soft ends already, or no scale.
+        UserError: its percentiles are damaged.
     """
     scale = start.scale
     if scale is None or start.config.soft_ends or not 0 < reach <= (scale.high - scale.low) / 2:
@@ -107,8 +109,9 @@ def with_soft_ends(start: Checkpoint, reach: float) -> Checkpoint:
     ends = {"low": scale.low, "high": scale.high, "reach": reach}
     params = start.params | {f"ends.{name}": np.float32(number) for name, number in ends.items()}
     provenance = copy.deepcopy(start.provenance)
-    if known := provenance.get("trained", {}).get("percentiles"):
-        known["scores"] = np.asarray(soften_ends(jnp.asarray(known["scores"], jnp.float32), **ends)).tolist()
+    if (scores := read_percentiles(provenance, SCORES)) is not None:
+        softened = np.asarray(soften_ends(jnp.asarray(scores, jnp.float32), **ends))
+        provenance["trained"]["percentiles"]["scores"] = softened.tolist()
     return dataclasses.replace(start, config=start.config.replace(soft_ends=True), params=params, provenance=provenance)
 
 
